@@ -1,0 +1,5 @@
+"""``python -m veridical`` is the command ``veridical``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""The pictures of one dataset for the page: strips of tiles, nearest training tiles, loss curves. Files on the way."""
+
+from pathlib import Path
+
+import numpy as np
+
+from veridical.bench import figures, tables
+from veridical.bench.results import Cell, read_images, read_json, read_log
+from veridical.images import to_grid
+from veridical.metrics.novelty import nearest
+
+PAGE = 1060  # width of a strip of tiles in CSS pixels
+TILE = 128  # a tile is drawn about this large
+ROWS = 2
+PAIRS = 4
+
+
+def strips(out: Path, dataset: str, systems: list[dict], test: np.ndarray | None, scale: int) -> list[dict]:
+    """Strips of tiles at one scale: real ones first, then each system's first samples."""
+    sets = []
+    if test is not None:
+        sets.append(("real", "held-out tiles", test))
+    for system in systems:
+        if drawn := _first_samples(system):
+            cell, samples = drawn
+            remark = f"seed {cell.seed}" + (f", {cell.trouble}" if cell.trouble else "")
+            sets.append((system["system"], remark, samples))
+    views, sheet = [], []
+    for name, remark, images in sets:
+        columns = max(2, PAGE // (images.shape[-1] * scale + 2))
+        k = min(columns * ROWS, len(images))
+        # held-out tiles lie in the order of their slices: every so many-th shows all slices
+        tiles = np.asarray(images[np.linspace(0, len(images) - 1, k).astype(int)] if name == "real" else images[:k])
+        sheet.append((name, tiles))
+        strip = to_grid(tiles, columns=min(columns, k), scale=scale)
+        png = figures.save(out / f"{dataset}-{name}-tiles.png", strip)
+        views.append({"name": name, "remark": remark, "k": k, "n": len(images), "uri": figures.data_uri(png),
+                       "width": strip.shape[1], "height": strip.shape[0]})  # fmt: skip
+    if sheet:
+        figures.save(out / f"{dataset}-samples.png", figures.sample_sheet(sheet, columns, scale))
+    return views
+
+
+def _first_samples(system: dict) -> tuple[Cell, np.ndarray] | None:
+    """Samples of the first seed that has any: a rule set beforehand, so that nobody picks."""
+    for cell in system["cells"]:
+        samples = read_images(cell.folder / "samples.npy")
+        if samples is not None:
+            return cell, samples
+    return None
+
+
+def pairs(out: Path, dataset: str, system: dict, train: np.ndarray | None, scale: int) -> dict:
+    """The samples closest to a training tile, each beside that tile turned as it fits best."""
+    name = system["system"]
+    view: dict = {"name": name, "pairs": [], "said": ""}
+    drawn = _first_samples(system)
+    if drawn is None or train is None:
+        return view
+    cell, samples = drawn
+    found = read_json(cell.folder / "nearest.json")
+    if not isinstance(found, dict) or not found.get("distance"):
+        return view
+    distance = np.asarray(found["distance"], float)
+    grids = []
+    for k in np.argsort(distance, kind="stable")[:PAIRS]:
+        i, j = found["sample"][k], found["train"][k]
+        if i >= len(samples) or j >= len(train):
+            continue
+        pair = np.stack([samples[i], turned_like(np.asarray(train[j]), np.asarray(samples[i]))])
+        grids.append(to_grid(pair, columns=2, scale=scale))
+        caption = f"{tables.number(distance[k], 2)} · sample {i}, tile {j}"
+        png = figures.save(out / f"{dataset}-{name}-nearest-{len(grids)}.png", grids[-1])
+        view["pairs"].append({"caption": caption, "uri": figures.data_uri(png),
+                              "width": grids[-1].shape[1], "height": grids[-1].shape[0]})  # fmt: skip
+    closest, median = tables.number(float(distance.min()), 2), tables.number(float(np.median(distance)), 2)
+    said = f"seed {cell.seed}: closest {closest}, median {median}"
+    if held_out := found.get("test_distance"):
+        closest, median = tables.number(min(held_out), 2), tables.number(float(np.median(held_out)), 2)
+        said += f"; unseen real tiles: closest {closest}, median {median}"
+    return view | {"said": said}
+
+
+def turned_like(tile: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """The flip or quarter turn of (C, H, W) `tile` that is nearest to `image`."""
+    turns = [np.rot90(t, q, axes=(1, 2)) for t in (tile, tile[:, :, ::-1]) for q in range(4)]
+    turns = [t for t in turns if t.shape == image.shape]
+    if not turns:
+        return tile
+    scores = [nearest(image[None], turned[None], orientations=False).distance[0] for turned in turns]
+    return turns[int(np.argmin(scores))]
+
+
+def losses(out: Path, dataset: str, system: dict) -> list[dict]:
+    """Loss curves of a system, and of its first stage if it has one."""
+    views = []
+    for where, title in (("run/first", f"{system['system']}: first stage"), ("run", system["system"])):
+        logs = {cell.seed: read_log(cell.folder / where / "log.jsonl") for cell in system["cells"]}
+        curves = {seed: log for seed, log in logs.items() if log and log["parts"]}
+        if not curves:
+            continue
+        stage = "-first" if where == "run/first" else ""
+        png = figures.save(out / f"{dataset}-{system['system']}{stage}-loss.png", figures.loss_plot(curves, title))
+        ends = [
+            f"{part} from {tables.number(float(line[0]))} to {tables.number(float(line[-1]))} (seed {seed})"
+            for seed, curve in curves.items() for part, values in curve["parts"].items()
+            for line in [figures.smooth(values[np.isfinite(values)])]
+        ]  # fmt: skip
+        alt = f"Training loss of {title} on {dataset}: {'; '.join(ends)}."
+        views.append({"uri": figures.data_uri(png), "alt": alt})
+    return views

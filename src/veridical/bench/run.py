@@ -1,0 +1,159 @@
+"""Work through a bench: every cell in a process of its own, so that one that fails or is killed stops no other."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import checkpoint
+from ..dataset import open_dataset
+from ..errors import InputError
+from ..recipes import find
+from ..version import __version__
+from .spec import Spec, read_spec
+
+
+def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
+    """Train, sample and score every dataset x recipe x seed of a specification, then write the report.
+
+    Safe to stop at any moment and to run again: finished cells are kept, an interrupted one goes on where it was, a failed one
+    is tried again.
+
+    Parameters
+    ----------
+    spec : str or Path
+        TOML file, see `veridical.bench.spec.Spec`.
+    out : str or Path
+        Folder of the bench.
+    say : callable
+        Gets a line of progress now and then.
+
+    Returns
+    -------
+    Path
+        ``report.html``
+
+    Raises
+    ------
+    InputError
+        Bad specification or data, or a folder that holds something else.
+    """
+    from .report import report
+
+    plan, folder = read_spec(spec), Path(out)
+    _prepare(plan, folder)
+    cells = [(d, r, s) for d in plan.datasets for s in plan.seeds for r in plan.recipes]
+    failed = 0
+    for number, (dataset, recipe, seed) in enumerate(cells, 1):
+        title = f"[{number}/{len(cells)}] {dataset}: {recipe}, seed {seed}"
+        state = _run(folder, dataset, recipe, seed, lambda text, title=title: say(f"{title}: {text}"))
+        failed += state == "failed"
+        if state == "running":
+            say("stopped; run the same command again to go on")
+            break
+    page = report(folder)
+    if failed:
+        say(f"{failed} of {len(cells)} cells failed; the report says why")
+    return page
+
+
+def _prepare(plan: Spec, folder: Path) -> None:
+    """Write the resolved spec and the real tiles that every cell of a dataset is compared with."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / "spec.json").is_file():
+        raise InputError(f"{folder} holds something that is not a bench: choose another --out.")
+    content = plan.to_json() | {"version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    content["budget"] = {k: v for k, v in (("minutes", plan.minutes), ("steps", plan.steps)) if v is not None}
+    content["recipes"] = {
+        name: {"args": args} | {k: getattr(find(name), k) for k in ("family", "task", "summary", "citation")}
+        for name, args in plan.recipes.items()
+    }
+    if (folder / "spec.json").is_file():
+        old = checkpoint.read_json(folder / "spec.json")
+        # Cells may be added to a bench, but what its cells share may not change under them.
+        changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
+        changed += [f"{table}.{k}" for table in ("datasets", "recipes") for k in content[table] if k in old[table] and old[table][k] != content[table][k]]
+        if changed:
+            raise InputError(f"{folder} was made with another {changed[0]}: choose another --out or restore the specification.")
+    opened = {
+        name: open_dataset(entry["data"], plan.size, **{k: v for k, v in entry.items() if k != "data"})
+        for name, entry in plan.datasets.items()
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
+    checkpoint.write_json(folder / "spec.json", content)
+    for name, dataset in opened.items():
+        place = folder / "datasets" / name
+        if (place / "summary.json").is_file():
+            if checkpoint.read_json(place / "summary.json")["fingerprint"] != dataset.fingerprint:
+                raise InputError(f"{folder}: the images of {name} have changed since the bench began: choose another --out.")
+            continue
+        place.mkdir(parents=True, exist_ok=True)
+        for which in ("test", "train"):
+            tiles, groups = dataset.tiles(which, n=plan.tiles)
+            with checkpoint.replacing(place / f"{which}.npy") as temporary, temporary.open("wb") as file:
+                np.save(file, tiles)
+            checkpoint.write_json(place / f"{which}_groups.json", list(groups))
+        checkpoint.write_json(place / "summary.json", dataset.summary())
+
+
+def _run(folder: Path, dataset: str, recipe: str, seed: int, say: Callable[[str], None]) -> str:
+    """Run one cell unless it is done; return done, failed or running (stopped)."""
+    cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
+    cell.mkdir(parents=True, exist_ok=True)
+    status = cell / "status.json"
+    if status.is_file() and checkpoint.read_json(status)["state"] == "done":
+        say("done before")
+        return "done"
+    checkpoint.write_json(status, {"state": "running", "reason": None})
+    say("started")
+    began = time.monotonic()
+    with (cell / "output.txt").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "veridical.bench.cell", str(folder), dataset, recipe, str(seed)], stdout=output, stderr=output
+        )
+        stopped = _wait(process)
+    if process.returncode == 0 and (cell / "cost.json").is_file():
+        checkpoint.write_json(status, {"state": "done", "reason": None})
+        say(f"done after {time.monotonic() - began:.0f} s{_headline(cell)}")
+        return "done"
+    if stopped:
+        return "running"
+    lines = (cell / "output.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    reason = lines[-1] if lines and process.returncode > 0 else f"the process ended with signal {-process.returncode} (out of memory?)"
+    checkpoint.write_json(status, {"state": "failed", "reason": reason})
+    say(f"failed: {reason}")
+    return "failed"
+
+
+def _wait(process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the cell; hand a wish to stop on to it, so that it saves, and say whether there was one."""
+    stopped = False
+
+    def stop(number: int, frame: Any) -> None:
+        nonlocal stopped
+        stopped = True
+        process.send_signal(signal.SIGTERM)
+
+    old = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        process.wait()
+    finally:
+        for name, handler in old.items():
+            signal.signal(name, handler)
+    return stopped
+
+
+def _headline(cell: Path) -> str:
+    rows = checkpoint.read_json(cell / "rows.json")
+    row = next((r for r in rows if r["metric"] == "kid_over_random_phase" and r["value"] is not None), None)
+    return f", kid_over_random_phase {row['value']:.2f}" if row else ""

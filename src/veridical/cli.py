@@ -1,0 +1,234 @@
+"""The command line: a thin shell over the public functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .config import TrainConfig
+from .errors import InputError
+from .version import __version__
+
+app = typer.Typer(
+    name="veridical",
+    help="Train, run and validate image generators on scientific images.\n\n"
+    "DATA, REAL and SYNTH: a folder of images, a multi-page TIFF, file.h5:/path, a Zarr store, file.npy, phantom:rocks, skimage:brick.png.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out_console = Console()
+
+Seed = Annotated[int, typer.Option(help="Same seed, same images.")]
+Json = Annotated[Optional[Path], typer.Option("--json", help="Also write the result as JSON to this file.")]
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """The table of systems: family, task, needs, citation."""
+    from .recipes import RECIPES
+
+    if as_json:
+        rows = {n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs", "first")} for n, r in RECIPES.items()}
+        rows = {n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()}
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 1))
+    for column in ("recipe", "family", "task", "needs", "what it is", "citation"):
+        table.add_column(column, no_wrap=column == "recipe")
+    for name, row in RECIPES.items():
+        needs = ", ".join(row.needs) or (f"first stage: {row.first}" if row.first else "images")
+        table.add_row(name, row.family, row.task, needs, row.summary, row.citation)
+    out_console.print(table)
+
+
+@app.command(epilog="Example: veridical data scans/core.tif --preview core.png")
+def data(
+    spec: Annotated[str, typer.Argument(metavar="DATA", help="Images to look at.")],
+    size: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 64,
+    scale: Annotated[float, typer.Option(help="Resize images by this factor first.")] = 1.0,
+    preview: Annotated[Optional[Path], typer.Option(help="Write a picture of training (left) and test tiles (right) here.")] = None,
+    json_file: Json = None,
+) -> None:
+    """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
+    import numpy as np
+
+    from . import images
+    from .dataset import open_dataset
+
+    dataset = open_dataset(spec, size, scale=scale)
+    summary = dataset.summary()
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for key, value in summary.items():
+        table.add_row(key, "; ".join(value) if key == "notes" else str(value))
+    out_console.print(table)
+    if preview is not None:
+        sides = [images.to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
+        height = max(side.shape[0] for side in sides)
+        padded = [np.pad(s, [(0, height - s.shape[0]), (0, 8)] + [(0, 0)] * (s.ndim - 2), constant_values=255) for s in sides]
+        images.save_png(preview, np.concatenate(padded, axis=1))
+        print(f"preview: {preview}")
+    _write_json(json_file, summary)
+
+
+@app.command(epilog="Example: veridical phantom rocks -n 200 --size 256 --out phantoms/rocks")
+def phantom(
+    kind: Annotated[str, typer.Argument(help="cmc, rocks or roots.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    n: Annotated[int, typer.Option("-n", help="Number of images.")] = 100,
+    size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
+    seed: Seed = 0,
+) -> None:
+    """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
+    from .phantoms import generate, write_phantoms
+
+    write_phantoms(out, generate(kind, n, size, seed, workers=os.cpu_count() or 1))
+    print(f"{n} {kind} phantoms: {out}")
+
+
+def train(recipe: str, data: str, out: Path, resume: bool, first: Optional[Path], set_: list[str], quiet: bool, **flags: Any) -> None:
+    """Train a recipe in your own domain.
+
+    Settings of the recipe's network are given as --set NAME=VALUE; `veridical recipes --json` lists them.
+    """
+    from .train import train as run
+
+    given: dict[str, Any] = {**flags, **_pairs(set_)}
+    folder = run(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"run: {folder}")
+
+
+def _train_signature() -> inspect.Signature:
+    """Arguments of `train`: its own, then a flag for each field of `TrainConfig` (default: the recipe's)."""
+    own: list[tuple[str, Any, Any]] = [
+        ("recipe", Annotated[str, typer.Argument(help="A name from `veridical recipes`.")], inspect.Parameter.empty),
+        ("data", Annotated[str, typer.Argument(metavar="DATA", help="Images to learn from.")], inspect.Parameter.empty),
+        ("out", Annotated[Path, typer.Option(help="Run folder to write.")], inspect.Parameter.empty),
+        ("resume", Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")], False),
+        ("first", Annotated[Optional[Path], typer.Option(help="Run folder of a trained first stage, for two-stage systems.")], None),
+        ("set_", Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Any setting or network argument; repeatable.")], []),
+        ("quiet", Annotated[bool, typer.Option("--quiet", help="No progress.")], False),
+    ]
+    kinds = {"int": int, "float": float, "str": str, "int | None": int, "float | None": float}
+    for f in dataclasses.fields(TrainConfig):
+        default = "" if f.default is None else f" Usually {f.default}."
+        own.append((f.name, Annotated[Optional[kinds[str(f.type)]], typer.Option(help=f.metadata["help"] + default)], None))
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in own])
+
+
+train.__signature__ = _train_signature()  # type: ignore[attr-defined]
+train.__annotations__ = {p.name: p.annotation for p in train.__signature__.parameters.values()}  # type: ignore[attr-defined]
+app.command(epilog="Example: veridical train edm scans/core.tif --out runs/edm --minutes 30")(train)
+
+
+@app.command(epilog="Example: veridical sample runs/edm -n 64 --out samples")
+def sample(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(help="Images at a time; does not change them.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Draw images from a trained run, in the units and bit depth of its data, with their provenance."""
+    from .sample import sample as draw
+
+    folder = draw(run, n, out, seed=seed, batch=batch, device=device, quiet=quiet)
+    print(f"{n} images, provenance.json, grid.png: {folder}")
+
+
+@app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
+def score(
+    real: Annotated[str, typer.Argument(metavar="REAL")],
+    synth: Annotated[str, typer.Argument(metavar="SYNTH")],
+    paired: Annotated[bool, typer.Option("--paired", help="Images of one name belong together: SSIM, PSNR, LPIPS.")] = False,
+    train: Annotated[Optional[str], typer.Option(help="Other real images for the real-against-real floor; else REAL is halved.")] = None,
+    extractor: Annotated[str, typer.Option(help="efficientnet_lite0 or inception.")] = "efficientnet_lite0",
+    inception: Annotated[Optional[Path], typer.Option(help="TorchScript file of the FID Inception network.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
+    from .score import format_rows
+    from .score import score as compare
+
+    rows = compare(real, synth, floor_real=train, paired=paired, extractor=extractor, inception=inception)
+    out_console.print(format_rows(rows))
+    _write_json(json_file, rows)
+
+
+@app.command(epilog="The specification is TOML:\n\n\b\nsize = 64\nminutes = 6\nsamples = 256\nseeds = [0]\n\n[datasets]\ncore = \"scans/core.tif\"\n\n"
+             "[recipes]\nrandom_phase = {}\ndcgan = {}\nedm = { lr = 1e-3 }")  # fmt: skip
+def bench(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bench; give it again to go on.")],
+) -> None:
+    """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
+    from .bench.run import bench as run
+
+    print(f"report: {run(spec, out)}")
+
+
+@app.command(epilog="Example: veridical report bench")
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a bench.")]) -> None:
+    """Write report.html, tables (CSV, Markdown, LaTeX) and figures of a bench."""
+    from .bench.report import report as write
+
+    print(f"report: {write(folder)}")
+
+
+def _pairs(items: list[str]) -> dict[str, str]:
+    pairs = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"--set {item} has no '=': write --set NAME=VALUE.")
+        pairs[name] = value
+    return pairs
+
+
+def _write_json(path: Path | None, content: Any) -> None:
+    if path is not None:
+        from .checkpoint import write_json
+
+        write_json(path, content)
+
+
+def main() -> None:
+    """Run the command; bad input or usage is one sentence and exit code 2."""
+    # Threads that wait must sleep: two processes that spin on the same cores slow each other down tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except InputError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"veridical: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

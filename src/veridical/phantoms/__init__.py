@@ -1,0 +1,134 @@
+"""Images with known answers: label mask, table of properties and caption for three materials.
+
+`generate` makes a set in memory and `write_phantoms` writes it as a folder. Image k depends only on the seed and k.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from veridical.errors import InputError
+from veridical.phantoms import cmc, rocks, roots
+from veridical.phantoms.cmc import CmcOptions
+from veridical.phantoms.rocks import RocksOptions
+from veridical.phantoms.roots import RootsOptions
+from veridical.phantoms.tomography import Scan
+
+__all__ = ["KINDS", "CmcOptions", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "generate", "write_phantoms"]
+
+KINDS = {"cmc": (cmc, CmcOptions), "rocks": (rocks, RocksOptions), "roots": (roots, RootsOptions)}
+Options = CmcOptions | RocksOptions | RootsOptions
+
+
+@dataclass(frozen=True)
+class Phantoms:
+    """A set of phantoms.
+
+    Attributes
+    ----------
+    images : (N, C, S, S) float32 in [0, 1]; C is 1 for cmc and rocks, 3 for roots.
+    masks : (N, S, S) uint8 labels; their meaning is in `LABELS` of the kind's module.
+    properties : N rows of numbers measured from the truth.
+    captions : N sentences.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    properties: list[dict[str, float]]
+    captions: list[str]
+
+
+def generate(
+    kind: str,
+    n: int,
+    size: int = 256,
+    seed: int = 0,
+    *,
+    options: Options | None = None,
+    workers: int = 1,
+) -> Phantoms:
+    """Make a set of phantoms.
+
+    Image k is drawn from ``default_rng([seed, k])``: it depends neither on n nor on the number of processes. The size
+    is the field of view; a pixel is as large in a small image as in a large one.
+
+    Parameters
+    ----------
+    kind : "cmc", "rocks" or "roots".
+    n : number of images.
+    size : side of the square images in pixels, at least 32.
+    seed : not negative.
+    options : what to draw, of the kind's own class (`CmcOptions`, `RocksOptions`, `RootsOptions`).
+    workers : processes to share the work.
+
+    Raises
+    ------
+    InputError : unknown kind, options of another kind, or numbers out of range.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no phantom {kind!r}: choose one of {', '.join(KINDS)}")
+    _, options_class = KINDS[kind]
+    if options is not None and not isinstance(options, options_class):
+        raise InputError(f"options of the {kind} phantom must be {options_class.__name__}")
+    if n < 1 or size < 32 or seed < 0:
+        raise InputError(f"a phantom set needs n >= 1, size >= 32 and seed >= 0, not n={n}, size={size}, seed={seed}")
+    one = partial(_one, kind, size, seed, options or options_class())
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            made = list(pool.map(one, range(n), chunksize=max(1, n // (4 * workers))))
+    else:
+        made = [one(k) for k in range(n)]
+    images, masks, properties, captions = zip(*made)
+    return Phantoms(np.stack(images), np.stack(masks), list(properties), list(captions))
+
+
+def _one(kind: str, size: int, seed: int, options: Options, k: int):
+    return KINDS[kind][0].generate_slice(np.random.default_rng([seed, k]), size, options)
+
+
+def write_phantoms(folder: str | Path, phantoms: Phantoms) -> list[Path]:
+    """Write a set as ``images/NNNN.png``, ``masks/NNNN.png``, ``properties.csv`` and ``captions.jsonl``.
+
+    One-channel images are 16-bit PNG, colour images 8-bit PNG; the file of a mask has its image's name. Lines of
+    the two tables name their image in `file_name`.
+
+    Returns
+    -------
+    Paths of the images.
+
+    Raises
+    ------
+    InputError : the folder exists and is not empty.
+    """
+    from PIL import Image
+
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    names = [f"{k:04d}.png" for k in range(len(phantoms.images))]
+    for name, image, mask in zip(names, phantoms.images, phantoms.masks):
+        if image.shape[0] == 1:
+            picture = Image.fromarray(np.round(image[0] * 65535).astype(np.uint16))
+        else:
+            picture = Image.fromarray(np.round(image.transpose(1, 2, 0) * 255).astype(np.uint8))
+        picture.save(folder / "images" / name)
+        Image.fromarray(mask).save(folder / "masks" / name)
+    _write_tables(folder, names, phantoms.properties, phantoms.captions)
+    return [folder / "images" / name for name in names]
+
+
+def _write_tables(folder: Path, names: Sequence[str], properties: Sequence[dict], captions: Sequence[str]) -> None:
+    with open(folder / "properties.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["file_name", *properties[0]])
+        table.writeheader()
+        table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
+    with open(folder / "captions.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in zip(names, captions))

@@ -1,0 +1,54 @@
+"""A progress bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+
+class Progress:
+    """Shows how far a long task is; use as a context manager.
+
+    Parameters
+    ----------
+    title : str
+    quiet : bool
+        Show nothing.
+    every : float
+        Seconds between lines where there is no terminal.
+    """
+
+    def __init__(self, title: str, quiet: bool = False, every: float = 30.0) -> None:
+        self._title, self._quiet, self._every = title, quiet, every
+        self._console = Console(file=sys.stderr)
+        self._bar: Bar | None = None
+        self._start = self._last = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if not self._quiet and self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+            self._bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=self._console)
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=1.0, note="")
+        return self
+
+    def update(self, share: float, note: str = "") -> None:
+        """Say that `share` (0 to 1) is done; `note` is shown beside it."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, note=note)
+        elif time.monotonic() - self._last > self._every or share >= 1:
+            self._last = time.monotonic()
+            spent = self._last - self._start
+            left = f", {spent * (1 - share) / share:.0f} s left" if share > 0 else ""
+            print(f"{self._title}: {100 * share:.0f} % after {spent:.0f} s{left}  {note}", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,203 @@
+"""The table of systems: one row each."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from .config import TrainConfig, parse_value
+from .errors import InputError
+from .models.autoencoder import Autoencoder
+from .models.denoiser import Denoiser
+from .models.gan import DCGAN
+from .models.latent import LatentDiffusion
+from .models.random_phase import RandomPhase
+from .models.vae import VAE
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One system.
+
+    Attributes
+    ----------
+    build : callable
+        ``build(channels, size, **args)`` (``build(first, ...)`` for a second stage) makes the model.
+    family, task, summary, citation : str
+        For the table that users see.
+    args : dict
+        Arguments of `build` that differ from its defaults.
+    train : dict
+        Training settings that differ from those of `TrainConfig`.
+    needs : tuple of str
+        Conditions that the data must bring: label, text, mask, source.
+    first : str or None
+        Recipe of the first stage, trained before and frozen.
+    first_share : float
+        Share of a time budget that goes to the first stage.
+    """
+
+    build: Callable[..., nn.Module]
+    family: str
+    task: str
+    summary: str
+    citation: str
+    args: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    first: str | None = None
+    first_share: float = 0.5
+
+    def arguments(self) -> dict[str, Any]:
+        """Names and default values of what can be set, the recipe's own values included."""
+        parameters = inspect.signature(self.build).parameters.values()
+        free = {p.name: p.default for p in parameters if p.name not in ("channels", "size", "first")}
+        return {**free, **self.args}
+
+
+def latent_diffusion(
+    first: nn.Module,
+    widths: tuple[int, ...] = (128, 256),
+    layers: int = 2,
+    attention: tuple[bool, ...] = (False, True),
+    dropout: float = 0.0,
+    sampling_steps: int = 18,
+    solver: str = "heun",
+) -> LatentDiffusion:
+    """A `Denoiser` of the latents of `first`."""
+    channels, size, _ = first.shape  # type: ignore[misc]
+    denoiser = Denoiser(
+        channels, size, patch=1, widths=widths, layers=layers, attention=attention, dropout=dropout,
+        sampling_steps=sampling_steps, solver=solver,
+    )  # fmt: skip
+    return LatentDiffusion(first, denoiser)
+
+
+RECIPES: dict[str, Recipe] = {
+    "random_phase": Recipe(
+        RandomPhase,
+        family="classical",
+        task="unconditional",
+        summary="a tile's spectrum with random phases and its exact histogram: learns nothing, the line to beat",
+        citation="Galerne, Gousseau and Morel 2011, doi:10.1109/TIP.2010.2052822; Schreiber and Schmitz 1996, doi:10.1103/PhysRevLett.77.635",
+    ),
+    "vae": Recipe(
+        VAE,
+        family="VAE",
+        task="unconditional",
+        summary="convolutional variational auto-encoder with a vector of latents and a learned noise level",
+        citation="Kingma and Welling 2014, arXiv:1312.6114; Rybkin et al. 2021, arXiv:2006.13202",
+        train={"lr": 1e-3, "batch": 32},
+    ),
+    "dcgan": Recipe(
+        DCGAN,
+        family="GAN",
+        task="unconditional",
+        summary="deep convolutional generative adversarial network",
+        citation="Radford, Metz and Chintala 2016, arXiv:1511.06434",
+        train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 32, "warmup": 0},
+    ),
+    "edm": Recipe(
+        Denoiser,
+        family="diffusion",
+        task="unconditional",
+        summary="pixel-space diffusion: preconditioned denoiser, log-normal noise law, Heun's method",
+        citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364",
+        train={"lr": 4e-4, "batch": 32},
+    ),
+    "autoencoder": Recipe(
+        Autoencoder,
+        family="VAE",
+        task="first stage",
+        summary="map of latents with slight divergence and patch discriminator: first stage of latent systems",
+        citation="Rombach et al. 2022, arXiv:2112.10752; Esser et al. 2021, arXiv:2012.09841",
+        train={"lr": 5e-4, "batch": 16},
+    ),
+    "latent_diffusion": Recipe(
+        latent_diffusion,
+        family="diffusion",
+        task="unconditional",
+        summary="diffusion in the latents of a frozen autoencoder",
+        citation="Rombach et al. 2022, arXiv:2112.10752",
+        train={"lr": 4e-4, "batch": 32},
+        first="autoencoder",
+    ),
+}
+
+
+def find(name: str) -> Recipe:
+    """Return the row called `name`; an `InputError` suggests the nearest name."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]!r}?" if near else "see `veridical recipes`."
+        raise InputError(f"there is no recipe {name!r}: {hint}")
+    return RECIPES[name]
+
+
+def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str, Any]]:
+    """Sort what the user gave into training settings and model arguments.
+
+    Parameters
+    ----------
+    recipe : str
+    given : dict
+        Names to values; text is converted to the type of the default. None means not given.
+
+    Raises
+    ------
+    InputError
+        For a name that neither knows, or text of the wrong type.
+    """
+    row = find(recipe)
+    types = {name: f.type for name, f in TrainConfig.__dataclass_fields__.items()}
+    hints = {"int": int, "float": float, "str": str, "int | None": int | None, "float | None": float | None}
+    arguments = row.arguments()
+    config, args = dict(row.train), dict(row.args)
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in types:
+            config[name] = parse_value(value, hints[str(types[name])]) if isinstance(value, str) else value
+        elif name in arguments:
+            args[name] = parse_value(value, arguments[name]) if isinstance(value, str) else value
+        else:
+            raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
+    if config.get("steps") is None and config.get("minutes") is None:
+        config["minutes"] = 10.0
+    return TrainConfig(**config), args
+
+
+def build(recipe: str, channels: int, size: int, args: dict[str, Any] | None = None, first: nn.Module | None = None) -> nn.Module:
+    """Build an untrained model.
+
+    Parameters
+    ----------
+    recipe : str
+        A name in `RECIPES`.
+    channels : int
+        1 (grey) or 3 (RGB).
+    size : int
+        Side of the images in pixels.
+    args : dict, optional
+        Arguments that differ from the recipe's.
+    first : nn.Module, optional
+        The trained first stage, for recipes that have one.
+
+    Raises
+    ------
+    InputError
+        Unknown recipe or argument, or a size that the network cannot have.
+    """
+    row = find(recipe)
+    args = {**row.args, **(args or {})}
+    unknown = set(args) - set(row.arguments())
+    if unknown:
+        raise InputError(f"{recipe} has no argument {sorted(unknown)[0]!r}: it has {', '.join(row.arguments())}.")
+    if row.first is None:
+        return row.build(channels, size, **args)
+    return row.build(first if first is not None else build(row.first, channels, size), **args)

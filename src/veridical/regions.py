@@ -1,0 +1,274 @@
+"""Where tiles may lie: the split into training and test regions, and the field of view of a reconstruction."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from veridical.errors import InputError
+from veridical.imagefile import SUFFIXES
+from veridical.slices import Slices
+
+FEW = 5  # with fewer images than this, a part of each is held out instead of whole images
+
+
+@dataclass(frozen=True)
+class Region:
+    """The rectangle of slice `index` that tiles of one side of the split may use."""
+
+    index: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+Regions = dict[str, list[Region]]
+Fields = Mapping[tuple[int, int], np.ndarray | None]
+
+
+def group_of(name: str) -> str:
+    """Name of the image that a tile file was cut from: ``versa0000_r1c2`` and ``versa0000_y0x128`` -> ``versa0000``."""
+    return re.sub(r"[_-](r\d+c\d+|y\d+x\d+)$", "", name)
+
+
+def split_regions(
+    spec: str | Path,
+    slices: Slices,
+    use: Sequence[int],
+    span: int,
+    fields: Fields,
+    fraction: float = 0.2,
+    table: str | Path | None = None,
+) -> tuple[dict, Regions]:
+    """Decide what is held out; `veridical.dataset.open_dataset` states the rules.
+
+    Parameters
+    ----------
+    spec : str or Path
+        Names the data in errors.
+    slices : Slices
+    use : sequence of int
+        Slices worth using.
+    span : int
+        Side of a tile in stored pixels.
+    fields : mapping
+        Field of view for each image shape.
+    fraction : float
+        Share to hold out.
+    table : path, optional
+        CSV file with columns name, split.
+
+    Returns
+    -------
+    rule : dict
+        ``by``: "table", "folder", "slice", "image" or "block"; with counts and the gap.
+    regions : dict
+        Lists of `Region` under "train" and "test".
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"test_fraction={fraction}: must lie between 0 and 1; 0.2 holds out a fifth")
+    names = [slices.names[i] for i in use]
+    tops = [name.split("/")[0] for name in names]
+    groups = [group_of(name) for name in names]
+    distinct = list(dict.fromkeys(groups))
+    if table is None and Path(spec, "split.csv").is_file():
+        table = Path(spec, "split.csv")
+    if table is not None:
+        return _whole(slices, use, _read_table(Path(table), names), {"by": "table"})
+    if set(tops) == {"train", "test"}:
+        return _whole(slices, use, tops, {"by": "folder"})
+    if slices.stack and len(use) >= FEW:
+        gap = max(1, min(span, len(use) // 10))
+        n_test = min(max(1, round(fraction * len(use))), len(use) - gap - 1)
+        sides = ["train"] * (len(use) - n_test - gap) + ["gap"] * gap + ["test"] * n_test
+        return _whole(slices, use, sides, {"by": "slice", "gap": gap})
+    by_image = not slices.stack and len(distinct) >= 2
+    if not by_image or len(distinct) < FEW:
+        boxes = {i: _box(slices.shapes[i], fields) for i in use}
+        small = [i for i in use if max(boxes[i][2:]) < 3 * span or min(boxes[i][2:]) < span]
+        if not small:
+            return _blocks(boxes, span, fraction)
+        if not by_image:
+            raise _too_small(spec, slices.names[small[0]], boxes[small[0]], span)
+    held = set(distinct[-min(max(1, round(fraction * len(distinct))), len(distinct) - 1) :])
+    return _whole(slices, use, ["test" if group in held else "train" for group in groups], {"by": "image"})
+
+
+def _whole(slices: Slices, use: Sequence[int], sides: Sequence[str], rule: dict) -> tuple[dict, Regions]:
+    regions: Regions = {"train": [], "test": []}
+    for i, side in zip(use, sides):
+        if side in regions:
+            regions[side].append(Region(i, 0, 0, *slices.shapes[i]))
+    return {**rule, "n_train": len(regions["train"]), "n_test": len(regions["test"])}, regions
+
+
+def _blocks(boxes: Mapping[int, tuple[int, int, int, int]], span: int, fraction: float) -> tuple[dict, Regions]:
+    """Hold out the end of every image along its longer side, after a gap of one tile."""
+    regions: Regions = {"train": [], "test": []}
+    for i, (top, left, height, width) in boxes.items():
+        length = max(height, width)
+        held = min(max(span, round(fraction * length)), length - 2 * span)
+        kept, start = length - held - span, length - held
+        if height >= width:
+            regions["train"].append(Region(i, top, left, kept, width))
+            regions["test"].append(Region(i, top + start, left, held, width))
+        else:
+            regions["train"].append(Region(i, top, left, height, kept))
+            regions["test"].append(Region(i, top, left + start, height, held))
+    return {"by": "block", "gap": span, "n_train": len(boxes), "n_test": len(boxes)}, regions
+
+
+def _box(shape: tuple[int, int], fields: Fields) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the field of view."""
+    field = fields.get(shape)
+    if field is None:
+        return 0, 0, *shape
+    rows, columns = np.flatnonzero(field.any(1)), np.flatnonzero(field.any(0))
+    return int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def _too_small(spec: str | Path, name: str, box: tuple[int, int, int, int], span: int) -> InputError:
+    _, _, height, width = box
+    return InputError(
+        f"{spec}: {name} has {width} x {height} usable pixels, too few for a training and a test block with a gap "
+        f"between them at a tile size of {span}; give an image of at least {3 * span} x {span}, or a tile size of at "
+        f"most {min(max(height, width) // 3, height, width)}"
+    )
+
+
+def _read_table(path: Path, names: Sequence[str]) -> list[str]:
+    """Side of each image from a CSV file that names it with or without folder and suffix."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a CSV table ({error}); it needs the columns name,split") from None
+    if not rows or not {"name", "split"} <= set(rows[0]):
+        raise InputError(f"{path}: needs the columns name,split and a row for each image")
+    table = {}
+    for row in rows:
+        name = (row["name"] or "").strip()
+        stem = name[: name.rfind(".")] if name.lower().endswith(SUFFIXES) else name
+        table[name] = table[stem] = (row["split"] or "").strip().lower()
+    sides = [table.get(name, table.get(name.rsplit("/", 1)[-1])) for name in names]
+    missing = [name for name, side in zip(names, sides) if side is None]
+    if missing:
+        raise InputError(f"{path}: has no row for {missing[0]} and {len(missing) - 1} more; add name,split rows")
+    for side in ("train", "test"):
+        if side not in sides:
+            raise InputError(f"{path}: puts no image into {side}; both train and test need one")
+    return [side or "" for side in sides]
+
+
+# ---------------------------------------------------------------------------------------------------- positions
+
+
+def corner_positions(region: Region, span: int, field: np.ndarray | None, inside: float) -> int | np.ndarray:
+    """Where the upper left corner of a tile may lie.
+
+    Returns
+    -------
+    int or array of int32
+        How many positions there are if the whole region will do; otherwise the flat index of each, row-major in the
+        (height - span + 1, width - span + 1) positions of the region.
+    """
+    rows, columns = region.height - span + 1, region.width - span + 1
+    if rows < 1 or columns < 1:
+        return 0
+    if field is None:
+        return rows * columns
+    part = field[region.top : region.top + region.height, region.left : region.left + region.width]
+    total = np.zeros((region.height + 1, region.width + 1), np.int32)
+    np.cumsum(np.cumsum(part, 0, dtype=np.int32), 1, out=total[1:, 1:])
+    covered = total[span:, span:] - total[:-span, span:] - total[span:, :-span] + total[:-span, :-span]
+    return np.flatnonzero(covered >= _needed(span, inside)).astype(np.int32)
+
+
+def grid_positions(region: Region, span: int, field: np.ndarray | None, inside: float) -> np.ndarray:
+    """Upper left corners (n, 2) of the tiles of a centred grid without overlap, those in the field of view."""
+    ys, xs = (
+        start + length % span // 2 + span * np.arange(length // span)
+        for start, length in ((region.top, region.height), (region.left, region.width))
+    )
+    places = np.stack(np.meshgrid(ys, xs, indexing="ij"), -1).reshape(-1, 2)
+    if field is None:
+        return places
+    covered = np.array([np.count_nonzero(field[y : y + span, x : x + span]) for y, x in places])
+    return places[covered >= _needed(span, inside)]
+
+
+def _needed(span: int, inside: float) -> float:
+    return max(1.0, inside * span * span - 1e-6)
+
+
+def field_of_view(image: np.ndarray) -> np.ndarray | None:
+    """The convex region outside which a reconstruction is constant or NaN.
+
+    Parameters
+    ----------
+    image : array (H, W)
+        Stored counts. Colour and boolean images have no field of view.
+
+    Returns
+    -------
+    array (H, W) of bool, or None
+        None if the image fills its frame. Otherwise the convex hull of what is not constant and connected to a corner,
+        so that dark bays at the rim belong to it; at least 90 % of the hull must be filled, which a segmented image
+        with a constant background does not do.
+    """
+    if image.ndim == 3 or image.dtype == np.bool_ or min(image.shape) < 32:
+        return None
+    from scipy.ndimage import binary_opening, label
+
+    step = -(-max(image.shape) // 640)
+    small = np.ascontiguousarray(image[::step, ::step])
+    side = max(3, min(small.shape) // 64)
+    corners = [(y, x) for y in (slice(side), slice(-side, None)) for x in (slice(side), slice(-side, None))]
+    same = np.isnan(small) if small.dtype.kind == "f" else np.zeros(small.shape, bool)
+    for corner in corners:
+        patch = small[corner]
+        if (patch == patch[0, 0]).all():
+            same |= small == patch[0, 0]
+    labels, _ = label(same)
+    outside = np.isin(labels, [labels[corner][0, 0] for corner in corners if same[corner].all()])
+    if not 0.01 < outside.mean() < 0.95:
+        return None
+    body = binary_opening(~outside, iterations=2)  # without stray pixels and printed labels
+    if not body.any():
+        return None
+    hull = _convex_hull(body, small.shape, 1)
+    if body[hull].mean() < 0.9 or (outside & ~hull).mean() < 0.01:
+        return None
+    return hull if step == 1 else _convex_hull(body, image.shape, step)
+
+
+def _convex_hull(body: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
+    """Convex hull, (H, W) bool of `shape`, of the true pixels of `body`, which shows every `step`-th pixel."""
+    rows = np.flatnonzero(body.any(1))
+    first = body[rows].argmax(1)
+    last = body.shape[1] - 1 - body[rows, ::-1].argmax(1)
+    left, right = _lower_chain(rows, first), _lower_chain(rows, -last)
+    ys = np.arange(rows[0] * step, rows[-1] * step + 1)
+    starts = np.ceil(np.interp(ys, rows[left] * step, first[left] * step) - 1e-9)
+    ends = np.floor(np.interp(ys, rows[right] * step, last[right] * step) + 1e-9)
+    hull = np.zeros(shape, bool)
+    columns = np.arange(shape[1])
+    hull[ys] = (columns >= starts[:, None]) & (columns <= ends[:, None])
+    return hull
+
+
+def _lower_chain(xs: np.ndarray, ys: np.ndarray) -> list[int]:
+    """Indices of the points on the lower convex hull of (xs, ys), xs ascending (Andrew's monotone chain)."""
+    chain: list[int] = []
+    for k in range(len(xs)):
+        while len(chain) > 1:
+            i, j = chain[-2:]
+            if (xs[j] - xs[i]) * (ys[k] - ys[i]) > (ys[j] - ys[i]) * (xs[k] - xs[i]):
+                break
+            chain.pop()
+        chain.append(k)
+    return chain

@@ -1,0 +1,393 @@
+"""The one training loop: any model, any number of processes, stopped and resumed at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, images, recipes
+from .batch import Batch, ImageNoise, mix
+from .config import TrainConfig
+from .dataset import Dataset, open_dataset
+from .device import World, peak_memory_mb, pick_device, use_threads
+from .errors import InputError
+from .progress import Progress
+from .version import __version__
+
+
+class TrainingDiverged(InputError):
+    """A loss or gradient stopped being a number; the last good checkpoint is kept."""
+
+
+class Average:
+    """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        self._float = [p for p in pairs if p[0].is_floating_point()]
+        self._other = [p for p in pairs if not p[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step `step` (0 is the first, which the average copies)."""
+        share = 1 - min(self.decay, step / (step + 9))
+        torch._foreach_lerp_([a for a, _ in self._float], [b for _, b in self._float], share)
+        for mine, theirs in self._other:
+            mine.copy_(theirs)
+
+
+class _Stop:
+    """Turns SIGTERM and SIGINT into a wish to stop after the current step."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def __enter__(self) -> _Stop:
+        self._old = {}
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
+            for name in (signal.SIGTERM, signal.SIGINT):
+                self._old[name] = signal.signal(name, self._set)
+        return self
+
+    def _set(self, number: int, frame: Any) -> None:
+        self.wanted = True
+
+    def __exit__(self, *_: Any) -> None:
+        for name, handler in self._old.items():
+            signal.signal(name, handler)
+
+
+def train(
+    recipe: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    first: str | Path | None = None,
+    quiet: bool = False,
+    **given: Any,
+) -> Path:
+    """Train a recipe on a dataset.
+
+    Parameters
+    ----------
+    recipe : str
+        A name in the table of recipes.
+    data : str or Path
+        What `open_dataset` reads.
+    out : str or Path
+        The run folder to write.
+    resume : bool
+        Go on with an interrupted run in `out`; on the CPU its weights end bit-identical to those of an uninterrupted run.
+    first : str or Path, optional
+        Run folder of a trained first stage; without it the first stage is trained in ``out/first``.
+    quiet : bool
+        Show no progress.
+    **given
+        Training settings (fields of `TrainConfig`) and model arguments.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        Bad input, a folder that holds something else, a full disk.
+    TrainingDiverged
+        A loss or gradient was not finite; the message names step and part.
+    """
+    out, data = Path(out), str(data)
+    row = recipes.find(recipe)
+    config, args = recipes.settings(recipe, given)
+    started = _look(out, resume)
+    if started is not None:
+        if started["recipe"] != recipe:
+            raise InputError(f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out.")
+        # What is asked for now may lengthen the run, but not change it.
+        budget = {k: getattr(config, k) for k in ("steps", "minutes") if given.get(k) is not None}
+        config, args = TrainConfig.from_json(started["config"]).replace(**budget), started["args"]
+    dataset = open_dataset(data, config.size, augment=config.augment, scale=config.scale)
+    if started is not None and started["dataset"]["fingerprint"] != dataset.fingerprint:
+        raise InputError(f"{data} is not the data that {out} was trained on: give the same images, or start a new run.")
+    _make_folder(out)
+    description = {
+        "format": checkpoint.FORMAT,
+        "version": __version__,
+        "torch": torch.__version__,
+        "recipe": recipe,
+        "args": args,
+        "config": config.to_json(),
+        "channels": dataset.channels,
+        "size": config.size,
+        "window": dataset.window.to_json(),
+        "dataset": dataset.summary(),
+    }
+    stage = None
+    if row.first is not None:
+        folder = Path(first) if first is not None else out / "first"
+        if first is None:
+            mine, config = _share(config, row.first_share)
+            if not _finished(folder):
+                train(row.first, data, folder, resume=True, quiet=quiet, **mine)
+            if not _finished(folder):
+                return out
+        stage, description["first"] = _load_first(folder, config)
+    torch.manual_seed(mix(config.seed))
+    model = recipes.build(recipe, dataset.channels, config.size, args, stage)
+    return fit(model, dataset, config, out, description, quiet=quiet)
+
+
+def _look(out: Path, resume: bool) -> dict[str, Any] | None:
+    """What is known of a run to resume in `out`; None for a new run."""
+    if (out / "run.json").is_file() and resume:
+        return checkpoint.read_run(out)
+    leftovers = [p.name for p in out.iterdir() if p.name != "first"] if out.is_dir() else []
+    if leftovers and "run.json" in leftovers:
+        raise InputError(f"{out} holds a run: add --resume to go on with it, or choose another --out.")
+    if leftovers:
+        raise InputError(f"{out} holds something that is not a run ({leftovers[0]}): choose another --out.")
+    return None
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}): choose another --out.") from error
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "run.json").is_file() and checkpoint.read_run(folder)["finished"]
+
+
+def _share(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
+    """Divide a budget: the first stage's settings, and those left for the second."""
+    same = ("size", "seed", "augment", "scale", "device", "threads", "save_every", "preview_every")
+    mine: dict[str, Any] = {k: getattr(config, k) for k in same}
+    mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
+    mine["minutes"] = None if config.minutes is None else config.minutes * share
+    rest = {
+        "steps": None if config.steps is None else max(1, config.steps - mine["steps"]),
+        "minutes": None if config.minutes is None else config.minutes - mine["minutes"],
+    }
+    return mine, config.replace(**rest)
+
+
+def _load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
+    from .sample import load
+
+    stage = load(folder, device="cpu")
+    if stage.run["size"] != config.size:
+        raise InputError(f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}.")
+    return stage.model, {k: stage.run[k] for k in ("recipe", "args", "config", "dataset", "cost")}
+
+
+def fit(
+    model: nn.Module, dataset: Dataset, config: TrainConfig, out: Path, description: dict[str, Any], *, quiet: bool = False
+) -> Path:
+    """Minimise the losses of `model` on `dataset`; start or go on with the run in `out` (see `train`).
+
+    `description` is what ``run.json`` says beside the state of training.
+    """
+    device, threads = pick_device(config.device), use_threads(config.threads)
+    world = World(device)
+    start, stop = world.rows(config.batch)
+    model = model.to(device, memory_format=torch.channels_last)
+    average = Average(model, config.ema)
+    optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
+    state = _State(out, model, average, optimisers)
+    state.restore()
+    log = _Log(out / "log.jsonl", state.step) if world.rank == 0 else None
+    clock = time.monotonic() - state.seconds
+    saved = drawn = time.monotonic()
+    pause = 0.0
+
+    def save(finished: bool) -> None:
+        if world.rank:
+            return
+        cost = {
+            "parameters": sum(p.numel() for o in optimisers.values() for p in _parameters(o)),
+            "steps": state.step,
+            "batch": config.batch,
+            "train_seconds": state.seconds - state.aside,
+            "peak_memory_mb": peak_memory_mb(device),
+            "device": str(device),
+            "threads": threads,
+        }
+        state.save()
+        checkpoint.write_json(out / "run.json", {**description, "finished": finished, "cost": cost})
+
+    if state.step == 0:
+        if hasattr(model, "prepare"):
+            tiles = torch.from_numpy(dataset.batch(256, 0, config.seed)["image"]).to(device)
+            for network in (model, average.model):
+                network.prepare(tiles * 2 - 1)
+        save(finished=False)
+        if world.rank == 0:
+            _draw(out / "samples" / "real.png", dataset.batch(16, 0, config.seed)["image"])
+    with _Stop() as interrupt, Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
+        while True:
+            state.seconds = time.monotonic() - clock
+            # A classical model has no parts: it is ready when it is prepared.
+            reached = 1.0 if not optimisers else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
+            halted = world.any(interrupt.wanted)
+            if halted or world.any(reached >= 1):
+                break
+            # Dropout and the like: the same whenever this step is run, different in each process.
+            torch.manual_seed(mix(config.seed, state.step, world.rank))
+            model.train()
+            rate = _learning_rate(config, state.step, reached)
+            losses = {}
+            for part, loss in model.losses(_batch(dataset, config, state.step, start, stop, device), state.step):
+                value = _descend(loss, optimisers[part], rate, config.clip, world)
+                if not math.isfinite(value):
+                    raise TrainingDiverged(
+                        f"training diverged at step {state.step}: the loss or gradient of part {part!r} is not finite; {out} keeps "
+                        f"the checkpoint of step {state.saved_step}; train again with a smaller --set lr (now {config.lr:g})."
+                    )
+                losses[part] = value
+            average.update(state.step)
+            state.step += 1
+            state.seconds = time.monotonic() - clock
+            if log is not None:
+                log.write(state.step, state.seconds, losses)
+            speed = state.step * config.batch / max(state.seconds - state.aside, 1e-9)
+            note = ", ".join(f"{part} {value:.4f}" for part, value in losses.items())
+            progress.update(min(reached, 1.0), f"step {state.step}  {note}  {speed:.0f} tiles/s")
+            if time.monotonic() - saved > config.save_every:
+                save(finished=False)
+                saved = time.monotonic()
+            if world.rank == 0 and time.monotonic() - drawn > max(config.preview_every, 20 * pause):
+                pause = _preview(average.model, out, state.step, device)
+                state.aside += pause
+                drawn = time.monotonic()
+        if log is not None:
+            log.close()
+        if world.rank == 0 and not halted:
+            _preview(average.model, out, state.step, device)
+        save(finished=not halted)
+        progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
+    return out
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    return optimiser.param_groups[0]["params"]
+
+
+def _adam(module: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:
+    betas = (config.beta1, config.beta2)
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(module.parameters(), config.lr, betas, weight_decay=config.weight_decay, fused=fused)
+
+
+def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
+    rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    fall = min(1.0, (1 - reached) / config.decay) if config.decay else 1.0
+    return config.lr * rise * fall
+
+
+def _batch(dataset: Dataset, config: TrainConfig, step: int, start: int, stop: int, device: torch.device) -> Batch:
+    arrays = dataset.batch(config.batch, step, config.seed, start, stop)
+    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    image = (tensors.pop("image") * 2 - 1).contiguous(memory_format=torch.channels_last)
+    return Batch.at(image, tensors, seed=config.seed, step=step, start=start, total=config.batch)
+
+
+def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: float, world: World) -> float:
+    """One step of one part; return its loss over all processes, or NaN (and no step) where anything is not finite."""
+    parameters = _parameters(optimiser)
+    optimiser.zero_grad()
+    torch.autograd.backward(loss, inputs=parameters)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    loss = loss.detach().reshape(1)
+    world.average([*gradients, loss])
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not torch.isfinite(loss + norm):
+        return math.nan
+    if clip:
+        torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+    optimiser.param_groups[0]["lr"] = rate
+    optimiser.step()
+    return loss.item()
+
+
+class _State:
+    """What resuming needs, in one file that is always whole."""
+
+    def __init__(self, out: Path, model: nn.Module, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
+        self.step = self.saved_step = 0
+        self.seconds = self.aside = 0.0
+        self._out, self._model, self._average, self._optimisers = out, model, average, optimisers
+
+    def save(self) -> None:
+        tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self._average.model.state_dict().items()}
+        for part, optimiser in self._optimisers.items():
+            tensors |= checkpoint.pack_optimiser(optimiser, f"adam.{part}/")
+        numbers = {"step": str(self.step), "seconds": repr(self.seconds), "aside": repr(self.aside)}
+        checkpoint.write_tensors(self._out / "resume.safetensors", tensors, **numbers)
+        checkpoint.write_tensors(self._out / "model.safetensors", self._average.model.state_dict(), step=str(self.step))
+        self.saved_step = self.step
+
+    def restore(self) -> None:
+        path = self._out / "resume.safetensors"
+        if not path.is_file():
+            return
+        tensors, numbers = checkpoint.read_tensors(path)
+        checkpoint.load_weights(self._model, tensors, path, "model.")
+        checkpoint.load_weights(self._average.model, tensors, path, "average.")
+        for part, optimiser in self._optimisers.items():
+            checkpoint.unpack_optimiser(optimiser, tensors, f"adam.{part}/")
+        self.step = self.saved_step = int(numbers["step"])
+        self.seconds, self.aside = float(numbers["seconds"]), float(numbers["aside"])
+
+
+class _Log:
+    """Losses as one JSON object a line; lines past the step that is resumed are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        kept = []
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):  # a line cut short by a kill
+                    if json.loads(line)["step"] <= step:
+                        kept.append(line + "\n")
+        with checkpoint.replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def write(self, step: int, seconds: float, losses: dict[str, float]) -> None:
+        if losses:
+            values = {part: float(f"{value:.6g}") for part, value in losses.items()}
+            self._file.write(json.dumps({"step": step, "seconds": round(seconds, 2), "loss": values}) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _preview(model: nn.Module, out: Path, step: int, device: torch.device) -> float:
+    """Draw sixteen samples of the averaged weights, always from the same noise; return the seconds that it took."""
+    began = time.monotonic()
+    with torch.no_grad():
+        sampled = model.sample(16, {}, ImageNoise(0, range(16), device))
+    _draw(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
+    return time.monotonic() - began
+
+
+def _draw(path: Path, tiles: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    images.save_png(path, images.to_grid(tiles, columns=4, scale=2))

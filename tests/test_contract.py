@@ -1,0 +1,116 @@
+"""Every row of the table keeps the contract of a model: losses, samples, saving, resuming, seeds."""
+
+import numpy as np
+import pytest
+import torch
+from toy import TOY, write_tiles
+
+from veridical import checkpoint
+from veridical.batch import Batch, ImageNoise
+from veridical.config import TrainConfig
+from veridical.recipes import RECIPES, build
+from veridical.sample import draw, load
+from veridical.train import train
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def toy(name: str, channels: int = 1, size: int = 32) -> torch.nn.Module:
+    torch.manual_seed(0)
+    first = RECIPES[name].first
+    stage = build(first, channels, size, TOY[first]) if first else None
+    return build(name, channels, size, TOY[name], stage)
+
+
+def batch(channels: int, size: int, n: int = 4, step: int = 0) -> Batch:
+    rng = np.random.default_rng(step)
+    y, x = np.mgrid[:size, :size]
+    tiles = np.stack([np.sin(x / 3 + p) * np.cos(y / 4 + p) for p in rng.uniform(0, 6, (n * channels))])
+    image = torch.from_numpy(tiles.reshape(n, channels, size, size).astype(np.float32))
+    return Batch.at(image, {}, seed=0, step=step, start=0, total=n)
+
+
+def test_every_recipe_has_a_toy_version():
+    assert set(TOY) == set(RECIPES)
+
+
+def test_no_network_argument_hides_a_training_setting():
+    fields = set(TrainConfig.__dataclass_fields__)
+    assert all(not fields & set(row.arguments()) for row in RECIPES.values())
+
+
+def test_every_recipe_cites_its_paper():
+    assert all("arXiv" in row.citation or "doi" in row.citation for row in RECIPES.values())
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", RECIPES)
+def test_losses_are_finite_and_reach_every_parameter_of_their_part(name, channels, size):
+    model = toy(name, channels, size)
+    seen = set()
+    for part, loss in model.losses(batch(channels, size), 0):
+        assert loss.dim() == 0 and torch.isfinite(loss)
+        parameters = dict(model.parts[part].named_parameters())
+        torch.autograd.backward(loss, inputs=list(parameters.values()))
+        # A zero-initialised output hides the gradients of what is before it in the first step, but not their existence.
+        assert [k for k, p in parameters.items() if p.grad is None] == []
+        seen.add(part)
+    assert seen == set(model.parts)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", RECIPES)
+def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
+    model = toy(name, channels).eval()
+    if hasattr(model, "prepare"):
+        model.prepare(batch(channels, 32).image)
+    with torch.no_grad():
+        together = model.sample(5, {}, ImageNoise(3, range(5)))
+        alone = model.sample(1, {}, ImageNoise(3, [3]))
+        other = model.sample(1, {}, ImageNoise(4, [3]))
+    assert together.shape == (5, channels, 32, 32)
+    # Untrained generators make nearly the same image of all noise: measure against how far images differ.
+    spread = (together[0] - together[1]).abs().max()
+    assert spread > 0
+    assert (together[3] - alone[0]).abs().max() < 0.05 * spread
+    assert (other - alone).abs().max() > 0.2 * spread
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if n != "random_phase"])
+def test_training_lowers_the_loss(name):
+    """The loss of one fixed batch falls (of the part that is not an adversary)."""
+    model = toy(name)
+    parts = {k: torch.optim.Adam(m.parameters(), 2e-3) for k, m in model.parts.items()}
+    part = "discriminator" if name == "dcgan" else next(k for k in parts if k != "discriminator")
+    history = []
+    for _ in range(40):
+        for which, loss in model.losses(batch(1, 32), 0):
+            parts[which].zero_grad()
+            torch.autograd.backward(loss, inputs=list(model.parts[which].parameters()))
+            parts[which].step()
+            if which == part:
+                history.append(loss.item())
+    assert np.mean(history[-5:]) < 0.9 * np.mean(history[:3])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_train_save_load_and_resume(name, tmp_path):
+    """A run stopped after three steps and resumed ends with the weights, to the bit, and log of one that was not."""
+    data = write_tiles(tmp_path / "data")
+    given = {"size": 32, "batch": 4, "quiet": True, **TOY[name]}
+    if RECIPES[name].first:
+        train(RECIPES[name].first, data, tmp_path / "first", steps=2, size=32, batch=4, quiet=True, **TOY[RECIPES[name].first])
+        given["first"] = tmp_path / "first"
+    train(name, data, tmp_path / "whole", steps=6, **given)
+    train(name, data, tmp_path / "parts", steps=3, **given)
+    train(name, data, tmp_path / "parts", steps=6, resume=True, **given)
+    for file in ("model.safetensors", "resume.safetensors"):
+        whole, parts = (checkpoint.read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))
+        assert whole.keys() == parts.keys()
+        assert all(torch.equal(whole[k], parts[k]) for k in whole)
+    strip = lambda run: [line.split('"loss"')[1:] for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]  # noqa: E731
+    assert strip("whole") == strip("parts")
+    images = draw(load(tmp_path / "whole"), 3, batch=2)
+    assert images.shape == (3, 1, 32, 32) and images.dtype == np.float32
+    assert images.min() >= 0 and images.max() <= 1 and np.isfinite(images).all()

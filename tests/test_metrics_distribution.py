@@ -1,0 +1,137 @@
+"""Set metrics against closed forms, SciPy and direct definitions."""
+
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from veridical.metrics import distribution
+
+
+def gaussian(n, d, seed, scale=1.0, shift=0.0):
+    return np.random.default_rng(seed).normal(shift, scale, (n, d))
+
+
+def with_moments(n, mean, deviation, seed):
+    """n rows whose sample mean and (diagonal) sample covariance are exactly these."""
+    x = gaussian(n, len(mean), seed)
+    q, _ = np.linalg.qr(x - x.mean(0))
+    return q * np.sqrt(n - 1) * deviation + mean
+
+
+def by_sqrtm(x, y):
+    cx, cy = np.cov(x.T), np.cov(y.T)
+    root = sqrtm(cx @ cy).real
+    return np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(cx + cy - 2 * root)
+
+
+def test_frechet_of_gaussians_in_closed_form():
+    mean = np.array([1.0, -2.0, 0.5, 3.0])
+    a, b = np.array([1.0, 2.0, 0.5, 4.0]), np.array([3.0, 0.1, 0.5, 2.0])
+    x, y = with_moments(30, mean, a, 0), with_moments(50, mean * 0, b, 1)
+    assert distribution.frechet(x, y) == pytest.approx(np.sum(mean**2) + np.sum((a - b) ** 2), rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(60, 80, 20), (200, 30, 25)])
+def test_frechet_equals_sqrtm_at_full_rank(n, m, d):
+    x, y = gaussian(n, d, 0), gaussian(m, d, 1, 1.5, 0.3) @ gaussian(d, d, 2, 0.3)
+    assert distribution.frechet(x, y) == pytest.approx(by_sqrtm(x, y), rel=1e-6)
+
+
+def test_frechet_with_fewer_images_than_features():
+    x, y = gaussian(8, 40, 0), gaussian(11, 40, 1, 2.0)
+    cx, cy = np.cov(x.T), np.cov(y.T)
+    # the trace of the root is the sum of roots of the eigenvalues of the product
+    root = np.sqrt(np.clip(np.linalg.eigvals(cx @ cy).real, 0, None)).sum()
+    expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(cx) + np.trace(cy) - 2 * root
+    assert distribution.frechet(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_frechet_of_a_set_with_itself_is_zero():
+    x = gaussian(12, 30, 0)
+    assert distribution.frechet(x, x) == pytest.approx(0, abs=1e-10)
+
+
+def kid_by_loops(x, y):
+    def k(a, b):
+        return (a @ b / len(a) + 1) ** 3
+
+    n, m = len(x), len(y)
+    within_x = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    within_y = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    between = sum(k(x[i], y[j]) for i in range(n) for j in range(m)) / (n * m)
+    return within_x + within_y - 2 * between
+
+
+def test_kid_equals_the_double_loop():
+    x, y = gaussian(9, 6, 0), gaussian(13, 6, 1, 1.3, 0.2)
+    assert distribution.kid(x, y).value == pytest.approx(kid_by_loops(x, y), rel=1e-10)
+
+
+def test_kid_standard_error_is_the_delete_one_jackknife():
+    x, y = gaussian(9, 6, 0), gaussian(13, 6, 1, 1.3, 0.2)
+    variance = 0
+    for a, b, swap in ((x, y, False), (y, x, True)):
+        left_out = [
+            kid_by_loops(*((b, np.delete(a, k, 0)) if swap else (np.delete(a, k, 0), b))) for k in range(len(a))
+        ]
+        variance += (len(a) - 1) / len(a) * np.sum((left_out - np.mean(left_out)) ** 2)
+    assert distribution.kid(x, y).se == pytest.approx(np.sqrt(variance), rel=1e-8)
+
+
+def test_kid_is_unbiased():
+    values = [distribution.kid(gaussian(10, 5, 2 * k), gaussian(14, 5, 2 * k + 1)).value for k in range(400)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
+    assert min(values) < 0 < max(values)
+
+
+def test_kid_over_random_phase_is_a_ratio():
+    x, y, p = gaussian(20, 6, 0), gaussian(20, 6, 1, 1.2), gaussian(20, 6, 2, 2.0)
+    assert distribution.kid_over_random_phase(x, p, p) == 1
+    expected = kid_by_loops(x, y) / kid_by_loops(x, p)
+    assert distribution.kid_over_random_phase(x, y, p) == pytest.approx(expected, rel=1e-9)
+
+
+def prdc_by_loops(x, y, k):
+    def radii(points):
+        return [sorted(np.linalg.norm(p - q) for q in points)[k] for p in points]
+
+    rx, ry = radii(x), radii(y)
+    d = np.array([[np.linalg.norm(a - b) for b in y] for a in x])
+    return {
+        "precision": np.mean([any(d[i, j] < rx[i] for i in range(len(x))) for j in range(len(y))]),
+        "recall": np.mean([any(d[i, j] < ry[j] for j in range(len(y))) for i in range(len(x))]),
+        "density": sum(d[i, j] < rx[i] for i in range(len(x)) for j in range(len(y))) / (k * len(y)),
+        "coverage": np.mean([any(d[i, j] < rx[i] for j in range(len(y))) for i in range(len(x))]),
+    }
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_prdc_equals_the_definition(k):
+    x, y = gaussian(17, 3, 0), gaussian(21, 3, 1, 0.8, 0.7)
+    found = distribution.prdc(x, y, k)
+    assert found == pytest.approx(prdc_by_loops(x, y, k), abs=1e-12)
+    assert len({round(value, 6) for value in found.values()}) > 1
+
+
+def test_prdc_of_far_apart_sets():
+    x = gaussian(10, 3, 0)
+    assert distribution.prdc(x, x + 100, 3) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+
+
+def test_order_changes_nothing():
+    x, y = gaussian(30, 10, 0), gaussian(25, 10, 1, 1.2)
+    u, v = x[::-1], np.random.default_rng(2).permutation(y)
+    assert distribution.frechet(u, v) == pytest.approx(distribution.frechet(x, y), rel=1e-9)
+    assert distribution.kid(u, v) == pytest.approx(distribution.kid(x, y), rel=1e-9)
+    assert distribution.prdc(u, v) == distribution.prdc(x, y)
+
+
+@pytest.mark.parametrize("metric", [distribution.frechet, distribution.kid, distribution.prdc])
+def test_too_few_images_are_refused(metric):
+    with pytest.raises(ValueError, match="at least"):
+        metric(gaussian(1, 4, 0), gaussian(30, 4, 1))
+
+
+def test_features_of_different_length_are_refused():
+    with pytest.raises(ValueError, match="features must be"):
+        distribution.frechet(gaussian(9, 4, 0), gaussian(9, 5, 1))

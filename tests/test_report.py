@@ -1,0 +1,436 @@
+"""The report on bench folders made up here: scikit-image's own textures and invented numbers."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from veridical.bench import figures, tables
+from veridical.bench.report import report
+from veridical.errors import InputError
+
+RECIPES = {
+    "random_phase": ("classical", "a tile's spectrum with random phases: learns nothing", "Galerne et al. 2011"),
+    "vae": ("VAE", "convolutional variational auto-encoder", "Kingma and Welling 2014, arXiv:1312.6114"),
+    "dcgan": ("GAN", "deep convolutional GAN", "Radford et al. 2016, arXiv:1511.06434"),
+    "edm": ("diffusion", "pixel-space diffusion", "Karras et al. 2022, arXiv:2206.00364"),
+    "latent_diffusion": ("diffusion", "diffusion in latents", "Rombach et al. 2022, arXiv:2112.10752"),
+}
+QUALITY = {"random_phase": 1.0, "vae": 1.35, "dcgan": 0.71, "edm": 0.34, "latent_diffusion": 0.45}
+
+
+def tiles(name: str, size: int, n: int, rng) -> np.ndarray:
+    """Random crops of an image that scikit-image ships, (N, C, size, size) in [0, 1]."""
+    from skimage import data
+
+    image = np.atleast_3d(getattr(data, name)()).astype(np.float32)[..., :3] / 255
+    places = rng.integers(0, np.array(image.shape[:2]) - size + 1, (n, 2))
+    return np.stack([image[y : y + size, x : x + size].transpose(2, 0, 1) for y, x in places])
+
+
+def result_row(dataset, recipe, seed, metric, value, width=0.1, floor=0.0, reason=None):
+    low, high = (None, None) if value is None else (value - width / 2, value + width / 2)
+    settings = {"extractor": "efficientnet_lite0", "layers": "last feature map (1280)", "interval": "jackknife"}
+    if metric.startswith("kid"):
+        settings["kernel"] = "(x.y / d + 1)^3"
+    return {
+        "recipe": recipe, "dataset": dataset, "seed": seed, "metric": metric, "value": value, "low": low, "high": high,
+        "n": 48, "floor": floor, "reason": reason, "settings": settings,
+    }  # fmt: skip
+
+
+def make_bench(folder: Path, images: dict[str, str], size=64, seeds=(0,), failed=(), running=(), missing=()) -> Path:
+    """A bench folder; `images` names one of scikit-image's pictures a dataset, the rest are (dataset, recipe, seed)."""
+    rng = np.random.default_rng(0)
+    spec = {
+        "title": "Textures <& others>", "size": size, "samples": 48, "seeds": list(seeds), "budget": {"minutes": 6},
+        "datasets": {name: {"data": f"skimage:{image}"} for name, image in images.items()},
+        "recipes": {k: {"family": f, "summary": s, "citation": c, "args": {"lr": 4e-4} if k == "edm" else {}}
+                    for k, (f, s, c) in RECIPES.items()},
+        "version": "0.1.0", "created": "2026-03-01T09:30:00+00:00",
+    }  # fmt: skip
+    write(folder / "spec.json", spec)
+    for dataset, image in images.items():
+        place = folder / "datasets" / dataset
+        place.mkdir(parents=True)
+        real = {which: tiles(image, size, n, rng) for which, n in (("test", 30), ("train", 60))}
+        for which, stack in real.items():
+            np.save(place / f"{which}.npy", stack)
+            write(place / f"{which}_groups.json", [f"slice{k % 6}" for k in range(len(stack))])
+        summary = {
+            "spec": f"skimage:{image}", "kind": "image", "slices": 1, "shapes": [[512, 512]], "dtype": "uint8",
+            "channels": real["test"].shape[1], "size": size, "augment": "dihedral", "pixel_size": 1.75, "scale": 1.0,
+            "window": {"low": 3.0, "high": 250.0, "dtype": "uint8"}, "split": "blocks with a gap of 16 pixels",
+            "n_train_tiles": 60, "n_test_tiles": 30, "notes": ["palette image converted"], "fingerprint": "ab12cd34",
+        }  # fmt: skip
+        write(place / "summary.json", summary)
+        for recipe in RECIPES:
+            for seed in seeds:
+                key = (dataset, recipe, seed)
+                if key not in missing:
+                    state = "failed" if key in failed else "running" if key in running else "done"
+                    make_cell(folder, *key, state, real["train"], rng)
+    return folder
+
+
+def make_cell(folder, dataset, recipe, seed, state, train, rng):
+    cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
+    cell.mkdir(parents=True)
+    reason = f"loss of part generator_{recipe} is NaN at step 120 & 50% <b>" if state == "failed" else None
+    write(cell / "status.json", {"state": state, "reason": reason})
+    make_log(cell / "run", {"generator": 2.0, "discriminator": 1.4} if recipe == "dcgan" else {recipe: 0.9}, rng)
+    if recipe == "latent_diffusion":
+        make_log(cell / "run" / "first", {"autoencoder": 30.0}, rng)
+    if state != "done":
+        return
+    samples = train[rng.integers(0, len(train), 48)]
+    blur = {"random_phase": 0, "vae": 3, "dcgan": 0.5, "edm": 0.7, "latent_diffusion": 1.2}[recipe]
+    samples = gaussian_filter(samples, (0, 0, blur, blur)) + rng.normal(0, 0.02, samples.shape)
+    if recipe == "random_phase":
+        phase = np.angle(np.fft.fft2(rng.random(samples.shape[-2:])))
+        samples = np.fft.ifft2(np.abs(np.fft.fft2(samples)) * np.exp(1j * phase)).real
+    np.save(cell / "samples.npy", np.clip(samples, 0, 1).astype(np.float32))
+    value = QUALITY[recipe] * rng.uniform(0.95, 1.05)
+    few = "needs more than 5 images a set (k = 5 neighbours)" if recipe == "vae" else None
+    rows = [
+        result_row(dataset, recipe, seed, "ssim", None, reason="needs pairs"),
+        result_row(dataset, recipe, seed, "kid_efficientnet_lite0", value * 0.031, 0.004, 0.0007),
+        result_row(dataset, recipe, seed, "kid_over_random_phase", value, 0.24, 0.021),
+        result_row(dataset, recipe, seed, "fd_efficientnet_lite0", 180 + 170 * value, 41.0, 201.3),
+        result_row(dataset, recipe, seed, "precision", 0.9 - 0.4 * value, 0.11, 0.91),
+        result_row(dataset, recipe, seed, "recall", None if few else 0.8 - 0.5 * value, 0.13, 0.88, few),
+        result_row(dataset, recipe, seed, "density", 0.9, 0.2, 1.0),
+        result_row(dataset, recipe, seed, "coverage", 1 - 0.6 * value, 0.12, 0.95),
+        result_row(dataset, recipe, seed, "memorised", 0.04, 0.06, 0.048),
+    ]
+    write(cell / "rows.json", rows)
+    cost = {
+        "parameters": 0 if recipe == "random_phase" else 7_012_345, "train_seconds": 361.2, "steps": 1834, "batch": 32,
+        "seconds_per_image": 0.0472, "peak_memory_mb": 1480.4, "device": "cpu", "threads": 2,
+    }  # fmt: skip
+    write(cell / "cost.json", cost)
+    found = {"sample": list(range(48)), "train": rng.integers(0, len(train), 48).tolist()}
+    found |= {"distance": rng.uniform(0.2, 0.9, 48).tolist(), "test_distance": rng.uniform(0.3, 0.9, 30).tolist()}
+    write(cell / "nearest.json", found)
+
+
+def make_log(run: Path, parts: dict[str, float], rng):
+    run.mkdir(parents=True)
+    lines = []
+    for k in range(300):
+        loss = {part: start * (0.15 + np.exp(-k / 60)) * rng.lognormal(0, 0.25) for part, start in parts.items()}
+        lines.append(json.dumps({"step": 6 * k, "seconds": 1.2 * k, "loss": loss}))
+    (run / "log.jsonl").write_text("\n".join(lines) + '\n{"step": 18', encoding="utf-8")
+
+
+def write(path: Path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """What a browser would load, and the text that a reader sees."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.loads: list[str] = []
+        self.images: list[dict] = []
+        self.text: list[str] = []
+        self.tags: list[str] = []
+        self.headings: list[str] = []
+        self._hidden = False
+        self.feed(html)
+        self.words = " ".join(" ".join(self.text).split())
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self._hidden = tag == "style"
+        self.loads += [given[k] for k in ("src", "srcset", "data", "poster") if k in given]
+        self.loads += [given["href"]] if tag == "link" else []
+        self.images += [given] if tag == "img" else []
+
+    def handle_endtag(self, tag):
+        self._hidden = False
+
+    def handle_data(self, data):
+        if not self._hidden:
+            self.text.append(data)
+        if self.tags and self.tags[-1] in ("h2", "h3") and data.strip():
+            self.headings.append(data)
+            self.tags.append("text")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory) -> Path:
+    """Two datasets (grey, RGB), two seeds, with cells that failed, run and wait; the report is written."""
+    folder = tmp_path_factory.mktemp("bench")
+    make_bench(
+        folder, {"gravel": "gravel", "coffee": "coffee"}, size=32, seeds=(0, 1),
+        failed=[("gravel", "dcgan", 0), ("gravel", "dcgan", 1), ("coffee", "vae", 1)],
+        running=[("coffee", "edm", 1)], missing=[("coffee", "latent_diffusion", 0), ("coffee", "latent_diffusion", 1)],
+    )  # fmt: skip
+    assert report(folder) == folder / "report.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(bench) -> Page:
+    return Page((bench / "report.html").read_text(encoding="utf-8"))
+
+
+def read_csv(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_page_is_one_self_contained_file(bench, page):
+    html = (bench / "report.html").read_text(encoding="utf-8")
+    assert page.loads and all(address.startswith("data:image/png;base64,") for address in page.loads)
+    assert not re.search(r"url\(|@import|<script|<link", html)
+    assert not re.search(r"https?://", html)
+
+
+def test_pictures_have_alternative_texts(page):
+    assert len(page.images) > 20
+    assert all(len(image.get("alt", "")) > 10 for image in page.images)
+
+
+def test_every_cell_and_reason_is_on_the_page(page):
+    for recipe in RECIPES:
+        assert recipe in page.words
+    assert "seeds 0, 1 failed: loss of part generator_dcgan is NaN at step 120 & 50% <b>" in page.words
+    assert "seed 1 failed: loss of part generator_vae is NaN" in page.words
+    assert "coffee / edm / seed 1 not finished" in page.words
+    assert "seeds 0, 1 not started" in page.words
+    assert "b" not in page.tags[: page.tags.index("main")]  # the reason's <b> is text, not a tag
+
+
+def test_text_from_the_bench_is_escaped(bench):
+    html = (bench / "report.html").read_text(encoding="utf-8")
+    assert "<title>Textures &lt;&amp; others&gt;</title>" in html
+
+
+def test_missing_numbers_are_dashes_with_a_reason(page):
+    assert re.search(r"– a .*a needs more than 5 images a set \(k = 5 neighbours\)", page.words)
+    assert "nan" not in page.words.replace("is NaN", "")
+    assert "None" not in page.words
+
+
+def test_summary_names_the_best_and_who_is_as_good(page):
+    value = r"kid_over_random_phase 0\.\d\d \(0\.\d\d–0\.\d\d\)"
+    assert re.search(rf"gravel edm has the best value: {value}, mean of 2 seeds", page.words)
+    assert "edm and latent_diffusion are not distinguishable: their intervals overlap." in page.words
+    assert "It beats the line at 1" in page.words
+
+
+def test_parts_stand_in_order(page):
+    titles = [
+        "Ranking", "Real and synthetic tiles", "Nearest training tile", "Training losses", "Cost", "Data",
+        "How the metrics were computed", "How to cite",
+    ]  # fmt: skip
+    headings = "".join(f"|{text}" for text in page.headings)
+    assert re.search(".*".join(map(re.escape, titles)), headings)
+    assert headings.startswith("|gravel|coffee|gravel|Ranking")  # the summary comes before the datasets
+    assert "kernel: (x.y / d + 1)^3" in page.words
+
+
+def test_ranking_csv_has_the_numbers_of_the_cells(bench):
+    rows = read_csv(bench / "tables" / "ranking.csv")
+    assert len(rows) == 2 * len(RECIPES)
+    for row in rows:
+        values, lows, highs = [], [], []
+        for seed in row["seeds"].split():
+            cell = bench / "cells" / row["dataset"] / f"{row['system']}-seed{seed}" / "rows.json"
+            found = next(r for r in json.loads(cell.read_text()) if r["metric"] == "kid_over_random_phase")
+            values.append(found["value"])
+            lows.append(found["low"])
+            highs.append(found["high"])
+        if not values:
+            assert row["kid_over_random_phase"] == "" and row["notes"]
+            continue
+        assert float(row["kid_over_random_phase"]) == pytest.approx(np.mean(values), rel=1e-14)
+        assert float(row["kid_over_random_phase_low"]) == min(lows)
+        assert float(row["kid_over_random_phase_high"]) == max(highs)
+    for dataset in ("gravel", "coffee"):
+        mine = [float(r["kid_over_random_phase"] or "inf") for r in rows if r["dataset"] == dataset]
+        assert mine == sorted(mine)
+
+
+def test_metrics_csv_parses_back_to_the_rows(bench):
+    rows = {(r["dataset"], r["recipe"], r["seed"], r["metric"]): r for r in read_csv(bench / "tables" / "metrics.csv")}
+    seen = 0
+    for path in bench.glob("cells/*/*/rows.json"):
+        for row in json.loads(path.read_text()):
+            found = rows[row["dataset"], row["recipe"], str(row["seed"]), row["metric"]]
+            for key in ("value", "low", "high", "floor", "n"):
+                assert (float(found[key]) if found[key] else None) == row[key]
+            assert found["reason"] == (row["reason"] or "")
+            assert json.loads(found["settings"]) == row["settings"]
+            seen += 1
+    assert seen == 14 * 9 and len(rows) == seen + 6  # a cell without results keeps a row with its reason
+
+
+def test_cost_csv_has_every_cell(bench):
+    rows = read_csv(bench / "tables" / "cost.csv")
+    assert len(rows) == 20
+    done = [row for row in rows if row["state"] == "done"]
+    assert {float(row["train_seconds"]) for row in done} == {361.2}
+    assert all(row["notes"] for row in rows if row["state"] != "done")
+
+
+def test_markdown_and_latex_agree_with_csv(bench):
+    numbers = [row for row in read_csv(bench / "tables" / "ranking.csv") if row["kid_over_random_phase"]]
+    lines = (bench / "tables" / "ranking.md").read_text(encoding="utf-8").splitlines()
+    head, *body = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in [lines[0], *lines[2:]]]
+    assert all(len(cells) == len(head) for cells in body)
+    shown = [dict(zip(head, cells)) for cells in body if cells[head.index("rank")] != "–"]
+    latex = (bench / "tables" / "ranking.tex").read_text(encoding="utf-8")
+    for row, text in zip(numbers, shown, strict=True):
+        assert text["system"] == row["system"]
+        value = re.fullmatch(r"(−?[\d.]+) \((−?[\d.]+)(?:–| to )(−?[\d.]+)\)", text["kid_over_random_phase"])
+        assert value
+        for got, key in zip(value.groups(), ("", "_low", "_high")):
+            assert float(got.replace("−", "-")) == pytest.approx(float(row[f"kid_over_random_phase{key}"]), abs=0.0051)
+        cells = (tables.latex_escape(text[key]) for key in ("system", "kid_over_random_phase"))
+        assert " & ".join(cells) in latex
+    assert latex.count(r"\\") == len(body) + 1
+    assert r"50\% \textless{}b\textgreater{}" in latex and r"step 120 \& 50" in latex
+
+
+def test_figures_are_written(bench):
+    names = {path.name for path in (bench / "figures").glob("*.png")}
+    assert {"gravel-ranking.png", "gravel-samples.png", "gravel-edm-loss.png", "gravel-edm-nearest-1.png"} <= names
+    assert "gravel-latent_diffusion-first-loss.png" in names and "gravel-dcgan-tiles.png" not in names
+
+
+def test_tiles_are_shown_pixel_for_pixel_at_one_scale(bench):
+    from PIL import Image
+
+    samples = np.load(bench / "cells" / "coffee" / "edm-seed0" / "samples.npy")
+    strip = np.asarray(Image.open(bench / "figures" / "coffee-edm-tiles.png"))
+    tile = np.rint(samples[1].transpose(1, 2, 0) * 255).astype(np.uint8)
+    shown = strip[:128, 130 : 130 + 128]  # second tile of 32 px at 4 x with 2 px between
+    assert np.array_equal(shown, tile.repeat(4, axis=0).repeat(4, axis=1))
+    real = Image.open(bench / "figures" / "coffee-real-tiles.png")
+    assert real.size == strip.shape[1::-1]
+
+
+def test_nearest_tile_is_turned_like_the_sample():
+    from veridical.bench.pictures import turned_like
+
+    tile = np.random.default_rng(0).random((1, 16, 16)).astype(np.float32)
+    sample = np.rot90(tile[:, :, ::-1], 3, axes=(1, 2)) * 0.5 + 0.2
+    np.testing.assert_allclose(turned_like(tile, sample) * 0.5 + 0.2, sample, atol=1e-6)
+
+
+def test_report_of_a_bench_that_has_just_begun(tmp_path):
+    write(tmp_path / "spec.json", {"datasets": {"core": {"data": "scans"}}, "recipes": {"edm": {}}, "seeds": [0]})
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "core / edm / seed 0 not started" in page.words
+    assert "No learned system has a score." in page.words
+    assert read_csv(tmp_path / "tables" / "metrics.csv")[0]["reason"] == "not started"
+
+
+def test_broken_files_are_left_out_not_fatal(tmp_path):
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    place, cell = tmp_path / "datasets" / "gravel", tmp_path / "cells" / "gravel" / "edm-seed0"
+    (place / "test.npy").write_bytes((place / "test.npy").read_bytes()[:500])
+    (place / "summary.json").unlink()
+    (cell / "rows.json").write_text('[{"recipe": "edm"')
+    (cell / "nearest.json").unlink()
+    (cell / "samples.npy").write_bytes(b"")
+    (cell / "run" / "log.jsonl").write_text("not json\n")
+    (cell.parent / "vae-seed0" / "cost.json").write_text("{")
+    rows = json.loads((cell.parent / "dcgan-seed0" / "rows.json").read_text())
+    for row in rows:
+        row["value"] = float("nan")
+    write(cell.parent / "dcgan-seed0" / "rows.json", rows)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "seed 0 done, but rows.json is missing or unreadable" in page.words
+    assert "value is not a finite number" in page.words
+    assert "latent_diffusion is the best learned system: kid_over_random_phase" in page.words
+
+
+def test_dataset_with_failed_cells_only(tmp_path):
+    failed = [("gravel", recipe, 0) for recipe in RECIPES]
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32, failed=failed)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "No learned system has a score." in page.words
+    assert page.words.count("failed: loss of part generator_edm") >= 2
+    assert "16 of 30" in page.words  # the real tiles are still shown
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{", '{"title": "no datasets"}'])
+def test_folder_that_is_no_bench_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "spec.json").write_text(content)
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
+        report(tmp_path)
+    assert not (tmp_path / "report.html").exists() and not (tmp_path / "tables").exists()
+    with pytest.raises(InputError, match="not a folder"):
+        report(tmp_path / "absent")
+
+
+def test_importing_the_report_does_not_import_torch():
+    code = (
+        "import sys, veridical.bench.report; "
+        "print([m for m in ('torch', 'diffusers', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.4213, 0.3101, 0.5542, "0.42 (0.31–0.55)"),
+        (0.013, -0.021, 0.047, "0.013 (−0.021 to 0.047)"),
+        (348.7, 320.2, 381.9, "349 (320–382)"),
+        (0.0312, None, None, "0.0312"),
+        (-0.0001, -0.2, 0.2, "0.00 (−0.20 to 0.20)"),
+        (None, None, None, "–"),
+    ],
+)
+def test_numbers_have_sensible_digits(value, low, high, text):
+    assert tables.uncertain(value, low, high) == text
+
+
+def test_floors_and_minutes_are_short():
+    assert tables.floor_text("kid_over_random_phase", [-0.00037]) == "0.000"
+    assert tables.floor_text("precision", [0.875, 1.0]) == "0.88–1.00"
+    assert tables.floor_text("recall", []) == "–"
+    assert [tables.minutes(x) for x in (0.0025, 0.0, 6.02, None)] == ["<0.1", "0.0", "6.0", "–"]
+
+
+def test_fid_and_extractors_are_found():
+    assert tables.find_metric(["kid_x", "fid", "precision"], "fd") == "fid"
+    assert tables.find_metric(["fd_efficientnet_lite0"], "fd") == "fd_efficientnet_lite0"
+    assert tables.find_metric(["kid_over_random_phase"], "precision") is None
+
+
+def test_latex_escapes_what_latex_reads_as_commands():
+    row = {"a_b": "50 % & #1 {x} ~ ^ $ \\cmd\nnext"}
+    text = tables.to_latex([row], "caption", "tab:x").splitlines()
+    assert r"a\_b \\" in text
+    assert r"50 \% \& \#1 \{x\} \textasciitilde{} \textasciicircum{} \$ \textbackslash{}cmd next \\" in text
+
+
+def test_markdown_keeps_its_columns():
+    lines = tables.to_markdown([{"a": "x | y\nz", "b": None}]).splitlines()
+    assert lines == ["| a | b |", "| --- | --- |", r"| x \| y z | – |"]
+
+
+def test_loss_plot_keeps_the_spikes_out_of_the_axis():
+    losses = np.r_[np.linspace(2, 1, 400)]
+    losses[200] = 1e4
+    curve = {"minutes": np.arange(400.0), "parts": {"generator": losses}}
+    low, high = figures.loss_plot({0: curve}, "gan").axes[0].get_ylim()
+    assert high < 2000 and low >= 0

@@ -1,0 +1,156 @@
+"""Stopping, resuming, many processes, divergence, full disks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from toy import TOY, write_tiles
+
+from veridical import checkpoint, recipes
+from veridical import train as train_run
+from veridical.errors import InputError
+from veridical.train import Average, TrainingDiverged
+
+SMALL = {"size": 32, "batch": 4, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_tiles(tmp_path_factory.mktemp("data") / "tiles")
+
+
+def losses(run):
+    return [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def flags(settings):
+    return [f"--set={k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in settings.items()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_resumes_to_the_same_weights(number, data, tmp_path):
+    command = [sys.executable, "-m", "veridical", "train", "vae", str(data), "--steps", "400", *flags({**SMALL, **TOY["vae"]})]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run([*command, "--out", str(whole), "--quiet"], check=True, env=environment)
+    process = subprocess.Popen([*command, "--out", str(broken), "--save-every", "0.3", "--quiet"], env=environment)
+    while not (broken / "log.jsonl").is_file() or len((broken / "log.jsonl").read_text().splitlines()) < 40:
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(number)
+    process.wait()
+    assert not json.loads((broken / "run.json").read_text())["finished"]
+    subprocess.run([*command, "--out", str(broken), "--resume", "--quiet"], check=True, env=environment)
+    a, b = (checkpoint.read_tensors(run / "model.safetensors")[0] for run in (whole, broken))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert losses(whole) == losses(broken)
+
+
+@pytest.mark.parametrize("recipe", ["vae", "edm"])
+def test_two_processes_follow_the_losses_of_one(recipe, data, tmp_path):
+    arguments = ["train", recipe, str(data), "--steps", "6", "--quiet", *flags({**SMALL, **TOY[recipe]})]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "veridical", *arguments, "--out", str(tmp_path / "one")], check=True, env=environment)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "veridical"]
+    subprocess.run([*torchrun, *arguments, "--out", str(tmp_path / "two")], check=True, env=environment)
+    one, two = (np.array([list(row.values()) for row in losses(tmp_path / run)]) for run in ("one", "two"))
+    assert one.shape == two.shape == (6, 1)
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+def test_minutes_stop_training(data, tmp_path):
+    run = train_run("vae", data, tmp_path / "run", minutes=0.05, quiet=True, **SMALL, **TOY["vae"])
+    cost = json.loads((run / "run.json").read_text())["cost"]
+    assert cost["steps"] > 0
+    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"] >= 3
+
+
+def test_a_finished_run_can_be_made_longer_but_not_changed(data, tmp_path):
+    run = train_run("vae", data, tmp_path / "run", steps=2, quiet=True, **SMALL, **TOY["vae"])
+    train_run("vae", data, run, steps=4, resume=True, quiet=True)
+    assert len(losses(run)) == 4
+    with pytest.raises(InputError, match="holds a run of vae"):
+        train_run("dcgan", data, run, steps=5, resume=True)
+    other = write_tiles(tmp_path / "other", seed=1)
+    with pytest.raises(InputError, match="not the data"):
+        train_run("vae", other, run, steps=5, resume=True)
+
+
+def test_divergence_names_step_and_part_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
+    build = recipes.RECIPES["vae"].build
+
+    class Exploding(build):
+        def losses(self, batch, step):
+            for part, loss in super().losses(batch, step):
+                yield part, loss * (float("nan") if step == 3 else 1.0)
+
+    row = recipes.RECIPES["vae"]
+    monkeypatch.setitem(recipes.RECIPES, "vae", recipes.Recipe(Exploding, row.family, row.task, row.summary, row.citation))
+    with pytest.raises(TrainingDiverged, match=r"step 3.*part 'vae'.*checkpoint of step 2"):
+        train_run("vae", data, tmp_path / "run", steps=9, save_every=0.0 if False else 1e-9, quiet=True, **SMALL, width=8, latent=8)
+    tensors, numbers = checkpoint.read_tensors(tmp_path / "run" / "resume.safetensors")
+    assert numbers["step"] in ("2", "3") and all(torch.isfinite(t).all() for t in tensors.values())
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    checkpoint.write_tensors(path, {"a": torch.ones(3)}, step="1")
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(InputError, match="model.safetensors could not be written .No space left"):
+        checkpoint.write_tensors(path, {"a": torch.zeros(3)}, step="2")
+    tensors, numbers = checkpoint.read_tensors(path)
+    assert torch.equal(tensors["a"], torch.ones(3)) and numbers["step"] == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_average_starts_as_a_copy_and_follows():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 2)
+    average = Average(model, 0.999)
+    with torch.no_grad():
+        model.weight += 1
+    average.update(0)
+    assert torch.equal(average.model.weight, model.weight)
+    before = average.model.weight.clone()
+    with torch.no_grad():
+        model.weight += 1
+    average.update(91)
+    # step / (step + 9) = 0.91 of the old remains
+    torch.testing.assert_close(average.model.weight, before + 0.09)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"recipe": "dcgann"}, "did you mean 'dcgan'"),
+        ({"setting": 3}, "no setting 'setting'"),
+        ({"lr": "fast"}, "not a float"),
+        ({"device": "cuda:9"}, "not available"),
+        ({"batch": 0}, "too small"),
+        ({"size": 40}, "needs tiles of"),
+        ({"steps": -1}, "positive"),
+        ({"augment": "mirror"}, "not known"),
+    ],
+)
+def test_bad_settings_are_one_sentence(given, message, data, tmp_path):
+    recipe = given.pop("recipe", "vae")
+    with pytest.raises(InputError, match=message):
+        train_run(recipe, data, tmp_path / "run", **{"steps": 1, "quiet": True, **SMALL, **given})
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_an_output_folder_with_something_else_is_left_alone(data, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="thesis.txt"):
+        train_run("vae", data, tmp_path, steps=1, **SMALL)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
