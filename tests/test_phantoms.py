@@ -69,6 +69,20 @@ def test_refuses_bad_requests():
             phantoms.generate("cmc", **bad)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (CmcOptions, {"volume_fraction": 0.95}),
+        (CmcOptions, {"mean_diameter": (14.0, 10.0)}),
+        (RocksOptions, {"porosity": 1.0}),
+        (RootsOptions, {"main_length": (10.0, float("nan"))}),
+    ],
+)
+def test_options_out_of_range(kind, options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        kind(**options)
+
+
 # ---- properties against independent measurements ----
 
 

@@ -30,7 +30,7 @@ class _Tiny(torch.nn.Module):
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     row = features.Extractor(
-        load=lambda path: _Tiny(), size=16, dim=25, layer="pool", normalisation="none", weights="none"
+        load=lambda path: _Tiny(), sizes=(16,), dim=25, layer="pool", normalisation="none", weights="none"
     )
     monkeypatch.setitem(features.EXTRACTORS, "tiny", row)
 
@@ -251,6 +251,20 @@ def test_files_are_paired_by_name_and_share_a_window(tmp_path):
     assert rows["psnr"]["value"] == pytest.approx(direct.mean(), rel=1e-4)
 
 
+def test_the_floor_may_be_files_too(tmp_path):
+    window = IntensityWindow(1000, 9000, "uint16")
+    images = {"real": blobs(14, 0), "synth": 0.8 * blobs(14, 1), "train": blobs(14, 2)}
+    for name, array in images.items():
+        stems = [f"slice{k // 2}_r{k % 2}c0" for k in range(14)]
+        write_images(tmp_path / name, array, window, stems=stems)
+    paths = [tmp_path / name for name in images]
+    rows = by_metric(score(*paths[:2], floor_real=paths[2], extractor="tiny"))
+    assert rows["fd_tiny"]["n"] == 14 and rows["fd_tiny"]["floor"] < rows["fd_tiny"]["value"]
+    assert "7 slices, 7 slices" in rows["fd_tiny"]["settings"]["interval"]
+    with pytest.raises(InputError, match="all as arrays"):
+        score(*paths[:2], floor_real=images["train"], extractor="tiny")
+
+
 def test_names_without_partner_are_listed(tmp_path):
     window = IntensityWindow(0, 255, "uint8")
     write_images(tmp_path / "real", blobs(3, 0), window, stems=["a", "b", "c"])
@@ -274,7 +288,7 @@ def test_bit_depths_must_agree(tmp_path):
         (blobs(4, 1, channels=3), "RGB"),
         (blobs(4, 1)[:0], "no images"),
         (blobs(4, 1) * 255, r"\[0, 1\]"),
-        ("folder", "both"),
+        ("folder", "all sets as files"),
     ],
     ids=["size", "channels", "empty", "range", "kinds"],
 )

@@ -24,7 +24,7 @@ def open_dataset(
     spec: str | Path,
     size: int = 64,
     *,
-    augment: str = "dihedral",
+    augment: str = "auto",
     pixel_size: float | None = None,
     scale: float | None = None,
     test_fraction: float = 0.2,
@@ -42,8 +42,9 @@ def open_dataset(
         Anything that `veridical.readers.open_slices` opens.
     size : int
         Height and width of a tile in pixels.
-    augment : {"dihedral", "flip", "none"}
-        Flips and quarter turns (8 orientations); left-right flips only (roots know where up is); or nothing.
+    augment : {"auto", "dihedral", "flip", "none"}
+        Flips and quarter turns (8 orientations); left-right flips only (roots know where up is); or nothing. ``auto`` is
+        ``dihedral`` for grey images and ``flip`` for RGB.
     pixel_size : float, optional
         Rescale tiles to so many micrometres a pixel, antialiased; the images must state their own.
     scale : float, optional
@@ -85,11 +86,14 @@ def open_dataset(
     5. the end of every image along its longer side, after a gap of one tile;
     6. where images are too small for that, the last image.
     """
-    if augment not in ORIENTATIONS:
+    if augment not in ("auto", *ORIENTATIONS):
         raise InputError(f"augment={augment}: there is no such augmentation; use one of {', '.join(ORIENTATIONS)}")
     if size < 1 or not 0 <= inside <= 1:
         raise InputError(f"size={size}, inside={inside}: a size is at least 1, a share lies between 0 and 1")
     slices = open_slices(spec)
+    if augment == "auto":
+        # A photograph has an upper side; a cross-section has none.
+        augment = "flip" if slices.channels == 3 else "dihedral"
     span = max(1, round(size / _factor(spec, slices, pixel_size, scale)))
     dataset = Dataset(str(spec), slices, size=size, span=span, augment=augment, inside=inside, masks=masks, seed=seed)
     dataset._prepare(test_fraction, split, window)

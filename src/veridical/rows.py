@@ -134,9 +134,9 @@ def digests(images) -> list[bytes]:
 
 def format_rows(rows: list[dict]):
     """Rows as a `rich.table.Table`: value, interval, floor, n, and the reason or finding."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("metric", "value", "95 % interval", "real against real", "n", "remark")
+    table = Table(Column("metric", no_wrap=True), "value", "95 % interval", "real against real", "n", "remark")
     for row in rows:
         value, low, high, floor = (
             "–" if row[key] is None else f"{row[key]:.4g}" for key in ("value", "low", "high", "floor")

@@ -1,6 +1,5 @@
 """Result rows for a set of synthetic images against a set of real ones."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,10 @@ def score(
     real,
     synth,
     *,
-    real_groups: Sequence | None = None,
-    synth_groups: Sequence | None = None,
+    real_groups=None,
+    synth_groups=None,
     floor_real=None,
-    floor_groups: Sequence | None = None,
+    floor_groups=None,
     phase=None,
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
@@ -49,8 +48,9 @@ def score(
         reads them. Files share the intensity window of the real ones, and with `paired` they are matched by name.
     real_groups, synth_groups : a label an image (its slice), for the intervals; by default the name of the file without
         the position of the tile, or every image by itself
-    floor_real, floor_groups : other real images (the training tiles, say), disjoint from `real`. The floor of a metric
-        is its value between `real` and these. Without them `real` is halved, by group, for the floor.
+    floor_real, floor_groups : other real images (the training tiles, say), disjoint from `real`; files if `real` is.
+        The floor of a metric is its value between `real` and these. Without them `real` is halved, by group, for the
+        floor.
     phase : phase-randomised real images, for `kid_over_random_phase`; by default made from `floor_real` or `real`
     extractor : row of `features.EXTRACTORS`
     inception : path of the Inception file, for `extractor="inception"`
@@ -71,12 +71,13 @@ def score(
     InputError
         if the sets differ in size, channels or bit depth, hold no images, or cannot be paired by name
     """
-    if isinstance(real, (str, Path)) != isinstance(synth, (str, Path)):
-        raise InputError("give both sets as files or both as arrays; they must share one intensity window")
+    if len({isinstance(images, (str, Path)) for images in (real, synth, floor_real) if images is not None}) > 1:
+        raise InputError("give all sets as files or all as arrays; they must share one intensity window")
     if isinstance(real, (str, Path)):
-        real, synth, real_names, synth_names = _read(real, synth, paired)
-        real_groups = real_names if real_groups is None else real_groups
+        (real, names), (synth, synth_names), (floor_real, floor_names) = _read(real, synth, floor_real, paired)
+        real_groups = names if real_groups is None else real_groups
         synth_groups = synth_names if synth_groups is None else synth_groups
+        floor_groups = floor_names if floor_groups is None else floor_groups
     real, real_groups = _checked(real, real_groups, "real")
     synth, synth_groups = _checked(synth, synth_groups, "synth")
     _check_same_kind(real, synth, "synthetic")
@@ -111,14 +112,13 @@ def score(
             source, source_groups = (real, real_groups) if floor_real is None else (floor_real, floor_groups)
             phase = _random_phase(source, source_groups, len(synth))
         phase, _ = _in_canonical_order(features.check_images(phase, "phase"), None)
+        x, y, p = embed(real), embed(synth), embed(phase)
         if floor_real is None:
             half, other = stats.halves(real_groups)
+            z, z_groups = x[other], real_groups[other]
         else:
-            half, other = np.arange(len(real)), None
-        x, y, p = embed(real), embed(synth), embed(phase)
-        z = x[other] if floor_real is None else embed(floor_real)
-        z_groups = real_groups[other] if floor_real is None else floor_groups
-        settings = features.settings(extractor)
+            half, z, z_groups = np.arange(len(real)), embed(floor_real), floor_groups
+        settings = features.settings(extractor, *real.shape[2:])
         rows += kid_rows(kid, x, y, p, x[half], z, real_groups, synth_groups, settings)
         rows += equal_n_rows(fd, x[half], y, z, real_groups[half], synth_groups, z_groups, settings)
     else:
@@ -207,8 +207,8 @@ def _check_same_kind(real, other, what) -> None:
         raise InputError(f"the real images are {sizes[0]} pixels, the {what} ones {sizes[1]}; cut them to one size")
 
 
-def _read(real, synth, pair):
-    """Both sets with the window of the real one, and their slice names; matched by name if they are pairs."""
+def _read(real, synth, floor_real, pair):
+    """Images and slice names of all sets, with the window of the real ones; matched by name if they are pairs."""
     from veridical.dataset import group_of
     from veridical.images import read_images
 
@@ -223,5 +223,11 @@ def _read(real, synth, pair):
             raise InputError(f"pairs must have the same file name, but no partner has {', '.join(alone[:5])}{more}")
         position = {name: k for k, name in enumerate(synths.names)}
         order = np.array([position[name] for name in reals.names])
-    groups = [group_of(name) for name in reals.names]
-    return reals.images, synths.images[order], groups, [group_of(synths.names[k]) for k in order]
+    found = [
+        (reals.images, [group_of(name) for name in reals.names]),
+        (synths.images[order], [group_of(synths.names[k]) for k in order]),
+    ]
+    if floor_real is None:
+        return [*found, (None, None)]
+    others = read_images(floor_real, window=reals.window)
+    return [*found, (others.images, [group_of(name) for name in others.names])]

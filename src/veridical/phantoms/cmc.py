@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from veridical.phantoms.packing import Range, draw, pack_discs, smooth_noise
+from veridical.phantoms.packing import Range, check, draw, pack_discs, smooth_noise
 from veridical.phantoms.tomography import Scan, scan
 
 LABELS = {"matrix": 0, "fibre": 1, "binder": 2, "crack": 3}
@@ -33,6 +33,9 @@ class CmcOptions:
     binder: float = 0.45
     cracks: Range = (-1.5, 2.4)
     scan: Scan | None = None
+
+    def __post_init__(self):
+        check(self, volume_fraction=(0.05, 0.8), mean_diameter=(4, 200), diameter_spread=(0, 0.3), cracks=(-10, 20))
 
 
 def generate_slice(rng: np.random.Generator, size: int, options: CmcOptions):
@@ -102,7 +105,7 @@ def _place_binder(rng, size, border, centres, diameters):
     """The binder's pixels (S, S), and which fibres stay: none inside it, some at its edge drowned in it."""
     if border is None:
         return np.zeros((size, size), bool), np.ones(len(centres), bool)
-    pixels = np.stack(np.mgrid[:size, :size], -1).reshape(-1, 2)
+    pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1).reshape(-1, 2)
     binder = border(pixels).reshape(size, size) > 0
     outward = border(centres) / diameters
     drowned = (outward > -0.4) & (outward < 0.25) & (rng.random(len(centres)) < 0.2)
@@ -157,7 +160,7 @@ def _trim(centres, diameters):
 
 def _owners(size, centres, diameters):
     """Index of the fibre that covers each pixel, -1 for none; (S, S)."""
-    pixels = np.stack(np.mgrid[:size, :size], -1)
+    pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1)
     owner = np.full((size, size), -1)
     for k, ((y, x), r) in enumerate(zip(centres, diameters / 2)):
         y0, y1, x0, x1 = max(0, int(y - r)), min(size, int(y + r) + 2), max(0, int(x - r)), min(size, int(x + r) + 2)

@@ -4,6 +4,8 @@ import numpy as np
 from scipy import fft
 from scipy.spatial import cKDTree
 
+from veridical.errors import InputError
+
 Range = float | tuple[float, float]
 
 
@@ -12,6 +14,15 @@ def draw(rng: np.random.Generator, value: Range) -> float:
     if isinstance(value, tuple):
         return float(rng.uniform(*value))
     return float(value)
+
+
+def check(options: object, **limits: tuple[float, float]) -> None:
+    """Raise InputError unless every named option, a number or a rising pair, lies within its limits."""
+    for name, (low, high) in limits.items():
+        value = getattr(options, name)
+        ends = value if isinstance(value, tuple) else (value, value)
+        if not (len(ends) == 2 and low <= ends[0] <= ends[1] <= high):
+            raise InputError(f"phantom option {name}={value} must be a number or a (low, high) pair in {low} to {high}")
 
 
 def pack_discs(rng: np.random.Generator, diameters: np.ndarray, side: float, steps: int = 300) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import label, regionprops_table
 
-from veridical.phantoms.packing import Range, draw, pack_discs, smooth_noise
+from veridical.phantoms.packing import Range, check, draw, pack_discs, smooth_noise
 from veridical.phantoms.tomography import Scan, scan
 
 LABELS = {"pore": 0, "grain": 1, "mineral": 2, "outside": 3}
@@ -32,6 +32,9 @@ class RocksOptions:
     mineral_fraction: Range = (-0.01, 0.04)
     tube: float = 0.3
     scan: Scan | None = None
+
+    def __post_init__(self):
+        check(self, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5))
 
 
 def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions):

@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from veridical.phantoms import scanner
-from veridical.phantoms.packing import Range, draw
+from veridical.phantoms.packing import Range, check, draw
 from veridical.phantoms.scanner import UP
 
 LABELS = {"background": 0, "main": 1, "lateral": 2, "wall": 3, "shoot": 4}
@@ -44,6 +44,10 @@ class RootsOptions:
     angle: Range = (45.0, 80.0)
     tropism: Range = (0.004, 0.015)
     wander: Range = (0.008, 0.02)
+
+    def __post_init__(self):
+        check(self, n_main=(0, 6), n_laterals=(-50, 200), main_length=(2, REACH), lateral_length=(2, REACH))
+        check(self, main_width=(1, 16), lateral_width=(1, 16))
 
 
 class Axis(NamedTuple):
@@ -98,7 +102,7 @@ def _grow(rng, options, chamber):
 
     def settle(kind, shortest, width, propose):
         """Grow the root that `propose` proposes; it may propose again when there is no room."""
-        path = ()
+        path = np.empty((0, 2))
         for _ in range(12):
             start, heading, length, noise, crosses = propose()
             grown = _grow_axis(rng, ground, start, heading, length, tropism, noise, chamber, crosses)
@@ -147,7 +151,7 @@ def _grow_axis(rng, ground, start, heading, length, tropism, wander, chamber, cr
         forward = np.array((np.sin(heading), np.cos(heading)))
         here = path[-1] + forward
         y, x = (here + 3 * forward).round().astype(int) + REACH
-        if not (0 <= y < 2 * REACH and 0 <= x < 2 * REACH) or scanner.wall_depth(*here, chamber) > -12:
+        if not (0 <= y < 2 * REACH and 0 <= x < 2 * REACH) or scanner.wall_depth(here[0], here[1], chamber) > -12:
             break
         if ground[y, x] and not (step < free and ground[y, x] in crosses):
             break
@@ -180,7 +184,7 @@ def _depth(axes, kind, size):
     if chosen:
         path = np.concatenate([axis.path for axis in chosen])
         radii = np.concatenate([axis.radii for axis in chosen])
-        pixels = np.stack(np.mgrid[:size, :size], -1).reshape(-1, 2)
+        pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1).reshape(-1, 2)
         distance, index = cKDTree(path).query(pixels, distance_upper_bound=12)
         found = np.isfinite(distance)
         depth[found] = radii[index[found]] - distance[found]

@@ -1,0 +1,28 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-long lint figures clean
+
+.venv/ready: pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c requirements.lock
+	touch $@
+
+# Trains five systems on phantoms, compares them and prints the path of the report.
+demo: .venv/ready
+	$(BIN)/veridical bench benchmarks/demo.toml --out runs/demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+# All tests, those that take minutes as well.
+test-long: .venv/ready
+	$(BIN)/python -m pytest -m ''
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src/veridical
+
+clean:
+	rm -rf .venv runs
