@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from toy import TOY, write_tiles
 
+from toy import TOY, write_tiles
 from veridical import cli
 
 
@@ -40,7 +40,9 @@ def tiles(tmp_path_factory):
 def trained(tiles, tmp_path_factory):
     from veridical.train import train
 
-    return train("vae", tiles, tmp_path_factory.mktemp("run") / "vae", steps=3, size=32, batch=4, quiet=True, **TOY["vae"])
+    return train(
+        "vae", tiles, tmp_path_factory.mktemp("run") / "vae", steps=3, size=32, batch=4, quiet=True, **TOY["vae"]
+    )
 
 
 def test_every_command_has_help(run):
@@ -65,14 +67,18 @@ def test_recipes_table(run):
 
 
 def test_data_says_what_is_there(run, tiles, tmp_path):
-    code, text, _ = run("data", tiles, "--size", 32, "--preview", tmp_path / "look.png", "--json", tmp_path / "data.json")
+    code, text, _ = run(
+        "data", tiles, "--size", 32, "--preview", tmp_path / "look.png", "--json", tmp_path / "data.json"
+    )
     assert code == 0 and "uint8" in text
     assert json.loads((tmp_path / "data.json").read_text())["slices"] == 50
     assert Image.open(tmp_path / "look.png").size[0] > 500
 
 
 def test_train_sample_score(run, tiles, tmp_path):
-    code, _, error = run("train", "vae", tiles, "--out", tmp_path / "run", "--steps", 2, "--size", 32, "--set", "width=8", "--quiet")
+    code, _, error = run(
+        "train", "vae", tiles, "--out", tmp_path / "run", "--steps", 2, "--size", 32, "--set", "width=8", "--quiet"
+    )
     assert code == 0, error
     code, _, error = run("sample", tmp_path / "run", "-n", 7, "--out", tmp_path / "new", "--seed", 3)
     assert code == 0, error
@@ -102,7 +108,9 @@ def one_sentence(error):
     assert len(lines) == 1 and lines[0].startswith("veridical: ") and "Traceback" not in error
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "texts", "truncated", "zero", "fake", "mixed", "constant", "small"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "texts", "truncated", "zero", "fake", "mixed", "constant", "small"]
+)
 def test_bad_data_is_one_sentence_with_exit_code_two(run, kind, tmp_path):
     folder, noise = tmp_path / "in", np.random.default_rng(0).integers(0, 255, (48, 48), np.uint8)
     if kind != "missing":
@@ -175,7 +183,9 @@ def test_a_run_of_another_version_is_refused(run, trained, tmp_path):
 def test_damaged_weights_are_named(run, trained, tmp_path):
     (tmp_path / "run").mkdir()
     for path in trained.glob("*.*"):
-        (tmp_path / "run" / path.name).write_bytes(path.read_bytes()[:2000] if path.suffix == ".safetensors" else path.read_bytes())
+        (tmp_path / "run" / path.name).write_bytes(
+            path.read_bytes()[:2000] if path.suffix == ".safetensors" else path.read_bytes()
+        )
     code, _, error = run("sample", tmp_path / "run", "--out", tmp_path / "new")
     assert code == 2 and "model.safetensors is damaged" in error
     one_sentence(error)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from toy import TOY, write_tiles
 
+from toy import TOY, write_tiles
 from veridical import checkpoint
 from veridical.batch import Batch, ImageNoise
 from veridical.config import TrainConfig
@@ -100,7 +100,16 @@ def test_train_save_load_and_resume(name, tmp_path):
     data = write_tiles(tmp_path / "data")
     given = {"size": 32, "batch": 4, "quiet": True, **TOY[name]}
     if RECIPES[name].first:
-        train(RECIPES[name].first, data, tmp_path / "first", steps=2, size=32, batch=4, quiet=True, **TOY[RECIPES[name].first])
+        train(
+            RECIPES[name].first,
+            data,
+            tmp_path / "first",
+            steps=2,
+            size=32,
+            batch=4,
+            quiet=True,
+            **TOY[RECIPES[name].first],
+        )
         given["first"] = tmp_path / "first"
     train(name, data, tmp_path / "whole", steps=6, **given)
     train(name, data, tmp_path / "parts", steps=3, **given)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from toy import TOY, write_tiles
 
+from toy import TOY, write_tiles
 from veridical.recipes import RECIPES, build
 from veridical.sample import draw, load
 from veridical.train import train
@@ -27,7 +27,7 @@ def test_the_example_model_trains_and_samples(tmp_path, monkeypatch):
     rows = RECIPES.copy()
     example("design.md", "model")
     row = RECIPES.pop("pixel_gaussian")
-    assert RECIPES == rows
+    assert rows == RECIPES
     monkeypatch.setitem(RECIPES, "pixel_gaussian", row)
     monkeypatch.setattr("veridical.recipes.RECIPES", RECIPES)
     data = write_tiles(tmp_path / "data")

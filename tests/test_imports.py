@@ -15,7 +15,9 @@ def modules_after(statement: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
-@pytest.mark.parametrize("name", ["torch", "diffusers", "transformers", "scipy", "skimage", "matplotlib", "h5py", "zarr", "tifffile"])
+@pytest.mark.parametrize(
+    "name", ["torch", "diffusers", "transformers", "scipy", "skimage", "matplotlib", "h5py", "zarr", "tifffile"]
+)
 def test_importing_veridical_imports_nothing_heavy(name):
     assert name not in modules_after("import veridical")
 

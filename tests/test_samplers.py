@@ -49,9 +49,13 @@ def test_trajectories_are_those_of_diffusers(solver, name):
 
     schedule = getattr(diffusers, name)(use_karras_sigmas=True, prediction_type="sample", beta_schedule="scaled_linear")
     if name == "HeunDiscreteScheduler":
-        schedule = diffusers.HeunDiscreteScheduler(use_karras_sigmas=True, prediction_type="epsilon", beta_schedule="scaled_linear")
+        schedule = diffusers.HeunDiscreteScheduler(
+            use_karras_sigmas=True, prediction_type="epsilon", beta_schedule="scaled_linear"
+        )
     else:
-        schedule = diffusers.EulerDiscreteScheduler(use_karras_sigmas=True, prediction_type="epsilon", beta_schedule="scaled_linear")
+        schedule = diffusers.EulerDiscreteScheduler(
+            use_karras_sigmas=True, prediction_type="epsilon", beta_schedule="scaled_linear"
+        )
     schedule.set_timesteps(12)
     levels = schedule.sigmas
     grid = torch.cat([levels[:-1].unique(), levels.new_zeros(1)]).sort(descending=True).values.double()

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 import torch
-from toy import TOY, write_tiles
 
+from toy import TOY, write_tiles
 from veridical import checkpoint, recipes
 from veridical import train as train_run
 from veridical.errors import InputError
@@ -35,7 +35,17 @@ def flags(settings):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run_resumes_to_the_same_weights(number, data, tmp_path):
-    command = [sys.executable, "-m", "veridical", "train", "vae", str(data), "--steps", "400", *flags({**SMALL, **TOY["vae"]})]
+    command = [
+        sys.executable,
+        "-m",
+        "veridical",
+        "train",
+        "vae",
+        str(data),
+        "--steps",
+        "400",
+        *flags({**SMALL, **TOY["vae"]}),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run([*command, "--out", str(whole), "--quiet"], check=True, env=environment)
@@ -56,7 +66,9 @@ def test_a_killed_run_resumes_to_the_same_weights(number, data, tmp_path):
 def test_two_processes_follow_the_losses_of_one(recipe, data, tmp_path):
     arguments = ["train", recipe, str(data), "--steps", "6", "--quiet", *flags({**SMALL, **TOY[recipe]})]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "veridical", *arguments, "--out", str(tmp_path / "one")], check=True, env=environment)
+    subprocess.run(
+        [sys.executable, "-m", "veridical", *arguments, "--out", str(tmp_path / "one")], check=True, env=environment
+    )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "veridical"]
     subprocess.run([*torchrun, *arguments, "--out", str(tmp_path / "two")], check=True, env=environment)
     one, two = (np.array([list(row.values()) for row in losses(tmp_path / run)]) for run in ("one", "two"))
@@ -91,9 +103,21 @@ def test_divergence_names_step_and_part_and_keeps_the_checkpoint(data, tmp_path,
                 yield part, loss * (float("nan") if step == 3 else 1.0)
 
     row = recipes.RECIPES["vae"]
-    monkeypatch.setitem(recipes.RECIPES, "vae", recipes.Recipe(Exploding, row.family, row.task, row.summary, row.citation))
+    monkeypatch.setitem(
+        recipes.RECIPES, "vae", recipes.Recipe(Exploding, row.family, row.task, row.summary, row.citation)
+    )
     with pytest.raises(TrainingDiverged, match=r"step 3.*part 'vae'.*checkpoint of step 2"):
-        train_run("vae", data, tmp_path / "run", steps=9, save_every=0.0 if False else 1e-9, quiet=True, **SMALL, width=8, latent=8)
+        train_run(
+            "vae",
+            data,
+            tmp_path / "run",
+            steps=9,
+            save_every=0.0 if False else 1e-9,
+            quiet=True,
+            **SMALL,
+            width=8,
+            latent=8,
+        )
     tensors, numbers = checkpoint.read_tensors(tmp_path / "run" / "resume.safetensors")
     assert numbers["step"] in ("2", "3") and all(torch.isfinite(t).all() for t in tensors.values())
 

@@ -16,7 +16,9 @@ TOY: dict[str, dict] = {
 }
 
 
-def write_tiles(folder: Path, n: int = 24, size: int = 96, channels: int = 1, seed: int = 0, dtype: str = "uint8") -> Path:
+def write_tiles(
+    folder: Path, n: int = 24, size: int = 96, channels: int = 1, seed: int = 0, dtype: str = "uint8"
+) -> Path:
     """Write `n` images of soft blobs: something to learn, in no time."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]
@@ -25,7 +27,11 @@ def write_tiles(folder: Path, n: int = 24, size: int = 96, channels: int = 1, se
         (folder / which).mkdir(parents=True)
         for k in range(count):
             phase = rng.uniform(0, 6, (channels, 1, 1))
-            image = 0.5 + 0.3 * np.sin(x / 5 + phase) * np.cos(y / 7 + phase) + 0.05 * rng.standard_normal((channels, size, size))
+            image = (
+                0.5
+                + 0.3 * np.sin(x / 5 + phase) * np.cos(y / 7 + phase)
+                + 0.05 * rng.standard_normal((channels, size, size))
+            )
             stored = np.rint(np.clip(image, 0, 1) * top).astype(dtype).transpose(1, 2, 0)
             Image.fromarray(stored[..., 0] if channels == 1 else stored).save(folder / which / f"{which}_{k:03d}.png")
     return folder

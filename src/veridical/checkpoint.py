@@ -51,8 +51,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"{path} could not be written ({error.strerror or error}): free some space or choose another "
-                         "folder; what was there before is kept.") from error
+        raise InputError(
+            f"{path} could not be written ({error.strerror or error}): free some space or choose another "
+            "folder; what was there before is kept."
+        ) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -96,7 +98,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     with path.open("rb") as file:
         start = file.read(2)
     if start[:1] == b"\x80" or start == b"PK":
-        raise InputError(f"{path} is a pickle, which may run code when loaded, so it is refused: convert it to safetensors.")
+        raise InputError(
+            f"{path} is a pickle, which may run code when loaded, so it is refused: convert it to safetensors."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -114,14 +118,18 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     if folder.suffix in PICKLES or (folder.is_dir() and any(p.suffix in PICKLES for p in folder.iterdir())):
-        raise InputError(f"{folder} is or holds a pickle, which may run code when loaded, so it is refused: give a run folder "
-                         "with run.json and model.safetensors.")
+        raise InputError(
+            f"{folder} is or holds a pickle, which may run code when loaded, so it is refused: give a run folder "
+            "with run.json and model.safetensors."
+        )
     if not (folder / "run.json").is_file():
         raise InputError(f"{folder} is not a run: it has no run.json (train one with `veridical train`).")
     run = read_json(folder / "run.json")
     if not isinstance(run, dict) or run.get("format") != FORMAT:
         version = run.get("version", "an unknown version") if isinstance(run, dict) else "an unknown version"
-        raise InputError(f"{folder} was written by veridical {version} in another format: use that version, or train again.")
+        raise InputError(
+            f"{folder} was written by veridical {version} in another format: use that version, or train again."
+        )
     return run
 
 
@@ -142,7 +150,9 @@ def load_weights(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path,
     try:
         model.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
     except RuntimeError as error:
-        raise InputError(f"{path} does not fit this model: it was written by another version or recipe; train again.") from error
+        raise InputError(
+            f"{path} does not fit this model: it was written by another version or recipe; train again."
+        ) from error
 
 
 def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,7 +31,7 @@ app = typer.Typer(
 out_console = Console()
 
 Seed = Annotated[int, typer.Option(help="Same seed, same images.")]
-Json = Annotated[Optional[Path], typer.Option("--json", help="Also write the result as JSON to this file.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON to this file.")]
 
 
 @app.callback()
@@ -50,8 +50,13 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
     from .recipes import RECIPES
 
     if as_json:
-        rows = {n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs", "first")} for n, r in RECIPES.items()}
-        rows = {n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()}
+        rows = {
+            n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs", "first")}
+            for n, r in RECIPES.items()
+        }
+        rows = {
+            n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()
+        }
         print(json.dumps(rows, indent=1))
         return
     table = Table(box=None, header_style="bold", padding=(0, 1))
@@ -68,7 +73,9 @@ def data(
     spec: Annotated[str, typer.Argument(metavar="DATA", help="Images to look at.")],
     size: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 64,
     scale: Annotated[float, typer.Option(help="Resize images by this factor first.")] = 1.0,
-    preview: Annotated[Optional[Path], typer.Option(help="Write a picture of training (left) and test tiles (right) here.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="Write a picture of training (left) and test tiles (right) here.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
@@ -84,9 +91,13 @@ def data(
         table.add_row(key, "; ".join(value) if key == "notes" else str(value))
     out_console.print(table)
     if preview is not None:
-        sides = [images.to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
+        sides = [
+            images.to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")
+        ]
         height = max(side.shape[0] for side in sides)
-        padded = [np.pad(s, [(0, height - s.shape[0]), (0, 8)] + [(0, 0)] * (s.ndim - 2), constant_values=255) for s in sides]
+        padded = [
+            np.pad(s, [(0, height - s.shape[0]), (0, 8)] + [(0, 0)] * (s.ndim - 2), constant_values=255) for s in sides
+        ]
         images.save_png(preview, np.concatenate(padded, axis=1))
         print(f"preview: {preview}")
     _write_json(json_file, summary)
@@ -107,7 +118,9 @@ def phantom(
     print(f"{n} {kind} phantoms: {out}")
 
 
-def train(recipe: str, data: str, out: Path, resume: bool, first: Optional[Path], set_: list[str], quiet: bool, **flags: Any) -> None:
+def train(
+    recipe: str, data: str, out: Path, resume: bool, first: Path | None, set_: list[str], quiet: bool, **flags: Any
+) -> None:
     """Train a recipe in your own domain.
 
     Settings of the recipe's network are given as --set NAME=VALUE; `veridical recipes --json` lists them.
@@ -127,14 +140,27 @@ def _train_signature() -> inspect.Signature:
         ("data", Annotated[str, typer.Argument(metavar="DATA", help="Images to learn from.")], inspect.Parameter.empty),
         ("out", Annotated[Path, typer.Option(help="Run folder to write.")], inspect.Parameter.empty),
         ("resume", Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")], False),
-        ("first", Annotated[Optional[Path], typer.Option(help="Run folder of a trained first stage, for two-stage systems.")], None),
-        ("set_", Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Any setting or network argument; repeatable.")], []),
+        (
+            "first",
+            Annotated[Path | None, typer.Option(help="Run folder of a trained first stage, for two-stage systems.")],
+            None,
+        ),
+        (
+            "set_",
+            Annotated[
+                list[str],
+                typer.Option("--set", metavar="NAME=VALUE", help="Any setting or network argument; repeatable."),
+            ],
+            [],
+        ),
         ("quiet", Annotated[bool, typer.Option("--quiet", help="No progress.")], False),
     ]
     kinds = {"int": int, "float": float, "str": str, "int | None": int, "float | None": float}
     for f in dataclasses.fields(TrainConfig):
         default = "" if f.default is None else f" Usually {f.default}."
-        own.append((f.name, Annotated[Optional[kinds[str(f.type)]], typer.Option(help=f.metadata["help"] + default)], None))
+        own.append(
+            (f.name, Annotated[kinds[str(f.type)] | None, typer.Option(help=f.metadata["help"] + default)], None)
+        )
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in own])
 
@@ -165,10 +191,14 @@ def sample(
 def score(
     real: Annotated[str, typer.Argument(metavar="REAL")],
     synth: Annotated[str, typer.Argument(metavar="SYNTH")],
-    paired: Annotated[bool, typer.Option("--paired", help="Images of one name belong together: SSIM, PSNR, LPIPS.")] = False,
-    train: Annotated[Optional[str], typer.Option(help="Other real images for the real-against-real floor; else REAL is halved.")] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Images of one name belong together: SSIM, PSNR, LPIPS.")
+    ] = False,
+    train: Annotated[
+        str | None, typer.Option(help="Other real images for the real-against-real floor; else REAL is halved.")
+    ] = None,
     extractor: Annotated[str, typer.Option(help="efficientnet_lite0 or inception.")] = "efficientnet_lite0",
-    inception: Annotated[Optional[Path], typer.Option(help="TorchScript file of the FID Inception network.")] = None,
+    inception: Annotated[Path | None, typer.Option(help="TorchScript file of the FID Inception network.")] = None,
     json_file: Json = None,
 ) -> None:
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""

@@ -36,12 +36,19 @@ class TrainConfig:
     clip: float = _setting(0.0, "Largest gradient norm of a part; 0 leaves gradients as they are.")
     ema: float = _setting(0.999, "Decay of the running average of the weights, reached gradually.")
     seed: int = _setting(0, "Seed of weights, tiles and noise.")
-    augment: str = _setting("auto", "Turns and flips: dihedral, flip (left-right), none; auto: dihedral for grey, flip for RGB.")
+    augment: str = _setting(
+        "auto", "Turns and flips: dihedral, flip (left-right), none; auto: dihedral for grey, flip for RGB."
+    )
     scale: float = _setting(1.0, "Resize images by this factor before cutting tiles.")
+    split: str = _setting(
+        "", "CSV file with the columns name, split (train or test); empty: what the data bring, else blocks."
+    )
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     threads: int = _setting(0, "CPU threads; 0: all that this process may use.")
     save_every: float = _setting(60.0, "Seconds between checkpoints.")
-    preview_every: float = _setting(60.0, "Seconds between grids of samples (they never take more than 5 % of the time).")
+    preview_every: float = _setting(
+        60.0, "Seconds between grids of samples (they never take more than 5 % of the time)."
+    )
 
     def __post_init__(self) -> None:
         for name, low in (("size", 8), ("batch", 1), ("lr", 0.0), ("scale", 1e-3)):

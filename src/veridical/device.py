@@ -40,6 +40,11 @@ def use_threads(threads: int = 0) -> int:
     return count
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Layout of weights and images: channels last on CUDA; on CPUs it gains nothing (`benchmarks/cpu.py`)."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """Largest memory that this process has held: on the GPU where there is one, else resident."""
     if device.type == "cuda":
@@ -60,7 +65,9 @@ class World:
     def rows(self, batch: int) -> tuple[int, int]:
         """First and last row of this process in a batch."""
         if batch % self.size:
-            raise InputError(f"batch={batch} does not divide among {self.size} processes: choose a multiple of {self.size}.")
+            raise InputError(
+                f"batch={batch} does not divide among {self.size} processes: choose a multiple of {self.size}."
+            )
         share = batch // self.size
         return self.rank * share, (self.rank + 1) * share
 

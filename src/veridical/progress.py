@@ -32,7 +32,13 @@ class Progress:
     def __enter__(self) -> Progress:
         if not self._quiet and self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-            self._bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=self._console)
+            self._bar = Bar(
+                *columns,
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+            )
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=1.0, note="")
         return self

@@ -62,8 +62,8 @@ class Recipe:
 
 def latent_diffusion(
     first: nn.Module,
-    widths: tuple[int, ...] = (128, 256),
-    layers: int = 2,
+    widths: tuple[int, ...] = (64, 128),
+    layers: int = 1,
     attention: tuple[bool, ...] = (False, True),
     dropout: float = 0.0,
     sampling_steps: int = 18,
@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
         task="unconditional",
         summary="convolutional variational auto-encoder with a vector of latents and a learned noise level",
         citation="Kingma and Welling 2014, arXiv:1312.6114; Rybkin et al. 2021, arXiv:2006.13202",
-        train={"lr": 1e-3, "batch": 32},
+        train={"lr": 1e-3, "batch": 16},
     ),
     "dcgan": Recipe(
         DCGAN,
@@ -100,7 +100,7 @@ RECIPES: dict[str, Recipe] = {
         task="unconditional",
         summary="deep convolutional generative adversarial network",
         citation="Radford, Metz and Chintala 2016, arXiv:1511.06434",
-        train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 32, "warmup": 0},
+        train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 16, "warmup": 0},
     ),
     "edm": Recipe(
         Denoiser,
@@ -108,7 +108,7 @@ RECIPES: dict[str, Recipe] = {
         task="unconditional",
         summary="pixel-space diffusion: preconditioned denoiser, log-normal noise law, Heun's method",
         citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364",
-        train={"lr": 4e-4, "batch": 32},
+        train={"lr": 1e-3, "batch": 16, "warmup": 20},
     ),
     "autoencoder": Recipe(
         Autoencoder,
@@ -124,7 +124,7 @@ RECIPES: dict[str, Recipe] = {
         task="unconditional",
         summary="diffusion in the latents of a frozen autoencoder",
         citation="Rombach et al. 2022, arXiv:2112.10752",
-        train={"lr": 4e-4, "batch": 32},
+        train={"lr": 1e-3, "batch": 16, "warmup": 20},
         first="autoencoder",
     ),
 }
@@ -172,7 +172,9 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
     return TrainConfig(**config), args
 
 
-def build(recipe: str, channels: int, size: int, args: dict[str, Any] | None = None, first: nn.Module | None = None) -> nn.Module:
+def build(
+    recipe: str, channels: int, size: int, args: dict[str, Any] | None = None, first: nn.Module | None = None
+) -> nn.Module:
     """Build an untrained model.
 
     Parameters

@@ -14,7 +14,7 @@ from torch import nn
 
 from . import checkpoint, images, recipes
 from .batch import ImageNoise
-from .device import pick_device, use_threads
+from .device import memory_format, pick_device, use_threads
 from .errors import InputError
 from .progress import Progress
 from .version import __version__
@@ -53,11 +53,13 @@ def load(folder: str | Path, device: str = "auto") -> Run:
     model = recipes.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
     tensors, _ = checkpoint.read_tensors(folder / "model.safetensors")
     checkpoint.load_weights(model, tensors, folder / "model.safetensors")
-    model = model.to(where, memory_format=torch.channels_last).eval().requires_grad_(False)
+    model = model.to(where, memory_format=memory_format(where)).eval().requires_grad_(False)
     return Run(folder, run, model, where)
 
 
-def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: dict[str, Any] | None = None, quiet: bool = True) -> NDArray:
+def draw(
+    run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: dict[str, Any] | None = None, quiet: bool = True
+) -> NDArray:
     """Draw `n` images.
 
     Parameters
@@ -88,7 +90,14 @@ def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: dict[str, An
 
 
 def sample(
-    run: str | Path, n: int, out: str | Path, *, seed: int = 0, batch: int = 32, device: str = "auto", quiet: bool = False
+    run: str | Path,
+    n: int,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    batch: int = 32,
+    device: str = "auto",
+    quiet: bool = False,
 ) -> Path:
     """Draw `n` images from a run and write them in the units and bit depth of its data.
 
@@ -115,13 +124,18 @@ def sample(
     drawn = draw(loaded, n, seed=seed, batch=batch, quiet=quiet)
     seconds = time.monotonic() - began
     stems = [f"{loaded.run['recipe']}_{k:05d}" for k in range(n)]
-    files = images.write_images(folder, drawn, loaded.window, stems=stems, pixel_size=loaded.run["dataset"].get("pixel_size"))
+    files = images.write_images(
+        folder, drawn, loaded.window, stems=stems, pixel_size=loaded.run["dataset"].get("pixel_size")
+    )
     checkpoint.write_json(
         folder / "provenance.json",
         {
             "version": __version__,
             "recipe": loaded.run["recipe"],
-            "checkpoint": {"sha256": checkpoint.file_hash(loaded.folder / "model.safetensors"), "steps": loaded.run["cost"]["steps"]},
+            "checkpoint": {
+                "sha256": checkpoint.file_hash(loaded.folder / "model.safetensors"),
+                "steps": loaded.run["cost"]["steps"],
+            },
             "dataset": {k: loaded.run["dataset"].get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
             "condition": None,

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import json
 import math
-import os
 import signal
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from . import checkpoint, images, recipes
 from .batch import Batch, ImageNoise, mix
 from .config import TrainConfig
 from .dataset import Dataset, open_dataset
-from .device import World, peak_memory_mb, pick_device, use_threads
+from .device import World, memory_format, peak_memory_mb, pick_device, use_threads
 from .errors import InputError
 from .progress import Progress
 from .version import __version__
@@ -116,11 +115,13 @@ def train(
     started = _look(out, resume)
     if started is not None:
         if started["recipe"] != recipe:
-            raise InputError(f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out.")
+            raise InputError(
+                f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
+            )
         # What is asked for now may lengthen the run, but not change it.
         budget = {k: getattr(config, k) for k in ("steps", "minutes") if given.get(k) is not None}
         config, args = TrainConfig.from_json(started["config"]).replace(**budget), started["args"]
-    dataset = open_dataset(data, config.size, augment=config.augment, scale=config.scale)
+    dataset = open_dataset(data, config.size, augment=config.augment, scale=config.scale, split=config.split or None)
     if started is not None and started["dataset"]["fingerprint"] != dataset.fingerprint:
         raise InputError(f"{data} is not the data that {out} was trained on: give the same images, or start a new run.")
     _make_folder(out)
@@ -176,7 +177,7 @@ def _finished(folder: Path) -> bool:
 
 def _share(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
     """Divide a budget: the first stage's settings, and those left for the second."""
-    same = ("size", "seed", "augment", "scale", "device", "threads", "save_every", "preview_every")
+    same = ("size", "seed", "augment", "scale", "split", "device", "threads", "save_every", "preview_every")
     mine: dict[str, Any] = {k: getattr(config, k) for k in same}
     mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
     mine["minutes"] = None if config.minutes is None else config.minutes * share
@@ -192,12 +193,20 @@ def _load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str,
 
     stage = load(folder, device="cpu")
     if stage.run["size"] != config.size:
-        raise InputError(f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}.")
+        raise InputError(
+            f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
+        )
     return stage.model, {k: stage.run[k] for k in ("recipe", "args", "config", "dataset", "cost")}
 
 
 def fit(
-    model: nn.Module, dataset: Dataset, config: TrainConfig, out: Path, description: dict[str, Any], *, quiet: bool = False
+    model: nn.Module,
+    dataset: Dataset,
+    config: TrainConfig,
+    out: Path,
+    description: dict[str, Any],
+    *,
+    quiet: bool = False,
 ) -> Path:
     """Minimise the losses of `model` on `dataset`; start or go on with the run in `out` (see `train`).
 
@@ -206,7 +215,7 @@ def fit(
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
     start, stop = world.rows(config.batch)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device, memory_format=memory_format(device))
     average = Average(model, config.ema)
     optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
     state = _State(out, model, average, optimisers)
@@ -243,7 +252,11 @@ def fit(
         while True:
             state.seconds = time.monotonic() - clock
             # A classical model has no parts: it is ready when it is prepared.
-            reached = 1.0 if not optimisers else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
+            reached = (
+                1.0
+                if not optimisers
+                else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
+            )
             halted = world.any(interrupt.wanted)
             if halted or world.any(reached >= 1):
                 break
@@ -303,7 +316,7 @@ def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
 def _batch(dataset: Dataset, config: TrainConfig, step: int, start: int, stop: int, device: torch.device) -> Batch:
     arrays = dataset.batch(config.batch, step, config.seed, start, stop)
     tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    image = (tensors.pop("image") * 2 - 1).contiguous(memory_format=torch.channels_last)
+    image = (tensors.pop("image") * 2 - 1).contiguous(memory_format=memory_format(device))
     return Batch.at(image, tensors, seed=config.seed, step=step, start=start, total=config.batch)
 
 
@@ -328,7 +341,9 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: 
 class _State:
     """What resuming needs, in one file that is always whole."""
 
-    def __init__(self, out: Path, model: nn.Module, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
+    def __init__(
+        self, out: Path, model: nn.Module, average: Average, optimisers: dict[str, torch.optim.Optimizer]
+    ) -> None:
         self.step = self.saved_step = 0
         self.seconds = self.aside = 0.0
         self._out, self._model, self._average, self._optimisers = out, model, average, optimisers

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
+from ..device import use_threads
 from ..errors import InputError
 from ..sample import draw, load
 from ..score import score, score_novelty
@@ -22,9 +23,18 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
     entry = dict(spec["datasets"][dataset])
     data = entry.pop("data")
-    given: dict[str, Any] = {"size": spec["size"], "seed": seed, **{k: spec[k] for k in ("steps", "minutes")}, **entry, **spec["recipes"][recipe]["args"]}
+    threads = max(1, use_threads() // spec["jobs"])
+    given: dict[str, Any] = {
+        "size": spec["size"],
+        "seed": seed,
+        "threads": threads,
+        **{k: spec[k] for k in ("steps", "minutes")},
+        **entry,
+        **spec["recipes"][recipe]["args"],
+    }
     train(recipe, data, folder / "run", resume=True, **given)
     run = load(folder / "run")
+    use_threads(threads)
     if not run.run["finished"]:
         return
     began = time.monotonic()
@@ -33,7 +43,9 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     _save(folder / "samples.npy", images)
 
     real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
-    groups, other_groups = (checkpoint.read_json(out / "datasets" / dataset / f"{which}_groups.json") for which in ("test", "train"))
+    groups, other_groups = (
+        checkpoint.read_json(out / "datasets" / dataset / f"{which}_groups.json") for which in ("test", "train")
+    )
     rows = score(
         real, images, real_groups=groups, floor_real=other, floor_groups=other_groups, cache=out / "cache",
         recipe=recipe, dataset=dataset, seed=seed,

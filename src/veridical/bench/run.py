@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -51,16 +54,17 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     plan, folder = read_spec(spec), Path(out)
     _prepare(plan, folder)
     cells = [(d, r, s) for d in plan.datasets for s in plan.seeds for r in plan.recipes]
-    failed = 0
-    for number, (dataset, recipe, seed) in enumerate(cells, 1):
-        title = f"[{number}/{len(cells)}] {dataset}: {recipe}, seed {seed}"
-        state = _run(folder, dataset, recipe, seed, lambda text, title=title: say(f"{title}: {text}"))
-        failed += state == "failed"
-        if state == "running":
-            say("stopped; run the same command again to go on")
-            break
+    with _Processes() as processes, ThreadPoolExecutor(plan.jobs) as pool:
+
+        def work(number: int, cell: tuple[str, str, int]) -> str:
+            title = f"[{number}/{len(cells)}] {cell[0]}: {cell[1]}, seed {cell[2]}"
+            return _run(folder, *cell, processes, lambda text: say(f"{title}: {text}"))
+
+        states = list(pool.map(work, range(1, len(cells) + 1), cells))
     page = report(folder)
-    if failed:
+    if processes.stopped:
+        say("stopped; run the same command again to go on")
+    if failed := states.count("failed"):
         say(f"{failed} of {len(cells)} cells failed; the report says why")
     return page
 
@@ -79,9 +83,16 @@ def _prepare(plan: Spec, folder: Path) -> None:
         old = checkpoint.read_json(folder / "spec.json")
         # Cells may be added to a bench, but what its cells share may not change under them.
         changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
-        changed += [f"{table}.{k}" for table in ("datasets", "recipes") for k in content[table] if k in old[table] and old[table][k] != content[table][k]]
+        changed += [
+            f"{table}.{k}"
+            for table in ("datasets", "recipes")
+            for k in content[table]
+            if k in old[table] and old[table][k] != content[table][k]
+        ]
         if changed:
-            raise InputError(f"{folder} was made with another {changed[0]}: choose another --out or restore the specification.")
+            raise InputError(
+                f"{folder} was made with another {changed[0]}: choose another --out or restore the specification."
+            )
     opened = {
         name: open_dataset(entry["data"], plan.size, **{k: v for k, v in entry.items() if k != "data"})
         for name, entry in plan.datasets.items()
@@ -95,7 +106,9 @@ def _prepare(plan: Spec, folder: Path) -> None:
         place = folder / "datasets" / name
         if (place / "summary.json").is_file():
             if checkpoint.read_json(place / "summary.json")["fingerprint"] != dataset.fingerprint:
-                raise InputError(f"{folder}: the images of {name} have changed since the bench began: choose another --out.")
+                raise InputError(
+                    f"{folder}: the images of {name} have changed since the bench began: choose another --out."
+                )
             continue
         place.mkdir(parents=True, exist_ok=True)
         for which in ("test", "train"):
@@ -106,8 +119,10 @@ def _prepare(plan: Spec, folder: Path) -> None:
         checkpoint.write_json(place / "summary.json", dataset.summary())
 
 
-def _run(folder: Path, dataset: str, recipe: str, seed: int, say: Callable[[str], None]) -> str:
+def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Processes, say: Callable[[str], None]) -> str:
     """Run one cell unless it is done; return done, failed or running (stopped)."""
+    if processes.stopped:
+        return "running"
     cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
     cell.mkdir(parents=True, exist_ok=True)
     status = cell / "status.json"
@@ -118,39 +133,57 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, say: Callable[[str]
     say("started")
     began = time.monotonic()
     with (cell / "output.txt").open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "veridical.bench.cell", str(folder), dataset, recipe, str(seed)], stdout=output, stderr=output
+        code = processes.run(
+            [sys.executable, "-m", "veridical.bench.cell", str(folder), dataset, recipe, str(seed)], output
         )
-        stopped = _wait(process)
-    if process.returncode == 0 and (cell / "cost.json").is_file():
+    if code == 0 and (cell / "cost.json").is_file():
         checkpoint.write_json(status, {"state": "done", "reason": None})
         say(f"done after {time.monotonic() - began:.0f} s{_headline(cell)}")
         return "done"
-    if stopped:
+    if processes.stopped:
         return "running"
     lines = (cell / "output.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    reason = lines[-1] if lines and process.returncode > 0 else f"the process ended with signal {-process.returncode} (out of memory?)"
+    reason = lines[-1] if lines and code > 0 else f"the process ended with signal {-code} (out of memory?)"
     checkpoint.write_json(status, {"state": "failed", "reason": reason})
     say(f"failed: {reason}")
     return "failed"
 
 
-def _wait(process: subprocess.Popen[bytes]) -> bool:
-    """Wait for the cell; hand a wish to stop on to it, so that it saves, and say whether there was one."""
-    stopped = False
+class _Processes:
+    """The processes of the cells at work; a wish to stop is handed on to them, so that they save what they have."""
 
-    def stop(number: int, frame: Any) -> None:
-        nonlocal stopped
-        stopped = True
-        process.send_signal(signal.SIGTERM)
+    def __init__(self) -> None:
+        self.stopped = False
+        self._running: set[subprocess.Popen[bytes]] = set()
 
-    old = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        process.wait()
-    finally:
-        for name, handler in old.items():
+    def run(self, command: list[str], output: IO[bytes]) -> int:
+        """Run a command to its end and return its exit code."""
+        # Threads that wait must sleep: processes that spin on the same cores slow each other down many times.
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
+        )
+        self._running.add(process)
+        if self.stopped:
+            process.terminate()
+        code = process.wait()
+        self._running.discard(process)
+        return code
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self.stopped = True
+        for process in list(self._running):
+            process.terminate()
+
+    def __enter__(self) -> _Processes:
+        self._old = {}
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
+            for name in (signal.SIGTERM, signal.SIGINT):
+                self._old[name] = signal.signal(name, self._stop)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for name, handler in self._old.items():
             signal.signal(name, handler)
-    return stopped
 
 
 def _headline(cell: Path) -> str:

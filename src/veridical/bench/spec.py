@@ -41,8 +41,12 @@ class Spec:
     tiles : int
         At most so many real tiles, of training and of held-out data, are compared with.
     seeds : list of int
+    jobs : int
+        Cells that run at the same time, each on its share of the processors; on a CPU, as many as there are processors make
+        the most of them.
     datasets : dict
-        Name to settings, of which ``data`` says what to open; the rest are settings of `open_dataset` (augment, scale).
+        Name to settings, of which ``data`` says what to open; the rest are settings of `open_dataset`
+        (augment, scale, split).
     recipes : dict
         Recipe name to training settings and model arguments that differ from its own.
     """
@@ -54,6 +58,7 @@ class Spec:
     samples: int
     tiles: int
     seeds: list[int]
+    jobs: int
     datasets: dict[str, dict[str, Any]]
     recipes: dict[str, dict[str, Any]]
 
@@ -80,7 +85,7 @@ def read_spec(path: str | Path) -> Spec:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML ({error}): see `veridical bench --help` for an example.") from error
     defaults: dict[str, Any] = {
-        "title": path.stem, "size": 64, "minutes": None, "steps": None, "samples": 256, "tiles": 256, "seeds": [0],
+        "title": path.stem, "size": 64, "minutes": None, "steps": None, "samples": 256, "tiles": 256, "seeds": [0], "jobs": 1,
         "datasets": {}, "recipes": {},
     }  # fmt: skip
     unknown = set(table) - set(defaults)
@@ -95,9 +100,11 @@ def read_spec(path: str | Path) -> Spec:
     datasets = {}
     for name, entry in values["datasets"].items():
         entry = dict(entry) if isinstance(entry, dict) else {"data": entry}
-        if "data" not in entry or set(entry) - {"data", "augment", "scale"}:
-            raise InputError(f"{path}: dataset {name!r} needs data = \"...\" and may have augment and scale, nothing else.")
-        datasets[name] = entry | {"data": _relative(str(entry["data"]), path.parent)}
+        if "data" not in entry or set(entry) - {"data", "augment", "scale", "split"}:
+            raise InputError(
+                f'{path}: dataset {name!r} needs data = "..." and may have augment, scale and split, nothing else.'
+            )
+        datasets[name] = entry | {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
     for name, given in values["recipes"].items():
         settings(name, given)
     return Spec(**(values | {"datasets": datasets}))

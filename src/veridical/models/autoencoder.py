@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,9 +35,9 @@ class Autoencoder(nn.Module):
         self,
         channels: int,
         size: int,
-        latent: int = 4,
-        patch: int = 2,
-        widths: tuple[int, ...] = (64, 128),
+        latent: int = 8,
+        patch: int = 4,
+        widths: tuple[int, ...] = (64,),
         kl: float = 1e-4,
         adversarial: float = 0.05,
     ) -> None:
@@ -47,7 +46,9 @@ class Autoencoder(nn.Module):
         super().__init__()
         factor = patch * 2 ** (len(widths) - 1)
         if size % factor:
-            raise InputError(f"tiles of {size} pixels do not divide by {factor}: choose another --size or other widths.")
+            raise InputError(
+                f"tiles of {size} pixels do not divide by {factor}: choose another --size or other widths."
+            )
         self.patch, self.kl, self.adversarial = patch, kl, adversarial
         self.shape = (latent, size // factor, size // factor)
         self.autoencoder = AutoencoderKL(

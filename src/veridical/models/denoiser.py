@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.fft import dct
 from torch import Tensor, nn
 
 from ..batch import Batch
+from ..errors import InputError
 from ..nets.unet import UNet
 from ..samplers import SOLVERS, karras_grid
 
@@ -23,8 +27,16 @@ class Scalings(NamedTuple):
     weight: Tensor
 
 
-def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
-    """Unit-variance input and target at every noise level (Karras et al. 2022, table 1, last column)."""
+def edm_scalings(sigma: Tensor, sigma_data: Tensor) -> Scalings:
+    """Unit-variance input and target at every noise level (Karras et al. 2022, table 1, last column).
+
+    Parameters
+    ----------
+    sigma : Tensor, shape (N, 1, 1, 1)
+    sigma_data : Tensor, shape (1, C, 1, 1)
+        Standard deviation of each channel of the data. With one for each the skip connection is the Wiener filter of the
+        channels; the paper has one for all.
+    """
     total = (sigma**2 + sigma_data**2).sqrt()
     return Scalings(
         skip=sigma_data**2 / total**2,
@@ -32,7 +44,7 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
         in_=1 / total,
         # The paper feeds log(sigma) / 4 to an embedding whose fastest wave has period 2 pi; diffusers' embedding is made for
         # steps from 0 to 1000.
-        time=100 * sigma.log(),
+        time=100 * sigma.log().flatten(),
         weight=total**2 / (sigma * sigma_data) ** 2,
     )
 
@@ -43,18 +55,22 @@ def log_normal_noise(normal: Tensor, mean: float, std: float) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """A diffusion model (EDM: Karras et al. 2022).
+    """A diffusion model (EDM: Karras et al. 2022) of block-cosine coefficients.
+
+    Squares of `patch` x `patch` pixels become their orthonormal cosine coefficients, so that isotropic noise stays isotropic
+    and the network works on ``patch**2`` times fewer places. Each coefficient has its own standard deviation, measured once:
+    smooth and fine structure are then preconditioned alike, and the untrained denoiser is already the blockwise Wiener filter.
 
     Parameters
     ----------
     channels, size : int
         Shape of what is denoised (images, or latents of another model).
-    patch, widths, layers, attention, dropout
+    patch : int
+        Side of the squares; 1 keeps pixels.
+    widths, layers, attention, dropout
         The network, see `veridical.nets.unet.UNet`.
-    sigma_data : float
-        Standard deviation that `encode` gives the data.
     noise_mean, noise_std : float
-        Mean and standard deviation of the logarithm of training noise levels.
+        Mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
     sigma_min, sigma_max, sampling_steps, solver
         Sampling grid and solver (`veridical.samplers.SOLVERS`).
     """
@@ -64,49 +80,56 @@ class Denoiser(nn.Module):
         channels: int,
         size: int,
         patch: int = 4,
-        widths: tuple[int, ...] = (128, 256),
-        layers: int = 2,
+        widths: tuple[int, ...] = (64, 128),
+        layers: int = 1,
         attention: tuple[bool, ...] = (False, True),
         dropout: float = 0.0,
-        sigma_data: float = 0.5,
         noise_mean: float = -1.2,
-        noise_std: float = 1.2,
+        noise_std: float = 1.5,
         sigma_min: float = 0.002,
         sigma_max: float = 80.0,
         sampling_steps: int = 18,
         solver: str = "heun",
     ) -> None:
         super().__init__()
-        self.net = UNet(channels, size, patch, widths, layers, attention, dropout)
+        if size % patch:
+            raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
+        self.shape = (channels * patch**2, size // patch, size // patch)
+        self.net = UNet(*self.shape[:2], widths, layers, attention, dropout)
         self.parts = {"denoiser": self.net}
-        self.shape = (channels, size, size)
-        self.sigma_data, self.noise_mean, self.noise_std = sigma_data, noise_mean, noise_std
+        self.noise_mean, self.noise_std = noise_mean, noise_std
         self.sigma_min, self.sigma_max, self.sampling_steps, self.solver = sigma_min, sigma_max, sampling_steps, solver
+        self.basis: Tensor
         self.mean: Tensor
-        self.std: Tensor
+        self.scale: Tensor
+        self.sigma_data: Tensor
+        self.register_buffer("basis", cosine_basis(patch).repeat(channels, 1, 1, 1), persistent=False)
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("std", torch.ones(()))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("sigma_data", torch.full((1, self.shape[0], 1, 1), 0.5))
 
     @torch.no_grad()
     def prepare(self, image: Tensor) -> None:
-        """Measure mean (per channel) and standard deviation of the data: preconditioning assumes that they are known."""
+        """Measure mean and standard deviations of the data: preconditioning assumes that they are known."""
         self.mean.copy_(image.mean((0, 2, 3), keepdim=True))
-        self.std.copy_((image - self.mean).std().clamp(min=1e-3))
+        self.scale.copy_(0.5 / (image - self.mean).std().clamp(min=1e-3))
+        self.sigma_data.copy_(self.encode(image).square().mean((0, 2, 3), keepdim=True).sqrt().clamp(min=1e-3))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Images in [-1, 1] to zero mean and standard deviation `sigma_data`, where the denoiser works."""
-        return (x - self.mean) * (self.sigma_data / self.std)
+        """Images (N, C, H, W) to coefficients (N, \\*self.shape), of standard deviation 0.5 on the whole."""
+        return F.conv2d((x - self.mean) * self.scale, self.basis, stride=self.basis.shape[-1], groups=x.shape[1])
 
     def decode(self, z: Tensor) -> Tensor:
         """Inverse of `encode`."""
-        return z * (self.std / self.sigma_data) + self.mean
+        channels = self.mean.shape[1]
+        return F.conv_transpose2d(z, self.basis, stride=self.basis.shape[-1], groups=channels) / self.scale + self.mean
 
     def _denoise(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Scalings]:
-        scalings = Scalings(*(s.reshape(-1, 1, 1, 1) for s in edm_scalings(sigma, self.sigma_data)))
-        return scalings.skip * x + scalings.out * self.net(scalings.in_ * x, scalings.time.flatten()), scalings
+        scalings = edm_scalings(sigma.reshape(-1, 1, 1, 1), self.sigma_data)
+        return scalings.skip * x + scalings.out * self.net(scalings.in_ * x, scalings.time), scalings
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
-        """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; x (N, C, H, W), sigma (N,)."""
+        """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,)."""
         return self._denoise(x, sigma)[0]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
@@ -120,3 +143,9 @@ class Denoiser(nn.Module):
         """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images."""
         grid = karras_grid(self.sampling_steps, self.sigma_min, self.sigma_max)
         return self.decode(SOLVERS[self.solver](self.denoise, noise(self.shape) * self.sigma_max, grid, cond))
+
+
+def cosine_basis(patch: int) -> Tensor:
+    """Orthonormal two-dimensional cosine functions on a square, shape (patch**2, 1, patch, patch)."""
+    line = torch.from_numpy(dct(np.eye(patch), norm="ortho", axis=0)).float()
+    return torch.einsum("ay,bx->abyx", line, line).reshape(patch**2, 1, patch, patch)

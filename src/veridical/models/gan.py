@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -51,7 +50,7 @@ class DCGAN(nn.Module):
         Channels of the layers next to the image (128 for the generator and 64 for the discriminator in the paper).
     """
 
-    def __init__(self, channels: int, size: int, latent: int = 100, width: int = 32) -> None:
+    def __init__(self, channels: int, size: int, latent: int = 100, width: int = 24) -> None:
         super().__init__()
         self.latent = latent
         self.generator = dcgan_generator(channels, size, width, latent)

@@ -37,7 +37,9 @@ class VAE(nn.Module):
         Sample from the likelihood (decoder mean plus its learned noise) instead of showing the mean.
     """
 
-    def __init__(self, channels: int, size: int, latent: int = 64, width: int = 32, beta: float = 1.0, grain: bool = False):
+    def __init__(
+        self, channels: int, size: int, latent: int = 64, width: int = 24, beta: float = 1.0, grain: bool = False
+    ):
         super().__init__()
         self.latent, self.beta, self.grain, self.shape = latent, beta, grain, (channels, size, size)
         self.encoder = Encoder(channels, size, width, 2 * latent)

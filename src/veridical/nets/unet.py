@@ -1,24 +1,19 @@
-"""The U-Net of the diffusive models: diffusers' own, on pixel-unshuffled images."""
+"""The U-Net of the diffusive models: diffusers' own."""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
 
 
 class UNet(nn.Module):
-    """diffusers' `UNet2DModel` between a pixel unshuffle and a pixel shuffle.
-
-    Folding `patch` x `patch` pixels into channels makes a step about ``patch**2`` times cheaper, which is what makes training
-    on a CPU possible; texture finer than the patch is carried by the channels.
+    """diffusers' `UNet2DModel` with an output that starts at zero.
 
     Parameters
     ----------
     channels, size : int
-    patch : int
-        Side of the folded square; 1 folds nothing.
+        Channels and side of what it works on.
     widths : tuple of int
         Channels of each resolution, each half of the one before.
     layers : int
@@ -29,21 +24,27 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, channels: int, size: int, patch: int, widths: tuple[int, ...], layers: int, attention: tuple[bool, ...], dropout: float
+        self,
+        channels: int,
+        size: int,
+        widths: tuple[int, ...],
+        layers: int,
+        attention: tuple[bool, ...],
+        dropout: float,
     ) -> None:
         from diffusers.models.unets.unet_2d import UNet2DModel
 
         super().__init__()
-        if size % (patch * 2 ** (len(widths) - 1)):
-            raise InputError(f"tiles of {size} pixels do not divide by {patch * 2 ** (len(widths) - 1)}: choose another --size or "
-                             "a smaller --set patch.")
+        if size % 2 ** (len(widths) - 1):
+            raise InputError(
+                f"a map of {size} x {size} cannot be halved {len(widths) - 1} times: choose another --size or fewer widths."
+            )
         if len(attention) != len(widths):
             raise InputError(f"attention={attention} needs one entry for each of widths={widths}.")
-        self.patch = patch
         self.net = UNet2DModel(
-            sample_size=size // patch,
-            in_channels=channels * patch**2,
-            out_channels=channels * patch**2,
+            sample_size=size,
+            in_channels=channels,
+            out_channels=channels,
             block_out_channels=widths,
             layers_per_block=layers,
             down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
@@ -53,10 +54,10 @@ class UNet(nn.Module):
             dropout=dropout,
             add_attention=attention[-1],
         )
-        # Zero output at the start: the denoiser then begins as its skip connection.
+        # The denoiser then begins as its skip connection, the best linear estimate.
         nn.init.zeros_(self.net.conv_out.weight)
         nn.init.zeros_(self.net.conv_out.bias)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """Return an image-shaped output for image-shaped `x` (N, C, H, W) and `time` (N,) on a scale of hundreds."""
-        return F.pixel_shuffle(self.net(F.pixel_unshuffle(x, self.patch), time).sample, self.patch)
+        """Return a map like `x` (N, C, H, W); `time` (N,) is on a scale of hundreds."""
+        return self.net(x, time).sample
