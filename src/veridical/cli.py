@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .bench.spec import EXAMPLE
 from .config import TrainConfig
 from .errors import InputError
 from .version import __version__
@@ -21,7 +22,8 @@ from .version import __version__
 app = typer.Typer(
     name="veridical",
     help="Train, run and validate image generators on scientific images.\n\n"
-    "DATA, REAL and SYNTH: a folder of images, a multi-page TIFF, file.h5:/path, a Zarr store, file.npy, phantom:rocks, skimage:brick.png.",
+    "DATA, REAL and SYNTH: a folder of images, a multi-page TIFF, file.h5:/path, a Zarr store, file.npy, "
+    "phantom:rocks, skimage:gravel.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -59,13 +61,10 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
         }
         print(json.dumps(rows, indent=1))
         return
-    table = Table(box=None, header_style="bold", padding=(0, 1))
-    for column in ("recipe", "family", "task", "needs", "what it is", "citation"):
-        table.add_column(column, no_wrap=column == "recipe")
     for name, row in RECIPES.items():
-        needs = ", ".join(row.needs) or (f"first stage: {row.first}" if row.first else "images")
-        table.add_row(name, row.family, row.task, needs, row.summary, row.citation)
-    out_console.print(table)
+        needs = ", ".join(row.needs) or (f"first stage {row.first}" if row.first else "images")
+        out_console.print(f"[bold]{name}[/bold]  {row.family}, {row.task}, needs {needs}", highlight=False)
+        out_console.print(f"    {row.summary}\n    {row.citation}", highlight=False, style="dim")
 
 
 @app.command(epilog="Example: veridical data scans/core.tif --preview core.png")
@@ -210,8 +209,7 @@ def score(
     _write_json(json_file, rows)
 
 
-@app.command(epilog="The specification is TOML:\n\n\b\nsize = 64\nminutes = 6\nsamples = 256\nseeds = [0]\n\n[datasets]\ncore = \"scans/core.tif\"\n\n"
-             "[recipes]\nrandom_phase = {}\ndcgan = {}\nedm = { lr = 1e-3 }")  # fmt: skip
+@app.command(epilog="The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n" + EXAMPLE)
 def bench(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],
     out: Annotated[Path, typer.Option(help="Folder of the bench; give it again to go on.")],

@@ -53,7 +53,7 @@ def load(folder: str | Path, device: str = "auto") -> Run:
     model = recipes.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
     tensors, _ = checkpoint.read_tensors(folder / "model.safetensors")
     checkpoint.load_weights(model, tensors, folder / "model.safetensors")
-    model = model.to(where, memory_format=memory_format(where)).eval().requires_grad_(False)
+    model = model.to(where, memory_format=memory_format(where))  # type: ignore[call-overload].eval().requires_grad_(False)
     return Run(folder, run, model, where)
 
 

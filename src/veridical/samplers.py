@@ -7,6 +7,7 @@ and ends with 0. The probability-flow ODE is ``dx/dsigma = (x - denoise(x, sigma
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,14 +38,14 @@ def euler(denoise: Denoise, x: Tensor, grid: Tensor, cond: Any = None) -> Tensor
 
     For a denoiser of an epsilon-predicting network this is DDIM with eta = 0 (Song et al. 2021, eq. 13).
     """
-    for now, then in zip(grid[:-1], grid[1:], strict=True):
+    for now, then in pairwise(grid):
         x = x + _slope(denoise, x, now, cond) * (then - now).item()
     return x
 
 
 def heun(denoise: Denoise, x: Tensor, grid: Tensor, cond: Any = None) -> Tensor:
     """Second-order solver (Karras et al. 2022, algorithm 1): two evaluations a step, one in the last."""
-    for now, then in zip(grid[:-1], grid[1:], strict=True):
+    for now, then in pairwise(grid):
         slope = _slope(denoise, x, now, cond)
         guess = x + slope * (then - now).item()
         if then > 0:

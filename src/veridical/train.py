@@ -215,7 +215,7 @@ def fit(
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
     start, stop = world.rows(config.batch)
-    model = model.to(device, memory_format=memory_format(device))
+    model = model.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
     average = Average(model, config.ema)
     optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
     state = _State(out, model, average, optimisers)
@@ -269,8 +269,8 @@ def fit(
                 value = _descend(loss, optimisers[part], rate, config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
-                        f"training diverged at step {state.step}: the loss or gradient of part {part!r} is not finite; {out} keeps "
-                        f"the checkpoint of step {state.saved_step}; train again with a smaller --set lr (now {config.lr:g})."
+                        f"training diverged at step {state.step}: the loss or gradient of part {part!r} is not "
+                        f"finite; {out} keeps the checkpoint of step {state.saved_step}; train again with a smaller --set lr (now {config.lr:g})."
                     )
                 losses[part] = value
             average.update(state.step)

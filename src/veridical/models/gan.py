@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ def dcgan_generator(channels: int, size: int, width: int, latent: int) -> nn.Seq
     """Vector (N, latent, 1, 1) to image (N, C, S, S) in [-1, 1]: fractionally strided convolutions and batch norm."""
     widths = [width * min(2**level, 8) for level in reversed(range(halvings(size)))]
     layers: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], 4, bias=False)]
-    for current, following in zip(widths[:-1], widths[1:], strict=True):
+    for current, following in pairwise(widths):
         layers += [nn.BatchNorm2d(current), nn.ReLU(), nn.ConvTranspose2d(current, following, 4, 2, 1, bias=False)]
     layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
     return nn.Sequential(*layers).apply(_initialise)
@@ -33,7 +34,7 @@ def dcgan_discriminator(channels: int, size: int, width: int) -> nn.Sequential:
     """Image (N, C, S, S) to logit (N, 1, 1, 1): strided convolutions, leaky ReLU, batch norm but in the first layer."""
     widths = [width * min(2**level, 8) for level in range(halvings(size))]
     layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-    for current, following in zip(widths[:-1], widths[1:], strict=True):
+    for current, following in pairwise(widths):
         layers += [nn.Conv2d(current, following, 4, 2, 1, bias=False), nn.BatchNorm2d(following), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4)).apply(_initialise)
 
