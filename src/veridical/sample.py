@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from . import checkpoint, images, recipes
 from .batch import ImageNoise
@@ -26,7 +25,7 @@ class Run:
 
     folder: Path
     run: dict[str, Any]
-    model: nn.Module
+    model: Any  # an nn.Module with the members that docs/design.md lists
     device: torch.device
 
     @property
@@ -50,10 +49,10 @@ def load(folder: str | Path, device: str = "auto") -> Run:
     stage = None
     if "first" in run:
         stage = recipes.build(run["first"]["recipe"], run["channels"], run["size"], run["first"]["args"])
-    model = recipes.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
+    model: Any = recipes.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
     tensors, _ = checkpoint.read_tensors(folder / "model.safetensors")
     checkpoint.load_weights(model, tensors, folder / "model.safetensors")
-    model = model.to(where, memory_format=memory_format(where))  # type: ignore[call-overload].eval().requires_grad_(False)
+    model = model.to(where, memory_format=memory_format(where)).eval().requires_grad_(False)
     return Run(folder, run, model, where)
 
 

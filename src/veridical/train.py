@@ -31,7 +31,7 @@ class TrainingDiverged(InputError):
 class Average:
     """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Any, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
@@ -200,7 +200,7 @@ def _load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str,
 
 
 def fit(
-    model: nn.Module,
+    model: Any,
     dataset: Dataset,
     config: TrainConfig,
     out: Path,
@@ -215,7 +215,7 @@ def fit(
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
     start, stop = world.rows(config.batch)
-    model = model.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    model = model.to(device, memory_format=memory_format(device))
     average = Average(model, config.ema)
     optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
     state = _State(out, model, average, optimisers)
@@ -270,7 +270,8 @@ def fit(
                 if not math.isfinite(value):
                     raise TrainingDiverged(
                         f"training diverged at step {state.step}: the loss or gradient of part {part!r} is not "
-                        f"finite; {out} keeps the checkpoint of step {state.saved_step}; train again with a smaller --set lr (now {config.lr:g})."
+                        f"finite; {out} keeps the checkpoint of step {state.saved_step}; train again with a "
+                        f"smaller --set lr (now {config.lr:g})."
                     )
                 losses[part] = value
             average.update(state.step)
@@ -341,9 +342,7 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: 
 class _State:
     """What resuming needs, in one file that is always whole."""
 
-    def __init__(
-        self, out: Path, model: nn.Module, average: Average, optimisers: dict[str, torch.optim.Optimizer]
-    ) -> None:
+    def __init__(self, out: Path, model: Any, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
         self.step = self.saved_step = 0
         self.seconds = self.aside = 0.0
         self._out, self._model, self._average, self._optimisers = out, model, average, optimisers
@@ -394,7 +393,7 @@ class _Log:
         self._file.close()
 
 
-def _preview(model: nn.Module, out: Path, step: int, device: torch.device) -> float:
+def _preview(model: Any, out: Path, step: int, device: torch.device) -> float:
     """Draw sixteen samples of the averaged weights, always from the same noise; return the seconds that it took."""
     began = time.monotonic()
     with torch.no_grad():

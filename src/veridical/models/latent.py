@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class LatentDiffusion(nn.Module):
 
     def __init__(self, first: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
-        self.first = first.eval().requires_grad_(False)
+        self.first: Any = first.eval().requires_grad_(False)
         self.denoiser = denoiser
         self.parts = dict(denoiser.parts)
 
