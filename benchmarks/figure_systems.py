@@ -1,6 +1,6 @@
 """Real tiles beside the samples of every system of a finished bench: makes docs/img/systems.png.
 
-    python benchmarks/figure_systems.py runs/materials [OUTPUT]
+python benchmarks/figure_systems.py runs/materials [OUTPUT]
 """
 
 import json
@@ -18,7 +18,9 @@ SHOWN = 4
 def main() -> None:
     """Draw the first samples of seed 0, unselected."""
     bench = Path(sys.argv[1])
-    output = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).resolve().parents[1] / "docs" / "img" / "systems.png"
+    output = (
+        Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).resolve().parents[1] / "docs" / "img" / "systems.png"
+    )
     spec = json.loads((bench / "spec.json").read_text())
     rows, names = [], ["real"]
     for dataset in spec["datasets"]:

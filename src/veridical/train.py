@@ -269,7 +269,7 @@ def fit(
                 value = _descend(loss, optimisers[part], rate, config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
-                        f"training diverged at step {state.step}: the loss or gradient of part {part!r} is not "
+                        f"training diverged at step {state.step + 1}: the loss or gradient of part {part!r} is not "
                         f"finite; {out} keeps the checkpoint of step {state.saved_step}; train again with a "
                         f"smaller --set lr (now {config.lr:g})."
                     )
