@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import math
-import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from .dataset import Dataset, open_dataset
 from .device import World, memory_format, peak_memory_mb, pick_device, use_threads
 from .errors import InputError
 from .progress import Progress
+from .signals import on_stop
 from .version import __version__
 
 
@@ -45,27 +46,6 @@ class Average:
         torch._foreach_lerp_([a for a, _ in self._float], [b for _, b in self._float], share)
         for mine, theirs in self._other:
             mine.copy_(theirs)
-
-
-class _Stop:
-    """Turns SIGTERM and SIGINT into a wish to stop after the current step."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-    def __enter__(self) -> _Stop:
-        self._old = {}
-        with contextlib.suppress(ValueError):  # only the main thread may set handlers
-            for name in (signal.SIGTERM, signal.SIGINT):
-                self._old[name] = signal.signal(name, self._set)
-        return self
-
-    def _set(self, number: int, frame: Any) -> None:
-        self.wanted = True
-
-    def __exit__(self, *_: Any) -> None:
-        for name, handler in self._old.items():
-            signal.signal(name, handler)
 
 
 def train(
@@ -248,7 +228,8 @@ def fit(
         save(finished=False)
         if world.rank == 0:
             _draw(out / "samples" / "real.png", dataset.batch(16, 0, config.seed)["image"])
-    with _Stop() as interrupt, Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
+    interrupt = threading.Event()
+    with on_stop(interrupt.set), Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
         while True:
             state.seconds = time.monotonic() - clock
             # A classical model has no parts: it is ready when it is prepared.
@@ -257,7 +238,7 @@ def fit(
                 if not optimisers
                 else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
             )
-            halted = world.any(interrupt.wanted)
+            halted = world.any(interrupt.is_set())
             if halted or world.any(reached >= 1):
                 break
             # Dropout and the like: the same whenever this step is run, different in each process.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from .. import checkpoint
 from ..dataset import open_dataset
 from ..errors import InputError
 from ..recipes import find
+from ..signals import on_stop
 from ..version import __version__
 from .spec import Spec, read_spec
 
@@ -54,7 +53,8 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     plan, folder = read_spec(spec), Path(out)
     _prepare(plan, folder)
     cells = [(d, r, s) for d in plan.datasets for s in plan.seeds for r in plan.recipes]
-    with _Processes() as processes, ThreadPoolExecutor(plan.jobs) as pool:
+    processes = _Processes()
+    with on_stop(processes.stop), ThreadPoolExecutor(plan.jobs) as pool:
 
         def work(number: int, cell: tuple[str, str, int]) -> str:
             title = f"[{number}/{len(cells)}] {cell[0]}: {cell[1]}, seed {cell[2]}"
@@ -169,21 +169,11 @@ class _Processes:
         self._running.discard(process)
         return code
 
-    def _stop(self, number: int, frame: Any) -> None:
+    def stop(self) -> None:
+        """Ask every cell to save and end."""
         self.stopped = True
         for process in list(self._running):
             process.terminate()
-
-    def __enter__(self) -> _Processes:
-        self._old = {}
-        with contextlib.suppress(ValueError):  # only the main thread may set handlers
-            for name in (signal.SIGTERM, signal.SIGINT):
-                self._old[name] = signal.signal(name, self._stop)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        for name, handler in self._old.items():
-            signal.signal(name, handler)
 
 
 def _headline(cell: Path) -> str:
