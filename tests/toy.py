@@ -9,7 +9,12 @@ UNET = {"widths": (16, 32), "layers": 1, "attention": (False, True)}
 TOY: dict[str, dict] = {
     "random_phase": {"tiles": 16},
     "vae": {"width": 8, "latent": 8},
+    "gan": {"width": 8, "latent": 8},
+    "cgan": {"width": 8, "latent": 8, "classes": 3},
     "dcgan": {"width": 8, "latent": 8},
+    "wgan_gp": {"width": 8, "latent": 8, "critic_steps": 2},
+    "sagan": {"width": 8, "latent": 8},
+    "biggan": {"width": 8, "latent": 8, "classes": 3},
     "edm": {**UNET, "sampling_steps": 4},
     "autoencoder": {"widths": (16, 32)},
     "latent_diffusion": {**UNET, "sampling_steps": 4},

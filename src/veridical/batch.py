@@ -56,6 +56,13 @@ class Batch:
         """Uniform noise in [0, 1), shape (rows, \\*shape)."""
         return self._rows(torch.rand(self.total, *shape, generator=self.generator))
 
+    def share(self, turn: int, turns: int) -> Batch:
+        """Part `turn` of `turns` equal parts of the rows, for models that take several steps on one batch."""
+        size = len(self.image) // turns
+        rows, start = slice(turn * size, (turn + 1) * size), self.start // turns
+        cond = {name: values[rows] for name, values in self.cond.items()}
+        return Batch(self.image[rows], cond, self.generator, start, start + size, self.total // turns)
+
     def _rows(self, noise: Tensor) -> Tensor:
         return noise[self.start : self.stop].to(self.image.device)
 

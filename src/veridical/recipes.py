@@ -13,8 +13,9 @@ from torch import nn
 from .config import TrainConfig, parse_value
 from .errors import InputError
 from .models.autoencoder import Autoencoder
+from .models.biggan import biggan, sagan
 from .models.denoiser import Denoiser
-from .models.gan import DCGAN
+from .models.gan import cgan, dcgan, vanilla_gan, wgan_gp
 from .models.latent import LatentDiffusion
 from .models.random_phase import RandomPhase
 from .models.vae import VAE
@@ -78,6 +79,9 @@ def latent_diffusion(
     return LatentDiffusion(first, denoiser)
 
 
+# Radford et al. 2016, section 4.
+ADAM_GAN: dict[str, Any] = {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 16, "warmup": 0}
+
 RECIPES: dict[str, Recipe] = {
     "random_phase": Recipe(
         RandomPhase,
@@ -95,13 +99,55 @@ RECIPES: dict[str, Recipe] = {
         citation="Kingma and Welling 2014, arXiv:1312.6114; Rybkin et al. 2021, arXiv:2006.13202",
         train={"lr": 1e-3, "batch": 16},
     ),
+    "gan": Recipe(
+        vanilla_gan,
+        family="GAN",
+        task="unconditional",
+        summary="the vanilla adversarial game, without normalisation",
+        citation="Goodfellow et al. 2014, arXiv:1406.2661",
+        train=ADAM_GAN,
+    ),
+    "cgan": Recipe(
+        cgan,
+        family="GAN",
+        task="class or property",
+        summary="DCGAN with a label in both networks",
+        citation="Mirza and Osindero 2014, arXiv:1411.1784; Miyato and Koyama 2018, arXiv:1802.05637",
+        train=ADAM_GAN,
+        needs=("label",),
+    ),
     "dcgan": Recipe(
-        DCGAN,
+        dcgan,
         family="GAN",
         task="unconditional",
         summary="deep convolutional generative adversarial network",
         citation="Radford, Metz and Chintala 2016, arXiv:1511.06434",
-        train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 16, "warmup": 0},
+        train=ADAM_GAN,
+    ),
+    "wgan_gp": Recipe(
+        wgan_gp,
+        family="GAN",
+        task="unconditional",
+        summary="Wasserstein distance with gradient penalty, five critic steps",
+        citation="Arjovsky et al. 2017, arXiv:1701.07875; Gulrajani et al. 2017, arXiv:1704.00028",
+        train=ADAM_GAN | {"beta1": 0.0, "beta2": 0.9, "batch": 80},
+    ),
+    "sagan": Recipe(
+        sagan,
+        family="GAN",
+        task="unconditional",
+        summary="residual networks with self-attention, spectral norm and hinge loss",
+        citation="Zhang et al. 2019, arXiv:1805.08318; Miyato et al. 2018, arXiv:1802.05957",
+        train=ADAM_GAN | {"lr": 1e-4, "beta1": 0.0, "beta2": 0.9},
+    ),
+    "biggan": Recipe(
+        biggan,
+        family="GAN",
+        task="class or property",
+        summary="SAGAN with the label in every layer, orthogonal regularisation and truncation",
+        citation="Brock, Donahue and Simonyan 2019, arXiv:1809.11096",
+        train=ADAM_GAN | {"lr": 1e-4, "beta1": 0.0},
+        needs=("label",),
     ),
     "edm": Recipe(
         Denoiser,

@@ -198,6 +198,7 @@ def fit(
     model = model.to(device, memory_format=memory_format(device))
     average = Average(model, config.ema)
     optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
+    rates = getattr(model, "rates", {})
     state = _State(out, model, average, optimisers)
     state.restore()
     log = _Log(out / "log.jsonl", state.step) if world.rank == 0 else None
@@ -247,7 +248,7 @@ def fit(
             rate = _learning_rate(config, state.step, reached)
             losses = {}
             for part, loss in model.losses(_batch(dataset, config, state.step, start, stop, device), state.step):
-                value = _descend(loss, optimisers[part], rate, config.clip, world)
+                value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
                         f"training diverged at step {state.step + 1}: the loss or gradient of part {part!r} is not "

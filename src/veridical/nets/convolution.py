@@ -56,3 +56,34 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.body(self.stem(z))
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a skip connection (van den Oord et al. 2017, section 4.1, with normalisation)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, 1, 1), _norm(width), nn.SiLU(), nn.Conv2d(width, width, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def map_encoder(channels: int, levels: int, width: int, blocks: int, out: int) -> nn.Sequential:
+    """Image (N, C, S, S) to map (N, out, S / 2**levels, S / 2**levels): strided convolutions, then residual blocks."""
+    layers: list[nn.Module] = []
+    for level in range(levels):
+        layers += [nn.Conv2d(width if level else channels, width, 4, 2, 1), nn.SiLU()]
+    layers += [nn.Conv2d(width, width, 3, 1, 1), *(Residual(width) for _ in range(blocks)), _norm(width), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, out, 1))
+
+
+def map_decoder(channels: int, levels: int, width: int, blocks: int, latent: int) -> nn.Sequential:
+    """Map (N, latent, s, s) to image (N, C, s * 2**levels, s * 2**levels): the map encoder turned round."""
+    layers: list[nn.Module] = [nn.Conv2d(latent, width, 3, 1, 1), *(Residual(width) for _ in range(blocks))]
+    for level in range(levels):
+        last = level == levels - 1
+        layers += [_norm(width), nn.SiLU(), nn.ConvTranspose2d(width, channels if last else width, 4, 2, 1)]
+    return nn.Sequential(*layers)
