@@ -1,0 +1,109 @@
+"""The adversarial game: losses against their definitions, penalties against closed forms, labels that matter."""
+
+import pytest
+import torch
+from torch import nn
+from toy import TOY
+
+from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
+from veridical.models.biggan import ResidualGenerator, SelfAttention
+from veridical.models.gan import ADVERSARIAL, adversarial, gradient_penalty, orthogonal_penalty, r1_penalty, truncate
+from veridical.recipes import build
+
+
+def test_losses_are_those_of_the_papers():
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
+    d = lambda x: torch.sigmoid(x)  # noqa: E731
+    bce = -(d(real).log().mean() + (1 - d(fake)).log().mean())
+    expected = {
+        "nonsaturating": (bce, -d(fake).log().mean()),
+        "minimax": (bce, (1 - d(fake)).log().mean()),
+        "hinge": ((0 + 2.0) / 2 + (1.5 + 0) / 2, -fake.mean()),
+        "wasserstein": (fake.mean() - real.mean(), -fake.mean()),
+        "least_squares": ((1 + 4) / 2 + (0.25 + 9) / 2, (0.25 + 16) / 2),
+    }
+    assert expected.keys() == ADVERSARIAL.keys()
+    for name, (discriminator, generator) in expected.items():
+        losses = adversarial(name)
+        assert losses[0](real, fake) == pytest.approx(float(discriminator), rel=1e-5)
+        assert losses[1](fake) == pytest.approx(float(generator), rel=1e-5)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(InputError, match="hinge"):
+        build("dcgan", 1, 32, {"loss": "best"})
+
+
+def test_penalties_of_a_linear_critic():
+    weight = torch.tensor([3.0, 4.0]).reshape(1, 1, 1, 2)
+    critic = lambda x: (x * weight).sum((1, 2, 3))  # noqa: E731
+    real, fake = torch.randn(5, 1, 1, 2), torch.randn(5, 1, 1, 2)
+    assert gradient_penalty(critic, real, fake, torch.rand(5)) == pytest.approx((5 - 1) ** 2)
+    real.requires_grad_()
+    assert r1_penalty(critic(real), real) == pytest.approx(25)
+
+
+@torch.no_grad()
+def test_orthogonal_filters_cost_nothing():
+    layer = nn.Conv2d(8, 4, 3)
+    nn.init.orthogonal_(layer.weight)
+    assert orthogonal_penalty(layer) < 1e-6
+    layer.weight[1] = layer.weight[0]
+    assert orthogonal_penalty(layer) == pytest.approx(2 * float(layer.weight[0].square().sum()) ** 2, rel=1e-4)
+
+
+def test_truncated_noise_is_the_truncated_normal_distribution():
+    z = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    cut = truncate(z, 1.0)
+    assert cut.abs().max() <= 1
+    # Variance of a standard normal cut off at 1: 1 - 2 phi(1) / (2 Phi(1) - 1).
+    assert cut.var() == pytest.approx(0.2912, abs=0.003)
+    assert (cut[z.argsort()].diff() >= 0).all()
+
+
+def test_a_critic_takes_its_steps_on_different_tiles():
+    model = build("wgan_gp", 1, 32, TOY["wgan_gp"] | {"critic_steps": 3})
+    seen = []
+    model.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    image = torch.randn(12, 1, 32, 32)
+    parts = [part for part, _ in model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=12), 0)]
+    assert parts == ["discriminator"] * 3 + ["generator"]
+    assert torch.equal(torch.cat(seen[0:9:3]), image)
+    with pytest.raises(InputError, match="larger batch"):
+        list(model.losses(Batch.at(image[:2], {}, seed=0, step=0, start=0, total=2), 0))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("classes", [3, 0])
+@pytest.mark.parametrize("name", ["cgan", "biggan"])
+def test_the_label_changes_image_and_judgement(name, classes):
+    model = build(name, 1, 32, TOY[name] | {"classes": classes}).eval()
+    label = torch.tensor([0, 1, 2, 0])
+    noise = lambda: ImageNoise(0, [5, 5, 5, 5])  # noqa: E731
+    images = model.sample(4, {"label": label}, noise())
+    assert torch.allclose(images[0], images[3], atol=1e-6)
+    assert (images[0] - images[1]).abs().max() > 10 * (images[0] - images[3]).abs().max() + 1e-6
+    logits = model.discriminator(images[:1].expand(4, -1, -1, -1), label)
+    assert logits[0] == pytest.approx(float(logits[3]), abs=1e-6) and logits[0] != logits[1]
+
+
+def test_concatenated_labels_reach_the_discriminator():
+    model = build("cgan", 1, 32, TOY["cgan"] | {"conditioning": "concatenation"}).eval()
+    logits = model.discriminator(torch.zeros(2, 1, 32, 32), torch.tensor([0, 1]))
+    assert logits[0] != logits[1]
+
+
+def test_attention_begins_as_the_identity_and_looks_everywhere():
+    attention = SelfAttention(8)
+    x = torch.randn(1, 8, 8, 8)
+    assert torch.equal(attention(x), x)
+    nn.init.ones_(attention.gamma)
+    x.requires_grad_()
+    attention(x)[0, 0, 0, 0].backward()
+    assert (x.grad[0, :, 7, 7] != 0).any()
+
+
+def test_attention_sits_at_the_resolution_asked_for():
+    assert list(ResidualGenerator(1, 64, 8, 8, attention=16).attention) == ["1"]
+    assert not ResidualGenerator(1, 64, 8, 8, attention=0).attention
