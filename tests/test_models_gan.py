@@ -3,8 +3,8 @@
 import pytest
 import torch
 from torch import nn
-from toy import TOY
 
+from toy import TOY
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
 from veridical.models.biggan import ResidualGenerator, SelfAttention
