@@ -96,8 +96,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give the folder of a finished or started run.")
     with path.open("rb") as file:
-        start = file.read(2)
-    if start[:1] == b"\x80" or start == b"PK":
+        start = file.read(9)
+    # A safetensors file begins with the length of its header, whose first byte may be a pickle's, and the header's brace.
+    if start[8:] != b"{" and (start[:1] == b"\x80" or start[:2] == b"PK"):
         raise InputError(
             f"{path} is a pickle, which may run code when loaded, so it is refused: convert it to safetensors."
         )
