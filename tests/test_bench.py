@@ -7,12 +7,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from toy import TOY, write_tiles
-from veridical.bench.run import bench
+from veridical.bench.cell import run_cell
+from veridical.bench.run import _prepare, bench
 from veridical.bench.spec import EXAMPLE, read_spec
+from veridical.dataset import open_dataset
 from veridical.errors import InputError
+from veridical.recipes import RECIPES, Recipe
 
 
 def toml(value):
@@ -88,9 +94,125 @@ def test_a_stopped_bench_goes_on_where_it_was(tmp_path):
     assert log.read_text().startswith(before) and len(log.read_text().splitlines()) == 300
 
 
+CONDITIONS = """size = 32
+steps = 2
+samples = 40
+tiles = 24
+seeds = [0]
+
+[datasets]
+rocks = {{ data = "phantom:rocks?n=60&size=32", label = "porosity", bins = 2{more} }}
+plain = {{ data = "phantom:rocks?n=60&size=32", limit = 7 }}
+
+[recipes]
+vae = {{ {vae}, datasets = ["plain"] }}
+short_vae = {{ recipe = "vae", {vae}, steps = 1, datasets = ["plain"], seeds = [3, 4] }}
+cgan = {{ {cgan}, datasets = ["rocks"] }}
+"""
+
+
+def settings(recipe):
+    toy = {k: v for k, v in TOY[recipe].items() if k != "classes"} | {"batch": 4, "threads": 1}
+    return ", ".join(f"{k} = {toml(v)}" for k, v in toy.items())
+
+
+def test_conditions_names_and_limits(tmp_path):
+    spec, out = tmp_path / "bench.toml", tmp_path / "out"
+    text = CONDITIONS.format(vae=settings("vae"), cgan=settings("cgan"), more="")
+    spec.write_text(text)
+    page = bench(spec, out, say=lambda line: None).read_text()
+    cells = sorted(str(p.relative_to(out / "cells")) for p in out.glob("cells/*/*"))
+    assert cells == ["plain/short_vae-seed3", "plain/short_vae-seed4", "plain/vae-seed0", "rocks/cgan-seed0"]
+    assert all(json.loads((out / "cells" / c / "status.json").read_text())["state"] == "done" for c in cells)
+    run = lambda cell: json.loads((out / "cells" / cell / "run" / "run.json").read_text())  # noqa: E731
+    # A row's own budget takes the place of the bench's, and is shown.
+    assert run("plain/short_vae-seed3")["cost"]["steps"] == 1 and run("plain/vae-seed0")["cost"]["steps"] == 2
+    assert "recipe = vae" in page and "steps = 1" in page
+    # Samples have the labels of held-out tiles, in turn.
+    labels = np.load(out / "cells" / "rocks" / "cgan-seed0" / "conditions.npz")["label"]
+    truth = open_dataset("phantom:rocks?n=60&size=32", 32, label="porosity", bins=2).tile_conditions("test", 24)[
+        "label"
+    ]
+    assert labels.tolist() == [*truth, *truth, *truth, *truth][:40] and run("rocks/cgan-seed0")["args"]["classes"] == 2
+    # Memorising is measured against the tiles that were trained on.
+    assert len(np.load(out / "datasets" / "plain" / "train.npy")) == 7
+    few = open_dataset("phantom:rocks?n=60&size=32", 32, limit=7)
+    np.testing.assert_array_equal(np.load(out / "datasets" / "plain" / "train.npy"), few.tiles("train")[0])
+    assert run("plain/vae-seed0")["dataset"]["fingerprint"] == few.fingerprint
+    assert "Stability over seeds" in page and "short_vae" in (out / "tables" / "stability.md").read_text()
+    # Where a row runs may change; what it is may not.
+    said = []
+    spec.write_text(text.replace("seeds = [3, 4]", "seeds = [3]"))
+    bench(spec, out, say=said.append)
+    assert sum("done before" in line for line in said) == 3
+    spec.write_text(text.replace("steps = 1, ", "steps = 3, "))
+    with pytest.raises(InputError, match=r"another recipes\.short_vae"):
+        bench(spec, out)
+    spec.write_text(text.replace('recipe = "vae"', 'recipe = "dcgan"'))
+    with pytest.raises(InputError, match=r"another recipes\.short_vae"):
+        bench(spec, out)
+    spec.write_text(CONDITIONS.format(vae=settings("vae"), cgan=settings("cgan"), more=", augment = 'none'"))
+    with pytest.raises(InputError, match=r"another datasets\.rocks"):
+        bench(spec, out)
+
+
+class Show(nn.Module):
+    """Shows the mask, or the source."""
+
+    def __init__(self, channels, size, classes=0):
+        super().__init__()
+        self.classes, self.weight = classes, nn.Parameter(torch.ones(1))
+        self.parts = {"show": self}
+
+    def losses(self, batch, step):
+        yield "show", self.weight.square().sum() + 0 * batch.image.sum()
+
+    def sample(self, n, cond, noise):
+        if "source" in cond:
+            return cond["source"]
+        return cond["mask"][:, None] / self.classes - 0.5 + 0.01 * noise((1, 32, 32))
+
+
+def test_pairs_are_scored_as_pairs_and_sources_are_held_out(tmp_path, monkeypatch):
+    for need in ("mask", "source"):
+        monkeypatch.setitem(RECIPES, f"show_{need}", Recipe(Show, "none", "echo", "shows", "nobody", needs=(need,)))
+    spec, out = tmp_path / "bench.toml", tmp_path / "out"
+    spec.write_text(
+        "size = 32\nsteps = 1\nsamples = 30\ntiles = 24\n[datasets]\n"
+        "rocks = { data = 'phantom:rocks?n=60&size=32', source = 'phantom:cmc?n=100&size=32' }\n"
+        "[recipes]\nshow_mask = { threads = 1 }\nshow_source = { threads = 1 }\n"
+    )
+    _prepare(read_spec(spec), out)
+    rows = {}
+    for need in ("mask", "source"):
+        run_cell(out, "rocks", f"show_{need}", 0)
+        found = json.loads((out / "cells" / "rocks" / f"show_{need}-seed0" / "rows.json").read_text())
+        rows[need] = {row["metric"]: row for row in found}
+    held = open_dataset("phantom:rocks?n=60&size=32", 32, masks=True)
+    real, masks = held.tiles("test", 24)[0], held.tile_conditions("test", 24)["mask"]
+    samples = np.load(out / "cells" / "rocks" / "show_mask-seed0" / "samples.npy")
+    assert len(real) == 12 and np.corrcoef(samples[:12, 0].ravel(), masks.ravel())[0, 1] > 0.99
+    ssim = rows["mask"]["ssim"]
+    assert ssim["n"] == 12 and ssim["value"] is not None and ssim["recipe"] == "show_mask"
+    assert rows["source"]["ssim"]["value"] is None and rows["source"]["ssim"]["reason"] == "needs pairs"
+    assert rows["source"]["spacing_efficientnet_lite0"]["value"] > 0
+    assert rows["source"]["kid_efficientnet_lite0"]["n"] == 20  # none is translated twice
+    source, _ = open_dataset("phantom:cmc?n=100&size=32", 32).tiles("test", 30)
+    shown = np.load(out / "cells" / "rocks" / "show_source-seed0" / "samples.npy")
+    np.testing.assert_allclose(shown, source, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[datasets]\na = 'x'\n[recipes]\nmine = { recipe = 'vea' }", "did you mean 'vae'"),
+        (
+            "[datasets]\na = 'x'\n[recipes]\nvae = { limit = 3 }",
+            "vae sets limit, which is of the bench or of a dataset",
+        ),
+        ("[datasets]\na = 'x'\n[recipes]\nvae = { datasets = ['b'] }", "names the dataset 'b'; there are a"),
+        ("[datasets]\na = 'x'\n[recipes]\ncgan = {}", "cgan needs a label, which dataset 'a' does not give"),
+        ("[datasets]\na = 'x'\n[recipes]\n'vae-seed1' = { recipe = 'vae' }", "cannot be that of a folder"),
         ("size = ", "not TOML"),
         ("sizes = 3", "unknown entry 'sizes'"),
         ("[datasets]\na = 'x'", "no recipes"),

@@ -89,6 +89,36 @@ def test_train_sample_score(run, tiles, tmp_path):
     assert code == 2 and "--resume" in error
 
 
+def test_train_and_sample_with_labels(run, tmp_path):
+    data = "phantom:rocks?n=12&size=32"
+    toy = [f"--set={k}={v}" for k, v in TOY["cgan"].items() if k != "classes"]
+    start = ["train", "cgan", data, "--out", tmp_path / "run", "--steps", 2, "--size", 32, "--quiet", *toy]
+    code, _, error = run(*start)
+    assert code == 2 and "--label COLUMN" in error
+    one_sentence(error)
+    code, _, error = run(*start, "--label", "porosity", "--bins", 3)
+    assert code == 0, error
+    code, _, error = run(
+        "sample", tmp_path / "run", "-n", 3, "--out", tmp_path / "new", "--label", "0.1,0.9", "--quiet"
+    )
+    assert code == 0, error
+    classes = json.loads((tmp_path / "run" / "run.json").read_text())["dataset"]["labels"]["classes"]
+    rows = json.loads((tmp_path / "new" / "provenance.json").read_text())["images"]
+    assert [row["condition"]["porosity"] for row in rows] == [classes[0], classes[2], classes[0]]
+    code, _, error = run("sample", tmp_path / "run", "--out", tmp_path / "no", "--masks", tmp_path / "new")
+    assert code == 2 and "cgan takes no mask: leave out --masks" in error
+    code, _, error = run("sample", tmp_path / "run", "--out", tmp_path / "no", "--label", "glass")
+    assert code == 2 and "'glass' is not a number" in error
+    one_sentence(error)
+
+
+def test_a_folder_of_samples_can_be_opened(run, trained, tmp_path):
+    run("sample", trained, "-n", 6, "--out", tmp_path / "new", "--quiet")
+    code, _, error = run("data", tmp_path / "new", "--size", 16, "--json", tmp_path / "data.json")
+    assert code == 0, error
+    assert json.loads((tmp_path / "data.json").read_text())["slices"] == 6  # and not grid.png
+
+
 def test_samples_come_in_the_units_of_the_data(run, tmp_path):
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "scan.tif", rng.normal(30000, 2000, (40, 48, 48)).astype(np.uint16))

@@ -278,6 +278,46 @@ def test_empty_slices_are_left_out(tmp_path):
     assert set(dataset.tiles("test")[1]) == {f"z{k:04d}" for k in (15, 16, 17)}
 
 
+# -------------------------------------------------------------------------------------------------------- few tiles
+
+
+@pytest.mark.parametrize("kind", ["stack", "folder", "blocks"])
+def test_a_limited_training_set_is_its_grid_tiles_and_nothing_else(tmp_path, kind):
+    if kind == "stack":
+        path = save_stack(tmp_path / "s.tif", 30, 32, 32)
+    else:
+        names = [f"{c}x" for c in ("abcdefgh" if kind == "folder" else "ab")]
+        path = save_folder(tmp_path / "i", names, 64, 32)
+    whole = open_dataset(path, 8, window=CODES)
+    few = open_dataset(path, 8, window=CODES, limit=6)
+    tiles, groups = few.tiles("train", oriented=False)
+    np.testing.assert_array_equal(tiles, whole.tiles("train", 6, oriented=False)[0])
+    assert groups == whole.tiles("train", 6)[1] and len(tiles) == few.count("train") == 6
+    np.testing.assert_array_equal(few.tiles("train")[0], whole.tiles("train", 6)[0])
+    np.testing.assert_array_equal(few.tiles("test")[0], whole.tiles("test")[0])
+    drawn = np.concatenate([few.batch(64, step, 1)["image"] for step in range(4)])
+    corner = lambda images: {tuple(sorted(t.ravel())) for t in CODES.from_unit(images)}  # noqa: E731
+    assert corner(drawn) == corner(tiles)
+    assert len({t.tobytes() for t in drawn}) > 30  # in any orientation
+    assert few.fingerprint != whole.fingerprint and few.summary()["n_train_tiles"] == 6
+    assert len(few.tiles("train", 3)[0]) == 3
+
+
+def test_a_limited_window_looks_at_nothing_else(tmp_path):
+    path = save_stack(tmp_path / "s.tif", 30, 32, 32)
+    dataset = open_dataset(path, 8, limit=2)
+    used = CODES.from_unit(open_dataset(path, 8, window=CODES, limit=2).tiles("train")[0])
+    assert used.min() <= dataset.window.low < dataset.window.high <= used.max()
+    with pytest.raises(InputError, match=r"limit=9999, but only \d+ training tiles"):
+        open_dataset(path, 8, limit=9999)
+
+
+def test_no_split_puts_every_tile_on_both_sides(tmp_path):
+    dataset = open_dataset(save_folder(tmp_path, ["a", "b", "c"], 16, 16), 8, split="none", window=CODES)
+    np.testing.assert_array_equal(dataset.tiles("test", oriented=False)[0], dataset.tiles("train", oriented=False)[0])
+    assert dataset.split == {"by": "none", "n_train": 3, "n_test": 3} and dataset.count() == 12
+
+
 # ------------------------------------------------------------------------------------------------------- rescaling
 
 
@@ -309,6 +349,7 @@ def test_rescaled_tiles_cover_more_and_are_antialiased(tmp_path):
         ({"scale": 0.1}, "less than a tile of 80 x 80"),
         ({"augment": "cutmix"}, "dihedral"),
         ({"size": 0}, "size"),
+        ({"limit": -1}, "limit"),
         ({"test_fraction": 1.5}, "between 0 and 1"),
         ({"masks": True}, "masks/"),
         ({"window": IntensityWindow(0, 1, "float32")}, "float32"),
@@ -335,7 +376,7 @@ def test_masks_are_cut_and_turned_with_the_images(tmp_path, scale):
     dataset = open_dataset(tmp_path, 16, masks=True, scale=scale, window=IntensityWindow(0, 200, "uint8"))
     assert dataset.notes == ["1 of 6 images have no label image and are left out"]
     batch = dataset.batch(64, 0, 0)
-    pairs = [(batch["image"], batch["mask"]), (dataset.tiles("test")[0], dataset.tile_masks("test"))]
+    pairs = [(batch["image"], batch["mask"]), (dataset.tiles("test")[0], dataset.tile_conditions("test")["mask"])]
     for images, masks in pairs:
         assert masks.dtype == np.uint8 and masks.shape == (len(images), 16, 16)
         clear = np.abs(images[:, 0] - 0.5) > 0.4  # not the blend of both labels that rescaling makes at their border

@@ -434,3 +434,39 @@ def test_loss_plot_keeps_the_spikes_out_of_the_axis():
     curve = {"minutes": np.arange(400.0), "parts": {"generator": losses}}
     low, high = figures.loss_plot({0: curve}, "gan").axes[0].get_ylim()
     assert high < 2000 and low >= 0
+
+
+# --------------------------------------------------------------------------------------------------------- stability
+
+
+def test_stability_over_seeds(tmp_path):
+    seeds = (0, 1, 2)
+    folder = make_bench(tmp_path / "b", {"brick": "brick"}, seeds=seeds, failed=[("brick", "dcgan", 1)])
+    for recipe in ("dcgan", "edm"):
+        for seed in seeds:
+            path = folder / "cells" / "brick" / f"{recipe}-seed{seed}" / "rows.json"
+            if path.is_file():
+                value = 0.05 if (recipe, seed) == ("dcgan", 2) else 0.8
+                row = result_row("brick", recipe, seed, "spacing_efficientnet_lite0", value)
+                write(path, [*json.loads(path.read_text()), row])
+    page = report(folder).read_text()
+    assert "Stability over seeds" in page
+    with open(folder / "tables" / "stability.csv", newline="") as file:
+        rows = {row["system"]: row for row in csv.DictReader(file)}
+    assert float(rows["dcgan"]["failed_share"]) == pytest.approx(1 / 3)
+    assert float(rows["dcgan"]["collapsed_share"]) == pytest.approx(1 / 3)
+    assert (rows["edm"]["failed_share"], rows["edm"]["collapsed_share"]) == ("0.0", "0.0")
+    assert rows["vae"]["collapsed_share"] == ""  # nobody measured it
+    scores = []
+    for seed in seeds:
+        made = json.loads((folder / "cells" / "brick" / f"edm-seed{seed}" / "rows.json").read_text())
+        scores += [row["value"] for row in made if row["metric"] == tables.HEADLINE]
+    assert float(rows["edm"]["standard_deviation"]) == pytest.approx(np.std(scores, ddof=1))
+    assert float(rows["edm"]["largest"]) == max(scores)
+    assert "33 % (1 of 3)" in (folder / "tables" / "stability.md").read_text()
+
+
+def test_one_seed_has_no_stability(tmp_path):
+    folder = make_bench(tmp_path / "b", {"brick": "brick"})
+    assert "Stability over seeds" not in report(folder).read_text()
+    assert not (folder / "tables" / "stability.csv").exists()

@@ -9,12 +9,18 @@ UNET = {"widths": (16, 32), "layers": 1, "attention": (False, True)}
 TOY: dict[str, dict] = {
     "random_phase": {"tiles": 16},
     "vae": {"width": 8, "latent": 8},
+    "beta_vae": {"width": 8, "latent": 4},
+    "vqvae": {"width": 16, "blocks": 1, "codes": 16, "dim": 8, "prior_width": 16, "prior_layers": 2},
     "gan": {"width": 8, "latent": 8},
     "cgan": {"width": 8, "latent": 8, "classes": 3},
     "dcgan": {"width": 8, "latent": 8},
     "wgan_gp": {"width": 8, "latent": 8, "critic_steps": 2},
     "sagan": {"width": 8, "latent": 8},
     "biggan": {"width": 8, "latent": 8, "classes": 3},
+    "progan": {"latent": 8, "width": 4, "phase_steps": 2},
+    "stylegan": {"latent": 8, "width": 4, "mapping": 2},
+    "pix2pix": {"classes": 3, "width": 8},
+    "cyclegan": {"width": 16, "blocks": 1, "pool": 4},
     "edm": {**UNET, "sampling_steps": 4},
     "autoencoder": {"widths": (16, 32)},
     "latent_diffusion": {**UNET, "sampling_steps": 4},
@@ -22,14 +28,25 @@ TOY: dict[str, dict] = {
 
 
 def write_tiles(
-    folder: Path, n: int = 24, size: int = 96, channels: int = 1, seed: int = 0, dtype: str = "uint8"
+    folder: Path,
+    n: int = 24,
+    size: int = 96,
+    channels: int = 1,
+    seed: int = 0,
+    dtype: str = "uint8",
+    conditions: bool = False,
 ) -> Path:
-    """Write `n` images of soft blobs: something to learn, in no time."""
+    """Write `n` images of soft blobs: something to learn, in no time; with `conditions` also label images of three classes
+    and a table with the column ``kind`` of as many.
+    """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]
     top = 255 if dtype == "uint8" else 40000
+    kinds = ["name,kind"]
     for which, count in (("train", n), ("test", max(2, n // 4))):
         (folder / which).mkdir(parents=True)
+        if conditions:
+            (folder / which / "masks").mkdir()
         for k in range(count):
             phase = rng.uniform(0, 6, (channels, 1, 1))
             image = (
@@ -39,4 +56,10 @@ def write_tiles(
             )
             stored = np.rint(np.clip(image, 0, 1) * top).astype(dtype).transpose(1, 2, 0)
             Image.fromarray(stored[..., 0] if channels == 1 else stored).save(folder / which / f"{which}_{k:03d}.png")
+            if conditions:
+                mask = np.digitize(image[0], (0.4, 0.6)).astype(np.uint8)
+                Image.fromarray(mask).save(folder / which / "masks" / f"{which}_{k:03d}.png")
+                kinds.append(f"{which}_{k:03d},{'abc'[k % 3]}")
+    if conditions:
+        (folder / "labels.csv").write_text("\n".join(kinds), encoding="utf-8")
     return folder

@@ -166,23 +166,50 @@ def _train_signature() -> inspect.Signature:
 
 train.__signature__ = _train_signature()  # type: ignore[attr-defined]
 train.__annotations__ = {p.name: p.annotation for p in train.__signature__.parameters.values()}  # type: ignore[attr-defined]
-app.command(epilog="Example: veridical train edm scans/core.tif --out runs/edm --minutes 30")(train)
+app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical train edm scans/core.tif --out runs/edm --minutes 30\n"
+    "veridical train cgan 'phantom:rocks?n=400&size=64' --label porosity --bins 4 --out runs/cgan\n"
+    "veridical train pix2pix scans --out runs/pix2pix        (with scans/masks/)\n"
+    "veridical train cyclegan scans --source 'phantom:rocks?n=400&size=64' --out runs/cyclegan"
+)(train)
 
 
-@app.command(epilog="Example: veridical sample runs/edm -n 64 --out samples")
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical sample runs/edm -n 64 --out samples\n"
+    "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
+    "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
+)
 def sample(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Classes or values to draw, in turn; repeatable or with commas. Default: all in turn."),
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Label images to draw from. Default: held-out ones.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Images to translate. Default: held-out ones of the source.")
+    ] = None,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time; does not change them.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Draw images from a trained run, in the units and bit depth of its data, with their provenance."""
+    """Draw images from a trained run, in the units and bit depth of its data, with their provenance.
+
+    Images drawn from label images, or translated from images that have one, come with masks/.
+    """
     from .sample import sample as draw
 
-    folder = draw(run, n, out, seed=seed, batch=batch, device=device, quiet=quiet)
+    folder = draw(
+        run, n, out, label=label or (), masks=masks, source=source, seed=seed, batch=batch, device=device, quiet=quiet
+    )
     print(f"{n} images, provenance.json, grid.png: {folder}")
 
 

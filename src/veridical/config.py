@@ -43,6 +43,15 @@ class TrainConfig:
     split: str = _setting(
         "", "CSV file with the columns name, split (train or test); empty: what the data bring, else blocks."
     )
+    label: str = _setting(
+        "",
+        "Label of the images, for recipes that need one: a column of labels.csv or properties.csv, a property of a "
+        "phantom, or folder (the name of an image's folder).",
+    )
+    bins: int = _setting(0, "Turn a numeric label into so many classes of equal share; 0 leaves it continuous.")
+    source: str = _setting("", "Images to translate from, for recipes that need them; no pairs.")
+    source_scale: float = _setting(1.0, "Resize images of the source by this factor before cutting tiles.")
+    limit: int = _setting(0, "Train on so many tiles only, spread evenly over the training images; 0: all.")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     threads: int = _setting(0, "CPU threads; 0: all that this process may use.")
     save_every: float = _setting(60.0, "Seconds between checkpoints.")
@@ -51,7 +60,15 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, low in (("size", 8), ("batch", 1), ("lr", 0.0), ("scale", 1e-3)):
+        for name, low in (
+            ("size", 8),
+            ("batch", 1),
+            ("lr", 0.0),
+            ("scale", 1e-3),
+            ("source_scale", 1e-3),
+            ("limit", 0),
+            ("bins", 0),
+        ):
             if getattr(self, name) < low:
                 raise InputError(f"{name}={getattr(self, name)} is too small: give at least {low}.")
         for name in ("steps", "minutes"):

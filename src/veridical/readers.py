@@ -49,7 +49,7 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
-    path, key = _split_key(text)
+    path, key = split_key(text)
     try:
         return _open(path, key)
     except PermissionError as error:
@@ -75,7 +75,7 @@ def _open(path: Path, key: str | None) -> Slices:
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
 
 
-def _split_key(text: str) -> tuple[Path, str | None]:
+def split_key(text: str) -> tuple[Path, str | None]:
     """``file.h5:/path`` -> the file and the path inside; any other colon belongs to the file's name."""
     suffixes = "|".join(s[1:] for s in (*HDF5_SUFFIXES, ".zarr"))
     match = re.fullmatch(rf"(.+\.(?:{suffixes})):(.+)", text, re.IGNORECASE)
@@ -120,7 +120,10 @@ def _walk(folder: Path) -> list[Path]:
     found = []
     for root, folders, files in os.walk(folder, onerror=stop, followlinks=True):
         folders[:] = [name for name in folders if not _skipped(name)]
-        found += [Path(root, name) for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        # `veridical sample` writes a picture of its images beside them
+        shown = {"grid.png"} if "provenance.json" in files else set()
+        names = [name for name in files if name.lower().endswith(SUFFIXES) and name not in shown]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
     return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
 
 
@@ -229,10 +232,11 @@ def _phantom(text: str) -> Slices:
         mapped=True,
         masked=[True] * n,
         read_mask=partial(_phantom_mask, made),
+        properties=partial(_phantom_properties, made),
     )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)  # training, source and what they are compared with
 def _generate(kind: str, n: int, size: int, seed: int) -> Any:
     from veridical.phantoms import generate
 
@@ -246,3 +250,7 @@ def _phantom_image(made: Callable[[], Any], index: int) -> np.ndarray:
 
 def _phantom_mask(made: Callable[[], Any], index: int) -> np.ndarray:
     return made().masks[index]
+
+
+def _phantom_properties(made: Callable[[], Any]) -> list[dict[str, float]]:
+    return made().properties

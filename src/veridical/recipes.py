@@ -17,8 +17,12 @@ from .models.biggan import biggan, sagan
 from .models.denoiser import Denoiser
 from .models.gan import cgan, dcgan, vanilla_gan, wgan_gp
 from .models.latent import LatentDiffusion
+from .models.progan import ProGAN
 from .models.random_phase import RandomPhase
+from .models.stylegan import StyleGAN
+from .models.translate import CycleGAN, Pix2Pix
 from .models.vae import VAE
+from .models.vqvae import VQVAE
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,26 @@ RECIPES: dict[str, Recipe] = {
         VAE,
         family="VAE",
         task="unconditional",
-        summary="convolutional variational auto-encoder with a vector of latents and a learned noise level",
+        summary="convolutional variational auto-encoder: a vector of latents, noise of the level and spectrum that it leaves",
         citation="Kingma and Welling 2014, arXiv:1312.6114; Rybkin et al. 2021, arXiv:2006.13202",
+        train={"lr": 1e-3, "batch": 16},
+    ),
+    "beta_vae": Recipe(
+        VAE,
+        family="VAE",
+        task="unconditional",
+        summary="VAE of few latents held at a rising capacity, so that each means something: for traversals, not samples",
+        citation="Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl; Burgess et al. 2018, arXiv:1804.03599",
+        args={"latent": 10, "beta": 100.0, "capacity": 25.0},
+        train={"lr": 1e-3, "batch": 16},
+    ),
+    "vqvae": Recipe(
+        VQVAE,
+        family="VAE",
+        task="unconditional",
+        summary="map of discrete codes with a PixelCNN as their prior and a patch discriminator; a tokenizer, too",
+        citation="van den Oord et al. 2017, arXiv:1711.00937; Dhariwal et al. 2020, arXiv:2005.00341; "
+        "van den Oord et al. 2016, arXiv:1606.05328; Esser et al. 2021, arXiv:2012.09841",
         train={"lr": 1e-3, "batch": 16},
     ),
     "gan": Recipe(
@@ -149,6 +171,43 @@ RECIPES: dict[str, Recipe] = {
         train=ADAM_GAN | {"lr": 1e-4, "beta1": 0.0},
         needs=("label",),
     ),
+    "progan": Recipe(
+        ProGAN,
+        family="GAN",
+        task="unconditional",
+        summary="both networks grow from 4 x 4, each resolution fading in; minibatch deviation, pixel norm",
+        citation="Karras, Aila, Laine and Lehtinen 2018, arXiv:1710.10196",
+        args={"loss": "nonsaturating", "phase_steps": 150},
+        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 16, "warmup": 0, "ema": 0.995},
+    ),
+    "stylegan": Recipe(
+        StyleGAN,
+        family="GAN",
+        task="unconditional",
+        summary="styles in every layer, noise, style mixing, lazy regularisers, adaptive augmentation",
+        citation="Karras et al. 2019, arXiv:1812.04948; 2020, arXiv:1912.04958; 2020, arXiv:2006.06676",
+        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 16, "warmup": 0, "ema": 0.998},
+    ),
+    "pix2pix": Recipe(
+        Pix2Pix,
+        family="GAN",
+        task="mask to image",
+        summary="label mask to image: U-Net generator, patch discriminator, L1 with weight 100, dropout as noise",
+        citation="Isola, Zhu, Zhou and Efros 2017, arXiv:1611.07004",
+        args={"width": 16},
+        train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 8, "warmup": 0, "decay": 0.3},
+        needs=("mask",),
+    ),
+    "cyclegan": Recipe(
+        CycleGAN,
+        family="GAN",
+        task="translation",
+        summary="unpaired translation there and back: cycle and identity losses, image pool",
+        citation="Zhu, Park, Isola and Efros 2017, arXiv:1703.10593",
+        args={"width": 32, "blocks": 3, "cycle": 5.0, "identity": 1.0},
+        train={"lr": 5e-4, "beta1": 0.5, "beta2": 0.999, "batch": 2, "warmup": 0, "decay": 0.3},
+        needs=("source",),
+    ),
     "edm": Recipe(
         Denoiser,
         family="diffusion",
@@ -173,6 +232,7 @@ RECIPES: dict[str, Recipe] = {
         citation="Rombach et al. 2022, arXiv:2112.10752",
         train={"lr": 1e-3, "batch": 16, "warmup": 20},
         first="autoencoder",
+        first_share=0.3,
     ),
 }
 

@@ -60,12 +60,12 @@ def split_regions(
     fraction : float
         Share to hold out.
     table : path, optional
-        CSV file with columns name, split.
+        CSV file with columns name, split; "none": every image is on both sides.
 
     Returns
     -------
     rule : dict
-        ``by``: "table", "folder", "slice", "image" or "block"; with counts and the gap.
+        ``by``: "table", "folder", "slice", "image", "block" or "none"; with counts and the gap.
     regions : dict
         Lists of `Region` under "train" and "test".
     """
@@ -75,6 +75,9 @@ def split_regions(
     tops = [name.split("/")[0] for name in names]
     groups = [group_of(name) for name in names]
     distinct = list(dict.fromkeys(groups))
+    if table == "none":
+        rule, regions = _whole(slices, use, ["train"] * len(use), {"by": "none"})
+        return {**rule, "n_test": len(use)}, {"train": regions["train"], "test": list(regions["train"])}
     if table is None and Path(spec, "split.csv").is_file():
         table = Path(spec, "split.csv")
     if table is not None:

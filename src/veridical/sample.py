@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from . import checkpoint, images, recipes
+from .asking import ask
 from .batch import ImageNoise
+from .conditions import Arrays, as_tensors
 from .device import memory_format, pick_device, use_threads
 from .errors import InputError
 from .progress import Progress
@@ -27,6 +30,11 @@ class Run:
     run: dict[str, Any]
     model: Any  # an nn.Module with the members that docs/design.md lists
     device: torch.device
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Conditions that the model takes."""
+        return recipes.find(self.run["recipe"]).needs
 
     @property
     def window(self) -> images.IntensityWindow:
@@ -57,7 +65,7 @@ def load(folder: str | Path, device: str = "auto") -> Run:
 
 
 def draw(
-    run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: dict[str, Any] | None = None, quiet: bool = True
+    run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True
 ) -> NDArray:
     """Draw `n` images.
 
@@ -69,8 +77,9 @@ def draw(
         Image k depends on `seed` and k, not on `n` or `batch`.
     batch : int
         Images at a time.
-    cond : dict, optional
-        Conditions, for recipes that take them.
+    cond : dict of arrays, optional
+        Conditions, a row an image, for recipes that take them (see `veridical.conditions.Data`); by default those of
+        `veridical.asking.ask`.
     quiet : bool
         Show no progress.
 
@@ -78,11 +87,17 @@ def draw(
     -------
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
+    if cond is None:
+        cond = ask(run.run, run.needs, n).cond
+    for name in run.needs:
+        if name not in cond or len(cond[name]) != n:
+            raise ValueError(f"{run.run['recipe']} needs {n} rows of the condition {name!r}")
     parts = []
     with torch.no_grad(), Progress("sample", quiet) as progress:
         for start in range(0, n, batch):
             numbers = range(start, min(start + batch, n))
-            sampled = run.model.sample(len(numbers), cond or {}, ImageNoise(seed, numbers, run.device))
+            mine = as_tensors({name: cond[name][start : numbers.stop] for name in run.needs}, run.device)
+            sampled = run.model.sample(len(numbers), mine, ImageNoise(seed, numbers, run.device))
             parts.append(((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy())
             progress.update((numbers[-1] + 1) / n)
     return np.concatenate(parts)
@@ -93,6 +108,9 @@ def sample(
     n: int,
     out: str | Path,
     *,
+    label: Sequence[str] | str = (),
+    masks: str | Path | None = None,
+    source: str | Path | None = None,
     seed: int = 0,
     batch: int = 32,
     device: str = "auto",
@@ -100,8 +118,25 @@ def sample(
 ) -> Path:
     """Draw `n` images from a run and write them in the units and bit depth of its data.
 
-    Beside the images stand ``provenance.json`` (checkpoint hash, recipe, seed, condition, version; a row an image) and
-    ``grid.png``.
+    Beside the images stand ``provenance.json`` (checkpoint hash, recipe, seed, version; number and condition of each
+    image) and ``grid.png``. Where the condition of an image is a label image, or a source that has one, it is written to
+    ``masks/`` under the name of the image: the folder is a labelled set.
+
+    Parameters
+    ----------
+    run, out : str or Path
+        A run folder; a new folder.
+    n : int
+    label : sequence of str, or str with commas
+        For label-conditional runs: classes, or numbers in the units of the data, in turn.
+    masks, source : str or Path, optional
+        For runs conditional on masks or translating images: what to begin with (see `veridical.asking.ask` for these and
+        for the defaults).
+    seed : int
+    batch : int
+        Images at a time; does not change them.
+    device : str
+    quiet : bool
 
     Returns
     -------
@@ -119,13 +154,19 @@ def sample(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another --out.")
     loaded = load(run, device)
+    wanted = [part.strip() for part in ([label] if isinstance(label, str) else label) for part in part.split(",")]
+    asked = ask(loaded.run, loaded.needs, n, [part for part in wanted if part], masks, source)
     began = time.monotonic()
-    drawn = draw(loaded, n, seed=seed, batch=batch, quiet=quiet)
+    drawn = draw(loaded, n, seed=seed, batch=batch, cond=asked.cond, quiet=quiet)
     seconds = time.monotonic() - began
     stems = [f"{loaded.run['recipe']}_{k:05d}" for k in range(n)]
     files = images.write_images(
         folder, drawn, loaded.window, stems=stems, pixel_size=loaded.run["dataset"].get("pixel_size")
     )
+    if asked.masks is not None:
+        (folder / "masks").mkdir()
+        for stem, mask in zip(stems, asked.masks, strict=True):
+            images.save_png(folder / "masks" / f"{stem}.png", mask)
     checkpoint.write_json(
         folder / "provenance.json",
         {
@@ -137,10 +178,19 @@ def sample(
             },
             "dataset": {k: loaded.run["dataset"].get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
-            "condition": None,
+            "condition": {"needs": loaded.needs, "masks": _text(masks), "source": _text(source)}
+            if loaded.needs
+            else None,
             "seconds_per_image": seconds / n,
-            "images": [{"file": path.name, "number": k, "synthetic": True} for k, path in enumerate(files)],
+            "images": [
+                {"file": path.name, "number": k, "synthetic": True} | ({"condition": said} if said else {})
+                for k, (path, said) in enumerate(zip(files, asked.said, strict=True))
+            ],
         },
     )
     images.save_png(folder / "grid.png", images.to_grid(drawn[:64], scale=1 if drawn.shape[-1] > 64 else 2))
     return folder
+
+
+def _text(spec: str | Path | None) -> str | None:
+    return None if spec is None else str(spec)

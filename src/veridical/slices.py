@@ -40,6 +40,8 @@ class Slices:
         What was left out or is converted on the way.
     masked : list of bool
         Which slices come with a label image, see `mask`.
+    properties : callable or None
+        Gives what is known of each slice: one dict of numbers a slice.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Slices:
     notes: list[str] = field(default_factory=list)
     masked: list[bool] = field(default_factory=list)
     read_mask: Callable[[int], np.ndarray] | None = None
+    properties: Callable[[], list[dict[str, float]]] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -62,6 +65,10 @@ class Slices:
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return self.read(index % len(self))
+
+    def nbytes(self, index: int) -> int:
+        """Size of a decoded slice."""
+        return int(np.prod(self.shapes[index])) * self.channels * self.dtype.itemsize
 
     def mask(self, index: int) -> np.ndarray:
         """Label image (H, W) uint8 of slice `index`.

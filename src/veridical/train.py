@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import json
 import math
 import threading
 import time
@@ -16,36 +13,18 @@ from torch import Tensor, nn
 
 from . import checkpoint, images, recipes
 from .batch import Batch, ImageNoise, mix
+from .conditions import Arrays, Data, as_tensors, open_data
 from .config import TrainConfig
-from .dataset import Dataset, open_dataset
 from .device import World, memory_format, peak_memory_mb, pick_device, use_threads
 from .errors import InputError
 from .progress import Progress
 from .signals import on_stop
+from .state import Average, Log, State
 from .version import __version__
 
 
 class TrainingDiverged(InputError):
     """A loss or gradient stopped being a number; the last good checkpoint is kept."""
-
-
-class Average:
-    """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps."""
-
-    def __init__(self, model: Any, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay = decay
-        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
-        self._float = [p for p in pairs if p[0].is_floating_point()]
-        self._other = [p for p in pairs if not p[0].is_floating_point()]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after step `step` (0 is the first, which the average copies)."""
-        share = 1 - min(self.decay, step / (step + 9))
-        torch._foreach_lerp_([a for a, _ in self._float], [b for _, b in self._float], share)
-        for mine, theirs in self._other:
-            mine.copy_(theirs)
 
 
 def train(
@@ -101,9 +80,15 @@ def train(
         # What is asked for now may lengthen the run, but not change it.
         budget = {k: getattr(config, k) for k in ("steps", "minutes") if given.get(k) is not None}
         config, args = TrainConfig.from_json(started["config"]).replace(**budget), started["args"]
-    dataset = open_dataset(data, config.size, augment=config.augment, scale=config.scale, split=config.split or None)
-    if started is not None and started["dataset"]["fingerprint"] != dataset.fingerprint:
-        raise InputError(f"{data} is not the data that {out} was trained on: give the same images, or start a new run.")
+    opened = open_data(recipe, row.needs, data, config)
+    about = opened.describe()
+    for which, given_as in (("dataset", data), ("source", config.source)):
+        if started is not None and which in about and started[which]["fingerprint"] != about[which]["fingerprint"]:
+            raise InputError(
+                f"{given_as} is not the data that {out} was trained on: give the same images, or start a new run."
+            )
+    if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
+        args = {"classes": opened.target.classes} | args
     _make_folder(out)
     description = {
         "format": checkpoint.FORMAT,
@@ -112,10 +97,10 @@ def train(
         "recipe": recipe,
         "args": args,
         "config": config.to_json(),
-        "channels": dataset.channels,
+        "channels": opened.target.channels,
         "size": config.size,
-        "window": dataset.window.to_json(),
-        "dataset": dataset.summary(),
+        "window": opened.target.window.to_json(),
+        **about,
     }
     stage = None
     if row.first is not None:
@@ -128,8 +113,8 @@ def train(
                 return out
         stage, description["first"] = _load_first(folder, config)
     torch.manual_seed(mix(config.seed))
-    model = recipes.build(recipe, dataset.channels, config.size, args, stage)
-    return fit(model, dataset, config, out, description, quiet=quiet)
+    model = recipes.build(recipe, opened.target.channels, config.size, args, stage)
+    return fit(model, opened, config, out, description, quiet=quiet)
 
 
 def _look(out: Path, resume: bool) -> dict[str, Any] | None:
@@ -157,7 +142,10 @@ def _finished(folder: Path) -> bool:
 
 def _share(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
     """Divide a budget: the first stage's settings, and those left for the second."""
-    same = ("size", "seed", "augment", "scale", "split", "device", "threads", "save_every", "preview_every")
+    same = (
+        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
+        "save_every", "preview_every",
+    )  # fmt: skip
     mine: dict[str, Any] = {k: getattr(config, k) for k in same}
     mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
     mine["minutes"] = None if config.minutes is None else config.minutes * share
@@ -181,14 +169,14 @@ def _load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str,
 
 def fit(
     model: Any,
-    dataset: Dataset,
+    data: Data,
     config: TrainConfig,
     out: Path,
     description: dict[str, Any],
     *,
     quiet: bool = False,
 ) -> Path:
-    """Minimise the losses of `model` on `dataset`; start or go on with the run in `out` (see `train`).
+    """Minimise the losses of `model` on `data`; start or go on with the run in `out` (see `train`).
 
     `description` is what ``run.json`` says beside the state of training.
     """
@@ -199,9 +187,9 @@ def fit(
     average = Average(model, config.ema)
     optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
     rates = getattr(model, "rates", {})
-    state = _State(out, model, average, optimisers)
+    state = State(out, model, average, optimisers)
     state.restore()
-    log = _Log(out / "log.jsonl", state.step) if world.rank == 0 else None
+    log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     clock = time.monotonic() - state.seconds
     saved = drawn = time.monotonic()
     pause = 0.0
@@ -223,12 +211,14 @@ def fit(
 
     if state.step == 0:
         if hasattr(model, "prepare"):
-            tiles = torch.from_numpy(dataset.batch(256, 0, config.seed)["image"]).to(device)
+            tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
             for network in (model, average.model):
                 network.prepare(tiles * 2 - 1)
         save(finished=False)
-        if world.rank == 0:
-            _draw(out / "samples" / "real.png", dataset.batch(16, 0, config.seed)["image"])
+    # Sample k of every preview has the conditions of tile k of real.png.
+    shown, cond = data.batch(16, 0, config.seed)
+    if world.rank == 0 and state.step == 0:
+        _draw(out / "samples" / "real.png", shown)
     interrupt = threading.Event()
     with on_stop(interrupt.set), Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
         while True:
@@ -247,7 +237,7 @@ def fit(
             model.train()
             rate = _learning_rate(config, state.step, reached)
             losses = {}
-            for part, loss in model.losses(_batch(dataset, config, state.step, start, stop, device), state.step):
+            for part, loss in model.losses(_batch(data, config, state.step, start, stop, device), state.step):
                 value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
@@ -268,13 +258,13 @@ def fit(
                 save(finished=False)
                 saved = time.monotonic()
             if world.rank == 0 and time.monotonic() - drawn > max(config.preview_every, 20 * pause):
-                pause = _preview(average.model, out, state.step, device)
+                pause = _preview(average.model, cond, out, state.step, device)
                 state.aside += pause
                 drawn = time.monotonic()
         if log is not None:
             log.close()
         if world.rank == 0 and not halted:
-            _preview(average.model, out, state.step, device)
+            _preview(average.model, cond, out, state.step, device)
         save(finished=not halted)
         progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
     return out
@@ -296,11 +286,10 @@ def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
     return config.lr * rise * fall
 
 
-def _batch(dataset: Dataset, config: TrainConfig, step: int, start: int, stop: int, device: torch.device) -> Batch:
-    arrays = dataset.batch(config.batch, step, config.seed, start, stop)
-    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    image = (tensors.pop("image") * 2 - 1).contiguous(memory_format=memory_format(device))
-    return Batch.at(image, tensors, seed=config.seed, step=step, start=start, total=config.batch)
+def _batch(data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device) -> Batch:
+    tiles, cond = data.batch(config.batch, step, config.seed, start, stop)
+    image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
+    return Batch.at(image, as_tensors(cond, device), seed=config.seed, step=step, start=start, total=config.batch)
 
 
 def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: float, world: World) -> float:
@@ -321,65 +310,11 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: 
     return loss.item()
 
 
-class _State:
-    """What resuming needs, in one file that is always whole."""
-
-    def __init__(self, out: Path, model: Any, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
-        self.step = self.saved_step = 0
-        self.seconds = self.aside = 0.0
-        self._out, self._model, self._average, self._optimisers = out, model, average, optimisers
-
-    def save(self) -> None:
-        tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self._average.model.state_dict().items()}
-        for part, optimiser in self._optimisers.items():
-            tensors |= checkpoint.pack_optimiser(optimiser, f"adam.{part}/")
-        numbers = {"step": str(self.step), "seconds": repr(self.seconds), "aside": repr(self.aside)}
-        checkpoint.write_tensors(self._out / "resume.safetensors", tensors, **numbers)
-        checkpoint.write_tensors(self._out / "model.safetensors", self._average.model.state_dict(), step=str(self.step))
-        self.saved_step = self.step
-
-    def restore(self) -> None:
-        path = self._out / "resume.safetensors"
-        if not path.is_file():
-            return
-        tensors, numbers = checkpoint.read_tensors(path)
-        checkpoint.load_weights(self._model, tensors, path, "model.")
-        checkpoint.load_weights(self._average.model, tensors, path, "average.")
-        for part, optimiser in self._optimisers.items():
-            checkpoint.unpack_optimiser(optimiser, tensors, f"adam.{part}/")
-        self.step = self.saved_step = int(numbers["step"])
-        self.seconds, self.aside = float(numbers["seconds"]), float(numbers["aside"])
-
-
-class _Log:
-    """Losses as one JSON object a line; lines past the step that is resumed are dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        kept = []
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(ValueError):  # a line cut short by a kill
-                    if json.loads(line)["step"] <= step:
-                        kept.append(line + "\n")
-        with checkpoint.replacing(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-
-    def write(self, step: int, seconds: float, losses: dict[str, float]) -> None:
-        if losses:
-            values = {part: float(f"{value:.6g}") for part, value in losses.items()}
-            self._file.write(json.dumps({"step": step, "seconds": round(seconds, 2), "loss": values}) + "\n")
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _preview(model: Any, out: Path, step: int, device: torch.device) -> float:
-    """Draw sixteen samples of the averaged weights, always from the same noise; return the seconds that it took."""
+def _preview(model: Any, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
+    """Draw sixteen samples of the averaged weights, always with the same noise and conditions; return the seconds."""
     began = time.monotonic()
     with torch.no_grad():
-        sampled = model.sample(16, {}, ImageNoise(0, range(16), device))
+        sampled = model.sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
     _draw(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
     return time.monotonic() - began
 

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
+from ..conditions import Arrays, cycle, write_arrays
 from ..device import use_threads
 from ..errors import InputError
+from ..metrics import features
+from ..metrics.spacing import spacing
+from ..rows import null, paired_rows
 from ..sample import draw, load
 from ..score import score, score_novelty
 from ..train import train
@@ -23,22 +27,27 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
     entry = dict(spec["datasets"][dataset])
     data = entry.pop("data")
+    row = spec["recipes"][recipe]
+    budget = {} if {"minutes", "steps"} & set(row["args"]) else {k: spec[k] for k in ("steps", "minutes")}
     threads = max(1, use_threads() // spec["jobs"])
     given: dict[str, Any] = {
         "size": spec["size"],
         "seed": seed,
         "threads": threads,
-        **{k: spec[k] for k in ("steps", "minutes")},
+        **budget,
         **entry,
-        **spec["recipes"][recipe]["args"],
+        **row["args"],
     }
-    train(recipe, data, folder / "run", resume=True, **given)
+    train(row.get("recipe", recipe), data, folder / "run", resume=True, **given)
     run = load(folder / "run")
     use_threads(threads)
     if not run.run["finished"]:
         return
+    cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
+    if cond:
+        write_arrays(folder / "conditions.npz", cond)
     began = time.monotonic()
-    images = draw(run, spec["samples"], seed=seed + 1, quiet=False)
+    images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
     seconds = time.monotonic() - began
     _save(folder / "samples.npy", images)
 
@@ -46,12 +55,21 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     groups, other_groups = (
         checkpoint.read_json(out / "datasets" / dataset / f"{which}_groups.json") for which in ("test", "train")
     )
+    by_mask = np.arange(n) % distinct if distinct < n else None
     rows = score(
-        real, images, real_groups=groups, floor_real=other, floor_groups=other_groups, cache=out / "cache",
-        recipe=recipe, dataset=dataset, seed=seed,
+        real, images, real_groups=groups, synth_groups=by_mask, floor_real=other, floor_groups=other_groups,
+        cache=out / "cache", recipe=recipe, dataset=dataset, seed=seed,
     )  # fmt: skip
-    row, near = score_novelty(images, other, real, recipe=recipe, dataset=dataset, seed=seed)
-    checkpoint.write_json(folder / "rows.json", [*rows, row])
+    about = {"recipe": recipe, "dataset": dataset, "seed": seed}
+    if "mask" in run.needs:
+        # Sample k has the mask of held-out tile k: they are pairs.
+        n = min(len(real), len(images))
+        pairs = paired_rows(real[:n], images[:n], np.asarray(groups[:n]))
+        names = {pair["metric"] for pair in pairs}
+        rows = [r for r in rows if r["metric"] not in names] + [pair | about for pair in pairs]
+    novelty, near = score_novelty(images, other, real, recipe=recipe, dataset=dataset, seed=seed)
+    apart = about | _spacing_row(images[:distinct], other, real, out / "cache")
+    checkpoint.write_json(folder / "rows.json", [*rows, novelty, apart])
     checkpoint.write_json(folder / "nearest.json", near)
     cost = dict(run.run["cost"])
     if "first" in run.run:
@@ -60,6 +78,30 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         cost["train_seconds"] += first["train_seconds"]
         cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
     checkpoint.write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
+
+
+def _spacing_row(images: np.ndarray, train: np.ndarray, test: np.ndarray, cache: Path) -> dict[str, Any]:
+    """How different the samples are from each other, beside training tiles; its floor is that of held-out tiles."""
+    name = "spacing_efficientnet_lite0"
+    try:
+        mine, others, floor = (features.extract(x, cache=cache) for x in (images, train, test))
+        value, expected = spacing(mine, others), spacing(floor, others)
+    except (InputError, ValueError) as error:
+        return null(name, str(error), len(images))
+    about = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
+    row = {"metric": name, "value": value, "low": None, "high": None, "n": len(images), "floor": expected}
+    return row | {"reason": None, "settings": about}
+
+
+def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, int, int]:
+    """Conditions of at most `n` samples, those of the held-out tiles in turn; how many; how many before masks repeat."""
+    if not needs:
+        return {}, n, n
+    with np.load(place / "conditions.npz", allow_pickle=False) as file:
+        held_out = {name: file[name] for name in needs}
+    if "source" in needs:  # translated twice, an image would count twice
+        n = min(n, len(held_out["source"]))
+    return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -12,6 +12,8 @@ from veridical.bench import figures, tables
 from veridical.bench.findings import finding, plain, settings_of
 from veridical.bench.pictures import TILE, losses, pairs, strips
 from veridical.bench.results import Cell, bench_spec, read_cells, read_images, read_json
+from veridical.bench.stability import EXPLAINED as STABILITY
+from veridical.bench.stability import stability_rows, stability_shown
 from veridical.version import __version__
 
 EXPLAINED = {
@@ -76,6 +78,7 @@ def report(folder: str | Path) -> Path:
         cells=cells,
         several=len({c.seed for c in cells}) > 1,
         datasets=[_dataset(folder, spec, d, ranked[d], by_dataset[d]) for d in by_dataset],
+        stability=STABILITY,
         metrics=[(SHORT.get(kind, kind), name, EXPLAINED[kind]) for kind, name in columns.items() if name],
         settings=settings_of(cells),
         spec=_spec(spec),
@@ -96,6 +99,10 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict]], cells: list[Cell]
     caption = f"Systems ranked by {tables.HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
     tables.write_tables(folder, "ranking", rows, shown, caption)
     tables.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
+    rows = [row for dataset, systems in ranked.items() for row in stability_rows(dataset, systems)]
+    if rows:
+        shown = [row for dataset, systems in ranked.items() for row in stability_shown(dataset, systems)]
+        tables.write_tables(folder, "stability", rows, shown, STABILITY)
     rows, shown = tables.metric_rows(cells), tables.metric_shown(cells)
     tables.write_tables(folder, "metrics", rows, shown, f"All metrics; {interval}.", long=True)
 
@@ -115,6 +122,7 @@ def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: li
         "footnotes": footnotes,
         "plot": _ranking_plot(out / f"{name}-ranking.png", name, systems),
         "scale": scale,
+        "stability": _columns(stability_shown(name, systems)),
         "strips": strips(out, name, systems, test, scale),
         "pairs": [pairs(out, name, system, train, scale) for system in systems],
         "losses": [loss for system in systems for loss in losses(out, name, system)],
@@ -256,11 +264,14 @@ def _spec(spec: dict) -> list[tuple[str, str]]:
 
 
 def _recipes(spec: dict) -> list[dict]:
-    return [
-        {"system": name, "family": r.get("family") or tables.DASH, "what it is": r.get("summary") or tables.DASH,
-         "arguments": plain(r.get("args") or {}) or tables.DASH}
-        for name, r in spec.get("recipes", {}).items()
-    ]  # fmt: skip
+    rows = []
+    for name, r in spec.get("recipes", {}).items():
+        limits = {f"only {k}" if k == "datasets" else k: r[k] for k in ("recipe", "datasets", "seeds") if r.get(k)}
+        rows.append({
+            "system": name, "family": r.get("family") or tables.DASH, "what it is": r.get("summary") or tables.DASH,
+            "arguments": plain(limits | (r.get("args") or {})) or tables.DASH,
+        })  # fmt: skip
+    return rows
 
 
 def _date(text) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from veridical.bench.spec import cells_of
 from veridical.errors import InputError
 
 NAME = re.compile(r"(?P<recipe>.+)-seed(?P<seed>\d+)")
@@ -41,7 +42,7 @@ def bench_spec(folder: Path) -> dict:
 
 def read_cells(folder: Path, spec: dict) -> list[Cell]:
     """All cells of the spec in its order, then any others that the folder holds (of an earlier spec)."""
-    planned = [(d, r, s) for d in spec["datasets"] for r in spec.get("recipes", {}) for s in spec.get("seeds", [0])]
+    planned = cells_of(spec)
     found = []
     for path in sorted(folder.glob("cells/*/*")):
         if (match := NAME.fullmatch(path.name)) and path.is_dir():

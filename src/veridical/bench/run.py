@@ -10,17 +10,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from .. import checkpoint
-from ..dataset import open_dataset
+from ..conditions import Data, open_data, write_arrays
+from ..config import TrainConfig
 from ..errors import InputError
 from ..recipes import find
 from ..signals import on_stop
 from ..version import __version__
-from .spec import Spec, read_spec
+from .spec import Spec, cells_of, read_spec
 
 
 def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
@@ -51,8 +52,11 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     from .report import report
 
     plan, folder = read_spec(spec), Path(out)
-    _prepare(plan, folder)
-    cells = [(d, r, s) for d in plan.datasets for s in plan.seeds for r in plan.recipes]
+    cells = cells_of(_prepare(plan, folder))
+    # First seeds first: a bench that is stopped early has something of every system.
+    datasets = list(plan.datasets)
+    ranks = {cell: sum(other[:2] == cell[:2] for other in cells[:k]) for k, cell in enumerate(cells)}
+    cells.sort(key=lambda cell: (datasets.index(cell[0]), ranks[cell]))
     processes = _Processes()
     with on_stop(processes.stop), ThreadPoolExecutor(plan.jobs) as pool:
 
@@ -69,54 +73,66 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     return page
 
 
-def _prepare(plan: Spec, folder: Path) -> None:
-    """Write the resolved spec and the real tiles that every cell of a dataset is compared with."""
+def _prepare(plan: Spec, folder: Path) -> dict[str, Any]:
+    """Write the resolved spec, which is returned, and the real tiles that every cell of a dataset is compared with."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / "spec.json").is_file():
         raise InputError(f"{folder} holds something that is not a bench: choose another --out.")
-    content = plan.to_json() | {"version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    shared = ("title", "size", "minutes", "steps", "samples", "tiles", "seeds", "jobs", "datasets")
+    content: dict[str, Any] = {k: getattr(plan, k) for k in shared}
+    content |= {"version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     content["budget"] = {k: v for k, v in (("minutes", plan.minutes), ("steps", plan.steps)) if v is not None}
     content["recipes"] = {
-        name: {"args": args} | {k: getattr(find(name), k) for k in ("family", "task", "summary", "citation")}
-        for name, args in plan.recipes.items()
+        name: row.to_json(name) | {k: getattr(find(row.recipe), k) for k in ("family", "task", "summary", "citation")}
+        for name, row in plan.recipes.items()
     }
     if (folder / "spec.json").is_file():
         old = checkpoint.read_json(folder / "spec.json")
         # Cells may be added to a bench, but what its cells share may not change under them.
         changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
+        changed += [f"datasets.{k}" for k, entry in plan.datasets.items() if old["datasets"].get(k, entry) != entry]
         changed += [
-            f"{table}.{k}"
-            for table in ("datasets", "recipes")
-            for k in content[table]
-            if k in old[table] and old[table][k] != content[table][k]
+            f"recipes.{k}"
+            for k in plan.recipes
+            if k in old["recipes"]
+            # of a row, where it runs may change, and how it is described
+            and any(old["recipes"][k].get(key) != content["recipes"][k].get(key) for key in ("recipe", "args"))
         ]
         if changed:
             raise InputError(
                 f"{folder} was made with another {changed[0]}: choose another --out or restore the specification."
             )
-    opened = {
-        name: open_dataset(entry["data"], plan.size, **{k: v for k, v in entry.items() if k != "data"})
-        for name, entry in plan.datasets.items()
-    }
+    opened = {name: _open(plan, name) for name in plan.datasets}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
     checkpoint.write_json(folder / "spec.json", content)
-    for name, dataset in opened.items():
-        place = folder / "datasets" / name
+    for name, data in opened.items():
+        place, dataset = folder / "datasets" / name, data.target
         if (place / "summary.json").is_file():
             if checkpoint.read_json(place / "summary.json")["fingerprint"] != dataset.fingerprint:
                 raise InputError(
                     f"{folder}: the images of {name} have changed since the bench began: choose another --out."
                 )
-            continue
-        place.mkdir(parents=True, exist_ok=True)
-        for which in ("test", "train"):
-            tiles, groups = dataset.tiles(which, n=plan.tiles)
-            with checkpoint.replacing(place / f"{which}.npy") as temporary, temporary.open("wb") as file:
-                np.save(file, tiles)
-            checkpoint.write_json(place / f"{which}_groups.json", list(groups))
-        checkpoint.write_json(place / "summary.json", dataset.summary())
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            for which in ("test", "train"):
+                tiles, groups = dataset.tiles(which, n=plan.tiles)
+                with checkpoint.replacing(place / f"{which}.npy") as temporary, temporary.open("wb") as file:
+                    np.save(file, tiles)
+                checkpoint.write_json(place / f"{which}_groups.json", list(groups))
+            checkpoint.write_json(place / "summary.json", dataset.summary())
+        if cond := data.conditions("test", plan.tiles, plan.samples):
+            write_arrays(place / "conditions.npz", cond)
+    return content
+
+
+def _open(plan: Spec, name: str) -> Data:
+    """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
+    entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
+    rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
+    needs = {need for row in rows for need in find(row.recipe).needs} | ({"label", "source"} & set(entry))
+    return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
 
 
 def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Processes, say: Callable[[str], None]) -> str:

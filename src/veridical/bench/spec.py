@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,53 @@ seeds = [0]
 
 [datasets]
 core = "scans/core.tif"
+core_50 = { data = "scans/core.tif", limit = 50 }
+rocks = { data = "phantom:rocks?n=400&size=64", label = "porosity", bins = 4 }
 
 [recipes]
 random_phase = {}
-dcgan = {}
-edm = { lr = 5e-4 }
+dcgan = { seeds = [0, 1, 2] }
+edm = { lr = 5e-4, minutes = 12 }
+edm_small = { recipe = "edm", widths = [32, 64], datasets = ["core"] }
+cgan = { datasets = ["rocks"] }
 """
+
+
+# What `open_data` takes of a dataset; a recipe may not change it, or it would be compared with other tiles.
+DATA_SETTINGS = ("augment", "scale", "split", "label", "bins", "source", "source_scale", "limit")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system of a bench.
+
+    Attributes
+    ----------
+    recipe : str
+        Its recipe; the name in the bench may be another one.
+    args : dict
+        Training settings and model arguments that differ from the recipe's own. Its own ``minutes`` or ``steps`` take the
+        place of the bench's budget.
+    datasets : list of str, or None
+        Only these datasets; None is all.
+    seeds : list of int, or None
+        These seeds instead of the bench's.
+    """
+
+    recipe: str
+    args: dict[str, Any]
+    datasets: list[str] | None = None
+    seeds: list[int] | None = None
+
+    def to_json(self, name: str) -> dict[str, Any]:
+        """What ``spec.json`` says of the row called `name`."""
+        content: dict[str, Any] = {"args": self.args}
+        limits = {
+            "recipe": None if self.recipe == name else self.recipe,
+            "datasets": self.datasets,
+            "seeds": self.seeds,
+        }
+        return content | {k: v for k, v in limits.items() if v is not None}
 
 
 @dataclass(frozen=True)
@@ -45,10 +86,9 @@ class Spec:
         Cells that run at the same time, each on its share of the processors; on a CPU, as many as there are processors make
         the most of them.
     datasets : dict
-        Name to settings, of which ``data`` says what to open; the rest are settings of `open_dataset`
-        (augment, scale, split).
+        Name to settings, of which ``data`` says what to open; the rest are among `DATA_SETTINGS`.
     recipes : dict
-        Recipe name to training settings and model arguments that differ from its own.
+        Name in the bench to `Row`.
     """
 
     title: str
@@ -60,11 +100,19 @@ class Spec:
     seeds: list[int]
     jobs: int
     datasets: dict[str, dict[str, Any]]
-    recipes: dict[str, dict[str, Any]]
+    recipes: dict[str, Row]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the spec as a JSON-able dict."""
-        return asdict(self)
+
+def cells_of(spec: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Dataset, name of the recipe and seed of every cell that a ``spec.json`` plans."""
+    rows = spec.get("recipes", {})
+    return [
+        (dataset, name, seed)
+        for dataset in spec["datasets"]
+        for name, row in rows.items()
+        if row.get("datasets") is None or dataset in row["datasets"]
+        for seed in row.get("seeds") or spec.get("seeds", [0])
+    ]
 
 
 def read_spec(path: str | Path) -> Spec:
@@ -75,8 +123,6 @@ def read_spec(path: str | Path) -> Spec:
     InputError
         If the file is missing, is not TOML, or names something unknown; the message says which.
     """
-    from ..recipes import settings
-
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -97,17 +143,45 @@ def read_spec(path: str | Path) -> Spec:
             raise InputError(f"{path} names no {name}: add a [{name}] table (see `veridical bench --help`).")
     if values["minutes"] is None and values["steps"] is None:
         values["minutes"] = 10.0
-    datasets = {}
-    for name, entry in values["datasets"].items():
-        entry = dict(entry) if isinstance(entry, dict) else {"data": entry}
-        if "data" not in entry or set(entry) - {"data", "augment", "scale", "split"}:
-            raise InputError(
-                f'{path}: dataset {name!r} needs data = "..." and may have augment, scale and split, nothing else.'
-            )
-        datasets[name] = entry | {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
-    for name, given in values["recipes"].items():
-        settings(name, given)
-    return Spec(**(values | {"datasets": datasets}))
+    datasets = {name: _dataset(path, name, entry) for name, entry in values["datasets"].items()}
+    rows = {name: _row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
+    return Spec(**(values | {"datasets": datasets, "recipes": rows}))
+
+
+def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
+    entry = dict(entry) if isinstance(entry, dict) else {"data": entry}
+    if "data" not in entry or set(entry) - {"data", *DATA_SETTINGS}:
+        raise InputError(
+            f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(DATA_SETTINGS)}, nothing else.'
+        )
+    places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split", "source") if k in entry}
+    if ".csv:" in str(entry.get("label", "")):
+        places["label"] = _relative(entry["label"], path.parent)
+    return entry | places
+
+
+def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Row:
+    from ..recipes import find, settings
+
+    row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
+    if "/" in name or "-seed" in name:
+        raise InputError(f"{path}: the recipe name {name!r} cannot be that of a folder; leave out '/' and '-seed'.")
+    if fixed := set(given) & {"size", "seed", *DATA_SETTINGS}:
+        raise InputError(
+            f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
+            "dataset of another name."
+        )
+    settings(row.recipe, given)
+    for dataset in row.datasets or datasets:
+        if dataset not in datasets:
+            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
+        for need in ("label", "source"):
+            if need in find(row.recipe).needs and not datasets[dataset].get(need):
+                raise InputError(
+                    f'{path}: {name} needs a {need}, which dataset {dataset!r} does not give; add {need} = "..." to it, or '
+                    f"datasets = [...] to {name}."
+                )
+    return row
 
 
 def _relative(spec: str, folder: Path) -> str:

@@ -52,10 +52,11 @@ class Decoder(nn.Module):
         for current, following in zip(widths, [*widths[1:], width], strict=True):
             layers += [nn.Conv2d(current, current, 3, 1, 1), _norm(current), nn.SiLU()]
             layers += [nn.ConvTranspose2d(current, following, 4, 2, 1), _norm(following), nn.SiLU()]
-        self.body = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1))
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Conv2d(width, channels, 3, 1, 1)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.body(self.stem(z))
+        return self.head(self.body(self.stem(z)))
 
 
 class Residual(nn.Module):
@@ -64,7 +65,12 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, 1, 1), _norm(width), nn.SiLU(), nn.Conv2d(width, width, 1)
+            _norm(width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, 1, 1),
+            _norm(width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,9 +87,14 @@ def map_encoder(channels: int, levels: int, width: int, blocks: int, out: int) -
 
 
 def map_decoder(channels: int, levels: int, width: int, blocks: int, latent: int) -> nn.Sequential:
-    """Map (N, latent, s, s) to image (N, C, s * 2**levels, s * 2**levels): the map encoder turned round."""
+    """Map (N, latent, s, s) to image (N, C, s * 2**levels, s * 2**levels): the map encoder turned round.
+
+    Maps are enlarged before they are convolved: transposed convolutions leave checkerboards under a discriminator (Odena,
+    Dumoulin and Olah 2016, doi:10.23915/distill.00003).
+    """
     layers: list[nn.Module] = [nn.Conv2d(latent, width, 3, 1, 1), *(Residual(width) for _ in range(blocks))]
     for level in range(levels):
-        last = level == levels - 1
-        layers += [_norm(width), nn.SiLU(), nn.ConvTranspose2d(width, channels if last else width, 4, 2, 1)]
-    return nn.Sequential(*layers)
+        following = max(16, width // 2 ** (level + 1))
+        layers += [_norm(width), nn.SiLU(), nn.Upsample(scale_factor=2), nn.Conv2d(width, following, 3, 1, 1)]
+        width = following
+    return nn.Sequential(*layers, _norm(width), nn.SiLU(), nn.Conv2d(width, channels, 3, 1, 1))

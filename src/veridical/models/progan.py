@@ -1,0 +1,186 @@
+"""Progressive growing of GANs (Karras et al. 2018, arXiv:1710.10196): both networks begin at 4 x 4 and double."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..errors import InputError
+from ..nets.augment import Augmentation
+from ..nets.convolution import halvings
+from ..nets.equalised import EqualisedConv2d, EqualisedLinear, channels_last, leaky, minibatch_deviation, pixel_norm
+from .gan import adversarial, gradient_penalty, r1_penalty
+
+
+def _double(image: Tensor) -> Tensor:
+    return F.interpolate(image, scale_factor=2)
+
+
+def _fade(low: Tensor, high: Tensor, alpha: float) -> Tensor:
+    """`high` with what half its resolution cannot show faded out by 1 - alpha (figure 2)."""
+    return torch.lerp(low, high, alpha)
+
+
+class Generator(nn.Module):
+    """Vector (N, latent) to image; `widths` from 4 x 4 up."""
+
+    def __init__(self, channels: int, latent: int, widths: list[int]) -> None:
+        super().__init__()
+        self.stem = EqualisedLinear(latent, 16 * widths[0])
+        self.first = EqualisedConv2d(widths[0], widths[0])
+        self.up = nn.ModuleList(EqualisedConv2d(a, b, up=True) for a, b in pairwise(widths))
+        self.conv = nn.ModuleList(EqualisedConv2d(b, b) for b in widths[1:])
+        self.to_image = nn.ModuleList(EqualisedConv2d(b, channels, 1, gain=1.0) for b in widths)
+
+    def forward(self, z: Tensor, level: int, alpha: float = 1.0) -> Tensor:
+        """Images (N, C, S, S) of side S = 4 * 2^level, the last doubling faded in by `alpha`."""
+        x = channels_last(self.stem(pixel_norm(z)).unflatten(1, (-1, 4, 4)))
+        x = before = pixel_norm(leaky(self.first(pixel_norm(leaky(x)))))
+        for up, conv in zip(self.up[:level], self.conv[:level], strict=True):
+            before = x
+            x = pixel_norm(leaky(conv(pixel_norm(leaky(up(x))))))
+        image = self.to_image[level](x)
+        return image if alpha == 1 else _fade(_double(self.to_image[level - 1](before)), image, alpha)
+
+
+class Discriminator(nn.Module):
+    """Image to logit (N,): the generator turned round; `widths` from 4 x 4 up."""
+
+    def __init__(self, channels: int, widths: list[int]) -> None:
+        super().__init__()
+        self.from_image = nn.ModuleList(EqualisedConv2d(channels, b, 1) for b in widths)
+        self.conv = nn.ModuleList(EqualisedConv2d(b, b) for b in widths[1:])
+        self.down = nn.ModuleList(EqualisedConv2d(b, a) for a, b in pairwise(widths))
+        self.last = EqualisedConv2d(widths[0] + 1, widths[0])
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            EqualisedLinear(16 * widths[0], widths[0]),
+            nn.LeakyReLU(0.2),
+            EqualisedLinear(widths[0], 1, gain=1.0),
+        )
+
+    def forward(self, image: Tensor, level: int, alpha: float = 1.0) -> Tensor:
+        """Logits of images of side 4 * 2^level."""
+        x = leaky(channels_last(self.from_image[level](image)))
+        for k in reversed(range(level)):
+            # Halved before the second convolution and not after it: a quarter of the work.
+            x = leaky(self.down[k](F.avg_pool2d(leaky(self.conv[k](x)), 2)))
+            if k == level - 1 and alpha < 1:
+                x = _fade(leaky(self.from_image[k](F.avg_pool2d(image, 2))), x, alpha)
+        return self.head(leaky(self.last(minibatch_deviation(x)))).flatten()
+
+
+class ProGAN(nn.Module):
+    """Two networks that grow together.
+
+    Training begins at 4 x 4 for `phase_steps` steps; every further resolution fades in over as many and then is held for
+    as many. Layers of resolutions to come take no part before: they have no gradient, and the optimiser begins with them
+    when they are first used. Samples come at full size at any time, enlarged while the networks grow.
+
+    Parameters
+    ----------
+    channels : int
+    size : int
+        4 * 2^k pixels.
+    latent : int
+        Length of the noise vector.
+    width : int
+        Channels at full size; they double with every halving, up to 8 times.
+    phase_steps : int
+        Steps of a phase; 0 begins with the grown networks.
+    loss : str
+        ``wasserstein``, with gradient penalty and drift term as in the paper, or another name in `gan.ADVERSARIAL`, with
+        the lazy gradient penalty R1 on real images.
+    penalty, drift : float
+        Weights of the gradient penalty and of the mean square of the real logits (section A.1), for ``wasserstein``.
+    r1 : float
+        Weight gamma of R1 at full size for the other losses, on every 16th step and 16 times as strong; at lower resolutions
+        in proportion to the pixels (Karras et al. 2020, arXiv:2006.06676, appendix C), for there the same slope is steeper.
+    augmentation : str
+        See `veridical.nets.augment`.
+
+    Raises
+    ------
+    InputError
+        If `size` is not 4 * 2^k, or ``adaptive`` augmentation is asked of a Wasserstein critic, whose sign says nothing.
+    """
+
+    r1_every = 16
+    step: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        latent: int = 128,
+        width: int = 8,
+        phase_steps: int = 300,
+        loss: str = "wasserstein",
+        penalty: float = 10.0,
+        drift: float = 1e-3,
+        r1: float = 0.3,
+        augmentation: str = "none",
+    ) -> None:
+        super().__init__()
+        if loss == "wasserstein" and augmentation == "adaptive":
+            raise InputError(
+                "augmentation=adaptive reads the sign of the logits, which a Wasserstein critic does not have: "
+                "use augmentation=fixed, or loss=nonsaturating."
+            )
+        self.levels, self.latent, self.phase_steps = halvings(size), latent, phase_steps
+        widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
+        self.generator = Generator(channels, latent, widths)
+        self.discriminator = Discriminator(channels, widths)
+        self.parts = {"discriminator": self.discriminator, "generator": self.generator}
+        self.wasserstein, self.loss = loss == "wasserstein", adversarial(loss)
+        self.penalty, self.drift, self.r1 = penalty, drift, r1
+        self.augment = Augmentation(augmentation)
+        # How far the networks have grown, for sampling; a whole number, which the averaged copy takes as it is.
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def stage(self, step: int) -> tuple[int, float]:
+        """Level (resolution 4 * 2^level) of a training step and how far it has faded in, in (0, 1]."""
+        if self.phase_steps == 0:
+            return self.levels, 1.0
+        level = min(self.levels, (step + self.phase_steps) // (2 * self.phase_steps))
+        since = step - (2 * level - 1) * self.phase_steps
+        return level, min(1.0, (since + 1) / self.phase_steps) if level else 1.0
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the discriminator's loss, then the generator's, at the resolution of this step."""
+        self.step.fill_(step)
+        level, alpha = self.stage(step)
+        real = F.avg_pool2d(batch.image, 2 ** (self.levels - level))
+        if alpha < 1:
+            real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
+        judge = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
+        # One set of images for both: the generator does not change in between.
+        fake = self.generator(batch.normal(self.latent), level, alpha)
+
+        shown = self.augment(real, batch)
+        regularise = not self.wasserstein and self.r1 > 0 and step % self.r1_every == 0
+        shown.requires_grad_(regularise)
+        real_logit = judge(shown)
+        false = self.augment(fake.detach(), batch)
+        loss = self.loss[0](real_logit, judge(false))
+        if self.wasserstein:
+            loss = loss + self.drift * real_logit.square().mean()
+            loss = loss + self.penalty * gradient_penalty(judge, shown, false, batch.uniform())
+        if regularise:
+            gamma = self.r1 / 4 ** (self.levels - level)
+            loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)
+        self.augment.adapt(real_logit)
+        yield "discriminator", loss
+        yield "generator", self.loss[1](judge(self.augment(fake, batch)))
+
+    def sample(self, n: int, cond: dict[str, Any], noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+        """Images in [-1, 1], shape (n, C, H, W), of full size whatever has been reached."""
+        level, alpha = self.stage(int(self.step))
+        image = self.generator(noise((self.latent,)), level, alpha)
+        return F.interpolate(image, scale_factor=2 ** (self.levels - level)).clamp(-1, 1)

@@ -1,0 +1,119 @@
+"""Layers with an equalised learning rate, and what else ProGAN and StyleGAN share (Karras et al. 2018, arXiv:1710.10196)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# He's gain of a leaky ReLU, in front of it: the activation itself then needs no second pass over the map.
+GAIN = math.sqrt(2)
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2, in place."""
+    return F.leaky_relu(x, 0.2, inplace=True)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same map stored place by place, as convolutions of few channels are fastest: on CPUs twice as fast (measured at 16
+    channels of 64 x 64). All that follows keeps the layout.
+    """
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Divide features (N, C, ...) by their root mean square at every place (section 4.2)."""
+    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
+    """Append a map of how much the images of a group differ (section 3).
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, C, H, W)
+    group : int
+        Images compared, fewer where N does not divide by it. Rows k, k + N / group, ... form one group.
+
+    Returns
+    -------
+    Tensor, shape (N, C + 1, H, W)
+        The last channel is the standard deviation over the group, averaged over features and places.
+    """
+    count = math.gcd(len(x), group)
+    grouped = x.unflatten(0, (count, -1))
+    deviation = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
+    return torch.cat([x, deviation.repeat(count).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
+
+
+class EqualisedLinear(nn.Module):
+    """Linear layer whose weights are N(0, 1) and scaled when used, so that Adam moves all layers alike (section 4.1).
+
+    Parameters
+    ----------
+    inside, out : int
+    bias : float
+        First value of the bias.
+    rate : float
+        Learning rate in units of the optimiser's.
+    gain : float
+        Standard deviation of the output for an input of standard deviation 1.
+    """
+
+    def __init__(self, inside: int, out: int, bias: float = 0.0, rate: float = 1.0, gain: float = GAIN) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out, inside) / rate)
+        self.bias = nn.Parameter(torch.full((out,), bias / rate))
+        self.rate, self.scale = rate, gain * rate / math.sqrt(inside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+
+
+class EqualisedConv2d(nn.Module):
+    """Convolution that keeps the size, with weights as in `EqualisedLinear`.
+
+    Parameters
+    ----------
+    inside, out, kernel : int
+    up : bool
+        Double the resolution first.
+    bias : bool
+    gain : float
+    """
+
+    def __init__(
+        self, inside: int, out: int, kernel: int = 3, up: bool = False, bias: bool = True, gain: float = GAIN
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out, inside, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
+        self.up, self.scale = up, gain / math.sqrt(inside * kernel**2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.up:
+            return up_convolution(x, self.weight * self.scale, self.bias)
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+
+
+def up_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """3 x 3 convolution of `x` after nearest-neighbour doubling, as one transposed convolution: the same numbers for 4/9 of
+    the work.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, C, H, W)
+    weight : Tensor, shape (D, C, 3, 3)
+    bias : Tensor, shape (D,), optional
+
+    Returns
+    -------
+    Tensor, shape (N, D, 2H, 2W)
+    """
+    # Each stored pixel reaches the output through two neighbouring taps in each direction: their sum is its weight.
+    kernel = F.pad(weight.flip(2, 3), (1, 1, 1, 1))
+    kernel = kernel[..., 1:, 1:] + kernel[..., 1:, :-1] + kernel[..., :-1, 1:] + kernel[..., :-1, :-1]
+    return F.conv_transpose2d(x, kernel.transpose(0, 1), bias, stride=2, padding=1)

@@ -1,0 +1,90 @@
+"""Training at work: averaged weights, all that resuming needs, the log."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import checkpoint
+
+
+class Average:
+    """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps."""
+
+    def __init__(self, model: Any, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        self._float = [p for p in pairs if p[0].is_floating_point()]
+        self._other = [p for p in pairs if not p[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step `step` (0 is the first, which the average copies)."""
+        share = 1 - min(self.decay, step / (step + 9))
+        torch._foreach_lerp_([a for a, _ in self._float], [b for _, b in self._float], share)
+        for mine, theirs in self._other:
+            mine.copy_(theirs)
+
+
+class State:
+    """What resuming needs, in one file that is always whole."""
+
+    def __init__(self, out: Path, model: Any, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
+        self.step = self.saved_step = 0
+        self.seconds = self.aside = 0.0
+        self._out, self._model, self._average, self._optimisers = out, model, average, optimisers
+
+    def save(self) -> None:
+        """Write ``resume.safetensors`` and ``model.safetensors``."""
+        tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self._average.model.state_dict().items()}
+        for part, optimiser in self._optimisers.items():
+            tensors |= checkpoint.pack_optimiser(optimiser, f"adam.{part}/")
+        numbers = {"step": str(self.step), "seconds": repr(self.seconds), "aside": repr(self.aside)}
+        checkpoint.write_tensors(self._out / "resume.safetensors", tensors, **numbers)
+        checkpoint.write_tensors(self._out / "model.safetensors", self._average.model.state_dict(), step=str(self.step))
+        self.saved_step = self.step
+
+    def restore(self) -> None:
+        """Read what `save` wrote, if there is something."""
+        path = self._out / "resume.safetensors"
+        if not path.is_file():
+            return
+        tensors, numbers = checkpoint.read_tensors(path)
+        checkpoint.load_weights(self._model, tensors, path, "model.")
+        checkpoint.load_weights(self._average.model, tensors, path, "average.")
+        for part, optimiser in self._optimisers.items():
+            checkpoint.unpack_optimiser(optimiser, tensors, f"adam.{part}/")
+        self.step = self.saved_step = int(numbers["step"])
+        self.seconds, self.aside = float(numbers["seconds"]), float(numbers["aside"])
+
+
+class Log:
+    """Losses as one JSON object a line; lines past the step that is resumed are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        kept = []
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):  # a line cut short by a kill
+                    if json.loads(line)["step"] <= step:
+                        kept.append(line + "\n")
+        with checkpoint.replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def write(self, step: int, seconds: float, losses: dict[str, float]) -> None:
+        """Add a line."""
+        if losses:
+            values = {part: float(f"{value:.6g}") for part, value in losses.items()}
+            self._file.write(json.dumps({"step": step, "seconds": round(seconds, 2), "loss": values}) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,137 @@
+"""Equalised layers and ProGAN: exact cheap forms, growth, and what sampling sees of it."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from toy import write_tiles
+from veridical import checkpoint
+from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
+from veridical.models.progan import ProGAN
+from veridical.nets.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation, pixel_norm, up_convolution
+from veridical.recipes import RECIPES, Recipe
+from veridical.sample import draw, load
+from veridical.train import train
+
+
+def batch(step: int, size: int = 32, n: int = 4, channels: int = 1) -> Batch:
+    image = torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(step)).clamp(-1, 1)
+    return Batch.at(image, {}, seed=0, step=step, start=0, total=n)
+
+
+def small(**args) -> ProGAN:
+    torch.manual_seed(0)
+    return ProGAN(1, 32, **{"latent": 8, "width": 4, "phase_steps": 2, **args})
+
+
+def descend(model: ProGAN, step: int) -> dict[str, set[str]]:
+    """Names of the parameters that got a gradient in one step, by part."""
+    used = {}
+    for part, loss in model.losses(batch(step), step):
+        assert loss.dim() == 0 and torch.isfinite(loss)
+        parameters = dict(model.parts[part].named_parameters())
+        for p in parameters.values():
+            p.grad = None
+        torch.autograd.backward(loss, inputs=list(parameters.values()))
+        used[part] = {name for name, p in parameters.items() if p.grad is not None}
+    return used
+
+
+def test_up_convolution_is_doubling_then_convolution():
+    x, weight, bias = torch.randn(2, 3, 5, 4), torch.randn(6, 3, 3, 3), torch.randn(6)
+    expected = F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
+    torch.testing.assert_close(up_convolution(x, weight, bias), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [EqualisedLinear(300, 400, gain=1.0), EqualisedLinear(300, 400, rate=0.01, gain=1.0)])
+def test_equalised_linear_keeps_the_scale(layer):
+    assert layer(torch.randn(200, 300)).std().item() == pytest.approx(1, rel=0.05)
+
+
+def test_equalised_convolution_keeps_the_scale():
+    assert EqualisedConv2d(64, 64, gain=1.0)(torch.randn(4, 64, 32, 32)).std().item() == pytest.approx(1, rel=0.1)
+
+
+def test_a_slow_layer_moves_slower_by_its_rate():
+    moved = []
+    for rate in (1.0, 0.01):
+        torch.manual_seed(0)
+        layer = EqualisedLinear(8, 8, rate=rate)
+        x = torch.randn(4, 8)
+        before = layer(x).detach()
+        layer(x).square().sum().backward()
+        torch.optim.Adam(layer.parameters(), 1e-3).step()
+        moved.append((layer(x) - before).abs().mean().item())
+    assert moved[1] / moved[0] == pytest.approx(0.01, rel=0.05)
+
+
+def test_pixel_norm_gives_unit_length():
+    assert pixel_norm(torch.randn(2, 8, 3, 3)).square().mean(1) == pytest.approx(1, rel=1e-3)
+
+
+def test_minibatch_deviation_sees_repeated_images():
+    x = torch.randn(8, 5, 4, 4)
+    out = minibatch_deviation(x)
+    assert out.shape == (8, 6, 4, 4) and torch.equal(out[:, :5], x)
+    assert out[0, 5, 0, 0] == pytest.approx(x[0::2].std(0, unbiased=False).mean().item(), rel=1e-4)
+    assert minibatch_deviation(x[:1].expand(8, -1, -1, -1))[:, 5].max() < 1e-3
+    assert minibatch_deviation(x[:5]).shape == (5, 6, 4, 4)
+
+
+def test_stages_grow_fade_and_hold():
+    model = small(phase_steps=10)
+    assert model.stage(0) == model.stage(9) == (0, 1.0)
+    assert model.stage(10) == (1, 0.1) and model.stage(19) == model.stage(29) == (1, 1.0)
+    assert model.stage(30) == (2, 0.1) and model.stage(50) == (3, 0.1)
+    assert model.stage(10_000) == (3, 1.0)
+    assert small(phase_steps=0).stage(0) == (3, 1.0)
+
+
+def test_the_first_moment_of_a_fade_changes_no_image():
+    model = small()
+    z, low = torch.randn(3, 8), torch.randn(3, 1, 8, 8)
+    images = model.generator(z, 2, 1e-9)
+    torch.testing.assert_close(images, F.interpolate(model.generator(z, 1), scale_factor=2), rtol=1e-4, atol=1e-5)
+    large = F.interpolate(low, scale_factor=2)
+    torch.testing.assert_close(model.discriminator(large, 2, 1e-9), model.discriminator(low, 1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("args", [{}, {"loss": "nonsaturating", "augmentation": "adaptive"}])
+def test_every_layer_is_trained_when_its_turn_comes_and_no_sooner(args):
+    model = small(**args)
+    first, seen = descend(model, 0), {part: set() for part in model.parts}
+    assert not any(name.startswith(("up.", "down.", "conv.")) for names in first.values() for name in names)
+    for step in range(16):
+        for part, names in descend(model, step).items():
+            seen[part] |= names
+    assert seen == {part: {name for name, _ in m.named_parameters()} for part, m in model.parts.items()}
+
+
+def test_samples_have_full_size_and_the_detail_reached():
+    model = small()
+    for step, side in ((0, 4), (3, 8), (7, 16), (20, 32)):
+        descend(model, step)
+        images = model.sample(2, {}, ImageNoise(0, range(2)))
+        assert images.shape == (2, 1, 32, 32) and images.abs().max() <= 1
+        assert torch.equal(images, F.interpolate(F.interpolate(images, size=(side, side)), size=(32, 32)))
+
+
+def test_growth_is_saved_averaged_and_resumed(tmp_path, monkeypatch):
+    """Stopped in the middle of a fade and resumed, a run ends with the same numbers, to the bit."""
+    row = Recipe(ProGAN, family="GAN", task="unconditional", summary="", citation="")
+    monkeypatch.setitem(RECIPES, "growing", row)
+    data = write_tiles(tmp_path / "data")
+    for run, stops in (("whole", (12,)), ("parts", (5, 12))):
+        for steps in stops:
+            given = {"size": 32, "batch": 4, "steps": steps, "latent": 8, "width": 4, "phase_steps": 2}
+            train("growing", data, tmp_path / run, resume=steps != stops[0], quiet=True, **given)
+    whole, parts = (checkpoint.read_tensors(tmp_path / run / "resume.safetensors")[0] for run in ("whole", "parts"))
+    assert whole["average.step"] == 11 and whole["average.step"].dtype == torch.int64
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
+    assert draw(load(tmp_path / "whole"), 2).shape == (2, 1, 32, 32)
+
+
+def test_an_adaptive_wasserstein_critic_is_refused():
+    with pytest.raises(InputError, match="nonsaturating"):
+        small(augmentation="adaptive")

@@ -1,0 +1,137 @@
+"""pix2pix and CycleGAN: conditions, seeds, the pool and what translation keeps."""
+
+import pytest
+import torch
+
+from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
+from veridical.models.translate import CycleGAN, Pix2Pix, Pool, one_hot
+
+
+def train(model, batches, lr=2e-3):
+    optimisers = {k: torch.optim.Adam(part.parameters(), lr, (0.5, 0.999)) for k, part in model.parts.items()}
+    for step, batch in enumerate(batches):
+        for part, loss in model.losses(batch, step):
+            assert loss.dim() == 0 and torch.isfinite(loss)
+            optimisers[part].zero_grad()
+            torch.autograd.backward(loss, inputs=list(model.parts[part].parameters()))
+            optimisers[part].step()
+
+
+def stripes(n, size=32, classes=3, seed=0):
+    """Masks of vertical stripes."""
+    generator = torch.Generator().manual_seed(seed)
+    shift = torch.randint(0, 12, (n, 1, 1), generator=generator)
+    return ((torch.arange(size) + shift) // 4 % classes).to(torch.uint8).expand(n, size, size).contiguous()
+
+
+def at(image, cond, step=0):
+    return Batch.at(image, cond, seed=0, step=step, start=0, total=len(image))
+
+
+def test_pixels_without_a_label_belong_to_no_class():
+    hot = one_hot(torch.tensor([[[0, 2, 255]]], dtype=torch.uint8), 3)
+    assert hot.tolist() == [[[[1, 0, 0]], [[0, 0, 0]], [[0, 1, 0]]]]
+
+
+@pytest.mark.parametrize(("channels", "augmentation"), [(1, "none"), (3, "adaptive")])
+def test_pix2pix_learns_the_grey_level_of_each_class(channels, augmentation):
+    torch.manual_seed(0)
+    model = Pix2Pix(channels, 32, classes=3, width=8, augmentation=augmentation)
+    levels = torch.tensor([-0.6, 0.1, 0.7])
+
+    def batch(step):
+        mask = stripes(4, seed=step)
+        return at(levels[mask.long()].unsqueeze(1).repeat(1, channels, 1, 1), {"mask": mask}, step)
+
+    train(model, map(batch, range(40)))
+    mask = stripes(3, seed=1000)
+    with torch.no_grad():
+        images = model.eval().sample(3, {"mask": mask}, ImageNoise(0, range(3)))
+    assert images.shape == (3, channels, 32, 32)
+    assert (images[:, 0] - levels[mask.long()]).abs().mean() < 0.15
+
+
+def test_pix2pix_draws_different_images_of_one_mask_that_depend_on_seed_and_number_alone():
+    torch.manual_seed(0)
+    model = Pix2Pix(1, 32, classes=3, width=8).eval()
+    mask = stripes(1).expand(4, 32, 32)
+    with torch.no_grad():
+        together = model.sample(4, {"mask": mask}, ImageNoise(5, range(4)))
+        alone = model.sample(1, {"mask": mask[:1]}, ImageNoise(5, [2]))
+        other = model.sample(1, {"mask": mask[:1]}, ImageNoise(6, [2]))
+    spread = (together[0] - together[2]).abs().max()
+    assert spread > 0
+    assert (together[2] - alone[0]).abs().max() < 0.05 * spread
+    assert (other - alone).abs().max() > 0.2 * spread
+
+
+@pytest.mark.parametrize("dropout", [0.0, 1.0])
+def test_pix2pix_without_noise_is_refused(dropout):
+    with pytest.raises(InputError, match="dropout"):
+        Pix2Pix(1, 32, dropout=dropout)
+
+
+def test_the_dropped_share_is_the_same_in_training_and_sampling():
+    model = Pix2Pix(1, 32, classes=2, width=8, dropout=0.2)
+    shares = []
+    model.generator.forward = lambda x, keep: shares.append(keep((64, 32, 32)).float().mean().item()) or x[:, :1]
+    mask = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    model.sample(2, {"mask": mask}, ImageNoise(0, range(2)))
+    next(model.losses(at(torch.zeros(2, 1, 32, 32), {"mask": mask}), 0))
+    assert shares == pytest.approx([0.8, 0.8], abs=0.01)
+
+
+def test_pool_fills_up_then_gives_back_old_images_half_of_the_time():
+    pool, swapped, seen = Pool(10, 1, 4), 0, set()
+    for step in range(60):
+        fake = torch.arange(4 * step, 4 * step + 4.0).reshape(4, 1, 1, 1).expand(4, 1, 4, 4)
+        given = pool.exchange(fake, at(fake, {}, step))
+        if step < 2:
+            assert torch.equal(given, fake)
+        numbers = given[:, 0, 0, 0].tolist()
+        assert not seen & set(numbers)  # a swapped image has not been shown twice, and was generated once
+        if step >= 3:
+            seen |= {n for n in numbers if n < 4 * step}
+            swapped += sum(n < 4 * step for n in numbers)
+    assert int(pool.filled) == 10
+    assert 0.35 < swapped / (57 * 4) < 0.65
+
+
+def test_pool_is_part_of_the_weights():
+    names = CycleGAN(1, 32, width=16, blocks=1).state_dict()
+    assert {"pools.image.images", "pools.image.filled", "pools.source.images"} <= set(names)
+
+
+def test_cyclegan_begins_by_changing_little_and_takes_images_of_any_even_size():
+    model = CycleGAN(3, 32, width=16, blocks=1)
+    source = torch.rand(2, 3, 50, 36) * 2 - 1
+    with torch.no_grad():
+        there, back = model.sample(2, {"source": source}, ImageNoise(0, range(2))), model.back(source)
+    assert there.shape == back.shape == source.shape
+    assert 0 < (there - source).abs().mean() < 0.5 and 0 < (back - source).abs().mean() < 0.5
+
+
+def test_cyclegan_of_odd_size_is_refused():
+    with pytest.raises(InputError, match="even"):
+        CycleGAN(1, 33)
+
+
+def test_cyclegan_learns_a_change_of_grey_levels_and_leaves_edges_where_they_are():
+    torch.manual_seed(0)
+    model = CycleGAN(1, 16, width=16, blocks=1, cycle=3.0, identity=0.0)
+
+    def batch(step):
+        source = stripes(4, 16, classes=2, seed=step).unsqueeze(1) - 0.5
+        image = stripes(4, 16, classes=2, seed=step + 5000).unsqueeze(1) * 0.6 + 0.2  # same structure, brighter
+        return at(image, {"source": source}, step)
+
+    train(model, map(batch, range(80)), lr=5e-3)
+    source = stripes(4, 16, classes=2, seed=999).unsqueeze(1) - 0.5
+    with torch.no_grad():
+        image = model.sample(4, {"source": source}, ImageNoise(0, range(4)))
+        back = model.back(image)
+    grain = source > 0
+    assert image[grain].mean() == pytest.approx(0.8, abs=0.2)
+    assert image[~grain].mean() == pytest.approx(0.2, abs=0.2)
+    assert (back - source).abs().mean() < 0.15
