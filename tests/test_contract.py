@@ -1,5 +1,7 @@
 """Every row of the table keeps the contract of a model: losses, samples, saving, resuming, seeds."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def toy(name: str, channels: int = 1, size: int = 32) -> torch.nn.Module:
     torch.manual_seed(0)
     first = RECIPES[name].first
-    stage = build(first, channels, size, TOY[first]) if first else None
+    stage: Any = build(first, channels, size, TOY[first]) if first else None
+    if first:
+        stage.prepare(batch(first, channels, size).image)
     return build(name, channels, size, TOY[name], stage)
 
 

@@ -88,7 +88,10 @@ class Autoencoder(nn.Module):
         squares = F.unfold(image - self.mean, self.basis.shape[-1], stride=self.basis.shape[-1]).mT.flatten(0, 1)
         variances, axes = torch.linalg.eigh(squares.double().mT @ squares.double() / len(squares))
         latent = len(self.basis)
-        self.basis.copy_(axes.mT.flip(0)[:latent].reshape(self.basis.shape))
+        axes = axes.mT.flip(0)[:latent]
+        # The sign of an eigenvector is free and may differ from run to run: its largest entry is made positive.
+        axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+        self.basis.copy_(axes.reshape(self.basis.shape))
         self.scale.copy_(variances.flip(0)[:latent].mean().clamp(min=1e-6).rsqrt())
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
