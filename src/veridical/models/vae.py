@@ -144,7 +144,8 @@ class VAE(nn.Module):
         noise = error.detach() * torch.exp(-log_sigma)
         with torch.no_grad():
             self.spectrum.lerp_(self.transform(noise).square().mean(0), 0.01)
-        surprise = (error.square().mean() + SIGMA_MIN**2).log() / 2
+        # An image at a time, so that processes that share a batch follow the losses of one.
+        surprise = (error.square().flatten(1).mean(1) + SIGMA_MIN**2).log().mean() / 2
         divergence = gaussian_kl(mean, log_variance).mean()
         if self.capacity:
             divergence = (divergence - self.capacity * rising(step, self.capacity_steps)).abs()
