@@ -14,7 +14,7 @@ from torch import nn
 
 from toy import TOY, write_tiles
 from veridical.bench.cell import run_cell
-from veridical.bench.run import _prepare, bench
+from veridical.bench.run import _alone, _check, _prepare, bench
 from veridical.bench.spec import EXAMPLE, read_spec
 from veridical.dataset import open_dataset
 from veridical.errors import InputError
@@ -182,7 +182,9 @@ def test_pairs_are_scored_as_pairs_and_sources_are_held_out(tmp_path, monkeypatc
         "rocks = { data = 'phantom:rocks?n=60&size=32', source = 'phantom:cmc?n=100&size=32' }\n"
         "[recipes]\nshow_mask = { threads = 1 }\nshow_source = { threads = 1 }\n"
     )
-    _prepare(read_spec(spec), out)
+    plan = read_spec(spec)
+    out.mkdir()
+    _prepare(plan, out, *_check(plan, out))
     rows = {}
     for need in ("mask", "source"):
         run_cell(out, "rocks", f"show_{need}", 0)
@@ -220,6 +222,15 @@ def test_pairs_are_scored_as_pairs_and_sources_are_held_out(tmp_path, monkeypatc
         ("[datasets]\na = 'x'\n[recipes]\nvea = {}", "did you mean 'vae'"),
         ("[datasets]\na = 'x'\n[recipes]\nvae = { width2 = 3 }", "no setting 'width2'"),
         ("[datasets]\na = { path = 'x' }\n[recipes]\nvae = {}", "needs data"),
+        ("seeds = 3\n[datasets]\na = 'x'\n[recipes]\nvae = {}", "seeds = 3 cannot be"),
+        ("size = '64'\n[datasets]\na = 'x'\n[recipes]\nvae = {}", "size = '64' cannot be"),
+        ("jobs = 0\n[datasets]\na = 'x'\n[recipes]\nvae = {}", "jobs = 0 cannot be"),
+        ("minutes = nan\n[datasets]\na = 'x'\n[recipes]\nvae = {}", "minutes = nan cannot be"),
+        ("samples = 2.5\n[datasets]\na = 'x'\n[recipes]\nvae = {}", "samples = 2.5 cannot be"),
+        ("[datasets]\n'../a' = 'x'\n[recipes]\nvae = {}", "datasets = .* cannot be"),
+        ("[datasets]\na = 'x'\n[recipes]\nvae = 3", "recipes = .* cannot be"),
+        ("[datasets]\na = 'x'\n[recipes]\nvae = { seeds = 3 }", "seeds = 3 of vae cannot be"),
+        ("[datasets]\na = { data = 'x', limit = 'few' }\n[recipes]\nvae = {}", "dataset 'a': limit='few' cannot be"),
     ],
 )
 def test_a_bad_specification_is_one_sentence(text, message, tmp_path):
@@ -233,6 +244,39 @@ def test_the_example_is_a_specification(tmp_path):
     (tmp_path / "bench.toml").write_text(EXAMPLE)
     spec = read_spec(tmp_path / "bench.toml")
     assert spec.datasets["core"]["data"] == str((tmp_path / "scans" / "core.tif").resolve())
+
+
+def test_two_benches_do_not_share_a_folder(tmp_path):
+    spec = write_spec(tmp_path, [table("random_phase")])
+    with _alone(tmp_path / "out"), pytest.raises(InputError, match="another bench is at work"):
+        bench(spec, tmp_path / "out")
+    assert not (tmp_path / "out" / "spec.json").exists()
+
+
+def test_a_file_that_is_not_of_a_bench(tmp_path):
+    spec = write_spec(tmp_path, [table("random_phase")])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "spec.json").write_text("[]")
+    with pytest.raises(InputError, match=r"spec.json is not that of a bench"):
+        bench(spec, tmp_path / "out")
+
+
+def test_a_cell_ends_with_its_bench(tmp_path):
+    """Even where the bench is killed and can tell nobody: its end of the pipe closes."""
+    spec = write_spec(tmp_path, [table("vae")], steps=10**6)
+    plan, out = read_spec(spec), tmp_path / "out"
+    out.mkdir()
+    _prepare(plan, out, *_check(plan, out))
+    command = [sys.executable, "-m", "veridical.bench.cell", str(out), "blobs", "vae", "0"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    run = out / "cells" / "blobs" / "vae-seed0" / "run" / "run.json"
+    while not run.is_file():
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(60) is not None
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):

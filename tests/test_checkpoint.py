@@ -25,3 +25,9 @@ def test_files_of_torch_save_are_refused(archive, tmp_path):
     torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=archive)
     with pytest.raises(InputError, match="pickle"):
         checkpoint.read_tensors(path)
+
+
+def test_a_record_that_lacks_something_names_it(tmp_path):
+    (tmp_path / "run.json").write_text('{"format": 1, "recipe": "vae"}')
+    with pytest.raises(InputError, match=r"run.json does not say 'args'"):
+        checkpoint.read_run(tmp_path)

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from toy import TOY, write_tiles
-from veridical import cli
+from veridical import __version__, cli
 
 
 @pytest.fixture
@@ -54,6 +54,11 @@ def test_every_command_has_help(run):
         assert code == 0 and "Usage" in text
 
 
+def test_version(run):
+    code, text, _ = run("--version")
+    assert code == 0 and text.strip() == __version__
+
+
 def test_training_settings_are_flags(run):
     _, text, _ = run("train", "--help")
     assert all(f"--{name}" in text for name in ("size", "steps", "minutes", "lr", "ema", "seed", "save-every"))
@@ -75,7 +80,8 @@ def test_data_says_what_is_there(run, tiles, tmp_path):
     assert Image.open(tmp_path / "look.png").size[0] > 500
 
 
-def test_train_sample_score(run, tiles, tmp_path):
+def test_train_sample_score(run, tmp_path):
+    tiles = write_tiles(tmp_path / "tiles", n=28, size=32)
     code, _, error = run(
         "train", "vae", tiles, "--out", tmp_path / "run", "--steps", 2, "--size", 32, "--set", "width=8", "--quiet"
     )
@@ -85,6 +91,13 @@ def test_train_sample_score(run, tiles, tmp_path):
     record = json.loads((tmp_path / "new" / "provenance.json").read_text())
     assert len(record["images"]) == 7 and record["seed"] == 3 and len(record["checkpoint"]["sha256"]) == 64
     assert all((tmp_path / "new" / row["file"]).is_file() for row in record["images"])
+    code, text, error = run(
+        "score", tiles / "test", tmp_path / "new", "--train", tiles / "train", "--json", tmp_path / "score.json"
+    )
+    assert code == 0 and "kid_over_random_phase" in text, error
+    rows = {row["metric"]: row for row in json.loads((tmp_path / "score.json").read_text())}
+    for name in ("kid_efficientnet_lite0", "fd_efficientnet_lite0", "precision"):
+        assert rows[name]["value"] is not None and rows[name]["floor"] is not None
     code, _, error = run("train", "vae", tiles, "--out", tmp_path / "run", "--steps", 2)
     assert code == 2 and "--resume" in error
 
@@ -169,6 +182,23 @@ def test_bad_data_is_one_sentence_with_exit_code_two(run, kind, tmp_path):
     one_sentence(error)
     assert str(folder) in error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_one_sentence(run, trained, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "new/a.png")
+
+    monkeypatch.setattr("veridical.images.write_images", full)
+    code, _, error = run("sample", trained, "-n", 1, "--out", tmp_path / "new", "--quiet")
+    assert code == 2 and "new/a.png" in error and "No space left" in error
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("option", [("--batch", 0), ("--seed", -1), ("-n", 0)])
+def test_samples_that_cannot_be(run, trained, option, tmp_path):
+    code, _, error = run("sample", trained, "--out", tmp_path / "new", *option)
+    assert code == 2 and option[0].strip("-") in error
+    one_sentence(error)
 
 
 def test_debug_shows_the_traceback(run, tmp_path):

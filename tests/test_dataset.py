@@ -75,6 +75,14 @@ def test_folder_is_split_by_image_and_tiles_of_one_image_stay_together(tmp_path)
     assert set(dataset.tiles("test")[1]) == {"i", "j"}
 
 
+def test_neighbours_in_a_broken_series_are_kept_apart(tmp_path):
+    names = [f"scan_{k:04d}" for k in range(40) if k != 7]  # a slice is missing
+    dataset = open_dataset(save_folder(tmp_path, names, 16, 16), 8, window=CODES)
+    train, test = seen(dataset, 16, 16)
+    assert dataset.split["by"] == "image" and dataset.split["gap"] == 3
+    assert test[0].min() - train[0].max() == 4
+
+
 @pytest.mark.parametrize(("height", "width"), [(100, 40), (40, 100), (24, 8)])
 @pytest.mark.parametrize("n", [1, 3])
 def test_few_images_are_split_into_blocks_with_a_gap_of_a_tile(tmp_path, height, width, n):
@@ -346,6 +354,8 @@ def test_rescaled_tiles_cover_more_and_are_antialiased(tmp_path):
         ({"pixel_size": 2.0}, "state no pixel size"),
         ({"pixel_size": 2.0, "scale": 2.0}, "not both"),
         ({"scale": -1.0}, "positive"),
+        ({"scale": 0.0}, "positive"),
+        ({"scale": "big"}, "positive"),
         ({"scale": 0.1}, "less than a tile of 80 x 80"),
         ({"augment": "cutmix"}, "dihedral"),
         ({"size": 0}, "size"),

@@ -232,6 +232,27 @@ def test_tiff_stack_with_a_header_before_each_page_is_mapped(tmp_path):
     check(tmp_path / "s.tif", volume, mapped=True)
 
 
+def test_tiff_stack_written_page_by_page_is_one_stack(tmp_path):
+    volume = values((4, 10, 12), "uint16")
+    with tifffile.TiffWriter(tmp_path / "s.tif") as file:
+        for page in volume:
+            file.write(page, contiguous=False)  # each page says that it is an array of its own
+    check(tmp_path / "s.tif", volume, stack=True)
+
+
+def test_tiff_that_begins_with_a_small_image(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "s.tif") as file:
+        file.write(values((5, 6)), metadata=None)
+        file.write(values((20, 24)), metadata=None)
+    refuse(tmp_path / "s.tif", "s.tif", "small image")
+
+
+def test_pixel_size_in_words_is_none(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", data=values((3, 10, 12))).attrs["element_size_um"] = "one micrometre"
+    assert open_slices(f"{tmp_path / 'a.h5'}:/a").pixel_size is None
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_tiff_stack_in_colour(tmp_path, compression, planar):

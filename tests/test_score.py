@@ -305,17 +305,30 @@ def test_groups_must_have_a_label_an_image():
 # --------------------------------------------------------------------------------------------------- novelty, tables
 
 
-def test_copies_of_training_tiles_are_memorised():
-    train, test = blobs(50, 0), blobs(60, 1)
-    copied = np.concatenate([train[:10, :, ::-1], blobs(30, 2)])
-    row, nearest = score_novelty(copied, train, test, recipe="gan")
+def test_copies_of_training_crops_are_memorised():
+    rng = np.random.default_rng(0)
+    train = [blobs(16, k).reshape(4, 4, 16, 16).swapaxes(1, 2).reshape(1, 64, 64) for k in range(4)]
+    test = np.concatenate([blobs(60, 11), blobs(60, 12)])
+    places = rng.integers(0, 48, (10, 2))
+    copied = np.stack([train[k % 4][:, y : y + 16, x : x + 16] for k, (y, x) in enumerate(places)])
+    synth = np.concatenate([copied[:, :, ::-1], blobs(30, 20)])
+    row, nearest, crops = score_novelty(synth, train, test, searched=0.5, recipe="gan")
     assert set(row) == KEYS and row["metric"] == "memorised" and row["recipe"] == "gan"
-    assert 0.25 <= row["value"] <= 0.45 and row["floor"] == pytest.approx(3 / 61)
-    assert nearest["train"][:10] == list(range(10)) and max(nearest["distance"][:10]) < 1e-4
-    assert len(nearest["distance"]) == 40 and len(nearest["test_distance"]) == 60
+    assert 0.25 <= row["value"] <= 0.45 and row["floor"] == pytest.approx(6 / 121)
+    assert row["settings"]["share_searched"] == 0.5 and row["settings"]["n_train_images"] == 4
+    assert max(nearest["distance"][:10]) < 1e-3
+    np.testing.assert_allclose(crops[:10], synth[:10], atol=1e-6)
+    assert crops.shape == synth.shape and len(nearest["test_distance"]) == 120
+    assert {len(nearest[key]) for key in ("sample", "train", "top", "left", "orientation", "distance")} == {40}
     json.dumps([row, nearest], allow_nan=False)
-    few, _ = score_novelty(copied, train, test[:10])
+    again, same, _ = score_novelty(synth, train, test, test_distance=np.array(nearest["test_distance"]))
+    assert again["value"] == row["value"] and same == nearest
+    few, _, _ = score_novelty(synth, train, test[:10])
     assert few["value"] is None and "19 held-out" in few["reason"]
+    with pytest.raises(InputError, match="as large as a tile"):
+        score_novelty(synth, [train[0][:, :10]], test)
+    with pytest.raises(InputError, match="channels"):
+        score_novelty(synth, [np.repeat(train[0], 3, 0)], test)
 
 
 def test_table_shows_values_and_reasons():
@@ -325,3 +338,13 @@ def test_table_shows_values_and_reasons():
     console.print(format_rows(score(blobs(20, 0), blobs(20, 1), extractor="tiny")))
     text = console.export_text()
     assert "kid_over_random_phase" in text and "needs pairs" in text and "nan" not in text.lower().split()
+
+
+def test_the_floor_needs_other_images():
+    with pytest.raises(InputError, match="the floor needs other images"):
+        score(blobs(9, 0), blobs(9, 1), floor_real=np.concatenate([blobs(5, 2), blobs(9, 0)]), extractor="tiny")
+
+
+def test_an_unknown_extractor_is_refused():
+    with pytest.raises(InputError, match="'tinny' is not a feature extractor"):
+        score(blobs(9, 0), blobs(9, 1), extractor="tinny")

@@ -94,6 +94,51 @@ def test_a_finished_run_can_be_made_longer_but_not_changed(data, tmp_path):
         train_run("vae", other, run, steps=5, resume=True)
 
 
+def test_what_a_resumed_run_is_asked_for(data, tmp_path):
+    run = train_run("vae", data, tmp_path / "run", minutes=9, steps=1, quiet=True, **SMALL, **TOY["vae"])
+    for given in ({"lr": 0.5}, {"width": 16}):
+        with pytest.raises(InputError, match=f"was trained with {next(iter(given))}=.* leave it out"):
+            train_run("vae", data, run, resume=True, quiet=True, steps=2, **given)
+    # What it was trained with may be said again; a budget takes the place of both limits.
+    train_run("vae", data, run, resume=True, quiet=True, steps=2, save_every=5.0, **SMALL, **TOY["vae"])
+    config = json.loads((run / "run.json").read_text())["config"]
+    assert (config["steps"], config["minutes"], config["save_every"]) == (2, None, 5.0)
+
+
+def test_a_run_killed_at_its_start_is_resumed(data, tmp_path, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    given = {"steps": 1, "quiet": True, **SMALL, **TOY["vae"]}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "write_tensors", die)
+        train_run("vae", data, tmp_path / "run", **given)
+    (tmp_path / "run" / ".run.json.xyz").touch()  # what a kill may leave
+    train_run("vae", data, tmp_path / "run", resume=True, quiet=True)
+    assert len(losses(tmp_path / "run")) == 1
+
+
+def test_a_first_stage_that_was_given_is_remembered(data, tmp_path):
+    same = {"steps": 1, "quiet": True, **SMALL}
+    first = train_run("autoencoder", data, tmp_path / "first", **same, **TOY["autoencoder"])
+    run = train_run("latent_diffusion", data, tmp_path / "run", first=first, **same, **TOY["latent_diffusion"])
+    train_run("latent_diffusion", data, run, resume=True, steps=2, quiet=True)
+    assert len(losses(run)) == 2 and not (run / "first").exists()
+    other = train_run("autoencoder", data, tmp_path / "other", **same | {"seed": 1}, **TOY["autoencoder"])
+    with pytest.raises(InputError, match="another first stage"):
+        train_run("latent_diffusion", data, run, first=other, resume=True, steps=3, quiet=True)
+
+
+def test_two_processes_train_two_stages(data, tmp_path):
+    """The second stage reads what the first process wrote of the first one."""
+    arguments = [str(data), "--steps", "4", "--quiet", "--out", str(tmp_path / "run")]
+    arguments += flags({**SMALL, **TOY["latent_diffusion"]})
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [*launch, "-m", "veridical", "train", "latent_diffusion", *arguments]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"]
+
+
 def test_divergence_names_step_and_part_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
     build = recipes.RECIPES["vae"].build
 
@@ -164,6 +209,14 @@ def test_the_average_starts_as_a_copy_and_follows():
         ({"size": 40}, "needs tiles of"),
         ({"steps": -1}, "positive"),
         ({"augment": "mirror"}, "not known"),
+        ({"seed": -1}, "seed=-1 is too small"),
+        ({"threads": -1}, "threads=-1 is too small"),
+        ({"minutes": float("nan")}, "positive"),
+        ({"lr": float("nan")}, "too small"),
+        ({"batch": [4]}, r"batch=\[4\] cannot be: give a whole number"),
+        ({"width": -8}, "vae cannot be built with width=-8"),
+        ({"recipe": "edm", "widths": "30,60"}, r"edm cannot be built with widths=\(30, 60\)"),
+        ({"recipe": "edm", "solver": "hein"}, "no solver 'hein'"),
     ],
 )
 def test_bad_settings_are_one_sentence(given, message, data, tmp_path):

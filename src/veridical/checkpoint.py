@@ -29,6 +29,11 @@ from torch import nn
 from .errors import InputError
 
 FORMAT = 1
+# What run.json says of every run, and of what type.
+CONTENT = {
+    "recipe": str, "args": dict, "config": dict, "channels": int, "size": int, "window": dict, "dataset": dict,
+    "finished": bool, "cost": dict,
+}  # fmt: skip
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".p")
 
 
@@ -115,7 +120,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If `folder` is no run, is a pickle, or was written in a format that this version does not read.
+        If `folder` is no run, is a pickle, was written in a format that this version does not read, or lacks something.
     """
     folder = Path(folder)
     if folder.suffix in PICKLES or (folder.is_dir() and any(p.suffix in PICKLES for p in folder.iterdir())):
@@ -131,6 +136,9 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} was written by veridical {version} in another format: use that version, or train again."
         )
+    for name, kind in CONTENT.items():
+        if not isinstance(run.get(name), kind):
+            raise InputError(f"{folder / 'run.json'} does not say {name!r}: it was damaged; restore it or train again.")
     return run
 
 

@@ -36,14 +36,20 @@ Seed = Annotated[int, typer.Option(help="Same seed, same images.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON to this file.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
-    if version:
-        print(__version__)
-        raise typer.Exit
+    """Train, run and validate image generators on scientific images."""
 
 
 @app.command()
@@ -197,7 +203,7 @@ def sample(
         str | None, typer.Option(metavar="DATA", help="Images to translate. Default: held-out ones of the source.")
     ] = None,
     seed: Seed = 0,
-    batch: Annotated[int, typer.Option(help="Images at a time; does not change them.")] = 32,
+    batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -278,10 +284,14 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
-    except InputError as error:
+    except (InputError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"veridical: {error}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, OSError):
+            where = error.filename or "a file"
+            text = f"{where} cannot be read or written ({error.strerror or error}): free some space or choose another place."
+        print(f"veridical: {text}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 import types
 import typing
 from dataclasses import dataclass, field
@@ -60,6 +62,8 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            _check_kind(f.name, str(f.type), getattr(self, f.name))
         for name, low in (
             ("size", 8),
             ("batch", 1),
@@ -68,11 +72,13 @@ class TrainConfig:
             ("source_scale", 1e-3),
             ("limit", 0),
             ("bins", 0),
+            ("seed", 0),
+            ("threads", 0),
         ):
-            if getattr(self, name) < low:
+            if not getattr(self, name) >= low:  # nor a NaN
                 raise InputError(f"{name}={getattr(self, name)} is too small: give at least {low}.")
         for name in ("steps", "minutes"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}={getattr(self, name)} would train nothing: give a positive number.")
         if self.augment not in ("auto", "dihedral", "flip", "none"):
             raise InputError(f"augment={self.augment} is not known: use auto, dihedral, flip or none.")
@@ -92,6 +98,25 @@ class TrainConfig:
         if unknown:
             raise InputError(f"unknown training setting {sorted(unknown)[0]!r}: it was written by another version.")
         return cls(**values)
+
+
+def _check_kind(name: str, kind: str, value: Any) -> None:
+    """Refuse what is not of the type of a setting: a list in a specification, say."""
+    kinds: dict[str, tuple[type, str]] = {
+        "int": (numbers.Integral, "a whole number"),
+        "float": (numbers.Real, "a number"),
+        "str": (str, "text"),
+    }
+    wanted, words = kinds[kind.removesuffix(" | None")]
+    if value is None and kind.endswith("None"):
+        return
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise InputError(f"{name}={value!r} cannot be: give {words}.")
+
+
+def listed(value: Any) -> Any:
+    """`value` as it comes back from JSON, for comparing: tuples become lists."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def parse_value(text: str, like: Any) -> Any:

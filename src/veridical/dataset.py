@@ -20,6 +20,7 @@ from veridical.tiles import ORIENTATIONS, Layout, cut, resize, resize_labels, sp
 __all__ = ["Dataset", "group_of", "open_dataset", "turn"]
 
 CACHE_BYTES = 400 * 2**20  # decoded slices kept in memory
+REGION_PIXELS = 64 * 2**20  # of `Dataset.regions`
 
 
 def open_dataset(
@@ -97,8 +98,8 @@ def open_dataset(
     2. the ``test/`` folder beside ``train/``;
     3. in a stack or numbered series of at least five slices, the last slices, after a gap of as many slices as a tile
        has pixels but at most a tenth of the stack;
-    4. in a folder of at least five images, the last images; tiles of one image (``name_r0c1``, ``name_y0x64``) stay
-       together;
+    4. in a folder of at least five images, the last images, after such a gap where images are numbered like the first
+       of them (slices of a volume, perhaps); tiles of one image (``name_r0c1``, ``name_y0x64``) stay together;
     5. the end of every image along its longer side, after a gap of one tile;
     6. where images are too small for that, the last image.
     """
@@ -263,6 +264,44 @@ class Dataset:
         """
         places, _, turns = self._chosen(which, n, oriented)
         return self._conditions(places, turns)
+
+    def regions(self, which: str = "train", most: int = REGION_PIXELS) -> tuple[list[np.ndarray], list[str], float]:
+        """The whole parts of the images that tiles are cut from, to search them for copies.
+
+        Parameters
+        ----------
+        which : {"train", "test"}
+        most : int
+            Pixels at most; if there are more, some of the parts, spread evenly, or the middle of a single one.
+
+        Returns
+        -------
+        images : list of array (C, height, width)
+            float32 in [0, 1], at the scale of tiles. Of few tiles (`limit`) these tiles.
+        groups : list of str
+            The slice or image that each comes from.
+        share : float
+            Of all such pixels, those given.
+        """
+        if which == "train" and self._layout.limit:
+            tiles, groups = self.tiles(which, max(1, most // self.size**2), oriented=False)
+            return list(tiles), groups, len(tiles) / self._layout.limit
+        factor = self.size / self._span
+        parts = [part for part in self._layout.regions[which] if min(part.height, part.width) >= self._span]
+        pixels = sum(part.height * part.width for part in parts) * factor**2
+        n = max(1, int(len(parts) * min(1, most / pixels)))
+        images, groups = [], []
+        for part in (parts[k * len(parts) // n] for k in range(n)):
+            shrink = min(1, (most / (part.height * part.width * factor**2)) ** 0.5)
+            height, width = (max(self._span, int(side * shrink)) for side in (part.height, part.width))
+            top, left = part.top + (part.height - height) // 2, part.left + (part.width - width) // 2
+            stored = self._slice(part.index)[top : top + height, left : left + width]
+            image = channels_first(self.window.to_unit(stored[None]))
+            if factor != 1:
+                image = resize(image, round(height * factor), round(width * factor))
+            images.append(image[0])
+            groups.append(group_of(self.slices.names[part.index].removeprefix(f"{which}/")))
+        return images, groups, min(1.0, sum(image[0].size for image in images) / pixels)
 
     def count(self, which: str = "test") -> int:
         """Number of tiles that `tiles` returns."""

@@ -237,17 +237,26 @@ class _Complaints(logging.Handler):
             self.broken.append(message)
 
 
+def open_tiff_file(path: Path) -> Any:
+    """A `tifffile.TiffFile` whose pages of one size are one series, also where they were written one by one."""
+    import tifffile
+
+    tif = tifffile.TiffFile(path)
+    if not tif.is_shaped or len(tif.series) == 1:
+        return tif
+    tif.close()
+    return tifffile.TiffFile(path, is_shaped=False)
+
+
 @contextmanager
 def tiff_file(path: Path) -> Iterator[Any]:
     """An open `tifffile.TiffFile`; `InputError` where tifffile finds the chain of pages broken."""
-    import tifffile
-
     logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagated = logger.propagate
     logger.addHandler(complaints)
     logger.propagate = False
     try:
-        with tifffile.TiffFile(path) as tif:
+        with open_tiff_file(path) as tif:
             yield tif
     finally:
         logger.removeHandler(complaints)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from .config import TrainConfig, parse_value
+from .config import TrainConfig, listed, parse_value
 from .errors import InputError
 from .models.autoencoder import Autoencoder
 from .models.biggan import biggan, sagan
@@ -300,13 +300,27 @@ def build(
     Raises
     ------
     InputError
-        Unknown recipe or argument, or a size that the network cannot have.
+        Unknown recipe or argument, or a size or arguments that the network cannot have.
     """
     row = find(recipe)
     args = {**row.args, **(args or {})}
     unknown = set(args) - set(row.arguments())
     if unknown:
         raise InputError(f"{recipe} has no argument {sorted(unknown)[0]!r}: it has {', '.join(row.arguments())}.")
-    if row.first is None:
-        return row.build(channels, size, **args)
-    return row.build(first if first is not None else build(row.first, channels, size), **args)
+    start: tuple[Any, ...] = (channels, size)
+    if row.first is not None:
+        start = (first if first is not None else build(row.first, channels, size),)
+    own = row.arguments()
+    changed = {k: v for k, v in args.items() if k != "classes" and listed(v) != listed(own[k])}
+    try:
+        return row.build(*start, **args)
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RuntimeError) as error:
+        if not changed:
+            raise
+        said = ", ".join(f"{k}={v!r}" for k, v in changed.items())
+        why = str(error).partition("\n")[0]
+        raise InputError(
+            f"{recipe} cannot be built with {said} ({why}): leave it out, or give other values."
+        ) from error

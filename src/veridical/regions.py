@@ -97,8 +97,24 @@ def split_regions(
             return _blocks(boxes, span, fraction)
         if not by_image:
             raise _too_small(spec, slices.names[small[0]], boxes[small[0]], span)
-    held = set(distinct[-min(max(1, round(fraction * len(distinct))), len(distinct) - 1) :])
-    return _whole(slices, use, ["test" if group in held else "train" for group in groups], {"by": "image"})
+    cut = len(distinct) - min(max(1, round(fraction * len(distinct))), len(distinct) - 1)
+    gap = _neighbours(distinct, cut, span)
+    side = {group: "train" if k < cut - gap else "gap" if k < cut else "test" for k, group in enumerate(distinct)}
+    return _whole(slices, use, [side[group] for group in groups], {"by": "image", **({"gap": gap} if gap else {})})
+
+
+def _neighbours(names: Sequence[str], cut: int, span: int) -> int:
+    """Images to leave out before the first held-out one where they are numbered like it: slices of one volume, perhaps.
+
+    A missing slice, a second scan or a stray picture keeps a folder from being one series (`Slices.stack`).
+    """
+    series = [re.sub(r"\d+(?=\D*$)", "#", name) for name in names]
+    if "#" not in series[cut]:
+        return 0
+    before = 0
+    while before < cut - 1 and series[cut - 1 - before] == series[cut]:
+        before += 1
+    return min(before, span, max(1, series.count(series[cut]) // 10))
 
 
 def _whole(slices: Slices, use: Sequence[int], sides: Sequence[str], rule: dict) -> tuple[dict, Regions]:

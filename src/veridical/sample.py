@@ -1,4 +1,4 @@
-"""Load a run and draw images from it: image k depends on the seed and k alone."""
+"""Load a run and draw images from it: image k depends on the seed and k alone, to rounding."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def draw(
     run : Run
     n : int
     seed : int
-        Image k depends on `seed` and k, not on `n` or `batch`.
+        Image k depends on `seed` and k, not on `n`; on `batch` to rounding, because batches of other sizes are summed in
+        another order.
     batch : int
         Images at a time.
     cond : dict of arrays, optional
@@ -134,7 +135,7 @@ def sample(
         for the defaults).
     seed : int
     batch : int
-        Images at a time; does not change them.
+        Images at a time; changes them by no more than rounding.
     device : str
     quiet : bool
 
@@ -148,6 +149,8 @@ def sample(
     InputError
         If `run` cannot be loaded or `out` holds something.
     """
+    if batch < 1 or seed < 0:
+        raise InputError(f"batch={batch}, seed={seed}: give a batch of at least 1 and a seed of at least 0.")
     if n < 1:
         raise InputError(f"-n {n} asks for no image: give a positive number.")
     folder = Path(out)

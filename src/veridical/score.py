@@ -73,6 +73,7 @@ def score(
     """
     if len({isinstance(images, (str, Path)) for images in (real, synth, floor_real) if images is not None}) > 1:
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
+    features.find(extractor)  # a typing error is the user's to mend, not a reason in a row
     if isinstance(real, (str, Path)):
         (real, names), (synth, synth_names), (floor_real, floor_names) = _read(real, synth, floor_real, paired)
         real_groups = names if real_groups is None else real_groups
@@ -84,6 +85,10 @@ def score(
     if floor_real is not None:
         floor_real, floor_groups = _checked(floor_real, floor_groups, "floor_real")
         _check_same_kind(real, floor_real, "further real")
+        if set(digests(real)) <= set(digests(floor_real)):
+            raise InputError(
+                "all real images are among the further real ones too; the floor needs other images: leave them out"
+            )
 
     rows = [copies_row(real, synth)]
     if paired:
@@ -127,50 +132,77 @@ def score(
 
 
 def score_novelty(
-    synth, train, test, *, synth_groups=None, recipe=None, dataset=None, seed=None
-) -> tuple[dict, dict[str, list]]:
-    """Row `memorised`, and the nearest training tile of every synthetic and held-out real tile.
+    synth,
+    images,
+    test,
+    *,
+    orientations: int = 8,
+    searched: float = 1.0,
+    test_distance=None,
+    synth_groups=None,
+    recipe=None,
+    dataset=None,
+    seed=None,
+) -> tuple[dict, dict[str, list], np.ndarray]:
+    """Row `memorised`, and the nearest training crop of every synthetic tile.
 
     Parameters
     ----------
-    synth, train, test : (N, C, H, W) arrays in [0, 1]; `test` real tiles that were not trained on
+    synth, test : (N, C, H, W) arrays in [0, 1]; `test` real tiles that were not trained on
+    images : sequence of (C, height, width) arrays in [0, 1]: the whole images that were trained on crops of
+    orientations : flips and quarter turns that training makes, see `novelty.nearest_crop`
+    searched : share of the training data that `images` are, for the settings
+    test_distance : distances of `test` to `images`, if they are known
     synth_groups : a label an image of `synth`, for the interval
 
     Returns
     -------
     row : its floor is the share expected of new real images, its value that of `synth` (see `novelty.memorised_share`)
-    nearest : {"sample", "train", "distance", "test_distance"}, lists: numbers of the synthetic image and of its nearest
-        training tile, their distance, and the distance of each test tile from its nearest
+    nearest : {"sample", "train", "top", "left", "orientation", "distance", "test_distance"}, lists: numbers of the
+        synthetic image and of the training image, where its nearest crop lies in that and how it is turned, their
+        distance; and the distance of each test tile from its nearest crop
+    crops : these crops, turned like the synthetic images, of their shape
     """
     synth, groups = _checked(synth, synth_groups, "synth")
-    train, _ = _checked(train, None, "train")
     test, _ = _checked(test, None, "test")
     _check_same_kind(test, synth, "synthetic")
-    _check_same_kind(test, train, "training")
-    index, distance = novelty.nearest(synth, train)
-    held_out = novelty.nearest(test, train).distance
+    if not len(images) or any(image.shape[0] != synth.shape[1] for image in images):
+        raise InputError("there are no training images of as many channels as the synthetic ones; open the same data")
+    try:
+        crops = novelty.nearest_crop(synth, images, orientations=orientations)
+        if test_distance is None:
+            test_distance = novelty.nearest_crop(test, images, orientations=orientations).distance
+    except ValueError as error:
+        raise InputError(str(error)) from None
     settings = {
-        "distance": "1 - normalised cross-correlation of pixels, nearest of all training tiles and 8 orientations",
-        "n_train": len(train),
+        "distance": f"1 - normalised cross-correlation of whitened pixels, nearest of all training crops in {orientations} "
+        "orientations",
+        "n_train_images": len(images),
+        "train_megapixels": round(sum(image[0].size for image in images) / 1e6, 3),
+        "share_searched": searched,
         "n_test": len(test),
     }
     try:
-        threshold, chance = novelty.memorised_threshold(held_out)
+        threshold, chance = novelty.memorised_threshold(test_distance)
     except ValueError as error:
         row = null("memorised", str(error), len(synth), settings)
     else:
-        near = distance < threshold
+        near = crops.distance < threshold
         labels = np.arange(len(synth)) if groups is None else groups
         interval = stats.jackknife(lambda i: float(near[i].mean()), [labels], bounds=(0, 1))
         row = interval_row("memorised", interval, len(synth), chance, settings | {"threshold": threshold})
         row["settings"]["interval"] += "; threshold taken as known"
     found = {
         "sample": list(range(len(synth))),
-        "train": index.tolist(),
-        "distance": distance.tolist(),
-        "test_distance": held_out.tolist(),
+        "train": crops.image.tolist(),
+        "top": crops.top.tolist(),
+        "left": crops.left.tolist(),
+        "orientation": crops.orientation.tolist(),
+        "distance": crops.distance.tolist(),
+        "test_distance": np.asarray(test_distance).tolist(),
     }
-    return {"recipe": recipe, "dataset": dataset, "seed": seed} | row, found
+    pictures = novelty.cut_crops(images, crops, synth.shape[2:])
+    return {"recipe": recipe, "dataset": dataset, "seed": seed} | row, found, pictures
 
 
 def _random_phase(tiles, groups, n):

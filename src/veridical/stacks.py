@@ -17,6 +17,7 @@ from veridical.imagefile import (
     decode_page,
     drop_alpha,
     guard,
+    open_tiff_file,
     plan_page,
     tiff_file,
     tiff_pixel_size,
@@ -103,6 +104,12 @@ def open_tiff(path: Path) -> Slices | None:
 def _tiff(path: Path) -> Slices | None:
     with tiff_file(path) as tif:
         series = tif.series[0]
+        larger = max(tif.series, key=lambda other: other.size)
+        if larger.size > series.size:
+            raise InputError(
+                f"{path}: begins with a small image of {series.shape} pixels before one of {larger.shape}; "
+                "save the large one to a file of its own"
+            )
         if len(series.pages) == 1 and series.ndim <= 3 and not set(series.axes) - set("YXSC"):
             return None
         axes = "".join(a if a in "yxs" else "n" for a in series.axes.lower())
@@ -121,7 +128,7 @@ def _tiff(path: Path) -> Slices | None:
             _check_length(path, series.dataoffset + series.size * dtype.itemsize)
             handle = Lazy(_map, path, series.dataoffset, stored, series.shape)
         else:
-            handle = Lazy(_open_tiff, path)
+            handle = Lazy(open_tiff_file, path)
         slices = _volume(
             "tiff",
             handle,
@@ -153,12 +160,6 @@ def _tiff(path: Path) -> Slices | None:
 def _check_length(path: Path, end: int) -> None:
     if os.path.getsize(path) < end:
         raise InputError(f"{path}: is cut short, its pixels end before the image does; copy or export it again")
-
-
-def _open_tiff(path: Path) -> Any:
-    import tifffile
-
-    return tifffile.TiffFile(path)
 
 
 def _read_page(handle: Lazy, path: Path, index: int) -> np.ndarray:
@@ -202,7 +203,10 @@ def open_hdf5(path: Path, key: str | None) -> Slices:
             handle = Lazy(_map, path, offset, array.dtype, array.shape)
         else:
             handle = Lazy(_open_hdf5, path, key)
-        pixel_size = None if size is None else float(np.ravel(size)[-1])
+        try:
+            pixel_size = None if size is None else float(np.ravel(size)[-1])
+        except (TypeError, ValueError, IndexError):
+            pixel_size = None  # words where a number belongs
         name = f"{path}:{key}"
         return _volume("hdf5", handle, array.shape, array.dtype, name, mapped=mapped, pixel_size=pixel_size)
 
@@ -241,7 +245,7 @@ def open_zarr(path: Path, key: str | None) -> Slices:
             raise InputError(
                 f"{path}: is a group without OME metadata; give {path.name}:/PATH with a path out of: {arrays}"
             )
-        level = scales[0]["datasets"][0]
+        level = guard(path, lambda: scales[0]["datasets"][0])
         inner = f"{inner}/{level['path']}".strip("/")
         node = guard(path, lambda: root[inner])
         axes, pixel_size = _ome_axes(scales[0], level)

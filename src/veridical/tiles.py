@@ -164,7 +164,8 @@ def span_of(spec: str | Path, slices: Slices, size: int, pixel_size: float | Non
     """Side of a tile in stored pixels, for tiles of `size` pixels of `pixel_size` micrometres or rescaled by `scale`."""
     if pixel_size is not None and scale is not None:
         raise InputError(f"{spec}: give pixel_size or scale, not both")
-    if not 0 < (pixel_size or scale or 1) < 1e9:
+    given = [x for x in (pixel_size, scale) if x is not None]
+    if not all(type(x) in (int, float) and 0 < x < 1e9 for x in given):
         raise InputError(f"{spec}: pixel_size and scale must be positive; a scale of 0.5 halves the resolution")
     factor = scale or 1.0
     if pixel_size is not None:
@@ -199,11 +200,15 @@ def cut(
     return out
 
 
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """(N, C, H, W) to (N, C, size, size); Pillow widens its bicubic kernel when it shrinks, so this is antialiased."""
-    out = np.empty((*images.shape[:2], size, size), np.float32)
+def resize(images: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
+    """(N, C, H, W) to (N, C, height, width), square by default.
+
+    Pillow widens its bicubic kernel when it shrinks, so this is antialiased.
+    """
+    width = height if width is None else width
+    out = np.empty((*images.shape[:2], height, width), np.float32)
     for index in np.ndindex(images.shape[:2]):
-        out[index] = Image.fromarray(images[index]).resize((size, size), Image.Resampling.BICUBIC)
+        out[index] = Image.fromarray(images[index]).resize((width, height), Image.Resampling.BICUBIC)
     return np.clip(out, 0, 1, out=out)
 
 

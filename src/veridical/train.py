@@ -14,13 +14,16 @@ from torch import Tensor, nn
 from . import checkpoint, images, recipes
 from .batch import Batch, ImageNoise, mix
 from .conditions import Arrays, Data, as_tensors, open_data
-from .config import TrainConfig
+from .config import TrainConfig, listed
 from .device import World, memory_format, peak_memory_mb, pick_device, use_threads
 from .errors import InputError
 from .progress import Progress
 from .signals import on_stop
 from .state import Average, Log, State
 from .version import __version__
+
+# Settings that may be others when a run is resumed.
+FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
 
 
 class TrainingDiverged(InputError):
@@ -77,9 +80,8 @@ def train(
             raise InputError(
                 f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
             )
-        # What is asked for now may lengthen the run, but not change it.
-        budget = {k: getattr(config, k) for k in ("steps", "minutes") if given.get(k) is not None}
-        config, args = TrainConfig.from_json(started["config"]).replace(**budget), started["args"]
+        config, args = _resumed(out, started, given, config, args)
+        first = first or started.get("given_first")
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()
     for which, given_as in (("dataset", data), ("source", config.source)):
@@ -105,6 +107,8 @@ def train(
     stage = None
     if row.first is not None:
         folder = Path(first) if first is not None else out / "first"
+        if first is not None:
+            description["given_first"] = str(folder.resolve())
         if first is None:
             mine, config = _share(config, row.first_share)
             if not _finished(folder):
@@ -112,6 +116,8 @@ def train(
             if not _finished(folder):
                 return out
         stage, description["first"] = _load_first(folder, config)
+        if started is not None and started["first"] != description["first"]:
+            raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
     torch.manual_seed(mix(config.seed))
     model = recipes.build(recipe, opened.target.channels, config.size, args, stage)
     return fit(model, opened, config, out, description, quiet=quiet)
@@ -121,12 +127,32 @@ def _look(out: Path, resume: bool) -> dict[str, Any] | None:
     """What is known of a run to resume in `out`; None for a new run."""
     if (out / "run.json").is_file() and resume:
         return checkpoint.read_run(out)
-    leftovers = [p.name for p in out.iterdir() if p.name != "first"] if out.is_dir() else []
+    held = [p.name for p in out.iterdir()] if out.is_dir() else []
+    # A first stage that was being trained, a file that was being written when the run was killed.
+    leftovers = [name for name in held if name != "first" and not name.startswith(".run.json.")]
     if leftovers and "run.json" in leftovers:
         raise InputError(f"{out} holds a run: add --resume to go on with it, or choose another --out.")
     if leftovers:
         raise InputError(f"{out} holds something that is not a run ({leftovers[0]}): choose another --out.")
     return None
+
+
+def _resumed(
+    out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """Settings and arguments of a run to go on with: what is asked for now may lengthen it, but not change it."""
+    row = recipes.find(started["recipe"])
+    now, before = config.to_json() | args, row.arguments() | started["config"] | started["args"]
+    asked = [name for name, value in given.items() if value is not None]
+    for name in asked:
+        if name not in FREE and listed(now[name]) != listed(before.get(name)):
+            raise InputError(
+                f"{out} was trained with {name}={before.get(name)}, not {now[name]}: leave it out, or choose another --out."
+            )
+    changes = {name: now[name] for name in asked if name in FREE}
+    if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
+        changes = {"steps": None, "minutes": None} | changes
+    return TrainConfig.from_json(started["config"]).replace(**changes), started["args"]
 
 
 def _make_folder(out: Path) -> None:
@@ -189,12 +215,11 @@ def fit(
     rates = getattr(model, "rates", {})
     state = State(out, model, average, optimisers)
     state.restore()
-    log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     clock = time.monotonic() - state.seconds
     saved = drawn = time.monotonic()
     pause = 0.0
 
-    def save(finished: bool) -> None:
+    def save(finished: bool, weights: bool = True) -> None:
         if world.rank:
             return
         cost = {
@@ -206,15 +231,19 @@ def fit(
             "device": str(device),
             "threads": threads,
         }
-        state.save()
+        if weights:
+            state.save()
         checkpoint.write_json(out / "run.json", {**description, "finished": finished, "cost": cost})
 
     if state.step == 0:
+        # First of all files: a run that is killed from here on can be resumed.
+        save(finished=False, weights=False)
         if hasattr(model, "prepare"):
             tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
             for network in (model, average.model):
                 network.prepare(tiles * 2 - 1)
         save(finished=False)
+    log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     # Sample k of every preview has the conditions of tile k of real.png.
     shown, cond = data.batch(16, 0, config.seed)
     if world.rank == 0 and state.step == 0:
@@ -266,6 +295,7 @@ def fit(
         if world.rank == 0 and not halted:
             _preview(average.model, cond, out, state.step, device)
         save(finished=not halted)
+        world.any(False)  # nobody goes on before the run is written: a second stage reads it
         progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
     return out
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
-from ..conditions import Arrays, cycle, write_arrays
+from ..conditions import Arrays, cycle, open_data, write_arrays
+from ..config import TrainConfig
+from ..dataset import Dataset
 from ..device import use_threads
 from ..errors import InputError
 from ..metrics import features
@@ -18,6 +23,7 @@ from ..metrics.spacing import spacing
 from ..rows import null, paired_rows
 from ..sample import draw, load
 from ..score import score, score_novelty
+from ..tiles import ORIENTATIONS
 from ..train import train
 
 
@@ -67,10 +73,10 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         pairs = paired_rows(real[:n], images[:n], np.asarray(groups[:n]))
         names = {pair["metric"] for pair in pairs}
         rows = [r for r in rows if r["metric"] not in names] + [pair | about for pair in pairs]
-    novelty, near = score_novelty(images, other, real, recipe=recipe, dataset=dataset, seed=seed)
+    target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
+    novelty = _novelty_row(images, real, target, out / "datasets" / dataset, folder)
     apart = about | _spacing_row(images[:distinct], other, real, out / "cache")
-    checkpoint.write_json(folder / "rows.json", [*rows, novelty, apart])
-    checkpoint.write_json(folder / "nearest.json", near)
+    checkpoint.write_json(folder / "rows.json", [*rows, about | novelty, apart])
     cost = dict(run.run["cost"])
     if "first" in run.run:
         first = run.run["first"]["cost"]
@@ -78,6 +84,24 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         cost["train_seconds"] += first["train_seconds"]
         cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
     checkpoint.write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
+
+
+def _novelty_row(images: np.ndarray, test: np.ndarray, dataset: Dataset, place: Path, folder: Path) -> dict[str, Any]:
+    """The row `memorised`; what is nearest to the samples goes to nearest.json and nearest.npy.
+
+    The distances of the held-out tiles, the same for all cells of equal training data, are kept beside them.
+    """
+    regions, groups, searched = dataset.regions("train")
+    kept = place / f"test_distance-{dataset.fingerprint[:16]}.npy"
+    row, found, crops = score_novelty(
+        images, regions, test, orientations=ORIENTATIONS[dataset.augment], searched=searched,
+        test_distance=np.load(kept) if kept.is_file() else None,
+    )  # fmt: skip
+    if not kept.is_file():
+        _save(kept, np.array(found["test_distance"]))
+    checkpoint.write_json(folder / "nearest.json", found | {"name": [groups[k] for k in found["train"]]})
+    _save(folder / "nearest.npy", crops)
+    return row
 
 
 def _spacing_row(images: np.ndarray, train: np.ndarray, test: np.ndarray, cache: Path) -> dict[str, Any]:
@@ -109,8 +133,15 @@ def _save(path: Path, array: np.ndarray) -> None:
         np.save(file, array)
 
 
+def _end_with_the_bench() -> None:
+    """Stop as at SIGTERM when the bench is gone: its end of the pipe to here closes, even at kill -9."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main(arguments: list[str]) -> int:
     """``python -m veridical.bench.cell OUT DATASET RECIPE SEED``; exit code 2 and one sentence for bad input."""
+    threading.Thread(target=_end_with_the_bench, daemon=True).start()
     try:
         run_cell(Path(arguments[0]), arguments[1], arguments[2], int(arguments[3]))
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The pictures of one dataset for the page: strips of tiles, nearest training tiles, loss curves. Files on the way."""
+"""The pictures of one dataset for the page: strips of tiles, nearest training crops, loss curves. Files on the way."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import numpy as np
 from veridical.bench import figures, tables
 from veridical.bench.results import Cell, read_images, read_json, read_log
 from veridical.images import to_grid
-from veridical.metrics.novelty import nearest
 
 PAGE = 1060  # width of a strip of tiles in CSS pixels
 TILE = 128  # a tile is drawn about this large
@@ -50,26 +49,25 @@ def _first_samples(system: dict) -> tuple[Cell, np.ndarray] | None:
     return None
 
 
-def pairs(out: Path, dataset: str, system: dict, train: np.ndarray | None, scale: int) -> dict:
-    """The samples closest to a training tile, each beside that tile turned as it fits best."""
+def pairs(out: Path, dataset: str, system: dict, scale: int) -> dict:
+    """The samples closest to a training crop, each beside that crop turned as it fits best."""
     name = system["system"]
     view: dict = {"name": name, "pairs": [], "said": ""}
     drawn = _first_samples(system)
-    if drawn is None or train is None:
+    if drawn is None:
         return view
     cell, samples = drawn
-    found = read_json(cell.folder / "nearest.json")
-    if not isinstance(found, dict) or not found.get("distance"):
+    found, crops = read_json(cell.folder / "nearest.json"), read_images(cell.folder / "nearest.npy")
+    if not isinstance(found, dict) or not found.get("distance") or crops is None or crops.shape != samples.shape:
         return view
     distance = np.asarray(found["distance"], float)
-    grids = []
+    grids: list[np.ndarray] = []
     for k in np.argsort(distance, kind="stable")[:PAIRS]:
-        i, j = found["sample"][k], found["train"][k]
-        if i >= len(samples) or j >= len(train):
-            continue
-        pair = np.stack([samples[i], turned_like(np.asarray(train[j]), np.asarray(samples[i]))])
+        i = found["sample"][k]
+        pair = np.stack([samples[i], crops[k]])
         grids.append(to_grid(pair, columns=2, scale=scale))
-        caption = f"{tables.number(distance[k], 2)} · sample {i}, tile {j}"
+        where = f"{found['name'][k]} at {found['left'][k]}, {found['top'][k]}"
+        caption = f"{tables.number(distance[k], 2)} · sample {i}, {where}"
         png = figures.save(out / f"{dataset}-{name}-nearest-{len(grids)}.png", grids[-1])
         view["pairs"].append({"caption": caption, "uri": figures.data_uri(png),
                               "width": grids[-1].shape[1], "height": grids[-1].shape[0]})  # fmt: skip
@@ -79,16 +77,6 @@ def pairs(out: Path, dataset: str, system: dict, train: np.ndarray | None, scale
         closest, median = tables.number(min(held_out), 2), tables.number(float(np.median(held_out)), 2)
         said += f"; unseen real tiles: closest {closest}, median {median}"
     return view | {"said": said}
-
-
-def turned_like(tile: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The flip or quarter turn of (C, H, W) `tile` that is nearest to `image`."""
-    turns = [np.rot90(t, q, axes=(1, 2)) for t in (tile, tile[:, :, ::-1]) for q in range(4)]
-    turns = [t for t in turns if t.shape == image.shape]
-    if not turns:
-        return tile
-    scores = [nearest(image[None], turned[None], orientations=False).distance[0] for turned in turns]
-    return turns[int(np.argmin(scores))]
 
 
 def losses(out: Path, dataset: str, system: dict) -> list[dict]:

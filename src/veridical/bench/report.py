@@ -29,8 +29,8 @@ EXPLAINED = {
     "recall": "share of real tiles that lie among the samples: is the whole variety there? Higher is better.",
     "coverage": "share of real tiles with a sample close by; less moved by outliers than recall. Higher is better.",
     "memorised": (
-        "share of samples nearer to a training tile than nearly all unseen real tiles are; far above the "
-        "real-against-real row means copies. Lower is better."
+        "share of samples nearer to a crop of the training images, wherever it lies and however it is turned, than nearly "
+        "all unseen real tiles are; far above the real-against-real row means copies. Lower is better."
     ),
 }
 SHORT = {"fd": "Fréchet distance", "memorised": "memorised share"}
@@ -124,7 +124,7 @@ def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: li
         "scale": scale,
         "stability": _columns(stability_shown(name, systems)),
         "strips": strips(out, name, systems, test, scale),
-        "pairs": [pairs(out, name, system, train, scale) for system in systems],
+        "pairs": [pairs(out, name, system, scale) for system in systems],
         "losses": [loss for system in systems for loss in losses(out, name, system)],
         "cost": _columns(tables.cost_shown(cells)),
         "facts": _facts(source, _source(spec, name), test, train),

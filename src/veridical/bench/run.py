@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,8 @@ from ..recipes import find
 from ..signals import on_stop
 from ..version import __version__
 from .spec import Spec, cells_of, read_spec
+
+LOCK = ".lock"
 
 
 def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
@@ -47,12 +51,19 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     Raises
     ------
     InputError
-        Bad specification or data, or a folder that holds something else.
+        Bad specification or data, or a folder that holds something else or where another bench is at work.
     """
+    plan, folder = read_spec(spec), Path(out)
+    content, opened = _check(plan, folder)
+    with _alone(folder):
+        _prepare(plan, folder, content, opened)
+        return _work(plan, folder, cells_of(content), say)
+
+
+def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Callable[[str], None]) -> Path:
+    """Run the cells and write the report, whose path is returned."""
     from .report import report
 
-    plan, folder = read_spec(spec), Path(out)
-    cells = cells_of(_prepare(plan, folder))
     # First seeds first: a bench that is stopped early has something of every system.
     datasets = list(plan.datasets)
     ranks = {cell: sum(other[:2] == cell[:2] for other in cells[:k]) for k, cell in enumerate(cells)}
@@ -73,9 +84,27 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     return page
 
 
-def _prepare(plan: Spec, folder: Path) -> dict[str, Any]:
-    """Write the resolved spec, which is returned, and the real tiles that every cell of a dataset is compared with."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / "spec.json").is_file():
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep another bench from working in it at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
+    with (folder / LOCK).open("ab") as file:  # of its own: spec.json is replaced, and a lock stays with the old file
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"{folder}: another bench is at work there: wait for it, or choose another --out."
+            ) from None
+        yield
+
+
+def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
+    """The resolved spec and the open data, once both are found to fit what the folder holds; nothing is written."""
+    kept = [p.name for p in folder.iterdir() if p.name != LOCK] if folder.is_dir() else []
+    if (folder.exists() and not folder.is_dir()) or (kept and "spec.json" not in kept):
         raise InputError(f"{folder} holds something that is not a bench: choose another --out.")
     shared = ("title", "size", "minutes", "steps", "samples", "tiles", "seeds", "jobs", "datasets")
     content: dict[str, Any] = {k: getattr(plan, k) for k in shared}
@@ -87,6 +116,8 @@ def _prepare(plan: Spec, folder: Path) -> dict[str, Any]:
     }
     if (folder / "spec.json").is_file():
         old = checkpoint.read_json(folder / "spec.json")
+        if not isinstance(old, dict) or not all(isinstance(old.get(k), dict) for k in ("datasets", "recipes")):
+            raise InputError(f"{folder}/spec.json is not that of a bench: choose another --out.")
         # Cells may be added to a bench, but what its cells share may not change under them.
         changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
         changed += [f"datasets.{k}" for k, entry in plan.datasets.items() if old["datasets"].get(k, entry) != entry]
@@ -101,11 +132,11 @@ def _prepare(plan: Spec, folder: Path) -> dict[str, Any]:
             raise InputError(
                 f"{folder} was made with another {changed[0]}: choose another --out or restore the specification."
             )
-    opened = {name: _open(plan, name) for name in plan.datasets}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
+    return content, {name: _open(plan, name) for name in plan.datasets}
+
+
+def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str, Data]) -> None:
+    """Write the resolved spec, and the real tiles that every cell of a dataset is compared with."""
     checkpoint.write_json(folder / "spec.json", content)
     for name, data in opened.items():
         place, dataset = folder / "datasets" / name, data.target
@@ -124,7 +155,6 @@ def _prepare(plan: Spec, folder: Path) -> dict[str, Any]:
             checkpoint.write_json(place / "summary.json", dataset.summary())
         if cond := data.conditions("test", plan.tiles, plan.samples):
             write_arrays(place / "conditions.npz", cond)
-    return content
 
 
 def _open(plan: Spec, name: str) -> Data:
@@ -175,14 +205,18 @@ class _Processes:
     def run(self, command: list[str], output: IO[bytes]) -> int:
         """Run a command to its end and return its exit code."""
         # Threads that wait must sleep: processes that spin on the same cores slow each other down many times.
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
-        )
-        self._running.add(process)
-        if self.stopped:
-            process.terminate()
-        code = process.wait()
-        self._running.discard(process)
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # closes when this process ends, however it ends
+            stdout=output,
+            stderr=output,
+            env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ,
+        ) as process:
+            self._running.add(process)
+            if self.stopped:
+                process.terminate()
+            code = process.wait()
+            self._running.discard(process)
         return code
 
     def stop(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config import TrainConfig
 from ..errors import InputError
 
 EXAMPLE = """title = "Our core, four systems"
@@ -143,9 +145,52 @@ def read_spec(path: str | Path) -> Spec:
             raise InputError(f"{path} names no {name}: add a [{name}] table (see `veridical bench --help`).")
     if values["minutes"] is None and values["steps"] is None:
         values["minutes"] = 10.0
+    _check_types(path, values)
     datasets = {name: _dataset(path, name, entry) for name, entry in values["datasets"].items()}
     rows = {name: _row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
     return Spec(**(values | {"datasets": datasets, "recipes": rows}))
+
+
+def _check_types(path: Path, values: dict[str, Any]) -> None:
+    def whole(value: Any, least: int) -> bool:
+        return type(value) is int and value >= least
+
+    def wholes(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(whole(seed, 0) for seed in value)
+
+    def folders(value: Any) -> bool:
+        return isinstance(value, dict) and not any(
+            name in ("", ".", "..") or set(name) & set("/\\\0") for name in value
+        )
+
+    minutes, steps = values["minutes"], values["steps"]
+    good = {
+        "title": isinstance(values["title"], str),
+        "size": whole(values["size"], 8),
+        "minutes": minutes is None or (type(minutes) in (int, float) and 0 < minutes < math.inf),
+        "steps": steps is None or whole(steps, 1),
+        "samples": whole(values["samples"], 1),
+        "tiles": whole(values["tiles"], 1),
+        "jobs": whole(values["jobs"], 1),
+        "seeds": wholes(values["seeds"]),
+        "datasets": folders(values["datasets"]),
+        "recipes": folders(values["recipes"]) and all(isinstance(row, dict) for row in values["recipes"].values()),
+    }
+    for name, fits in good.items():
+        if not fits:
+            raise InputError(
+                f"{path}: {name} = {values[name]!r} cannot be: see `veridical bench --help` for an example."
+            )
+    for name, row in values["recipes"].items():
+        rows = {
+            "recipe": isinstance(row.get("recipe", ""), str),
+            "seeds": "seeds" not in row or wholes(row["seeds"]),
+            "datasets": "datasets" not in row
+            or (isinstance(row["datasets"], list) and all(isinstance(dataset, str) for dataset in row["datasets"])),
+        }
+        for key, fits in rows.items():
+            if not fits:
+                raise InputError(f"{path}: {key} = {row[key]!r} of {name} cannot be: see `veridical bench --help`.")
 
 
 def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
@@ -154,6 +199,10 @@ def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
         raise InputError(
             f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(DATA_SETTINGS)}, nothing else.'
         )
+    try:
+        TrainConfig(**{k: v for k, v in entry.items() if k != "data"})
+    except InputError as error:
+        raise InputError(f"{path}: dataset {name!r}: {error}") from error
     places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split", "source") if k in entry}
     if ".csv:" in str(entry.get("label", "")):
         places["label"] = _relative(entry["label"], path.parent)

@@ -46,7 +46,7 @@ class Extractor:
 
 def settings(extractor: str, height: int, width: int) -> dict:
     """What an extractor does with images of this size, as the JSON-able part of a result row."""
-    row = _row(extractor)
+    row = find(extractor)
     return {
         "extractor": extractor,
         "layer": row.layer,
@@ -79,7 +79,7 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
     InputError
         if the extractor is unknown, or its weights are missing or are not the published file
     """
-    row = _row(extractor)
+    row = find(extractor)
     images = check_images(images, "images")
     size = _input_size(row, *images.shape[2:])
     stored = None
@@ -104,7 +104,7 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
 
 def check_available(extractor: str, path=None) -> None:
     """InputError if the extractor is unknown, or its weights are missing or are not the published file."""
-    _row(extractor).load(path)
+    find(extractor).load(path)
 
 
 def check_images(images, name) -> np.ndarray:
@@ -218,7 +218,8 @@ def _input_size(row: Extractor, height: int, width: int) -> int:
     return next((size for size in row.sizes if size >= max(height, width)), row.sizes[-1])
 
 
-def _row(name: str) -> Extractor:
+def find(name: str) -> Extractor:
+    """Row of `EXTRACTORS`; InputError for a name that is not there."""
     if name not in EXTRACTORS:
         raise InputError(f"{name!r} is not a feature extractor; choose one of {', '.join(EXTRACTORS)}")
     return EXTRACTORS[name]

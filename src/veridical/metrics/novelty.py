@@ -1,62 +1,139 @@
-"""Is a synthetic image new? Distances to the nearest training tile, in pixels."""
+"""Is a synthetic image new? Distance to the nearest crop of the training images, at any place and in any orientation."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from veridical.metrics.correlation import Candidates, alike, best_place, unit, unturned, windows_of
+
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
-CHUNK_BYTES = 256 * 2**20
+MARGIN = 8  # of a tile an eighth is left out at each side
+RADIUS = 8  # pixels, of the whitening kernel at most
+CUT = 0.18  # cycles a pixel; grain finer than some 6 pixels is not compared
+LIFT = 1e-3  # frequencies of less power than this share of the mean are not lifted to that of the others
+COARSE = 12  # samples along the shorter side of the part that is compared, in the search for candidates
+WINDOWS = 256  # of the training images, for their mean spectrum
 
 
-class Nearest(NamedTuple):
-    """For every image the number of its nearest training tile and the distance to it, both (N,)."""
+class Crops(NamedTuple):
+    """For every tile its nearest training crop, five arrays (N,).
 
-    tile: np.ndarray
+    distance : 0 for a copy, about 1 for unrelated images, at most 2
+    image : number of the training image
+    top, left : where the crop begins; up to an eighth of the tile outside the image where the images are tiles themselves
+    orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.tiles.turn`
+    """
+
     distance: np.ndarray
+    image: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
+    orientation: np.ndarray
 
 
-def nearest(images: np.ndarray, train: np.ndarray, *, orientations: bool = True) -> Nearest:
-    """Nearest training tile of every image over flips and quarter turns.
+def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientations: int = 8) -> Crops:
+    """Nearest crop of the training images to every tile, over all places and orientations.
 
     Parameters
     ----------
-    images : (N, C, H, W)
-    train : (M, C, H, W)
-    orientations : compare all 8 flips and quarter turns (4 flips when H != W), as training with these augmentations can
-        copy a tile in any of them
+    tiles : (N, C, H, W) in [0, 1]
+    images : sequence of (C, height, width) float32 in [0, 1]
+        Whole training images, or the parts of them that are trained on; those smaller than a tile are left out.
+    orientations : {8, 2, 1}
+        Flips and quarter turns that training makes: all (4 when H != W), left-right flips, none.
 
     Returns
     -------
-    Nearest
-        distance = 1 - normalised cross-correlation: 0 for a copy up to brightness and contrast, 1 for unrelated images
-        and for an image without contrast, at most 2.
+    Crops
+        distance = 1 - r min(1, s / t) with the normalised cross-correlation r of whitened pixels and the standard
+        deviations s and t of the correlation of the crop and of the tile with unrelated training images.
+
+    Raises
+    ------
+    ValueError
+        If no image is as large as a tile, or channels differ.
 
     Notes
     -----
-    A correlation sees copies in place only: a training crop that was copied a few pixels off is as far as any other
-    image, so give training tiles cut as training cuts them. Smooth images correlate better with anything than sharp
-    ones do.
+    Compared is the middle of a tile, three quarters of its side. It is free of what whitening does at a border; a copy
+    of a whole image that is as small as a tile is found when shifted by up to an eighth; and generators are at their
+    worst at borders.
+
+    Whitening: one filter with all symmetries of a square gives the training images about equal power at all frequencies
+    up to `CUT`; finer grain, of which copies lose most, is cut off. Pixels as they are correlate over whatever is large
+    and smooth, so that any blurred image would be near to some crop. What whitening leaves of that is taken away by s / t:
+    the correlation of an image with spectrum Q with unrelated ones of spectrum P has variance sum(P Q) / sum(Q), up to a
+    factor, which is larger for a blurred image. Brightness and contrast cancel.
+
+    Search: all places and orientations in low-passed images of 12 samples across the compared part; the best 16, no two
+    from one block of neighbours, at every pixel around them. A nearest crop that is no copy can be missed, for tiles to
+    judge and held-out tiles alike, so `memorised_threshold` stays exact. Cost is a matrix product, N times orientations by
+    places / (H / 16)^2; kept in memory are 2 bytes a pixel of the images.
     """
-    images, train = np.asarray(images, np.float32), np.asarray(train, np.float32)
-    if images.ndim != 4 or images.shape[1:] != train.shape[1:] or not len(train):
-        raise ValueError(
-            f"images and training tiles must be (N, C, H, W) of one size, got {images.shape}, {train.shape}"
-        )
-    index, best = np.zeros(len(images), int), np.full(len(images), -np.inf, np.float32)
-    step = max(1, CHUNK_BYTES // (4 * train[0].size))
-    for start in range(0, len(train), step):
-        tiles = _unit(train[start : start + step]).T
-        rows = max(1, CHUNK_BYTES // (4 * tiles.shape[1]))
-        for first in range(0, len(images), rows):
-            part = slice(first, first + rows)
-            for turned in _turns(images[part]) if orientations else [images[part]]:
-                correlation = _unit(turned) @ tiles
-                at = correlation.argmax(1)
-                value = correlation[np.arange(len(at)), at]
-                nearer = value > best[part]
-                index[part] = np.where(nearer, start + at, index[part])
-                best[part] = np.where(nearer, value, best[part])
-    return Nearest(index, np.clip(1 - best.astype(np.float64), 0, 2))
+    tiles = np.asarray(tiles, np.float32)
+    same = tiles.ndim == 4 and all(image.ndim == 3 and len(image) == tiles.shape[1] for image in images)
+    if not len(tiles) or not same:
+        raise ValueError("tiles must be (N, C, H, W), N > 0, and images (C, height, width) of as many channels")
+    height, width = tiles.shape[2:]
+    numbers = [k for k, image in enumerate(images) if image.shape[1] >= height and image.shape[2] >= width]
+    if not numbers:
+        raise ValueError(f"none of the {len(images)} training images is as large as a tile, {width} x {height} pixels")
+    used = [images[k] for k in numbers]
+    top, left = height // MARGIN, width // MARGIN
+    core = height - 2 * top, width - 2 * left
+    step = max(1, round(min(core) / COARSE))
+    shape = core[0] // step, core[1] // step
+    first = [(side - (n - 1) * step - 1) // 2 for side, n in zip(core, shape, strict=True)]
+    phase = (top + first[0]) % step, (left + first[1]) % step  # so that tiles on images of their size match exactly
+    codes = range(min(orientations, 8 if height == width else 4))
+    kernel, power = _whitening(used, min(height, width))
+
+    exact: list[np.ndarray] = []  # the middle of every tile, turned in all ways
+    small = []
+    for part in alike(list(tiles)):
+        white = _filtered(part, kernel)
+        middle = white[:, :, top : top + core[0], left : left + core[1]]
+        exact += list(np.stack([unit(unturned(middle, code)) for code in codes], 1))
+        middle = _low_passed(white, step)[:, :, top + first[0] :: step, left + first[1] :: step]
+        middle = middle[:, :, : shape[0], : shape[1]]
+        small.append(np.stack([unit(unturned(middle, code)) for code in codes if not code & 1], 1))
+    candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1)
+    whites: list[np.ndarray] = []
+    for part in alike(used):
+        white = _filtered(part, kernel)
+        small_white = _low_passed(white, step)[:, :, phase[0] :: step, phase[1] :: step]
+        for rows, places in windows_of(small_white, shape):
+            at = places * np.array([1, step, step]) + np.array([len(whites), phase[0] - first[0], phase[1] - first[1]])
+            candidates.offer(rows, at)
+        whites += list(white.astype(np.float16))
+    found = Crops(np.ones(len(tiles)), *np.zeros((4, len(tiles)), int))
+    power = _resampled(power, core)
+    for k, tile in enumerate(exact):
+        value, (number, y, x, turn) = best_place(tile, whites, candidates.of(k), min(step, top, left))
+        crop = whites[number][:, y : y + core[0], x : x + core[1]].astype(np.float32)
+        # A blurred image correlates with anything, by so much more than the crop does.
+        value *= min(1, _chance(crop, power) / max(_chance(tile[0], power), 1e-6))
+        entries = np.clip(1 - value, 0, 2), numbers[number], y - top, x - left, turn
+        for array, entry in zip(found, entries, strict=True):
+            array[k] = entry
+    return found
+
+
+def cut_crops(images: Sequence[np.ndarray], crops: Crops, shape: tuple[int, int]) -> np.ndarray:
+    """The crops that `nearest_crop` found, of `shape` (H, W), turned like the tiles: (N, C, H, W), to look at.
+
+    One that reaches over the border of its image is moved inside.
+    """
+    found = []
+    for _, number, top, left, code in zip(*crops, strict=True):
+        image = images[number]
+        y, x = np.clip((top, left), 0, np.array(image.shape[1:]) - shape)
+        crop = image[:, y : y + shape[0], x : x + shape[1]]
+        crop = crop[:, :, ::-1] if code & 1 else crop
+        crop = crop[:, ::-1] if code & 2 else crop
+        found.append(crop.swapaxes(1, 2) if code & 4 else crop)
+    return np.stack(found)
 
 
 def memorised_threshold(test_distance: np.ndarray, share: float = SUSPICIOUS) -> tuple[float, float]:
@@ -74,7 +151,7 @@ def memorised_threshold(test_distance: np.ndarray, share: float = SUSPICIOUS) ->
 
 
 def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share: float = SUSPICIOUS) -> float:
-    """Share of synthetic images nearer to a training tile than all but about 5 % of held-out real tiles are.
+    """Share of synthetic images nearer to a training crop than all but about 5 % of held-out real tiles are.
 
     Real images that were never trained on score `share` on average; a generator that copies scores 1.
     """
@@ -82,17 +159,92 @@ def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share
     return float(np.mean(np.asarray(synth_distance) < threshold))
 
 
-def _turns(images: np.ndarray):
-    for image in (images, images.swapaxes(2, 3)) if images.shape[2] == images.shape[3] else (images,):
-        for rows in (image, image[:, :, ::-1]):
-            yield rows
-            yield rows[:, :, :, ::-1]
+# ------------------------------------------------------------------------------------------------------- whitening
 
 
-def _unit(images: np.ndarray) -> np.ndarray:
-    """Rows of zero mean and unit length, (N, C H W); zeros for an image without contrast."""
-    flat = images.reshape(len(images), -1)
-    flat = flat - flat.mean(1, keepdims=True)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    # rounding leaves a constant image some 1e-8 a pixel, which must not pass for contrast
-    return np.divide(flat, length, out=np.zeros_like(flat), where=length > 1e-6 * np.sqrt(flat.shape[1]))
+def _whitening(images: Sequence[np.ndarray], side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel (2 r + 1, 2 r + 1) that makes the training images white up to `CUT` and of about unit variance.
+
+    Of all kernels of this support with the symmetries of a square and without a response to constants, that whose
+    response K comes closest to it: least squares of sqrt(P) K - L at all frequencies, with the mean spectrum P of windows
+    of the images and the low-pass L.
+    """
+    radius = min(side // MARGIN, RADIUS)
+    if not radius:
+        return np.ones((1, 1), np.float32), np.ones((1, 1))
+    power = _spectrum(images, side)
+    if power.mean() < 1e-10:  # without contrast there is nothing to compare
+        return np.zeros((1, 1), np.float32), np.ones((1, 1))
+    frequency = np.fft.fftfreq(len(power))
+    low_pass = np.exp(-(((frequency[:, None] ** 2 + frequency**2) / CUT**2) ** 2))
+    orbits = [(i, j) for i in range(radius + 1) for j in range(i + 1)]
+    at = np.abs(np.arange(-radius, radius + 1))
+    larger, smaller = np.maximum(at[:, None], at), np.minimum(at[:, None], at)
+    masks = [((larger == i) & (smaller == j)).astype(float) for i, j in orbits]
+    phase = np.exp(2j * np.pi * frequency[:, None] * np.arange(-radius, radius + 1))
+    responses = np.stack([(phase @ mask @ phase.T).real.ravel() for mask in masks], 1)
+    weights = np.sqrt(power.ravel())[:, None]
+    ridge = np.sqrt(LIFT * power.mean())
+    constant = 1e3 * weights.max() * responses[:1]
+    system = np.concatenate([weights * responses, ridge * responses, constant])
+    target = np.concatenate([low_pass.ravel(), np.zeros(low_pass.size + 1)])
+    kernel = np.tensordot(np.linalg.lstsq(system, target)[0], masks, 1)
+    kernel -= kernel.mean()
+    power *= np.abs(np.fft.fft2(kernel, power.shape)) ** 2
+    return (kernel / np.sqrt(power.mean())).astype(np.float32), power / power.mean()
+
+
+def _resampled(power: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Spectrum (n, n) at the frequencies of images of `shape`, or as it is along sides that are not longer."""
+    size = np.maximum(shape, len(power))
+    before = size // 2 - len(power) // 2
+    after = size - len(power) - before
+    lags = np.fft.fftshift(np.fft.ifft2(power).real)  # the autocorrelation
+    lags = np.pad(lags, list(zip(before, after, strict=True)))
+    return np.maximum(np.fft.fft2(np.fft.ifftshift(lags)).real, 0)
+
+
+def _chance(image: np.ndarray, power: np.ndarray) -> float:
+    """Standard deviation, up to a factor, of the correlation of (C, H, W) with unrelated images of spectrum `power`."""
+    height, width = power.shape
+    energy = np.abs(np.fft.fft2(image - image.mean((1, 2), keepdims=True), (height, width))) ** 2
+    return float(np.sqrt((energy * power).sum() / max(energy.sum(), 1e-12)))
+
+
+def _spectrum(images: Sequence[np.ndarray], side: int) -> np.ndarray:
+    """Mean periodogram of windows of the images, with the symmetries of a square."""
+    side = min(side, 8 * RADIUS)
+    taper = np.hanning(side + 2)[1:-1]
+    taper = taper[:, None] * taper
+    each = int(np.ceil(np.sqrt(WINDOWS / len(images))))
+    power, count = np.zeros((side, side)), 0
+    for image in images[:: max(1, len(images) // WINDOWS)]:
+        for y in np.linspace(0, image.shape[1] - side, each).astype(int):
+            for x in np.linspace(0, image.shape[2] - side, each).astype(int):
+                window = image[:, y : y + side, x : x + side].astype(np.float64)
+                window = (window - window.mean((1, 2), keepdims=True)) * taper
+                power += (np.abs(np.fft.fft2(window)) ** 2).mean(0)
+                count += 1
+    power = (power + power.T) / (2 * count * (taper**2).sum())
+    back = -np.arange(side) % side
+    return (power + power[back] + power[:, back] + power[back][:, back]) / 4
+
+
+def _filtered(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) convolved with the kernel; mirrored at the borders."""
+    from scipy.fft import irfft2, next_fast_len, rfft2
+
+    radius = len(kernel) // 2
+    images = images - images.mean((2, 3), keepdims=True)
+    padded = np.pad(images, ((0, 0), (0, 0), (radius, radius), (radius, radius)), mode="symmetric")
+    fast = [next_fast_len(side, real=True) for side in padded.shape[2:]]
+    product = rfft2(padded, fast) * rfft2(kernel, fast)
+    inner = slice(2 * radius, None)  # whatever wraps around lies before it
+    return irfft2(product, fast)[:, :, inner, inner][:, :, : images.shape[2], : images.shape[3]]
+
+
+def _low_passed(images: np.ndarray, step: int) -> np.ndarray:
+    """Smoothed so that every `step`-th pixel will do: a wider Gaussian blurs more away, a narrower one misses shifts."""
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(images, (0, 0, 0.55 * step, 0.55 * step)) if step > 1 else images

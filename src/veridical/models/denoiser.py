@@ -94,6 +94,8 @@ class Denoiser(nn.Module):
         super().__init__()
         if size % patch:
             raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
+        if solver not in SOLVERS:
+            raise InputError(f"there is no solver {solver!r}: use one of {', '.join(SOLVERS)}.")
         self.shape = (channels * patch**2, size // patch, size // patch)
         self.net = UNet(*self.shape[:2], widths, layers, attention, dropout)
         self.parts = {"denoiser": self.net}
