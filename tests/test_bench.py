@@ -64,6 +64,14 @@ def test_a_failed_cell_stops_no_other_and_done_cells_are_kept(tmp_path):
         "ssim",
     }
     assert all(r["value"] is not None or r["reason"] for r in rows)
+    # Copies are searched for in the whole training images.
+    cell = tmp_path / "out" / "cells" / "blobs" / "vae-seed0"
+    found = json.loads((cell / "nearest.json").read_text())
+    crops, samples = np.load(cell / "nearest.npy"), np.load(cell / "samples.npy")
+    assert crops.shape == samples.shape and len(found["distance"]) == len(found["name"]) == 24
+    kept = list((tmp_path / "out" / "datasets" / "blobs").glob("test_distance-*.npy"))
+    assert len(kept) == 1 and np.load(kept[0]).tolist() == found["test_distance"]
+    assert "sample " in page.read_text() and f"{found['name'][0]} at " in page.read_text()
     said.clear()
     bench(spec, tmp_path / "out", say=said.append)
     assert sum("done before" in line for line in said) == 2

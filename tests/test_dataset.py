@@ -375,6 +375,45 @@ def test_options_that_cannot_be(tmp_path, options, words):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_regions_hold_every_training_tile_and_no_other(tmp_path, scale):
+    rng = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    for k in range(2):  # two images: split by blocks
+        image = np.kron(rng.integers(0, 256, (20, 40)), np.ones((8, 8))).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "a" / f"s{k}.png")
+    data = open_dataset(tmp_path / "a", 16, scale=scale)
+    assert data.split["by"] == "block"
+    images, groups, share = data.regions()
+    assert share == 1 and groups == ["s0", "s1"] and all(image.dtype == np.float32 for image in images)
+
+    def distance(tile):
+        views = np.concatenate(
+            [np.lib.stride_tricks.sliding_window_view(image[0], (16, 16)).reshape(-1, 16, 16) for image in images]
+        )
+        turned = (turn(tile[0], code) for code in range(8))
+        return min(np.abs(views - t).mean((1, 2)).min() for t in turned)
+
+    # a rescaled tile differs a little from the same place of the rescaled image
+    limit = 1e-6 if scale == 1 else 0.07
+    assert max(distance(tile) for tile in data.batch(12, 3, 0)["image"]) < limit
+    assert min(distance(tile) for tile in data.tiles("test")[0]) > limit
+    _, names, share = data.regions(most=images[0][0].size)
+    assert names == ["s0"] and share == pytest.approx(0.5, abs=0.01)
+    part, _, share = data.regions(most=images[0][0].size // 4)
+    assert share == pytest.approx(1 / 8, abs=0.02) and min(part[0].shape[1:]) >= 16
+
+
+def test_regions_of_a_limited_training_set_are_its_tiles(tmp_path):
+    save_folder(tmp_path, [f"image{k}" for k in range(6)], 40, 40)
+    data = open_dataset(tmp_path, 16, limit=5)
+    images, groups, share = data.regions()
+    tiles, names = data.tiles("train", oriented=False)
+    np.testing.assert_array_equal(np.stack(images), tiles)
+    assert groups == names and share == 1
+    assert len(data.regions("test")[0]) == 1 and data.regions("test")[0][0].shape == (1, 40, 40)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_masks_are_cut_and_turned_with_the_images(tmp_path, scale):
     rng = np.random.default_rng(0)
     (tmp_path / "masks").mkdir()

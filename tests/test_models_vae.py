@@ -87,17 +87,12 @@ def test_noise_of_samples_has_the_spectrum_of_what_the_mean_leaves():
         assert abs(ours - real) < 0.1 * 0.04
 
 
-def test_noise_is_large_where_the_mean_can_not_know():
-    """Half of every image is noise of deviation 0.5, the other half of 0.05: samples come out the same."""
-    torch.manual_seed(0)
+def test_noise_shrinks_as_the_mean_learns():
     model = VAE(1, 16, **TOY)
-    scale = torch.cat([torch.full((1, 1, 16, 8), 0.5), torch.full((1, 1, 16, 8), 0.05)], 3)
-    fit(model, lambda: scale * torch.randn(16, 1, 16, 16), 150, lr=2e-2)
-    model.eval()
-    with torch.no_grad():
-        samples = model.sample(32, {}, ImageNoise(0, range(32)))
-    loud, quiet = samples[..., :6].std().item(), samples[..., 10:].std().item()
-    assert loud == pytest.approx(0.5, rel=0.2) and quiet == pytest.approx(0.05, rel=0.4)
+    model.prepare(small())
+    before = model.spectrum.mean().item()
+    fit(model, small, 150, lr=5e-3)
+    assert model.spectrum.mean() < 0.5 * before
 
 
 def test_without_grain_samples_are_the_mean():
@@ -110,44 +105,27 @@ def test_without_grain_samples_are_the_mean():
         )
 
 
-def test_loss_is_the_bound_of_the_best_variance_and_the_surprise_at_the_noise():
+def test_loss_is_the_bound_of_the_measured_variance():
     torch.manual_seed(0)
     model, x = VAE(1, 32, **TOY), blobs()
     model.prepare(x)
     ((_, loss),) = model.losses(Batch.at(x, {}, seed=0, step=0, start=0, total=8), 0)
     mean, log_variance = model.posterior(x)
     z = mean + (log_variance / 2).exp() * Batch.at(x, {}, seed=0, step=0, start=0, total=8).normal(4)
-    error = x - model.decode(z)
-    normal = torch.distributions.Normal
-    best = error.square().mean((1, 2, 3), keepdim=True).sqrt()
-    bound = normal(0.0, best).log_prob(error).mean() - gaussian_kl(mean, log_variance).mean() / 1024
-    surprise = -normal(0.0, model.deviation).log_prob(error).mean()  # the deviation begins as one number
-    constant = (1 + math.log(2 * math.pi)) / 2 + math.log(2 * math.pi) / 2
-    assert loss.item() + constant == pytest.approx((surprise - bound).item(), abs=1e-4)
-
-
-def test_the_noise_does_not_move_the_mean():
-    """Where the deviation is learned, the mean's own output has the gradient of the bound alone."""
-    model, x = VAE(1, 32, **TOY), blobs()
-    ((_, loss),) = model.losses(Batch.at(x, {}, seed=0, step=0, start=0, total=8), 0)
-    loss.backward()
-    own = model.decoder.head.weight.grad[:1].clone()
-    model.zero_grad()
-    mean, log_variance = model.posterior(x)
-    z = mean + (log_variance / 2).exp() * Batch.at(x, {}, seed=0, step=0, start=0, total=8).normal(4)
-    ((x - model.decode(z)).square().mean((1, 2, 3)).log().mean() / 2).backward()
-    assert torch.allclose(own, model.decoder.head.weight.grad[:1], rtol=1e-3, atol=1e-6)
+    likelihood = torch.distributions.Normal(model.decode(z), model.spectrum.mean().sqrt())
+    bound = likelihood.log_prob(x).mean() - gaussian_kl(mean, log_variance).mean() / 1024
+    assert loss.item() + math.log(2 * math.pi) / 2 == pytest.approx(-bound.item(), abs=1e-4)
 
 
 def test_beta_rises():
-    x = blobs()
-    model = VAE(1, 32, **TOY, beta=10.0, beta_steps=10)
-    loss = {}
+    x, loss = blobs(), {}
     for step in (0, 5, 10, 20):
+        torch.manual_seed(0)
+        model = VAE(1, 32, **TOY, beta=10.0, beta_steps=10)
         ((_, value),) = model.losses(Batch.at(x, {}, seed=0, step=0, start=0, total=8), step)
         loss[step] = value.item()
     assert loss[0] < loss[5] < loss[10] == loss[20]
-    assert loss[5] - loss[0] == pytest.approx((loss[10] - loss[0]) / 2, rel=1e-4)
+    assert loss[5] - loss[0] == pytest.approx((loss[10] - loss[0]) / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("capacity", [2.0, 6.0])

@@ -64,8 +64,7 @@ class StyledConvolution(nn.Module):
         super().__init__()
         self.conv = EqualisedConv2d(inside, out, up=up, bias=False)
         self.bias = nn.Parameter(torch.zeros(out, 1, 1))
-        # A strength a channel, as in the first paper. Zero there; images of a scanner are noisy from the start.
-        self.noise_strength = nn.Parameter(0.3 * torch.randn(out, 1, 1))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
         self.weighted, self.up = modulation == "weight", up
         if self.weighted:
             self.style = EqualisedLinear(latent, inside, bias=1.0, gain=1.0)

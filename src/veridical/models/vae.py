@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from scipy.fft import dct
 from torch import Tensor, nn
 
@@ -55,14 +55,13 @@ class CosineTransform(nn.Module):
 class VAE(nn.Module):
     """Encoder and decoder trained by the evidence lower bound (Kingma and Welling 2014, eq. 10).
 
-    The bound is that of a Gaussian likelihood whose variance is always the best one, the mean squared error (Rybkin, Daniilidis
-    and Levine 2021, section 4.2), so that the weight between reconstruction and divergence is the data's own and not a setting.
+    The likelihood is a Gaussian whose variance is always the best one, the mean squared error, as a running average (Rybkin,
+    Daniilidis and Levine 2021, section 4.2), so that the weight between reconstruction and divergence is the data's own and
+    not a setting.
 
-    A sample of the model is the decoder's mean *and* noise. Beside the mean the decoder gives the standard deviation of every
-    pixel (Kingma and Welling 2014, appendix C.2), small inside a grain and large at an edge, which it learns without drawing
-    the mean away from what is hard (Stirn et al. 2023, arXiv:2212.09184); and the noise has the spectrum that what the mean
-    leaves has, measured as training goes on. A bound with that spectrum in it would be in vain: a coloured Gaussian explains
-    so much of these images that no latent is used.
+    A sample of the model is the decoder's mean *and* noise. What the mean leaves of real images is not white, so its spectrum
+    is measured as training goes on, and the noise has that spectrum. A bound with that spectrum in it would be in vain: a
+    coloured Gaussian explains so much of these images that no latent is used.
 
     Parameters
     ----------
@@ -100,23 +99,16 @@ class VAE(nn.Module):
         self.latent, self.grain, self.shape = latent, grain, (channels, size, size)
         self.beta, self.beta_steps, self.capacity, self.capacity_steps = beta, beta_steps, capacity, capacity_steps
         self.encoder = Encoder(channels, size, width, 2 * latent)
-        self.decoder = Decoder(channels + 1, size, width, latent)
-        # The deviation begins as one number, that of the data.
-        for parameter in self.decoder.head.parameters():
-            nn.init.zeros_(parameter[channels:])
+        self.decoder = Decoder(channels, size, width, latent)
         self.transform = CosineTransform(channels, size)
         self.spectrum: Tensor
-        self.deviation: Tensor
         self.register_buffer("spectrum", torch.ones(self.shape))
-        self.register_buffer("deviation", torch.ones(()))
         self.parts = {"vae": self}
 
     @torch.no_grad()
     def prepare(self, image: Tensor) -> None:
-        """Begin deviation and spectrum of the noise at those of the data."""
-        error = image - image.mean(0)
-        self.deviation.copy_(error.std().clamp(min=SIGMA_MIN))
-        self.spectrum.copy_(self.transform(error / self.deviation).square().mean(0))
+        """Begin the spectrum of what the mean leaves at that of the data."""
+        self.spectrum.copy_(self.transform(image - image.mean(0)).square().mean(0))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of the latents of images (N, C, H, W); both (N, latent)."""
@@ -127,36 +119,37 @@ class VAE(nn.Module):
         """Mean of the posterior, shape (N, latent)."""
         return self.posterior(x)[0]
 
-    def _likelihood(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (N, C, H, W) and logarithm of the standard deviation (N, 1, H, W) of the images of latents."""
-        mean, log_ratio = self.decoder(z).split([self.shape[0], 1], 1)
-        return mean, (self.deviation.log() + log_ratio).clamp(math.log(SIGMA_MIN), 0)
-
     def decode(self, z: Tensor) -> Tensor:
         """Mean image, shape (N, C, H, W)."""
-        return self._likelihood(z)[0]
+        return self.decoder(z)
+
+    @torch.no_grad()
+    def _measure(self, error: Tensor) -> None:
+        power = self.transform(error).square().mean(0)
+        if dist.is_initialized():
+            # Every process keeps the spectrum of the whole batch.
+            dist.all_reduce(power)
+            power /= dist.get_world_size()
+        self.spectrum.lerp_(power, 0.01)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the negative bound and the surprise at the noise, in nats a pixel value, up to a constant."""
+        """Yield the negative bound in nats a pixel value, up to a constant."""
         mean, log_variance = self.posterior(batch.image)
-        image, log_sigma = self._likelihood(mean + (log_variance / 2).exp() * batch.normal(self.latent))
-        error = batch.image - image
-        noise = error.detach() * torch.exp(-log_sigma)
-        with torch.no_grad():
-            self.spectrum.lerp_(self.transform(noise).square().mean(0), 0.01)
-        # An image at a time, so that processes that share a batch follow the losses of one.
-        surprise = (error.square().flatten(1).mean(1) + SIGMA_MIN**2).log().mean() / 2
+        error = batch.image - self.decode(mean + (log_variance / 2).exp() * batch.normal(self.latent))
+        self._measure(error)
+        variance = self.spectrum.mean() + SIGMA_MIN**2
+        surprise = error.square().mean() / (2 * variance) + variance.log() / 2
         divergence = gaussian_kl(mean, log_variance).mean()
         if self.capacity:
             divergence = (divergence - self.capacity * rising(step, self.capacity_steps)).abs()
         weight = self.beta * rising(step, self.beta_steps) / batch.image[0].numel()
-        yield "vae", surprise + weight * divergence + (noise.square() / 2 + log_sigma).mean()
+        yield "vae", surprise + weight * divergence
 
     def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Decode draws from the prior; images in [-1, 1], shape (n, C, H, W)."""
-        image, log_sigma = self._likelihood(noise((self.latent,)))
+        image = self.decode(noise((self.latent,)))
         if self.grain:
-            image = image + log_sigma.exp() * self.transform.inverse(self.spectrum.sqrt() * noise(self.shape))
+            image = image + self.transform.inverse(self.spectrum.sqrt() * noise(self.shape))
         return image.clamp(-1, 1)
 
 
