@@ -1,8 +1,8 @@
 """How long does the search for copies take, and what does it find?
 
-    python benchmarks/copies.py SLICES [--tiles 1000] [--size 64]
+    python benchmarks/copies.py DATA [--tiles 1000] [--size 64]
 
-SLICES is a folder of images much larger than a tile, the last of which is held out. Each set of tiles is compared with all
+DATA are images larger than a tile; as always, the last or those in test/ are held out. Each set of tiles is compared with all
 crops of the other images in 8 orientations. Printed are the CPU seconds on one thread, and for each set the share that counts
 as memorised; that of unseen real tiles should be near the floor, blurred or not, and that of copies 1.
 """
@@ -13,22 +13,22 @@ import time
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-from scipy.ndimage import gaussian_filter  # noqa: E402
+import numpy as np
+from scipy.ndimage import gaussian_filter
 
-from veridical.dataset import open_dataset  # noqa: E402
-from veridical.metrics.novelty import memorised_threshold, nearest_crop  # noqa: E402
-from veridical.models.random_phase import surrogates  # noqa: E402
+from veridical.dataset import open_dataset
+from veridical.metrics.novelty import memorised_threshold, nearest_crop
+from veridical.models.random_phase import surrogates
 
 
 def main() -> None:
     """Search, and print a table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("slices")
+    parser.add_argument("data")
     parser.add_argument("--tiles", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
     options = parser.parse_args()
-    data = open_dataset(options.slices, options.size, test_fraction=0.001)
+    data = open_dataset(options.data, options.size, augment="dihedral", test_fraction=0.1)
     images, _, share = data.regions("train")
     n, rng = options.tiles, np.random.default_rng(0)
     copies = data.batch(n, 0, 0)["image"]

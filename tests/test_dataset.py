@@ -394,7 +394,7 @@ def test_regions_hold_every_training_tile_and_no_other(tmp_path, scale):
         return min(np.abs(views - t).mean((1, 2)).min() for t in turned)
 
     # a rescaled tile differs a little from the same place of the rescaled image
-    limit = 1e-6 if scale == 1 else 0.07
+    limit = 1e-6 if scale == 1 else 0.1
     assert max(distance(tile) for tile in data.batch(12, 3, 0)["image"]) < limit
     assert min(distance(tile) for tile in data.tiles("test")[0]) > limit
     _, names, share = data.regions(most=images[0][0].size)

@@ -77,7 +77,9 @@ class Candidates:
         self._places[tiles] = np.take_along_axis(place, order[:, :, None], 1)
 
 
-def best_place(tile: np.ndarray, images: Sequence[np.ndarray], places: np.ndarray, reach: int) -> tuple[float, tuple[int, ...]]:
+def best_place(
+    tile: np.ndarray, images: Sequence[np.ndarray], places: np.ndarray, reach: int
+) -> tuple[float, tuple[int, ...]]:
     """Correlation at the best place, which is (image, top, left, turn), up to `reach` pixels from some candidates.
 
     Parameters
