@@ -1,10 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long lint figures clean
+.PHONY: demo test test-long lint peers clean
 
 .venv/ready: pyproject.toml requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c requirements.lock
 	touch $@
 
@@ -24,5 +24,13 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src/veridical
 
+# What benchmarks compare with, in an environment of its own (5.7 GB).
+peers: .venv-peers/ready
+
+.venv-peers/ready: benchmarks/peers.txt
+	test -x .venv-peers/bin/pip || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	touch $@
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-peers runs

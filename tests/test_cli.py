@@ -102,6 +102,25 @@ def test_train_sample_score(run, tmp_path):
     assert code == 2 and "--resume" in error
 
 
+def test_sampling_settings_of_a_trained_run(run, tmp_path):
+    toy = [f"--set={k}={v}" for k, v in TOY["stylegan"].items()]
+    start = ["train", "stylegan", "phantom:rocks?n=12&size=32", "--size", 32, "--steps", 2, "--quiet"]
+    assert run(*start, "--out", tmp_path / "run", *toy)[0] == 0
+    draw = ["sample", tmp_path / "run", "-n", 3, "--quiet"]
+    for name, given in (("as_trained", ()), ("one_style", ("--set", "truncation=0"))):
+        code, _, error = run(*draw, "--out", tmp_path / name, *given)
+        assert code == 0, error
+    record = json.loads((tmp_path / "one_style" / "provenance.json").read_text())
+    assert record["settings"] == {"truncation": 0.0}
+    free, drawn_in = (
+        np.stack([np.asarray(Image.open(p), float) for p in sorted((tmp_path / name).glob("stylegan*"))])
+        for name in ("as_trained", "one_style")
+    )
+    assert drawn_in.std(0).mean() < 0.1 * free.std(0).mean()
+    code, _, error = run(*draw, "--out", tmp_path / "no", "--set", "width=3")
+    assert code == 2 and "'width'" in error and "truncation" in error and not (tmp_path / "no").exists()
+
+
 def test_train_and_sample_with_labels(run, tmp_path):
     data = "phantom:rocks?n=12&size=32"
     toy = [f"--set={k}={v}" for k, v in TOY["cgan"].items() if k != "classes"]

@@ -184,6 +184,7 @@ app.command(
 @app.command(
     epilog="Examples:\n\n\b\n"
     "veridical sample runs/edm -n 64 --out samples\n"
+    "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
@@ -202,6 +203,10 @@ def sample(
     source: Annotated[
         str | None, typer.Option(metavar="DATA", help="Images to translate. Default: held-out ones of the source.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
+    ] = None,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -214,8 +219,9 @@ def sample(
     from .sample import sample as draw
 
     folder = draw(
-        run, n, out, label=label or (), masks=masks, source=source, seed=seed, batch=batch, device=device, quiet=quiet
-    )
+        run, n, out, label=label or (), masks=masks, source=source, settings=_pairs(set_ or []), seed=seed, batch=batch,
+        device=device, quiet=quiet,
+    )  # fmt: skip
     print(f"{n} images, provenance.json, grid.png: {folder}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import resource
 
@@ -53,6 +54,11 @@ def peak_memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if os.uname().sysname == "Linux" else 2**20)
 
 
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 class World:
     """The processes that train together; one where torchrun did not start several."""
 
@@ -61,6 +67,8 @@ class World:
         self.device = device
         if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            # Left to the interpreter's end, gloo's threads now and then abort a process that has done its work.
+            atexit.register(_leave)
 
     def rows(self, batch: int) -> tuple[int, int]:
         """First and last row of this process in a batch."""

@@ -41,6 +41,8 @@ class Recipe:
         Training settings that differ from those of `TrainConfig`.
     needs : tuple of str
         Conditions that the data must bring: label, text, mask, source.
+    sampling : tuple of str
+        Arguments of `build` that act on sampling alone: they can be changed on a trained model.
     first : str or None
         Recipe of the first stage, trained before and frozen.
     first_share : float
@@ -55,6 +57,7 @@ class Recipe:
     args: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    sampling: tuple[str, ...] = ()
     first: str | None = None
     first_share: float = 0.5
 
@@ -170,6 +173,7 @@ RECIPES: dict[str, Recipe] = {
         citation="Brock, Donahue and Simonyan 2019, arXiv:1809.11096",
         train=ADAM_GAN | {"lr": 1e-4, "beta1": 0.0},
         needs=("label",),
+        sampling=("truncation",),
     ),
     "progan": Recipe(
         ProGAN,
@@ -187,6 +191,7 @@ RECIPES: dict[str, Recipe] = {
         summary="styles in every layer, noise, style mixing, lazy regularisers, adaptive augmentation",
         citation="Karras et al. 2019, arXiv:1812.04948; 2020, arXiv:1912.04958; 2020, arXiv:2006.06676",
         train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 16, "warmup": 0, "ema": 0.998},
+        sampling=("truncation",),
     ),
     "pix2pix": Recipe(
         Pix2Pix,
@@ -215,6 +220,7 @@ RECIPES: dict[str, Recipe] = {
         summary="pixel-space diffusion: preconditioned denoiser, log-normal noise law, Heun's method",
         citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364",
         train={"lr": 1e-3, "batch": 16, "warmup": 20},
+        sampling=("sampling_steps", "solver", "sigma_min", "sigma_max"),
     ),
     "autoencoder": Recipe(
         Autoencoder,
@@ -231,6 +237,7 @@ RECIPES: dict[str, Recipe] = {
         summary="diffusion in the latents of a frozen autoencoder",
         citation="Rombach et al. 2022, arXiv:2112.10752",
         train={"lr": 1e-3, "batch": 16, "warmup": 20},
+        sampling=("sampling_steps", "solver"),
         first="autoencoder",
         first_share=0.3,
     ),
@@ -244,6 +251,23 @@ def find(name: str) -> Recipe:
         hint = f"did you mean {near[0]!r}?" if near else "see `veridical recipes`."
         raise InputError(f"there is no recipe {name!r}: {hint}")
     return RECIPES[name]
+
+
+def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What the user wants changed of how a trained model samples, text converted to the type of the default.
+
+    Raises
+    ------
+    InputError
+        For what is no such argument.
+    """
+    row = find(recipe)
+    for name in given:
+        if name not in row.sampling:
+            known = f"it has {', '.join(row.sampling)}" if row.sampling else "it has none"
+            raise InputError(f"{recipe} has no sampling setting {name!r}: {known}; others are set when it is trained.")
+    defaults = row.arguments()
+    return {k: parse_value(v, defaults[k]) if isinstance(v, str) else v for k, v in given.items()}
 
 
 def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,25 @@ class Run:
         return images.IntensityWindow.from_json(self.run["window"])
 
 
-def load(folder: str | Path, device: str = "auto") -> Run:
+def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Run:
     """Load the averaged weights of a run; no code of the checkpoint is executed.
+
+    Parameters
+    ----------
+    folder : str or Path
+    device : str
+    settings : mapping, optional
+        Of sampling, in place of those that the run was trained with: ``truncation``, ``sampling_steps``, ``solver``, ...
 
     Raises
     ------
     InputError
-        If `folder` is no run, is damaged, is a pickle or comes from another version.
+        If `folder` is no run, is damaged, is a pickle or comes from another version; for an unknown setting.
     """
     folder = Path(folder)
     run = checkpoint.read_run(folder)
+    changed = recipes.sampling_arguments(run["recipe"], dict(settings or {}))
+    run = {**run, "args": {**run["args"], **changed}}
     where = pick_device(device)
     use_threads()
     stage = None
@@ -112,6 +121,7 @@ def sample(
     label: Sequence[str] | str = (),
     masks: str | Path | None = None,
     source: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     batch: int = 32,
     device: str = "auto",
@@ -133,6 +143,8 @@ def sample(
     masks, source : str or Path, optional
         For runs conditional on masks or translating images: what to begin with (see `veridical.asking.ask` for these and
         for the defaults).
+    settings : mapping, optional
+        Of sampling, see `load`.
     seed : int
     batch : int
         Images at a time; changes them by no more than rounding.
@@ -156,7 +168,8 @@ def sample(
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another --out.")
-    loaded = load(run, device)
+    loaded = load(run, device, settings)
+    row = recipes.find(loaded.run["recipe"])
     wanted = [part.strip() for part in ([label] if isinstance(label, str) else label) for part in part.split(",")]
     asked = ask(loaded.run, loaded.needs, n, [part for part in wanted if part], masks, source)
     began = time.monotonic()
@@ -181,6 +194,7 @@ def sample(
             },
             "dataset": {k: loaded.run["dataset"].get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
+            "settings": {k: {**row.arguments(), **loaded.run["args"]}[k] for k in row.sampling},
             "condition": {"needs": loaded.needs, "masks": _text(masks), "source": _text(source)}
             if loaded.needs
             else None,

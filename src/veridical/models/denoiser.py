@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from scipy.fft import dct
 from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
+from ..nets.cosine import BlockCosine
 from ..nets.unet import UNet
 from ..samplers import SOLVERS, karras_grid
 
@@ -101,33 +98,22 @@ class Denoiser(nn.Module):
         self.parts = {"denoiser": self.net}
         self.noise_mean, self.noise_std = noise_mean, noise_std
         self.sigma_min, self.sigma_max, self.sampling_steps, self.solver = sigma_min, sigma_max, sampling_steps, solver
-        self.basis: Tensor
-        self.mean: Tensor
-        self.scale: Tensor
-        self.sigma_data: Tensor
-        self.register_buffer("basis", cosine_basis(patch).repeat(channels, 1, 1, 1), persistent=False)
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("sigma_data", torch.full((1, self.shape[0], 1, 1), 0.5))
+        self.coefficients = BlockCosine(channels, patch)
 
-    @torch.no_grad()
     def prepare(self, image: Tensor) -> None:
         """Measure mean and standard deviations of the data: preconditioning assumes that they are known."""
-        self.mean.copy_(image.mean((0, 2, 3), keepdim=True))
-        self.scale.copy_(0.5 / (image - self.mean).std().clamp(min=1e-3))
-        self.sigma_data.copy_(self.encode(image).square().mean((0, 2, 3), keepdim=True).sqrt().clamp(min=1e-3))
+        self.coefficients.measure(image)
 
     def encode(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to coefficients (N, \\*self.shape), of standard deviation 0.5 on the whole."""
-        return F.conv2d((x - self.mean) * self.scale, self.basis, stride=self.basis.shape[-1], groups=x.shape[1])
+        return self.coefficients.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Inverse of `encode`."""
-        channels = self.mean.shape[1]
-        return F.conv_transpose2d(z, self.basis, stride=self.basis.shape[-1], groups=channels) / self.scale + self.mean
+        return self.coefficients.decode(z)
 
     def _denoise(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Scalings]:
-        scalings = edm_scalings(sigma.reshape(-1, 1, 1, 1), self.sigma_data)
+        scalings = edm_scalings(sigma.reshape(-1, 1, 1, 1), self.coefficients.deviation)
         return scalings.skip * x + scalings.out * self.net(scalings.in_ * x, scalings.time), scalings
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
@@ -145,9 +131,3 @@ class Denoiser(nn.Module):
         """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images."""
         grid = karras_grid(self.sampling_steps, self.sigma_min, self.sigma_max)
         return self.decode(SOLVERS[self.solver](self.denoise, noise(self.shape) * self.sigma_max, grid, cond))
-
-
-def cosine_basis(patch: int) -> Tensor:
-    """Orthonormal two-dimensional cosine functions on a square, shape (patch**2, 1, patch, patch)."""
-    line = torch.from_numpy(dct(np.eye(patch), norm="ortho", axis=0)).float()
-    return torch.einsum("ay,bx->abyx", line, line).reshape(patch**2, 1, patch, patch)

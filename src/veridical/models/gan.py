@@ -131,18 +131,18 @@ class GAN(nn.Module):
         if len(batch.image) < self.critic_steps:
             raise InputError(f"{self.critic_steps} critic steps need as many tiles: give a larger batch.")
         for turn in range(self.critic_steps):
-            yield "discriminator", self._judge(batch.share(turn, self.critic_steps), step)
-        share = batch.share(0, self.critic_steps)
-        label = share.cond.get("label")
-        fake = self.generator(share.normal(self.latent), label)
+            share = batch.share(turn, self.critic_steps)
+            label = share.cond.get("label")
+            # The last images of the discriminator are those of the generator, which does not change in between.
+            with torch.set_grad_enabled(turn == self.critic_steps - 1):
+                fake = self.generator(share.normal(self.latent), label)
+            yield "discriminator", self._judge(share, fake.detach(), step)
         loss = self.loss[1](self.discriminator(self.augment(fake, share), label))
         yield "generator", loss + self.orthogonal * orthogonal_penalty(self.generator) if self.orthogonal else loss
 
-    def _judge(self, batch: Batch, step: int) -> Tensor:
+    def _judge(self, batch: Batch, fake: Tensor, step: int) -> Tensor:
         label = batch.cond.get("label")
         regularise = self.r1 > 0 and step % self.r1_every == 0
-        with torch.no_grad():
-            fake = self.generator(batch.normal(self.latent), label)
         real = batch.image.detach().requires_grad_(regularise)
         real_logit = self.discriminator(self.augment(real, batch), label)
         loss = self.loss[0](real_logit, self.discriminator(self.augment(fake, batch), label))

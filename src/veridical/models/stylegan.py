@@ -15,6 +15,7 @@ from ..batch import Batch, ImageNoise
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
+from ..nets.cosine import BlockCosine
 from ..nets.equalised import (
     GAIN,
     EqualisedConv2d,
@@ -176,10 +177,14 @@ class StyleGAN(nn.Module):
     channels : int
     size : int
         4 * 2^k pixels.
+    patch : int
+        Both networks work on the cosine coefficients of squares of so many pixels, each divided by its standard deviation in
+        the training images, so that fine structure counts as much as coarse; 2 is the wavelet of Gal et al. (2021,
+        arXiv:2102.06108), 1 the image itself.
     latent : int
         Length of noise and style.
     width : int
-        Channels at full size; they double with every halving, up to `widest` times.
+        Channels at the finest resolution; they double with every halving, up to `widest` times.
     widest : int
     modulation : {"weight", "adain"}
         How styles act, see `StyledConvolution`; with ``weight`` come skips in the generator and residuals in the discriminator.
@@ -212,6 +217,7 @@ class StyleGAN(nn.Module):
         self,
         channels: int,
         size: int,
+        patch: int = 1,
         latent: int = 64,
         width: int = 8,
         widest: int = 8,
@@ -226,15 +232,29 @@ class StyleGAN(nn.Module):
         super().__init__()
         if modulation not in MODULATIONS:
             raise InputError(f"modulation={modulation} is not known: use {' or '.join(MODULATIONS)}.")
-        widths = [width * min(2**k, widest) for k in reversed(range(halvings(size) + 1))]
+        if size % patch:
+            raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
+        widths = [width * min(2**k, widest) for k in reversed(range(halvings(size // patch) + 1))]
         self.latent, self.truncation = latent, truncation
         self.r1, self.path_length, self.mixing = r1, path_length, mixing
-        self.generator = Generator(channels, latent, widths, modulation, mapping)
-        self.discriminator = Discriminator(channels, widths, residual=modulation == "weight")
+        self.coefficients = BlockCosine(channels, patch)
+        self.generator = Generator(channels * patch**2, latent, widths, modulation, mapping)
+        self.discriminator = Discriminator(channels * patch**2, widths, residual=modulation == "weight")
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
         self.augment = Augmentation(augmentation)
         self.register_buffer("mean_style", torch.zeros(latent))
         self.register_buffer("mean_path", torch.zeros(()))
+
+    def prepare(self, image: Tensor) -> None:
+        """Measure the training images, see `veridical.nets.cosine.BlockCosine`."""
+        self.coefficients.measure(image)
+
+    def _seen(self, image: Tensor, batch: Batch) -> Tensor:
+        """What the discriminator gets of images: augmented, as standardised coefficients."""
+        return self.coefficients.encode(self.augment(image, batch)) / self.coefficients.deviation
+
+    def _image(self, w: Tensor, noise: Noise) -> Tensor:
+        return self.coefficients.decode(self.generator.synthesis(w, noise) * self.coefficients.deviation)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, each after its regulariser where one is due."""
@@ -243,8 +263,8 @@ class StyleGAN(nn.Module):
         if self.path_length and step % self.path_every == 0:
             yield "generator", self.path_length * self.path_every * self._path_penalty(batch)
         # One set of images for both players: the generator does not change in between.
-        fake = self.generator.synthesis(self._training_styles(batch), noise)
-        real = self.augment(batch.image, batch)
+        fake = self._image(self._training_styles(batch), noise)
+        real = self._seen(batch.image, batch)
         if self.r1 and step % self.r1_every == 0:
             real.requires_grad_()
             logit = self.discriminator(real)
@@ -252,10 +272,10 @@ class StyleGAN(nn.Module):
             yield "discriminator", self.r1 / 2 * self.r1_every * r1_penalty(logit, real) + 0 * logit.sum()
             real = real.detach()
         real_logit = self.discriminator(real)
-        loss = judge_loss(real_logit, self.discriminator(self.augment(fake.detach(), batch)))
+        loss = judge_loss(real_logit, self.discriminator(self._seen(fake.detach(), batch)))
         self.augment.adapt(real_logit)
         yield "discriminator", loss
-        yield "generator", generator_loss(self.discriminator(self.augment(fake, batch)))
+        yield "generator", generator_loss(self.discriminator(self._seen(fake, batch)))
 
     def _training_styles(self, batch: Batch) -> Tensor:
         """Styles (rows, layers, latent): of most images those after a random layer come from another noise."""
@@ -274,7 +294,7 @@ class StyleGAN(nn.Module):
         """Squared deviation of the length of J^T y from its running mean (2020, eq. 4), on half of the rows."""
         rows = max(1, len(batch.image) // 2)
         w = self._training_styles(batch)[:rows]
-        image = self.generator.synthesis(w, lambda shape: batch.normal(*shape)[:rows])
+        image = self._image(w, lambda shape: batch.normal(*shape)[:rows])
         y = batch.normal(*image.shape[1:])[:rows] / math.sqrt(image.shape[2] * image.shape[3])
         (slope,) = torch.autograd.grad((image * y).sum(), w, create_graph=True)
         length = slope.square().sum(2).mean(1).sqrt()
@@ -292,7 +312,7 @@ class StyleGAN(nn.Module):
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W)."""
-        return self.generator.synthesis(self.styles(noise((self.latent,))), noise).clamp(-1, 1)
+        return self._image(self.styles(noise((self.latent,))), noise).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -326,5 +346,5 @@ def style_mixing(model: StyleGAN, sources: int, n: int, seed: int = 0, crossover
         noise = ImageNoise(seed, fine, device)
         styles = model.styles(noise((model.latent,))).clone()
         styles[:, :layer] = w[:layer]
-        grid[r + 1, 1:] = model.generator.synthesis(styles, noise).clamp(-1, 1)
+        grid[r + 1, 1:] = model._image(styles, noise).clamp(-1, 1)
     return grid
