@@ -14,6 +14,7 @@ from ..batch import Batch
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
+from ..nets.cosine import BlockCosine
 from ..nets.equalised import EqualisedConv2d, EqualisedLinear, channels_last, leaky, minibatch_deviation, pixel_norm
 from .gan import adversarial, gradient_penalty, r1_penalty
 
@@ -135,6 +136,7 @@ class ProGAN(nn.Module):
             )
         self.levels, self.latent, self.phase_steps = halvings(size), latent, phase_steps
         widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
+        self.coefficients = BlockCosine(channels, 1)
         self.generator = Generator(channels, latent, widths)
         self.discriminator = Discriminator(channels, widths)
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
@@ -143,6 +145,13 @@ class ProGAN(nn.Module):
         self.augment = Augmentation(augmentation)
         # How far the networks have grown, for sampling; a whole number, which the averaged copy takes as it is.
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def prepare(self, image: Tensor) -> None:
+        """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
+        self.coefficients.measure(image)
+
+    def _image(self, z: Tensor, level: int, alpha: float) -> Tensor:
+        return self.coefficients.decode(self.generator(z, level, alpha) / 2)
 
     def stage(self, step: int) -> tuple[int, float]:
         """Level (resolution 4 * 2^level) of a training step and how far it has faded in, in (0, 1]."""
@@ -159,9 +168,9 @@ class ProGAN(nn.Module):
         real = F.avg_pool2d(batch.image, 2 ** (self.levels - level))
         if alpha < 1:
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
-        judge = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
+        judge = lambda image: self.discriminator(self.coefficients.encode(image) * 2, level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
-        fake = self.generator(batch.normal(self.latent), level, alpha)
+        fake = self._image(batch.normal(self.latent), level, alpha)
 
         shown = self.augment(real, batch)
         regularise = not self.wasserstein and self.r1 > 0 and step % self.r1_every == 0
@@ -182,5 +191,5 @@ class ProGAN(nn.Module):
     def sample(self, n: int, cond: dict[str, Any], noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of full size whatever has been reached."""
         level, alpha = self.stage(int(self.step))
-        image = self.generator(noise((self.latent,)), level, alpha)
+        image = self._image(noise((self.latent,)), level, alpha)
         return F.interpolate(image, scale_factor=2 ** (self.levels - level)).clamp(-1, 1)

@@ -177,10 +177,6 @@ class StyleGAN(nn.Module):
     channels : int
     size : int
         4 * 2^k pixels.
-    patch : int
-        Both networks work on the cosine coefficients of squares of so many pixels, each divided by its standard deviation in
-        the training images, so that fine structure counts as much as coarse; 2 is the wavelet of Gal et al. (2021,
-        arXiv:2102.06108), 1 the image itself.
     latent : int
         Length of noise and style.
     width : int
@@ -217,7 +213,6 @@ class StyleGAN(nn.Module):
         self,
         channels: int,
         size: int,
-        patch: int = 1,
         latent: int = 64,
         width: int = 8,
         widest: int = 8,
@@ -232,29 +227,27 @@ class StyleGAN(nn.Module):
         super().__init__()
         if modulation not in MODULATIONS:
             raise InputError(f"modulation={modulation} is not known: use {' or '.join(MODULATIONS)}.")
-        if size % patch:
-            raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
-        widths = [width * min(2**k, widest) for k in reversed(range(halvings(size // patch) + 1))]
+        widths = [width * min(2**k, widest) for k in reversed(range(halvings(size) + 1))]
         self.latent, self.truncation = latent, truncation
         self.r1, self.path_length, self.mixing = r1, path_length, mixing
-        self.coefficients = BlockCosine(channels, patch)
-        self.generator = Generator(channels * patch**2, latent, widths, modulation, mapping)
-        self.discriminator = Discriminator(channels * patch**2, widths, residual=modulation == "weight")
+        self.coefficients = BlockCosine(channels, 1)
+        self.generator = Generator(channels, latent, widths, modulation, mapping)
+        self.discriminator = Discriminator(channels, widths, residual=modulation == "weight")
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
         self.augment = Augmentation(augmentation)
         self.register_buffer("mean_style", torch.zeros(latent))
         self.register_buffer("mean_path", torch.zeros(()))
 
     def prepare(self, image: Tensor) -> None:
-        """Measure the training images, see `veridical.nets.cosine.BlockCosine`."""
+        """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
         self.coefficients.measure(image)
 
     def _seen(self, image: Tensor, batch: Batch) -> Tensor:
-        """What the discriminator gets of images: augmented, as standardised coefficients."""
-        return self.coefficients.encode(self.augment(image, batch)) / self.coefficients.deviation
+        """What the discriminator gets of images: augmented and standardised."""
+        return self.coefficients.encode(self.augment(image, batch)) * 2
 
     def _image(self, w: Tensor, noise: Noise) -> Tensor:
-        return self.coefficients.decode(self.generator.synthesis(w, noise) * self.coefficients.deviation)
+        return self.coefficients.decode(self.generator.synthesis(w, noise) / 2)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, each after its regulariser where one is due."""
