@@ -190,7 +190,7 @@ RECIPES: dict[str, Recipe] = {
         task="unconditional",
         summary="styles in every layer, noise, style mixing, lazy regularisers, adaptive augmentation",
         citation="Karras et al. 2019, arXiv:1812.04948; 2020, arXiv:1912.04958; 2020, arXiv:2006.06676",
-        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 16, "warmup": 0, "ema": 0.998},
+        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 8, "warmup": 0, "ema": 0.998},
         sampling=("truncation",),
     ),
     "pix2pix": Recipe(
@@ -219,7 +219,7 @@ RECIPES: dict[str, Recipe] = {
         task="unconditional",
         summary="pixel-space diffusion: preconditioned denoiser, log-normal noise law, Heun's method",
         citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364",
-        train={"lr": 1e-3, "batch": 16, "warmup": 20},
+        train={"lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5},
         sampling=("sampling_steps", "solver", "sigma_min", "sigma_max"),
     ),
     "autoencoder": Recipe(
