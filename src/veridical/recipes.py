@@ -217,7 +217,7 @@ RECIPES: dict[str, Recipe] = {
         Denoiser,
         family="diffusion",
         task="unconditional",
-        summary="pixel-space diffusion: preconditioned denoiser, log-normal noise law, Heun's method",
+        summary="pixel-space diffusion: preconditioned by the spectrum of the data, log-normal noise law, Heun's method",
         citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364",
         train={"lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5},
         sampling=("sampling_steps", "solver", "sigma_min", "sigma_max"),
