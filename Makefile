@@ -8,7 +8,7 @@ BIN := .venv/bin
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c requirements.lock
 	touch $@
 
-# Trains six systems on phantoms, compares them and prints the path of the report.
+# Trains five systems on phantoms, compares them and prints the path of the report.
 demo: .venv/ready
 	$(BIN)/veridical bench benchmarks/demo.toml --out runs/demo
 
