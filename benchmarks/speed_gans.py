@@ -33,7 +33,8 @@ def ours(recipe: str) -> tuple[Callable[[int], None], int]:
     from veridical.batch import Batch
     from veridical.recipes import build
 
-    args = {"dcgan": {}, "stylegan": {"augmentation": "none", "r1": 0.0, "latent": 64, "mapping": 4, "width": 10, "widest": 16}}[recipe]
+    wide = {"latent": 64, "mapping": 4, "width": 10, "widest": 16}
+    args = {"dcgan": {}, "stylegan": {"augmentation": "none", "r1": 0.0, **wide}}[recipe]
     model = build(recipe, CHANNELS, SIZE, args).to(memory_format=torch.channels_last)
     tiles = (torch.rand(BATCH, CHANNELS, SIZE, SIZE) * 2 - 1).contiguous(memory_format=torch.channels_last)
     parts = {k: torch.optim.AdamW(m.parameters(), 2e-4, fused=True) for k, m in model.parts.items()}

@@ -10,19 +10,10 @@ from typing import Any
 import numpy as np
 
 from veridical.errors import InputError
-from veridical.imagefile import (
-    ALPHA,
-    MICROMETRES,
-    check_dtype,
-    decode_page,
-    drop_alpha,
-    guard,
-    open_tiff_file,
-    plan_page,
-    tiff_file,
-    tiff_pixel_size,
-)
+from veridical.imagefile import guard
 from veridical.slices import Lazy, Slices
+from veridical.stored import ALPHA, check_dtype, drop_alpha
+from veridical.tiff import MICROMETRES, decode_page, open_tiff_file, plan_page, tiff_file, tiff_pixel_size
 
 
 def _volume(
