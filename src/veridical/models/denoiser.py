@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
+from ..guidance import classifier_free, clipped
 from ..nets.cosine import BlockCosine
+from ..nets.label import LabelOrNone
 from ..nets.unet import UNet
-from ..samplers import SOLVERS, karras_grid
-
-
-class Scalings(NamedTuple):
-    """``denoise = skip * x + out * net(in_ * x, time)``, and the weight of the squared error of `denoise`."""
-
-    skip: Tensor
-    out: Tensor
-    in_: Tensor
-    time: Tensor
-    weight: Tensor
-
-
-def edm_scalings(sigma: Tensor, sigma_data: Tensor) -> Scalings:
-    """Unit-variance input and target at every noise level (Karras et al. 2022, table 1, last column).
-
-    Parameters
-    ----------
-    sigma : Tensor, shape (N, 1, 1, 1)
-    sigma_data : Tensor, shape (1, C, 1, 1)
-        Standard deviation of each channel of the data. With one for each the skip connection is the Wiener filter of the
-        channels; the paper has one for all.
-    """
-    total = (sigma**2 + sigma_data**2).sqrt()
-    return Scalings(
-        skip=sigma_data**2 / total**2,
-        out=sigma * sigma_data / total,
-        in_=1 / total,
-        # The paper feeds log(sigma) / 4 to an embedding whose fastest wave has period 2 pi; diffusers' embedding is made for
-        # steps from 0 to 1000.
-        time=100 * sigma.log().flatten(),
-        weight=total**2 / (sigma * sigma_data) ** 2,
-    )
-
-
-def log_normal_noise(normal: Tensor, mean: float, std: float) -> Tensor:
-    """Training noise levels ``exp(mean + std * normal)`` (Karras et al. 2022, table 1)."""
-    return (mean + std * normal).exp()
+from ..samplers import SOLVERS, Denoise, Noise
+from .formulations import FORMULATIONS, Scalings, Span, min_snr_weight
+from .variance import variational_bound
 
 
 class Denoiser(nn.Module):
-    """A diffusion model (EDM: Karras et al. 2022) of block-cosine coefficients.
+    """A diffusion model of block-cosine coefficients; which one, the formulation says.
 
     Squares of `patch` x `patch` pixels become their orthonormal cosine coefficients, so that isotropic noise stays isotropic
     and the network works on ``patch**2`` times fewer places. Each coefficient has its own standard deviation, measured once:
-    smooth and fine structure are then preconditioned alike, and the untrained denoiser is already the blockwise Wiener filter.
+    with EDM's scalings smooth and fine structure are then preconditioned alike, and the untrained denoiser is already the
+    blockwise Wiener filter.
 
     Parameters
     ----------
@@ -66,10 +35,30 @@ class Denoiser(nn.Module):
         Side of the squares; 1 keeps pixels.
     widths, layers, attention, dropout
         The network, see `veridical.nets.unet.UNet`.
+    formulation : str
+        A row of `veridical.models.formulations.FORMULATIONS`.
     noise_mean, noise_std : float
-        Mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
-    sigma_min, sigma_max, sampling_steps, solver
+        For edm: mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
+    min_snr : float
+        Weigh the loss by the signal-to-noise ratio, at most this; 0 leaves the formulation its own weight.
+    variance : {"small", "large", "learned"}
+        For ddpm: of a step of the solver `ancestral`; learning it takes a network of twice the outputs.
+    sigma_min, sigma_max : float
+        For edm the ends of the sampling grid, for ncsn and ve of the training levels, too; the others have their own.
+    sampling_steps, solver
         Sampling grid and solver (`veridical.samplers.SOLVERS`).
+    eta, churn, snr, langevin_steps : float, float, float, int
+        Of the solvers ddim; euler and heun; predictor_corrector; the last and annealed_langevin.
+    clip : bool
+        Keep expected images in [-1, 1] while sampling.
+    classes : int
+        Of the label: see `veridical.nets.label.LabelEmbedding`; -1: it takes no label.
+    label_dropout : float
+        Share of training images whose label is left out.
+    guidance_scale, guidance_interval
+        Classifier-free guidance, see `veridical.guidance.classifier_free`.
+    given : int
+        Channels of a map that the network sees beside x: ``cond["map"]``, at the resolution of the coefficients.
     """
 
     def __init__(
@@ -81,23 +70,60 @@ class Denoiser(nn.Module):
         layers: int = 1,
         attention: tuple[bool, ...] = (False, True),
         dropout: float = 0.0,
+        formulation: str = "edm",
         noise_mean: float = -1.2,
         noise_std: float = 1.5,
+        min_snr: float = 0.0,
+        variance: str = "small",
         sigma_min: float = 0.002,
         sigma_max: float = 80.0,
         sampling_steps: int = 18,
         solver: str = "heun",
+        eta: float = 0.0,
+        churn: float = 0.0,
+        snr: float = 0.16,
+        langevin_steps: int = 1,
+        clip: bool = False,
+        classes: int = -1,
+        label_dropout: float = 0.1,
+        guidance_scale: float = 1.0,
+        guidance_interval: tuple[float, ...] = (0.0, 1e4),
+        given: int = 0,
     ) -> None:
         super().__init__()
         if size % patch:
             raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
-        if solver not in SOLVERS:
-            raise InputError(f"there is no solver {solver!r}: use one of {', '.join(SOLVERS)}.")
+        _choose("solver", solver, SOLVERS)
+        _choose("formulation", formulation, FORMULATIONS)
+        _choose("variance", variance, ("small", "large", "learned"))
+        if variance == "learned" and not formulation.startswith(("ddpm", "v_")):
+            raise InputError(f"formulation={formulation} has no variance to learn: use variance=small, or ddpm_cosine.")
+        if len(guidance_interval) != 2:
+            raise InputError(f"guidance_interval={guidance_interval} needs two noise levels, such as 0.2,5.")
         self.shape = (channels * patch**2, size // patch, size // patch)
-        self.net = UNet(*self.shape[:2], widths, layers, attention, dropout)
-        self.parts = {"denoiser": self.net}
-        self.noise_mean, self.noise_std = noise_mean, noise_std
-        self.sigma_min, self.sigma_max, self.sampling_steps, self.solver = sigma_min, sigma_max, sampling_steps, solver
+        outputs = self.shape[0] * (2 if variance == "learned" else 1)
+        self.net = UNet(
+            *self.shape[:2], widths, layers, attention, dropout,
+            inputs=self.shape[0] + given, outputs=outputs, conditional=classes >= 0,
+        )  # fmt: skip
+        self.parts: dict[str, nn.Module] = {"denoiser": self.net}
+        self.label = None
+        if classes >= 0:
+            self.label = LabelOrNone(classes, self.net.dim)
+            self.parts = {"denoiser": nn.ModuleList([self.net, self.label])}
+        self.formulation = formulation
+        self.span = Span(noise_mean, noise_std, sigma_min, sigma_max)
+        self.min_snr, self.variance, self.label_dropout, self.given = min_snr, variance, label_dropout, given
+        self.sampling_steps, self.solver, self.clip = sampling_steps, solver, clip
+        self.guidance_scale, self.guidance_interval = guidance_scale, (guidance_interval[0], guidance_interval[1])
+        self.settings: dict[str, Any] = {
+            "euler": {"churn": churn},
+            "heun": {"churn": churn},
+            "ddim": {"eta": eta},
+            "ancestral": {"spread": {"small": 0.0, "large": 1.0, "learned": None}[variance]},
+            "predictor_corrector": {"snr": snr, "corrections": langevin_steps},
+            "annealed_langevin": {"corrections": langevin_steps},
+        }
         self.coefficients = BlockCosine(channels, patch)
 
     def prepare(self, image: Tensor) -> None:
@@ -112,22 +138,71 @@ class Denoiser(nn.Module):
         """Inverse of `encode`."""
         return self.coefficients.decode(z)
 
-    def _denoise(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Scalings]:
-        scalings = edm_scalings(sigma.reshape(-1, 1, 1, 1), self.coefficients.deviation)
-        return scalings.skip * x + scalings.out * self.net(scalings.in_ * x, scalings.time), scalings
+    def _denoise(
+        self, x: Tensor, sigma: Tensor, cond: dict | None, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Scalings]:
+        """Expected x0, spread of the variance (only where it is learned) and scalings."""
+        cond = cond or {}
+        scalings = FORMULATIONS[self.formulation].scalings(sigma.reshape(-1, 1, 1, 1), self.coefficients.deviation)
+        inputs = scalings.in_ * x
+        if self.given:
+            inputs = torch.cat([inputs, cond["map"]], 1)
+        vector = None if self.label is None else self.label(cond.get("label"), len(x), keep)
+        output = self.net(inputs, scalings.time, vector)
+        output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
+        return scalings.skip * x + scalings.out * output, spread, scalings
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
-        """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,)."""
-        return self._denoise(x, sigma)[0]
+        """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
+
+        A label that is not in `cond` is not known.
+        """
+        return self._denoise(x, sigma, cond)[0]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the weighted squared error of the denoised image (Karras et al. 2022, eq. 8)."""
-        z = self.encode(batch.image)
-        sigma = log_normal_noise(batch.normal(), self.noise_mean, self.noise_std)
-        clean, scalings = self._denoise(z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape), sigma)
-        yield "denoiser", (scalings.weight * (clean - z).square()).mean()
+        """Yield the weighted squared error of the denoised image (Karras et al. 2022, eq. 8).
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
-        """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images."""
-        grid = karras_grid(self.sampling_steps, self.sigma_min, self.sigma_max)
-        return self.decode(SOLVERS[self.solver](self.denoise, noise(self.shape) * self.sigma_max, grid, cond))
+        With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
+        sum of a thousand steps).
+        """
+        z = self.encode(batch.image)
+        sigma = FORMULATIONS[self.formulation].law(batch.normal(), self.span)
+        x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
+        keep = None if self.label is None else batch.uniform() >= self.label_dropout
+        clean, spread, scalings = self._denoise(x, sigma, batch.cond, keep)
+        weight = scalings.weight
+        if self.min_snr:
+            weight = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.coefficients.deviation, self.min_snr)
+        loss = (weight * (clean - z).square()).mean()
+        if self.variance == "learned":
+            schedule = self.formulation.partition("_")[2]
+            loss = loss + variational_bound(clean, spread, z, scalings.time.long(), schedule).mean()
+        yield "denoiser", loss
+
+    def grid(self) -> Tensor:
+        """Noise levels along which it samples, falling to 0; float64."""
+        return FORMULATIONS[self.formulation].grid(self.sampling_steps, self.span)
+
+    def sample(self, n: int, cond: dict, noise: Noise, guide: Callable[[Denoise], Denoise] | None = None) -> Tensor:
+        """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images. `guide` is further guidance."""
+        grid = self.grid()
+        denoise: Any = classifier_free(self.denoise, self.guidance_scale, self.guidance_interval)
+        if guide is not None:
+            denoise = guide(denoise)
+        if self.clip:
+            denoise = clipped(denoise, self.encode, self.decode)
+        if self.variance == "learned" and self.solver == "ancestral":
+            if guide is not None or self.guidance_scale != 1:
+                raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
+            denoise = self._moments
+        x = noise(self.shape) * grid[0].item()
+        return self.decode(SOLVERS[self.solver](denoise, x, grid, cond, noise, **self.settings.get(self.solver, {})))
+
+    def _moments(self, x: Tensor, sigma: Tensor, cond: dict | None) -> tuple[Tensor, Tensor]:
+        clean, spread, _ = self._denoise(x, sigma, cond)
+        return self.encode(self.decode(clean).clamp(-1, 1)) if self.clip else clean, spread
+
+
+def _choose(name: str, value: str, known: Any) -> None:
+    if value not in known:
+        raise InputError(f"there is no {name} {value!r}: use one of {', '.join(known)}.")

@@ -21,6 +21,10 @@ class UNet(nn.Module):
     attention : tuple of bool
         Which resolutions have self-attention.
     dropout : float
+    inputs, outputs : int
+        Channels in and out where they are others; 0: `channels`.
+    conditional : bool
+        It takes a vector of `dim` numbers, which is added to that of the time.
     """
 
     def __init__(
@@ -31,6 +35,9 @@ class UNet(nn.Module):
         layers: int,
         attention: tuple[bool, ...],
         dropout: float,
+        inputs: int = 0,
+        outputs: int = 0,
+        conditional: bool = False,
     ) -> None:
         from diffusers.models.unets.unet_2d import UNet2DModel
 
@@ -43,8 +50,8 @@ class UNet(nn.Module):
             raise InputError(f"attention={attention} needs one entry for each of widths={widths}.")
         self.net = UNet2DModel(
             sample_size=size,
-            in_channels=channels,
-            out_channels=channels,
+            in_channels=inputs or channels,
+            out_channels=outputs or channels,
             block_out_channels=widths,
             layers_per_block=layers,
             down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
@@ -53,11 +60,13 @@ class UNet(nn.Module):
             norm_num_groups=16,
             dropout=dropout,
             add_attention=attention[-1],
+            class_embed_type="identity" if conditional else None,
         )
+        self.dim = 4 * widths[0]
         # The denoiser then begins as its skip connection, the best linear estimate.
         nn.init.zeros_(self.net.conv_out.weight)
         nn.init.zeros_(self.net.conv_out.bias)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """Return a map like `x` (N, C, H, W); `time` (N,) is on a scale of hundreds."""
-        return self.net(x, time).sample
+    def forward(self, x: Tensor, time: Tensor, vector: Tensor | None = None) -> Tensor:
+        """Return a map like `x` (N, C, H, W); `time` (N,) is on a scale of hundreds, `vector` (N, dim) a condition."""
+        return self.net(x, time, vector).sample
