@@ -12,6 +12,7 @@ from ..batch import Batch
 from ..errors import InputError
 from ..guidance import classifier_free, clipped
 from ..nets.cosine import BlockCosine
+from ..nets.dit import DiT
 from ..nets.label import LabelOrNone
 from ..nets.unet import UNet
 from ..samplers import SOLVERS, Denoise, Noise
@@ -34,7 +35,11 @@ class Denoiser(nn.Module):
     patch : int
         Side of the squares; 1 keeps pixels.
     widths, layers, attention, dropout
-        The network, see `veridical.nets.unet.UNet`.
+        The network, see `veridical.nets.unet.UNet`. A transformer has one width, and `layers` is its depth.
+    network : {"unet", "dit"}
+        What it is (`veridical.nets.dit.DiT`).
+    conditioning : {"adaln_zero", "in_context", "cross_attention"}
+        How time and label get into a transformer.
     formulation : str
         A row of `veridical.models.formulations.FORMULATIONS`.
     noise_mean, noise_std : float
@@ -70,6 +75,8 @@ class Denoiser(nn.Module):
         layers: int = 1,
         attention: tuple[bool, ...] = (False, True),
         dropout: float = 0.0,
+        network: str = "unet",
+        conditioning: str = "adaln_zero",
         formulation: str = "edm",
         noise_mean: float = -1.2,
         noise_std: float = 1.5,
@@ -94,6 +101,7 @@ class Denoiser(nn.Module):
         if size % patch:
             raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
         _choose("solver", solver, SOLVERS)
+        _choose("network", network, ("unet", "dit"))
         _choose("formulation", formulation, FORMULATIONS)
         _choose("variance", variance, ("small", "large", "learned"))
         if variance == "learned" and not formulation.startswith(("ddpm", "v_")):
@@ -102,10 +110,12 @@ class Denoiser(nn.Module):
             raise InputError(f"guidance_interval={guidance_interval} needs two noise levels, such as 0.2,5.")
         self.shape = (channels * patch**2, size // patch, size // patch)
         outputs = self.shape[0] * (2 if variance == "learned" else 1)
-        self.net = UNet(
-            *self.shape[:2], widths, layers, attention, dropout,
-            inputs=self.shape[0] + given, outputs=outputs, conditional=classes >= 0,
-        )  # fmt: skip
+        inputs = self.shape[0] + given
+        self.net: UNet | DiT
+        if network == "dit":
+            self.net = DiT(inputs, outputs, self.shape[1], widths[0], layers, conditioning, dropout)
+        else:
+            self.net = UNet(*self.shape[:2], widths, layers, attention, dropout, inputs, outputs, classes >= 0)
         self.parts: dict[str, nn.Module] = {"denoiser": self.net}
         self.label = None
         if classes >= 0:
