@@ -81,14 +81,11 @@ def test_the_thousand_steps_are_reproduced_exactly(schedule, theirs):
 
 def test_noise_levels_follow_their_laws():
     drawn = normal(0, 5000)
-    times = lambda name, top: (
-        FORMULATIONS[name]
-        .scalings(  # noqa: E731
-            FORMULATIONS[name].law(drawn, SPAN).reshape(-1, 1, 1, 1), DEVIATION
-        )
-        .time.numpy()
-        / top
-    )
+
+    def times(name, top):
+        row = FORMULATIONS[name]
+        return row.scalings(row.law(drawn, SPAN).reshape(-1, 1, 1, 1), DEVIATION).time.numpy() / top
+
     for name, top in (("ddpm_cosine", 1000), ("vp", 999), ("sub_vp", 999), ("flow", 1000)):
         assert kstest(times(name, top), "uniform").pvalue > 0.01, name
     log = FORMULATIONS["ve"].law(drawn, SPAN).log().numpy()

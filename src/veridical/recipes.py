@@ -97,7 +97,7 @@ ADAM_GAN: dict[str, Any] = {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 1
 
 DIFFUSION: dict[str, Any] = {"lr": 1e-3, "batch": 16, "warmup": 20}
 STEPPING = ("sampling_steps", "solver")
-SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clip")
+SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clamp")
 GUIDING = ("guidance_scale", "guidance_interval")
 
 RECIPES: dict[str, Recipe] = {
@@ -231,7 +231,7 @@ RECIPES: dict[str, Recipe] = {
         summary="predicts the noise of one of a thousand steps; ancestral sampling, DDIM, variance fixed or learned",
         citation="Ho, Jain and Abbeel 2020, arXiv:2006.11239; Nichol and Dhariwal 2021, arXiv:2102.09672; "
         "Song, Meng and Ermon 2021, arXiv:2010.02502",
-        args={"formulation": "ddpm_cosine", "solver": "ancestral", "sampling_steps": 250, "clip": True},
+        args={"formulation": "ddpm_cosine", "solver": "ancestral", "sampling_steps": 250, "clamp": True},
         train=DIFFUSION,
         sampling=SOLVING,
     ),

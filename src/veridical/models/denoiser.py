@@ -54,7 +54,7 @@ class Denoiser(nn.Module):
         Sampling grid and solver (`veridical.samplers.SOLVERS`).
     eta, churn, snr, langevin_steps : float, float, float, int
         Of the solvers ddim; euler and heun; predictor_corrector; the last and annealed_langevin.
-    clip : bool
+    clamp : bool
         Keep expected images in [-1, 1] while sampling.
     classes : int
         Of the label: see `veridical.nets.label.LabelEmbedding`; -1: it takes no label.
@@ -90,7 +90,7 @@ class Denoiser(nn.Module):
         churn: float = 0.0,
         snr: float = 0.16,
         langevin_steps: int = 1,
-        clip: bool = False,
+        clamp: bool = False,
         classes: int = -1,
         label_dropout: float = 0.1,
         guidance_scale: float = 1.0,
@@ -124,7 +124,7 @@ class Denoiser(nn.Module):
         self.formulation = formulation
         self.span = Span(noise_mean, noise_std, sigma_min, sigma_max)
         self.min_snr, self.variance, self.label_dropout, self.given = min_snr, variance, label_dropout, given
-        self.sampling_steps, self.solver, self.clip = sampling_steps, solver, clip
+        self.sampling_steps, self.solver, self.clamp = sampling_steps, solver, clamp
         self.guidance_scale, self.guidance_interval = guidance_scale, (guidance_interval[0], guidance_interval[1])
         self.settings: dict[str, Any] = {
             "euler": {"churn": churn},
@@ -199,7 +199,7 @@ class Denoiser(nn.Module):
         denoise: Any = classifier_free(self.denoise, self.guidance_scale, self.guidance_interval)
         if guide is not None:
             denoise = guide(denoise)
-        if self.clip:
+        if self.clamp:
             denoise = clipped(denoise, self.encode, self.decode)
         if self.variance == "learned" and self.solver == "ancestral":
             if guide is not None or self.guidance_scale != 1:
@@ -210,7 +210,7 @@ class Denoiser(nn.Module):
 
     def _moments(self, x: Tensor, sigma: Tensor, cond: dict | None) -> tuple[Tensor, Tensor]:
         clean, spread, _ = self._denoise(x, sigma, cond)
-        return self.encode(self.decode(clean).clamp(-1, 1)) if self.clip else clean, spread
+        return self.encode(self.decode(clean).clamp(-1, 1)) if self.clamp else clean, spread
 
 
 def _choose(name: str, value: str, known: Any) -> None:
