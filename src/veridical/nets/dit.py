@@ -18,10 +18,11 @@ class _Attention(nn.Module):
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        heads = [
-            v.unflatten(-1, (-1, HEAD)).transpose(1, 2) for v in (self.query(x), self.key(context), self.value(context))
-        ]
-        return self.out(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
+        def split(v: Tensor) -> Tensor:
+            return v.unflatten(-1, (-1, HEAD)).transpose(1, 2)
+
+        y = F.scaled_dot_product_attention(split(self.query(x)), split(self.key(context)), split(self.value(context)))
+        return self.out(y.transpose(1, 2).flatten(2))
 
 
 class _Block(nn.Module):

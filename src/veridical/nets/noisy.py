@@ -34,8 +34,14 @@ class NoisyClassifier(nn.Module):
         for before, after in zip((widths[0], *widths[:-1]), widths, strict=True):
             if self.blocks:
                 self.blocks.append(Downsample2D(before, use_conv=True))
-            groups = {"groups": math.gcd(16, before), "groups_out": math.gcd(16, after)}
-            self.blocks.append(ResnetBlock2D(in_channels=before, out_channels=after, temb_channels=dim, **groups))
+            block = ResnetBlock2D(
+                in_channels=before,
+                out_channels=after,
+                temb_channels=dim,
+                groups=math.gcd(16, before),
+                groups_out=math.gcd(16, after),
+            )
+            self.blocks.append(block)
         self.norm = nn.GroupNorm(math.gcd(16, widths[-1]), widths[-1])
         self.out = nn.Linear(2 * widths[-1], outputs)
 

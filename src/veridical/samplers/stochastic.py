@@ -95,7 +95,8 @@ def predictor_corrector(
     Parameters
     ----------
     snr : float
-        Signal-to-noise ratio r of the corrector, whose step is ``2 * (r * |noise| / |score|)**2``, for each image by itself.
+        Signal-to-noise ratio r of the corrector, whose step is ``2 * (r * |noise| / |score|)**2``, for each image by itself; at most
+        the squared level.
     corrections : int
         Corrector steps at each level.
     """
@@ -105,7 +106,8 @@ def predictor_corrector(
             score = (denoised(denoise, x, torch.tensor(then, dtype=torch.float64), cond) - x) / then**2
             fresh = _draw(noise, x)
             norms = [v.flatten(1).norm(dim=1).reshape(-1, *[1] * (x.dim() - 1)) for v in (fresh, score)]
-            step = 2 * (snr * norms[0] / norms[1]) ** 2
+            # A network that has learned nothing gives no score, and no step would be long enough.
+            step = (2 * (snr * norms[0] / norms[1]) ** 2).clamp(max=then**2)
             x = x + step * score + (2 * step).sqrt() * fresh
     return x
 
