@@ -23,6 +23,10 @@ def denoise(x, sigma, cond):
     return gain * x + (1 - gain) * centre.reshape(-1, 1, 1, 1)
 
 
+def unconditional(x, sigma, cond):
+    return denoise(x, sigma, None)
+
+
 def log_probability(x, sigma, cond):
     return log_joint(x, sigma).log_softmax(1).gather(1, cond["label"][:, None])[:, 0]
 
@@ -36,7 +40,7 @@ LABEL = {"label": torch.arange(2000) % 2}
 
 def test_the_gradient_of_the_classifier_turns_the_denoiser_into_the_conditional_one():
     """Bayes: with scale 1 the two differ by the classifier's score, at every level."""
-    guided = classifier(denoise, log_probability, 1.0)
+    guided = classifier(unconditional, log_probability, 1.0)
     for level in (0.1, 1.0, 10.0):
         x, sigma = noise(2000) * level, torch.full((2000,), level, dtype=torch.float64)
         torch.testing.assert_close(guided(x, sigma, LABEL), denoise(x, sigma, LABEL))
@@ -45,7 +49,7 @@ def test_the_gradient_of_the_classifier_turns_the_denoiser_into_the_conditional_
 def test_both_guidances_agree_where_the_classifier_is_bayes():
     """Without a condition plus s times the difference, or plus s times the gradient (Ho and Salimans 2022, section 3.1)."""
     x, sigma = noise(2000) * 2, torch.full((2000,), 2.0, dtype=torch.float64)
-    free, led = classifier_free(denoise, 3.0), classifier(denoise, log_probability, 3.0)
+    free, led = classifier_free(denoise, 3.0), classifier(unconditional, log_probability, 3.0)
     torch.testing.assert_close(free(x, sigma, LABEL), led(x, sigma, LABEL))
     # A trajectory, too.
     grid = karras_grid(20, 0.01, 20.0)
@@ -68,7 +72,7 @@ def test_outside_of_the_interval_guidance_is_off():
     for level, on in ((0.05, False), (1.0, True), (20.0, False)):
         sigma = torch.full((10,), level, dtype=torch.float64)
         free = classifier_free(denoise, 4.0, (0.1, 10.0))(x, sigma, label)
-        led = classifier(denoise, log_probability, 4.0, (0.1, 10.0))(x, sigma, label)
+        led = classifier(unconditional, log_probability, 4.0, (0.1, 10.0))(x, sigma, label)
         assert torch.equal(free, denoise(x, sigma, label)) != on
         assert torch.equal(led, denoise(x, sigma, None)) != on
 

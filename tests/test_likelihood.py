@@ -23,7 +23,7 @@ def test_the_likelihood_of_a_mixture_is_the_analytic_one(monkeypatch):
     # Unlikely places too, each map by itself.
     far = x + 0.2
     found = log_likelihood(mixture.denoise, far, 1e-3, 50.0, ImageNoise(0, range(16)), probes=4)
-    assert torch.corrcoef(torch.stack([found, mixture.log_density(far)]))[0, 1] > 0.98
+    assert torch.corrcoef(torch.stack([found, mixture.log_density(far)]))[0, 1] > 0.95
     assert found.mean().item() == pytest.approx(mixture.log_density(far).mean().item(), rel=0.03)
 
 

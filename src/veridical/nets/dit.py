@@ -93,7 +93,7 @@ class DiT(nn.Module):
         self.dim, self.conditioning = width, conditioning
         self.into = nn.Conv2d(inputs, width, 1)
         self.position: Tensor
-        position = get_2d_sincos_pos_embed(width, size, output_type="pt")
+        position = get_2d_sincos_pos_embed(width, size, base_size=size, output_type="pt")
         self.register_buffer("position", position.float(), persistent=False)
         self.waves = Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=1)
         self.time = TimestepEmbedding(256, width)

@@ -95,8 +95,8 @@ def predictor_corrector(
     Parameters
     ----------
     snr : float
-        Signal-to-noise ratio r of the corrector, whose step is ``2 * (r * |noise| / |score|)**2``, for each image by itself; at most
-        the squared level.
+        Signal-to-noise ratio r of the corrector, whose step is ``2 * (r * |noise| / |score|)**2``, for each image by itself;
+        at most the squared level.
     corrections : int
         Corrector steps at each level.
     """
