@@ -5,9 +5,12 @@ import dataclasses
 import pytest
 import torch
 
+from toy import write_tiles
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
 from veridical.models.upsampler import Upsampler
+from veridical.sample import draw, load
+from veridical.train import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 6}
 
@@ -59,3 +62,13 @@ def test_what_cannot_be_is_refused():
         Upsampler(1, 16, factor=3)
     with pytest.raises(InputError, match="condition_noise=1"):
         Upsampler(1, 16, condition_noise=1.0)
+
+
+def test_without_a_source_the_data_are_the_source(tmp_path):
+    data = write_tiles(tmp_path / "data", n=8)
+    train("upsampler", data, tmp_path / "run", steps=2, size=32, batch=4, quiet=True, **SMALL)
+    run = load(tmp_path / "run")
+    made = draw(run, 2)
+    reduced = run.model.reduce(torch.from_numpy(made))
+    again = draw(run, 2, cond={"source": reduced.numpy()})
+    assert made.shape == again.shape == (2, 1, 32, 32)
