@@ -1,4 +1,4 @@
-"""The one denoiser in its formulations."""
+"""The one denoiser in its formulations: EDM's scalings where the spectrum is flat, the data's spectrum before training."""
 
 import pytest
 import torch
@@ -23,6 +23,83 @@ def build(**args):
     return model
 
 
+def large(**args):
+    torch.manual_seed(0)
+    return Denoiser(1, 32, widths=(32, 32), attention=(False, False), **args).eval()
+
+
+def test_scalings_of_a_flat_spectrum_are_those_of_edm():
+    """Karras et al. 2022, table 1: skip, out and the loss weight for sigma_data = 0.5."""
+    model, sigma, data = large(), torch.tensor([0.05, 0.5, 7.0]), 0.5
+    torch.nn.init.normal_(model.net.net.conv_out.weight, 0, 0.1)
+    x, level = torch.randn(3, 1, 32, 32) * 0.5, sigma.reshape(-1, 1, 1, 1)
+    total = (level**2 + data**2).sqrt()
+    skip, out = data**2 / total**2, level * data / total
+    seen = torch.nn.functional.pixel_unshuffle(torch.cat([x / total, skip * x / data], 1), 4)
+    with torch.no_grad():
+        expected = skip * x + out * torch.nn.functional.pixel_shuffle(model.net(seen, 100 * sigma.log()), 4)
+        torch.testing.assert_close(model.denoise(x, sigma), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.precondition(x, sigma).unit, out)
+    # With the skip connection of the paper as well; there the network sees the noisy image alone.
+    paper = large(skip="paper")
+    torch.testing.assert_close(paper.precondition(x, sigma).skip, skip * x)
+    torch.testing.assert_close(paper.precondition(x, sigma).unit, out)
+    torch.testing.assert_close(paper.precondition(x, sigma).seen, seen[:, :16])
+
+
+def test_the_untrained_model_draws_textures_with_the_spectrum_of_the_data():
+    generator = torch.Generator().manual_seed(0)
+    field = torch.randn(256, 1, 32, 32, generator=generator)
+    kernel = torch.ones(1, 1, 5, 5) / 25
+    smooth = 0.3 + 0.4 * torch.nn.functional.conv2d(
+        torch.nn.functional.pad(field, (2, 2, 2, 2), mode="reflect"), kernel
+    )
+    model = Denoiser(1, 32, patch=8, widths=(16,), attention=(False,)).eval()
+    model.prepare(smooth)
+    with torch.no_grad():
+        drawn = model.sample(256, {}, ImageNoise(0, range(256)))
+    assert abs(drawn.mean() - smooth.mean()) < 0.01
+    for lag in (1, 3, 5, 8):
+        here, real = (
+            ((x - x.mean())[..., lag:] * (x - x.mean())[..., :-lag]).mean() / x.var() for x in (drawn, smooth)
+        )
+        assert abs(here - real) < 0.05, lag
+
+
+def test_the_untrained_loss_is_one():
+    """Losses are in units of what the Wiener filter leaves."""
+    model = large()
+    tiles = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 0.2
+    model.prepare(tiles)
+    with torch.no_grad():
+        losses = [
+            loss.item()
+            for step in range(8)
+            for _, loss in model.losses(Batch.at(tiles, {}, seed=0, step=step, start=0, total=64), step)
+        ]
+    assert abs(sum(losses) / len(losses) - 1) < 0.05
+
+
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_the_wiener_filter_can_be_the_skip_connection_of_any_formulation(formulation):
+    """Untrained networks give zero: with it all formulations are the same denoiser, and their loss is one."""
+    model, edm = build(formulation=formulation).eval(), build().eval()
+    sigma = model.grid()[:3].float()
+    x = model.encode(batch(3).image) + sigma.reshape(-1, 1, 1, 1) * batch(3, seed=1).normal(1, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(model.denoise(x, sigma), edm.denoise(x, sigma))
+        assert next(model.losses(batch(64), 0))[1].item() == pytest.approx(1, rel=0.1)
+
+
+def test_the_loss_of_a_seed_stays_what_it_was():
+    """Draws and arithmetic of `edm`: to change them is to change what published runs are."""
+    model = large()
+    image = torch.nn.functional.avg_pool2d(torch.randn(8, 1, 36, 36, generator=torch.Generator().manual_seed(1)), 5, 1)
+    model.prepare(image)
+    (_, loss), *_ = model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=8), 0)
+    assert loss.item() == pytest.approx(0.9708177, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("formulation", "solver"),
     [(f, "heun") for f in FORMULATIONS] + [(f, s) for f in ("sub_vp", "flow") for s in SOLVERS],
@@ -39,7 +116,7 @@ def test_an_untrained_loss_is_the_variance_of_the_target():
     """The network gives 0: the mean square of what it should give, noise or velocity."""
     known = {"ddpm_linear": 1.0, "ncsn": 1.0, "vp": 1.0, "edm": 1.0, "flow": 1.25}
     for formulation, expected in known.items():
-        (_, loss), *rest = build(formulation=formulation).losses(batch(), 0)
+        (_, loss), *rest = build(formulation=formulation, skip="paper").losses(batch(), 0)
         assert not rest and loss.item() == pytest.approx(expected, rel=0.15), formulation
 
 
@@ -98,6 +175,7 @@ def test_a_real_number_is_a_label_too():
     ("args", "message"),
     [
         ({"formulation": "edn"}, "no formulation 'edn'"),
+        ({"skip": "none"}, "no skip 'none'"),
         ({"solver": "hein"}, "no solver 'hein'"),
         ({"network": "vit"}, "no network 'vit'"),
         ({"variance": "tiny"}, "no variance 'tiny'"),

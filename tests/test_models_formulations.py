@@ -12,7 +12,6 @@ from veridical.models.formulations import FORMULATIONS, Span, ddpm_levels, min_s
 from veridical.models.variance import variance_bounds, variational_bound
 
 SPAN = Span(-1.2, 1.5, 0.01, 50.0)
-DEVIATION = torch.tensor([0.3, 1.2], dtype=torch.float64).reshape(1, 2, 1, 1)
 
 
 def normal(seed, *shape):
@@ -30,25 +29,23 @@ def paper(name, sigma, x0, noise):
         alpha = (-sigma + (sigma**2 + 4).sqrt()) / 2  # of sigma = (1 - alpha**2) / alpha
         return alpha * x0 + (1 - alpha**2) * noise, noise
     if name == "edm":
-        scale = (sigma**2 + DEVIATION**2).sqrt()
-        return (x0 + sigma * noise) / scale, (sigma / DEVIATION * x0 - DEVIATION * noise) / scale
+        scale = (sigma**2 + 0.5**2).sqrt()
+        return (x0 + sigma * noise) / scale, (sigma / 0.5 * x0 - 0.5 * noise) / scale
     alpha = 1 / (1 + sigma**2).sqrt()
     std = (1 - alpha**2).sqrt()
     return alpha * x0 + std * noise, alpha * noise - std * x0 if name.startswith("v_") else noise
 
 
 @pytest.mark.parametrize("name", FORMULATIONS)
-def test_input_target_and_weight_are_those_of_the_paper(name):
+def test_input_and_target_are_those_of_the_paper(name):
     row = FORMULATIONS[name]
     sigma = row.law(normal(0, 200), SPAN).reshape(-1, 1, 1, 1)
     x0, noise = normal(1, 200, 2, 3, 3), normal(2, 200, 2, 3, 3)
     given, target = paper(name, sigma, x0, noise)
-    scalings = row.scalings(sigma, DEVIATION)
+    scalings = row.scalings(sigma)
     torch.testing.assert_close(scalings.in_ * (x0 + sigma * noise), given)
     # A network that gives the target makes a denoiser that gives x0.
     torch.testing.assert_close(scalings.skip * (x0 + sigma * noise) + scalings.out * target, x0)
-    # The squared error of the target has the weight 1 at every level.
-    torch.testing.assert_close(scalings.weight * scalings.out**2, torch.ones_like(scalings.weight * scalings.out**2))
     assert scalings.time.shape == (200,) and scalings.time.diff().abs().max() > 10
 
 
@@ -59,7 +56,7 @@ def test_grids_fall_to_zero_and_span_what_is_trained(name):
     assert grid.shape == (41,) and grid[-1] == 0 and (grid.diff() < 0).all() and grid.isfinite().all()
     trained = row.law(normal(0, 20000), SPAN)
     assert 0.2 < grid[0] / trained.max() < 20
-    scalings = row.scalings(grid[:-1].float().reshape(-1, 1, 1, 1), DEVIATION.float())
+    scalings = row.scalings(grid[:-1].float().reshape(-1, 1, 1, 1))
     assert all(v.isfinite().all() for v in scalings)
 
 
@@ -70,13 +67,13 @@ def test_the_thousand_steps_are_reproduced_exactly(schedule, theirs):
     torch.testing.assert_close(1 / (1 + levels**2), left, rtol=1e-4, atol=1e-12)
     for dtype in (torch.float64, torch.float32):
         for name in (f"ddpm_{schedule}", f"v_{schedule}"):
-            time = FORMULATIONS[name].scalings(levels.to(dtype).reshape(-1, 1, 1, 1), DEVIATION).time
+            time = FORMULATIONS[name].scalings(levels.to(dtype).reshape(-1, 1, 1, 1)).time
             assert torch.equal(time, torch.arange(1000).to(dtype))
     row = FORMULATIONS[f"ddpm_{schedule}"]
     assert torch.equal(row.grid(1000, SPAN)[:-1], levels.flip(0))
     assert torch.isin(row.grid(37, SPAN)[:-1], levels).all()
     between = (levels[500] * levels[501]).sqrt().reshape(1, 1, 1, 1)
-    assert row.scalings(between, DEVIATION).time.item() == pytest.approx(500.5)
+    assert row.scalings(between).time.item() == pytest.approx(500.5)
 
 
 def test_noise_levels_follow_their_laws():
@@ -84,7 +81,7 @@ def test_noise_levels_follow_their_laws():
 
     def times(name, top):
         row = FORMULATIONS[name]
-        return row.scalings(row.law(drawn, SPAN).reshape(-1, 1, 1, 1), DEVIATION).time.numpy() / top
+        return row.scalings(row.law(drawn, SPAN).reshape(-1, 1, 1, 1)).time.numpy() / top
 
     for name, top in (("ddpm_cosine", 1000), ("vp", 999), ("sub_vp", 999), ("flow", 1000)):
         assert kstest(times(name, top), "uniform").pvalue > 0.01, name
@@ -108,8 +105,8 @@ def test_levels_of_vp_and_sub_vp_are_their_integrals(time):
 
 def test_min_snr_weighs_as_edm_where_noise_is_strong_and_less_where_it_is_weak():
     sigma = torch.tensor([0.01, 0.1, 20.0], dtype=torch.float64).reshape(-1, 1, 1, 1)
-    weight = min_snr_weight(sigma, torch.ones(1, 1, 1, 1, dtype=torch.float64), 5.0).flatten()
-    torch.testing.assert_close(weight, torch.tensor([5.0, 5.0, 1 / 400], dtype=torch.float64))
+    weight = min_snr_weight(sigma, 5.0).flatten()
+    torch.testing.assert_close(weight, torch.tensor([20.0, 20.0, 1 / 400], dtype=torch.float64))
 
 
 def test_the_bound_is_the_divergence_of_ddpms_posteriors():

@@ -113,13 +113,12 @@ def bits_per_dim(
     InputError
         For a model whose `encode` loses something: there is no likelihood of images then.
     """
-    if not hasattr(model, "coefficients"):
+    if not hasattr(model, "spectrum"):
         raise InputError("this model has no likelihood of images: take a diffusion model of pixels, such as edm.")
     width = 2 / (levels - 1)
     x = images + width * (torch.special.ndtr(noise(tuple(images.shape[1:]))).to(images) - 0.5)
     grid = model.grid()
     ends = grid[grid > 0][-1].item(), grid[0].item()
     nats = log_likelihood(model.denoise, model.encode(x), *ends, noise, cond, probes=probes, tolerance=tolerance)
-    # `encode` is a rotation but for its scale.
-    log_scale = model.coefficients.scale.double().log().item()
+    log_scale = model.spectrum.scale.double().log().item()
     return -(nats / images[0].numel() + log_scale + math.log(width)) / math.log(2)

@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
 from ..guidance import classifier_free, clipped
-from ..nets.cosine import BlockCosine
 from ..nets.dit import DiT
 from ..nets.label import LabelOrNone
+from ..nets.spectrum import Spectrum
 from ..nets.unet import UNet
 from ..samplers import SOLVERS, Denoise, Noise
-from .formulations import FORMULATIONS, Scalings, Span, min_snr_weight
+from .formulations import FORMULATIONS, SIGMA_DATA, Span, min_snr_weight
 from .variance import variational_bound
 
 
-class Denoiser(nn.Module):
-    """A diffusion model of block-cosine coefficients; which one, the formulation says.
+class Preconditioned(NamedTuple):
+    """``denoise = skip + unit * net(seen, time)`` but for the pixel shuffle; the loss is in squares of `unit`."""
 
-    Squares of `patch` x `patch` pixels become their orthonormal cosine coefficients, so that isotropic noise stays isotropic
-    and the network works on ``patch**2`` times fewer places. Each coefficient has its own standard deviation, measured once:
-    with EDM's scalings smooth and fine structure are then preconditioned alike, and the untrained denoiser is already the
-    blockwise Wiener filter.
+    seen: Tensor
+    time: Tensor
+    skip: Tensor
+    unit: Tensor
+
+
+class Denoiser(nn.Module):
+    """A diffusion model; which one, the formulation says.
+
+    EDM's skip connection is the best linear denoiser of white images. With ``skip="wiener"`` it is that of images with the
+    spectrum of the data, measured once (`veridical.nets.spectrum.Spectrum`), in any formulation: the untrained model already
+    draws a Gaussian texture with the right spectrum, and the network learns only what a spectrum does not say. For a flat
+    spectrum the scalings are those of Karras et al. 2022, table 1. The network sees the noisy image and the Wiener estimate,
+    with squares of `patch` x `patch` pixels as channels.
 
     Parameters
     ----------
     channels, size : int
         Shape of what is denoised (images, or latents of another model).
     patch : int
-        Side of the squares; 1 keeps pixels.
+        Side of the squares.
     widths, layers, attention, dropout
         The network, see `veridical.nets.unet.UNet`. A transformer has one width, and `layers` is its depth.
     network : {"unet", "dit"}
@@ -42,6 +53,9 @@ class Denoiser(nn.Module):
         How time and label get into a transformer.
     formulation : str
         A row of `veridical.models.formulations.FORMULATIONS`.
+    skip : {"wiener", "paper"}
+        What the network's output is added to: the Wiener estimate, with the error that it leaves as unit, or what the paper
+        of the formulation has.
     noise_mean, noise_std : float
         For edm: mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
     min_snr : float
@@ -63,7 +77,7 @@ class Denoiser(nn.Module):
     guidance_scale, guidance_interval
         Classifier-free guidance, see `veridical.guidance.classifier_free`.
     given : int
-        Channels of a map that the network sees beside x: ``cond["map"]``, at the resolution of the coefficients.
+        Channels of a map that the network sees beside x: ``cond["map"]``, of the same size.
     """
 
     def __init__(
@@ -78,6 +92,7 @@ class Denoiser(nn.Module):
         network: str = "unet",
         conditioning: str = "adaln_zero",
         formulation: str = "edm",
+        skip: str = "wiener",
         noise_mean: float = -1.2,
         noise_std: float = 1.5,
         min_snr: float = 0.0,
@@ -103,19 +118,20 @@ class Denoiser(nn.Module):
         _choose("solver", solver, SOLVERS)
         _choose("network", network, ("unet", "dit"))
         _choose("formulation", formulation, FORMULATIONS)
+        _choose("skip", skip, ("wiener", "paper"))
         _choose("variance", variance, ("small", "large", "learned"))
         if variance == "learned" and not formulation.startswith(("ddpm", "v_")):
             raise InputError(f"formulation={formulation} has no variance to learn: use variance=small, or ddpm_cosine.")
         if len(guidance_interval) != 2:
             raise InputError(f"guidance_interval={guidance_interval} needs two noise levels, such as 0.2,5.")
-        self.shape = (channels * patch**2, size // patch, size // patch)
-        outputs = self.shape[0] * (2 if variance == "learned" else 1)
-        inputs = self.shape[0] + given
+        self.shape, self.patch, self.skip = (channels, size, size), patch, skip
+        self.inside = (channels * (2 if skip == "wiener" else 1) + given) * patch**2
+        out = channels * (2 if variance == "learned" else 1) * patch**2
         self.net: UNet | DiT
         if network == "dit":
-            self.net = DiT(inputs, outputs, self.shape[1], widths[0], layers, conditioning, dropout)
+            self.net = DiT(self.inside, out, size // patch, widths[0], layers, conditioning, dropout)
         else:
-            self.net = UNet(*self.shape[:2], widths, layers, attention, dropout, inputs, outputs, classes >= 0)
+            self.net = UNet(self.inside, out, size // patch, widths, layers, attention, dropout, classes >= 0)
         self.parts: dict[str, nn.Module] = {"denoiser": self.net}
         self.label = None
         if classes >= 0:
@@ -134,33 +150,42 @@ class Denoiser(nn.Module):
             "predictor_corrector": {"snr": snr, "corrections": langevin_steps},
             "annealed_langevin": {"corrections": langevin_steps},
         }
-        self.coefficients = BlockCosine(channels, patch)
+        self.spectrum = Spectrum(channels, size)
 
     def prepare(self, image: Tensor) -> None:
-        """Measure mean and standard deviations of the data: preconditioning assumes that they are known."""
-        self.coefficients.measure(image)
+        """Measure mean and spectrum of the data: preconditioning assumes that they are known."""
+        self.spectrum.measure(image)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to coefficients (N, \\*self.shape), of standard deviation 0.5 on the whole."""
-        return self.coefficients.encode(x)
+        """Images to images of mean 0 and standard deviation 0.5."""
+        return self.spectrum.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Inverse of `encode`."""
-        return self.coefficients.decode(z)
+        return self.spectrum.decode(z)
+
+    def precondition(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Preconditioned:
+        """What the network sees of x (N, C, S, S) at noise levels (N,), and what becomes of its output."""
+        level = sigma.reshape(-1, 1, 1, 1)
+        scalings = FORMULATIONS[self.formulation].scalings(level)
+        seen = [scalings.in_ * x]
+        skip, unit = scalings.skip * x, scalings.out
+        if self.skip == "wiener":
+            skip, unit = self.spectrum.wiener(x, level)
+            seen.append(skip / SIGMA_DATA)
+        if self.given:
+            seen.append((cond or {})["map"])
+        return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
 
     def _denoise(
         self, x: Tensor, sigma: Tensor, cond: dict | None, keep: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Scalings]:
-        """Expected x0, spread of the variance (only where it is learned) and scalings."""
-        cond = cond or {}
-        scalings = FORMULATIONS[self.formulation].scalings(sigma.reshape(-1, 1, 1, 1), self.coefficients.deviation)
-        inputs = scalings.in_ * x
-        if self.given:
-            inputs = torch.cat([inputs, cond["map"]], 1)
-        vector = None if self.label is None else self.label(cond.get("label"), len(x), keep)
-        output = self.net(inputs, scalings.time, vector)
+    ) -> tuple[Tensor, Tensor, Preconditioned]:
+        """Expected x0, spread of the variance (only where it is learned) and what the network saw."""
+        known = self.precondition(x, sigma, cond)
+        vector = None if self.label is None else self.label((cond or {}).get("label"), len(x), keep)
+        output = F.pixel_shuffle(self.net(known.seen, known.time, vector), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
-        return scalings.skip * x + scalings.out * output, spread, scalings
+        return known.skip + known.unit * output, spread, known
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
@@ -170,7 +195,7 @@ class Denoiser(nn.Module):
         return self._denoise(x, sigma, cond)[0]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the weighted squared error of the denoised image (Karras et al. 2022, eq. 8).
+        """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
 
         With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
         sum of a thousand steps).
@@ -179,14 +204,14 @@ class Denoiser(nn.Module):
         sigma = FORMULATIONS[self.formulation].law(batch.normal(), self.span)
         x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
         keep = None if self.label is None else batch.uniform() >= self.label_dropout
-        clean, spread, scalings = self._denoise(x, sigma, batch.cond, keep)
-        weight = scalings.weight
+        clean, spread, known = self._denoise(x, sigma, batch.cond, keep)
+        loss = ((clean - z) / known.unit).square()
         if self.min_snr:
-            weight = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.coefficients.deviation, self.min_snr)
-        loss = (weight * (clean - z).square()).mean()
+            loss = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.min_snr) * (clean - z).square()
+        loss = loss.mean()
         if self.variance == "learned":
             schedule = self.formulation.partition("_")[2]
-            loss = loss + variational_bound(clean, spread, z, scalings.time.long(), schedule).mean()
+            loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule).mean()
         yield "denoiser", loss
 
     def grid(self) -> Tensor:

@@ -13,7 +13,7 @@ from ..batch import Batch
 from ..errors import InputError
 from ..samplers import Noise, consistency, euler
 from .denoiser import Denoiser
-from .formulations import FORMULATIONS
+from .formulations import FORMULATIONS, SIGMA_DATA
 
 
 class ProgressiveDistillation(nn.Module):
@@ -73,8 +73,7 @@ class ProgressiveDistillation(nn.Module):
             clean = self.teacher.denoise(between, levels[1], batch.cond)
             end = clean + then / middle * (between - clean)
             target = (end - then / now * x) / (1 - then / now)
-        deviation = self.student.coefficients.deviation
-        weight = (deviation / now).square().clamp(min=1) / deviation**2
+        weight = (SIGMA_DATA / now).square().clamp(min=1) / SIGMA_DATA**2
         yield "denoiser", (weight * (self.student.denoise(x, levels[0], batch.cond) - target).square()).mean()
 
     def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:

@@ -16,15 +16,20 @@ from torch import Tensor
 
 from ..samplers import geometric_grid, karras_grid
 
+SIGMA_DATA = 0.5  # standard deviation of encoded images
+
 
 class Scalings(NamedTuple):
-    """``denoise = skip * x + out * net(in_ * x, time)``, and the weight of the squared error of `denoise`."""
+    """``denoise = skip * x + out * net(in_ * x, time)``.
+
+    In all these papers the squared error of the network's output has the same weight at every level: that of `denoise` has
+    ``1 / out**2``.
+    """
 
     skip: Tensor
     out: Tensor
     in_: Tensor
     time: Tensor
-    weight: Tensor
 
 
 class Span(NamedTuple):
@@ -46,37 +51,28 @@ class Formulation(NamedTuple):
     Attributes
     ----------
     scalings : callable
-        ``scalings(sigma, deviation)``: sigma (N, 1, 1, 1), and standard deviation of the data (1, C, 1, 1).
+        ``scalings(sigma)``: sigma (N, 1, 1, 1); time is (N,).
     law : callable
         ``law(normal, span)``: training noise levels (N,) of standard normal numbers (N,).
     grid : callable
         ``grid(steps, span)``: falling levels for sampling, float64, that end with 0.
     """
 
-    scalings: Callable[[Tensor, Tensor], Scalings]
+    scalings: Callable[[Tensor], Scalings]
     law: Callable[[Tensor, Span], Tensor]
     grid: Callable[[int, Span], Tensor]
 
 
-def edm_scalings(sigma: Tensor, sigma_data: Tensor) -> Scalings:
-    """Unit-variance input and target at every noise level (Karras et al. 2022, table 1, last column).
-
-    Parameters
-    ----------
-    sigma : Tensor, shape (N, 1, 1, 1)
-    sigma_data : Tensor, shape (1, C, 1, 1)
-        Standard deviation of each channel of the data. With one for each the skip connection is the Wiener filter of the
-        channels; the paper has one for all.
-    """
-    total = (sigma**2 + sigma_data**2).sqrt()
+def edm_scalings(sigma: Tensor) -> Scalings:
+    """Unit-variance input and target at every noise level (Karras et al. 2022, table 1, last column)."""
+    total = sigma**2 + SIGMA_DATA**2
     return Scalings(
-        skip=sigma_data**2 / total**2,
-        out=sigma * sigma_data / total,
-        in_=1 / total,
+        skip=SIGMA_DATA**2 / total,
+        out=sigma * SIGMA_DATA * total.rsqrt(),
+        in_=total.rsqrt(),
         # The paper feeds log(sigma) / 4 to an embedding whose fastest wave has period 2 pi; diffusers' embedding is made for
         # steps from 0 to 1000.
         time=100 * sigma.log().flatten(),
-        weight=total**2 / (sigma * sigma_data) ** 2,
     )
 
 
@@ -85,12 +81,12 @@ def log_normal_noise(normal: Tensor, mean: float, std: float) -> Tensor:
     return (mean + std * normal).exp()
 
 
-def min_snr_weight(sigma: Tensor, sigma_data: Tensor, gamma: float) -> Tensor:
+def min_snr_weight(sigma: Tensor, gamma: float) -> Tensor:
     """Weight of the squared error of x0: signal-to-noise ratio, at most `gamma` (Hang et al. 2023, arXiv:2303.09556, eq. 8).
 
-    In units of the data's variance, as the weight of EDM, which is ``(snr + 1) / sigma_data**2``.
+    In units of the data's variance, as the weight of EDM, which is ``(snr + 1) / SIGMA_DATA**2``.
     """
-    return (sigma_data / sigma).square().clamp(max=gamma) / sigma_data**2
+    return (SIGMA_DATA / sigma).square().clamp(max=gamma) / SIGMA_DATA**2
 
 
 # The thousand steps of DDPM.
@@ -132,17 +128,17 @@ def ddpm_time(sigma: Tensor, schedule: str) -> Tensor:
     return torch.where((step - near).abs() < 1e-3, near, step).clamp(0, STEPS - 1).to(sigma.dtype)
 
 
-def ddpm_scalings(sigma: Tensor, deviation: Tensor, schedule: str) -> Scalings:
+def ddpm_scalings(sigma: Tensor, schedule: str) -> Scalings:
     """Prediction of the noise, all levels of equal weight (Ho et al. 2020, eq. 14)."""
     time = ddpm_time(sigma.flatten(), schedule)
-    return Scalings(torch.ones_like(sigma), -sigma, 1 / (1 + sigma**2).sqrt(), time, 1 / sigma**2)
+    return Scalings(torch.ones_like(sigma), -sigma, 1 / (1 + sigma**2).sqrt(), time)
 
 
-def v_scalings(sigma: Tensor, deviation: Tensor, schedule: str) -> Scalings:
+def v_scalings(sigma: Tensor, schedule: str) -> Scalings:
     """Prediction of ``v = alpha * noise - sqrt(1 - alpha**2) * x0`` (Salimans and Ho 2022, section 4 and appendix D)."""
     left = 1 / (1 + sigma**2)
     time = ddpm_time(sigma.flatten(), schedule)
-    return Scalings(left, -sigma * left.sqrt(), left.sqrt(), time, 1 + 1 / sigma**2)
+    return Scalings(left, -sigma * left.sqrt(), left.sqrt(), time)
 
 
 def ddpm_law(normal: Tensor, span: Span, schedule: str) -> Tensor:
@@ -160,13 +156,13 @@ def ddpm_grid(steps: int, span: Span, schedule: str) -> Tensor:
 # Score-based models.
 
 
-def score_scalings(sigma: Tensor, deviation: Tensor) -> Scalings:
+def score_scalings(sigma: Tensor) -> Scalings:
     """A network of the score times sigma, weighted by sigma**2 (Song and Ermon 2019, eq. 6; 2020, technique 3).
 
     The score of x is ``(denoise - x) / sigma**2``, so that this is the error of the noise in units of sigma.
     """
     time = 100 * sigma.log().flatten()
-    return Scalings(torch.ones_like(sigma), sigma, torch.ones_like(sigma), time, 1 / sigma**2)
+    return Scalings(torch.ones_like(sigma), sigma, torch.ones_like(sigma), time)
 
 
 NCSN_LEVELS = 232
@@ -194,12 +190,12 @@ def vp_level(time: Tensor, sub: bool) -> Tensor:
     return 2 * (integral / 2).sinh() if sub else integral.expm1().sqrt()
 
 
-def vp_scalings(sigma: Tensor, deviation: Tensor, sub: bool) -> Scalings:
+def vp_scalings(sigma: Tensor, sub: bool) -> Scalings:
     """Prediction of the noise in continuous time (Song et al. 2021, eq. 7 with lambda the variance of the noise)."""
     integral = 2 * (sigma / 2).asinh() if sub else sigma.square().log1p()
     slope = BETA_MAX - BETA_MIN
     time = ((BETA_MIN**2 + 2 * slope * integral).sqrt() - BETA_MIN) / slope
-    return Scalings(torch.ones_like(sigma), -sigma, (-integral / 2).exp(), 999 * time.flatten(), 1 / sigma**2)
+    return Scalings(torch.ones_like(sigma), -sigma, (-integral / 2).exp(), 999 * time.flatten())
 
 
 def vp_law(normal: Tensor, span: Span, sub: bool) -> Tensor:
@@ -217,10 +213,10 @@ def vp_grid(steps: int, span: Span, sub: bool) -> Tensor:
 LATEST = 0.999  # at time 1 nothing is left of x0, and its level is infinite
 
 
-def flow_scalings(sigma: Tensor, deviation: Tensor) -> Scalings:
+def flow_scalings(sigma: Tensor) -> Scalings:
     """Prediction of ``noise - x0`` on straight paths ``(1 - t) * x0 + t * noise`` (Lipman et al. 2023, eq. 23)."""
     left = 1 / (1 + sigma)
-    return Scalings(left, -sigma * left, left, 1000 * (sigma * left).flatten(), (1 + sigma) ** 2 / sigma**2)
+    return Scalings(left, -sigma * left, left, 1000 * (sigma * left).flatten())
 
 
 def flow_law(normal: Tensor, span: Span) -> Tensor:
@@ -243,9 +239,9 @@ def _to_zero(levels: Tensor) -> Tensor:
     return torch.cat([levels, levels.new_zeros(1)])
 
 
-def _ddpm(scalings: Callable[[Tensor, Tensor, str], Scalings], schedule: str) -> Formulation:
+def _ddpm(scalings: Callable[[Tensor, str], Scalings], schedule: str) -> Formulation:
     return Formulation(
-        lambda sigma, deviation: scalings(sigma, deviation, schedule),
+        lambda sigma: scalings(sigma, schedule),
         lambda normal, span: ddpm_law(normal, span, schedule),
         lambda steps, span: ddpm_grid(steps, span, schedule),
     )
@@ -253,7 +249,7 @@ def _ddpm(scalings: Callable[[Tensor, Tensor, str], Scalings], schedule: str) ->
 
 def _vp(sub: bool) -> Formulation:
     return Formulation(
-        lambda sigma, deviation: vp_scalings(sigma, deviation, sub),
+        lambda sigma: vp_scalings(sigma, sub),
         lambda normal, span: vp_law(normal, span, sub),
         lambda steps, span: vp_grid(steps, span, sub),
     )

@@ -14,7 +14,7 @@ from ..guidance import classifier
 from ..nets.noisy import NoisyClassifier
 from ..samplers import Denoise, Noise
 from .denoiser import Denoiser
-from .formulations import edm_scalings, ve_law
+from .formulations import ve_law
 
 
 class Guided(nn.Module):
@@ -33,7 +33,7 @@ class Guided(nn.Module):
     guidance_scale : float
         Gradient scale s.
     guidance_interval : (float, float)
-        Noise levels where it acts; above ten times the deviation of the data, 0.5, there is nothing to see.
+        Noise levels where it acts; the mean of an image of standard deviation 0.5 can be seen through noise of level 20.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Guided(nn.Module):
         formulation: str = "edm",
         classifier_widths: tuple[int, ...] = (32, 64),
         guidance_scale: float = 1.0,
-        guidance_interval: tuple[float, ...] = (0.0, 5.0),
+        guidance_interval: tuple[float, ...] = (0.0, 20.0),
         sampling_steps: int = 18,
         solver: str = "heun",
     ) -> None:
@@ -59,7 +59,7 @@ class Guided(nn.Module):
             sampling_steps=sampling_steps, solver=solver, guidance_interval=guidance_interval,
         )  # fmt: skip
         self.classes, self.scale = classes, guidance_scale
-        self.classifier = NoisyClassifier(self.denoiser.shape[0], classifier_widths, classes or 2)
+        self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)
         self.parts = {**self.denoiser.parts, "classifier": self.classifier}
 
     def prepare(self, image: Tensor) -> None:
@@ -80,8 +80,8 @@ class Guided(nn.Module):
 
     def predict(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Logits (N, classes) of noisy images; for a real number its mean and the logarithm of its deviation (N, 2)."""
-        scalings = edm_scalings(sigma.reshape(-1, 1, 1, 1), self.denoiser.coefficients.deviation)
-        return self.classifier(scalings.in_ * x, scalings.time)
+        known = self.denoiser.precondition(x, sigma)
+        return self.classifier(known.seen, known.time)
 
     def log_probability(self, x: Tensor, sigma: Tensor, cond: dict) -> Tensor:
         """Logarithm (N,) of the probability (density) of ``cond["label"]``, given noisy images."""

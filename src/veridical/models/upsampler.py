@@ -57,7 +57,7 @@ class Upsampler(nn.Module):
             raise InputError(f"condition_noise={condition_noise} must lie between 0 and augmentation={augmentation}.")
         self.denoiser = Denoiser(
             channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
-            sampling_steps=sampling_steps, solver=solver, classes=0, label_dropout=0.0, given=channels * patch**2,
+            sampling_steps=sampling_steps, solver=solver, classes=0, label_dropout=0.0, given=channels,
         )  # fmt: skip
         self.parts = dict(self.denoiser.parts)
         self.size, self.factor = size, factor
@@ -72,7 +72,7 @@ class Upsampler(nn.Module):
         return F.avg_pool2d(image, self.factor)
 
     def _condition(self, low: Tensor, level: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        noisy = low + level.reshape(-1, 1, 1, 1) * noise / self.denoiser.coefficients.scale
+        noisy = low + level.reshape(-1, 1, 1, 1) * noise / self.denoiser.spectrum.scale
         large = F.interpolate(noisy, scale_factor=self.factor, mode="bicubic")
         # As a label: about -1.7 to 1.7, as if it were standardised.
         label = 3.4 * level / max(self.augmentation, 1e-6) - 1.7

@@ -61,7 +61,7 @@ class _Block(nn.Module):
 
 
 class DiT(nn.Module):
-    """Transformer whose tokens are the places of a map (of cosine coefficients: the patches of the paper).
+    """Transformer whose tokens are the places of a map (of squares of pixels: the patches of the paper).
 
     diffusers has the variant adaLN-Zero alone, for classes alone, and drops them with noise of its own.
 

@@ -38,11 +38,11 @@ class NoisyClassifier(nn.Module):
                 in_channels=before,
                 out_channels=after,
                 temb_channels=dim,
-                groups=math.gcd(16, before),
-                groups_out=math.gcd(16, after),
+                groups=_groups(before),
+                groups_out=_groups(after),
             )
             self.blocks.append(block)
-        self.norm = nn.GroupNorm(math.gcd(16, widths[-1]), widths[-1])
+        self.norm = nn.GroupNorm(_groups(widths[-1]), widths[-1])
         self.out = nn.Linear(2 * widths[-1], outputs)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -55,3 +55,8 @@ class NoisyClassifier(nn.Module):
         # The mean says how much of something there is, the deviation how it varies.
         spread = (x.var((2, 3), unbiased=False) + 1e-6).sqrt()
         return self.out(torch.cat([x.mean((2, 3)), spread], 1))
+
+
+def _groups(width: int) -> int:
+    # Of four channels or more: one alone would lose its mean, and the classifier the brightness of the image.
+    return math.gcd(16, max(1, width // 4))

@@ -12,8 +12,8 @@ class UNet(nn.Module):
 
     Parameters
     ----------
-    channels, size : int
-        Channels and side of what it works on.
+    inside, out, size : int
+        Channels of what it sees and of what it makes, and their side.
     widths : tuple of int
         Channels of each resolution, each half of the one before.
     layers : int
@@ -21,22 +21,19 @@ class UNet(nn.Module):
     attention : tuple of bool
         Which resolutions have self-attention.
     dropout : float
-    inputs, outputs : int
-        Channels in and out where they are others; 0: `channels`.
     conditional : bool
         It takes a vector of `dim` numbers, which is added to that of the time.
     """
 
     def __init__(
         self,
-        channels: int,
+        inside: int,
+        out: int,
         size: int,
         widths: tuple[int, ...],
         layers: int,
         attention: tuple[bool, ...],
         dropout: float,
-        inputs: int = 0,
-        outputs: int = 0,
         conditional: bool = False,
     ) -> None:
         from diffusers.models.unets.unet_2d import UNet2DModel
@@ -50,8 +47,8 @@ class UNet(nn.Module):
             raise InputError(f"attention={attention} needs one entry for each of widths={widths}.")
         self.net = UNet2DModel(
             sample_size=size,
-            in_channels=inputs or channels,
-            out_channels=outputs or channels,
+            in_channels=inside,
+            out_channels=out,
             block_out_channels=widths,
             layers_per_block=layers,
             down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
@@ -68,5 +65,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.net.conv_out.bias)
 
     def forward(self, x: Tensor, time: Tensor, vector: Tensor | None = None) -> Tensor:
-        """Return a map like `x` (N, C, H, W); `time` (N,) is on a scale of hundreds, `vector` (N, dim) a condition."""
+        """Return a map (N, out, H, W) of `x` (N, inside, H, W); `time` (N,) is on a scale of hundreds, `vector` (N, dim) a
+        condition.
+        """
         return self.net(x, time, vector).sample
