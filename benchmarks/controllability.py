@@ -1,87 +1,187 @@
-"""Do samples have the porosity that was asked for?
+"""Do samples have the property that was asked for?
 
-python benchmarks/controllability.py --out DIR [--minutes 12] [--recipes cgan,biggan] [--bins 4]
+python benchmarks/controllability.py --out DIR [--material rocks] [--minutes 12] [--recipes cgan,biggan] [--bins 4]
+python benchmarks/controllability.py --out DIR --bins 0 --recipes cfg,guided,cgan [--scales 1,2,4]
 
-Rock phantoms of known porosity are sorted into classes of equal share; conditional systems learn them. A small segmentation
-network, trained on the phantoms and their masks, measures the porosity of samples, and of held-out phantoms, which says
-what its own error is. Makes DIR/controllability.md and DIR/controllability.png; finished runs in DIR are used again.
+Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length), sorted into classes of equal
+share, or with ``--bins 0`` as a number. A small segmentation network, trained on the phantoms and their masks, measures the
+property of samples, and of held-out phantoms, which says what its own error is. Makes DIR/MATERIAL.md and DIR/MATERIAL.png:
+samples of each class, or what was asked against what was measured for every guidance scale. Finished runs in DIR are used again.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
+from skimage.morphology import skeletonize
 
 from veridical import draw, load, open_dataset, train
 from veridical.images import save_png, to_grid
+from veridical.recipes import RECIPES
 from veridical.utility import predict_masks, train_segmentation
 
-DATA, LABEL = "phantom:rocks?n=600&size=64", "porosity"
-PORE, OUTSIDE = 0, 3
+
+class Material(NamedTuple):
+    """A property of phantoms, and how a mask is measured."""
+
+    data: str
+    label: str
+    classes: int
+    measure: Callable[[np.ndarray], np.ndarray]
 
 
-def porosity(masks: np.ndarray) -> np.ndarray:
-    """Share of pores in the specimen, as phantoms define it; NaN where all is outside."""
-    inside = (masks != OUTSIDE).sum((1, 2))
-    return np.where(inside, (masks == PORE).sum((1, 2)) / np.maximum(inside, 1), np.nan)
+def share(masks: np.ndarray, part: int, without: int) -> np.ndarray:
+    """Area of a class over the area of all classes but one; NaN where there is nothing else."""
+    inside = (masks != without).sum((1, 2))
+    return np.where(inside, (masks == part).sum((1, 2)) / np.maximum(inside, 1), np.nan)
 
 
-def line(name: str, asked: np.ndarray, measured: np.ndarray, known: np.ndarray, edges: np.ndarray, bins: int) -> str:
-    """Agreement of classes, and error against the mean porosity of the class that was asked for."""
+def length(masks: np.ndarray) -> np.ndarray:
+    """Length of the skeletons of main roots and laterals, pixels: steps to the side and aslant."""
+    found = []
+    for mask in masks:
+        thin = skeletonize((mask == 1) | (mask == 2))
+        straight = (thin[1:] & thin[:-1]).sum() + (thin[:, 1:] & thin[:, :-1]).sum()
+        # A step aslant is one that is not two steps around the corner.
+        down = thin[1:, 1:] & thin[:-1, :-1] & ~thin[1:, :-1] & ~thin[:-1, 1:]
+        up = thin[1:, :-1] & thin[:-1, 1:] & ~thin[1:, 1:] & ~thin[:-1, :-1]
+        found.append(straight + np.sqrt(2) * (down.sum() + up.sum()))
+    return np.array(found, np.float64)
+
+
+MATERIALS = {
+    "rocks": Material("phantom:rocks?n=600&size=64", "porosity", 4, lambda masks: share(masks, 0, 3)),
+    "cmc": Material("phantom:cmc?n=600&size=64", "fibre_volume_fraction", 4, lambda masks: share(masks, 1, 2)),
+    "roots": Material("phantom:roots?n=600&size=64", "total_length_px", 5, length),
+}
+
+
+def agreement(
+    name: str, asked: np.ndarray, measured: np.ndarray, known: np.ndarray, edges: np.ndarray, bins: int
+) -> str:
+    """Agreement of classes, and error against the mean of the class that was asked for."""
     found = np.searchsorted(edges, measured, side="right")
     means = [f"{measured[asked == k].mean():.3f} ± {measured[asked == k].std():.3f}" for k in range(bins)]
-    agreement, near = (found == asked).mean(), (abs(found - asked) <= 1).mean()
+    same, near = (found == asked).mean(), (abs(found - asked) <= 1).mean()
     error, r = abs(measured - known).mean(), np.corrcoef(measured, known)[0, 1]
+    return f"| {name} | {len(asked)} | {same:.2f} | {near:.2f} | {error:.3f} | {r:.2f} | " + " | ".join(means) + " |"
+
+
+def determination(asked: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
+    """R2 of "as asked for" (1 minus squared error over variance), and of the best straight line."""
     return (
-        f"| {name} | {len(asked)} | {agreement:.2f} | {near:.2f} | {error:.3f} | {r:.2f} | " + " | ".join(means) + " |"
+        1 - np.square(measured - asked).sum() / np.square(asked - asked.mean()).sum(),
+        np.corrcoef(asked, measured)[0, 1] ** 2,
     )
 
 
-def main() -> None:
-    """Train, ask, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=12.0)
-    parser.add_argument("--recipes", default="cgan,biggan")
-    parser.add_argument("--bins", type=int, default=4)
-    parser.add_argument("--each", type=int, default=64, help="samples a class")
-    parser.add_argument("--threads", type=int, default=0)
-    options = parser.parse_args()
+def classes(options: argparse.Namespace, material: Material) -> tuple[list[str], np.ndarray]:
+    """Ask for classes: lines of a table, a picture of samples."""
     bins = options.bins
-    data = open_dataset(DATA, 64, masks=True, label=LABEL, bins=bins)
+    data = open_dataset(material.data, 64, masks=True, label=material.label, bins=bins)
     tiles = {which: data.tiles(which)[0] for which in ("train", "test")}
     cond = {which: data.tile_conditions(which) for which in ("train", "test")}
     edges = np.array(data.labels.edges)
-    network = train_segmentation(tiles["train"], cond["train"]["mask"], classes=OUTSIDE + 1, steps=800)
-
-    truth = {which: porosity(cond[which]["mask"]) for which in tiles}
+    network = train_segmentation(tiles["train"], cond["train"]["mask"], classes=material.classes, steps=options.steps)
+    truth = {which: material.measure(cond[which]["mask"]) for which in tiles}
     centres = np.array([truth["train"][cond["train"]["label"] == k].mean() for k in range(bins)])
     head = " | ".join(f"asked {c:.3f}" for c in centres)
     lines = [
         f"| images | n | class agreement | within one class | mean error | r | {head} |",
         "|---|---|---|---|---|---|" + "---|" * bins,
     ]
-    asked, measured = cond["test"]["label"], porosity(predict_masks(network, tiles["test"]))
-    lines.append(line("held-out phantoms, against their own value", asked, measured, truth["test"], edges, bins))
-    lines.append(line("held-out phantoms, against their class", asked, measured, centres[asked], edges, bins))
+    asked, measured = cond["test"]["label"], material.measure(predict_masks(network, tiles["test"]))
+    lines.append(agreement("held-out phantoms, against their own value", asked, measured, truth["test"], edges, bins))
+    lines.append(agreement("held-out phantoms, against their class", asked, measured, centres[asked], edges, bins))
     mixed = np.random.default_rng(0).permutation(asked)
-    lines.append(line("held-out phantoms, classes shuffled", mixed, measured, centres[mixed], edges, bins))
+    lines.append(agreement("held-out phantoms, classes shuffled", mixed, measured, centres[mixed], edges, bins))
     rows = [tiles["test"][np.flatnonzero(asked == k)[:8]] for k in range(bins)]
     for recipe in options.recipes.split(","):
-        folder = train(
-            recipe, DATA, options.out / recipe, resume=True, minutes=options.minutes, label=LABEL, bins=bins,
-            threads=options.threads,
-        )  # fmt: skip
+        run = trained(recipe, options, material)
         wanted = np.arange(options.each * bins) % bins
-        samples = draw(load(folder), len(wanted), seed=1, cond={"label": wanted.astype(np.int64)})
-        measured = porosity(predict_masks(network, samples))
-        lines.append(line(recipe, wanted, measured, centres[wanted], edges, bins))
+        samples = draw(load(run), len(wanted), seed=1, cond={"label": wanted.astype(np.int64)})
+        measured = material.measure(predict_masks(network, samples))
+        lines.append(agreement(recipe, wanted, measured, centres[wanted], edges, bins))
         rows += [samples[wanted == k][:8] for k in range(bins)]
+    # A row of rows: phantoms, then each system; in it classes from low to high.
+    return lines, to_grid(np.concatenate(rows), columns=8 * bins)
+
+
+def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str], Figure]:
+    """Ask for numbers: lines of a table, scatter plots over guidance scales."""
+    data = open_dataset(material.data, 64, masks=True, label=material.label)
+    tiles = {which: data.tiles(which)[0] for which in ("train", "test")}
+    cond = {which: data.tile_conditions(which) for which in ("train", "test")}
+    network = train_segmentation(tiles["train"], cond["train"]["mask"], classes=material.classes, steps=options.steps)
+    known = {which: np.array(data.labels.decode(cond[which]["label"])) for which in cond}
+    # What is rare in training is not asked for.
+    low, high = np.quantile(known["train"], (0.05, 0.95))
+    asked = np.linspace(low, high, 4 * options.each)
+    points = {
+        ("held-out phantoms", None): (known["test"], material.measure(predict_masks(network, tiles["test"]))),
+    }
+    for recipe in options.recipes.split(","):
+        run = trained(recipe, options, material)
+        guided = "guidance_scale" in RECIPES[recipe].sampling
+        for scale in [float(v) for v in options.scales.split(",")] if guided else [None]:
+            loaded = load(run, settings={} if scale is None else {"guidance_scale": scale})
+            samples = draw(loaded, len(asked), seed=1, cond={"label": data.labels.encode(asked.tolist())})
+            points[recipe, scale] = asked, material.measure(predict_masks(network, samples))
+    lines = [
+        f"| images | guidance scale | n | R² of {material.label} as asked for | R² of a straight line | mean error |",
+        "|---|---|---|---|---|---|",
+    ]
+    columns = min(4, len(points))
+    height = -(-len(points) // columns)
+    figure = Figure(figsize=(3 * columns, 3 * height), dpi=120, layout="constrained")
+    axes = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis, ((name, scale), (wanted, measured)) in zip(axes, points.items(), strict=False):
+        seen = np.isfinite(measured)
+        same, line = determination(wanted[seen], measured[seen])
+        error = abs(measured - wanted)[seen].mean()
+        said = "-" if scale is None else f"{scale:g}"
+        lines.append(f"| {name} | {said} | {seen.sum()} | {same:.2f} | {line:.2f} | {error:.3g} |")
+        axis.plot([low, high], [low, high], color="0.6")
+        axis.plot(wanted, measured, ".", markersize=3)
+        axis.set_title(f"{name}{'' if scale is None else f', scale {scale:g}'}: R² {same:.2f}", fontsize=9)
+    for axis in axes[len(points) :]:
+        axis.set_visible(False)
+    figure.supxlabel(f"{material.label}, requested")
+    figure.supylabel("measured")
+    return lines, figure
+
+
+def trained(recipe: str, options: argparse.Namespace, material: Material) -> Path:
+    """The run folder of a recipe."""
+    return train(
+        recipe, material.data, options.out / f"{options.material}-{recipe}-{options.bins}", resume=True,
+        minutes=options.minutes, label=material.label, bins=options.bins, threads=options.threads,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Train, ask, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--material", choices=MATERIALS, default="rocks")
+    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--recipes", default="cgan,biggan")
+    parser.add_argument("--bins", type=int, default=4, help="0 asks for numbers")
+    parser.add_argument("--scales", default="1,2,4", help="guidance scales, where a recipe has one")
+    parser.add_argument("--each", type=int, default=64, help="samples a class, a fourth of those of numbers")
+    parser.add_argument("--steps", type=int, default=800, help="training steps of what measures")
+    parser.add_argument("--threads", type=int, default=0)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    lines, picture = (classes if options.bins else numbers)(options, MATERIALS[options.material])
     text = "\n".join(lines)
-    (options.out / "controllability.md").write_text(text + "\n")
+    (options.out / f"{options.material}.md").write_text(text + "\n")
     print(text)
-    # A row of rows: phantoms, then each system; in it classes from low to high porosity.
-    save_png(options.out / "controllability.png", to_grid(np.concatenate(rows), columns=8 * bins))
+    path = options.out / f"{options.material}.png"
+    picture.savefig(path) if isinstance(picture, Figure) else save_png(path, picture)
 
 
 if __name__ == "__main__":

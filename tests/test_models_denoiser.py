@@ -1,19 +1,36 @@
-"""The denoiser: EDM's scalings where the spectrum is flat, the data's spectrum before any training."""
+"""The one denoiser in its formulations: EDM's scalings where the spectrum is flat, the data's spectrum before training."""
 
+import pytest
 import torch
 
+from toy import UNET
 from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
 from veridical.models.denoiser import Denoiser
+from veridical.models.formulations import FORMULATIONS
+from veridical.samplers import SOLVERS
 
 
-def small(**args):
+def batch(n=6, size=16, seed=0, **cond):
+    image = torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return Batch.at(image, cond, seed=seed, step=0, start=0, total=n)
+
+
+def build(**args):
+    torch.manual_seed(0)
+    model = Denoiser(1, 16, **{**UNET, "sampling_steps": 4, **args})
+    model.prepare(batch().image)
+    return model
+
+
+def large(**args):
     torch.manual_seed(0)
     return Denoiser(1, 32, widths=(32, 32), attention=(False, False), **args).eval()
 
 
 def test_scalings_of_a_flat_spectrum_are_those_of_edm():
     """Karras et al. 2022, table 1: skip, out and the loss weight for sigma_data = 0.5."""
-    model, sigma, data = small(), torch.tensor([0.05, 0.5, 7.0]), 0.5
+    model, sigma, data = large(), torch.tensor([0.05, 0.5, 7.0]), 0.5
     torch.nn.init.normal_(model.net.net.conv_out.weight, 0, 0.1)
     x, level = torch.randn(3, 1, 32, 32) * 0.5, sigma.reshape(-1, 1, 1, 1)
     total = (level**2 + data**2).sqrt()
@@ -22,8 +39,12 @@ def test_scalings_of_a_flat_spectrum_are_those_of_edm():
     with torch.no_grad():
         expected = skip * x + out * torch.nn.functional.pixel_shuffle(model.net(seen, 100 * sigma.log()), 4)
         torch.testing.assert_close(model.denoise(x, sigma), expected, rtol=1e-4, atol=1e-5)
-        error = model._denoise(x, sigma)[1]
-    torch.testing.assert_close(error.square().reciprocal(), total**2 / (level * data) ** 2)
+    torch.testing.assert_close(model.precondition(x, sigma).unit, out)
+    # With the skip connection of the paper as well; there the network sees the noisy image alone.
+    paper = large(skip="paper")
+    torch.testing.assert_close(paper.precondition(x, sigma).skip, skip * x)
+    torch.testing.assert_close(paper.precondition(x, sigma).unit, out)
+    torch.testing.assert_close(paper.precondition(x, sigma).seen, seen[:, :16])
 
 
 def test_the_untrained_model_draws_textures_with_the_spectrum_of_the_data():
@@ -33,7 +54,7 @@ def test_the_untrained_model_draws_textures_with_the_spectrum_of_the_data():
     smooth = 0.3 + 0.4 * torch.nn.functional.conv2d(
         torch.nn.functional.pad(field, (2, 2, 2, 2), mode="reflect"), kernel
     )
-    model = small()
+    model = Denoiser(1, 32, patch=8, widths=(16,), attention=(False,)).eval()
     model.prepare(smooth)
     with torch.no_grad():
         drawn = model.sample(256, {}, ImageNoise(0, range(256)))
@@ -47,7 +68,7 @@ def test_the_untrained_model_draws_textures_with_the_spectrum_of_the_data():
 
 def test_the_untrained_loss_is_one():
     """Losses are in units of what the Wiener filter leaves."""
-    model = small()
+    model = large()
     tiles = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 0.2
     model.prepare(tiles)
     with torch.no_grad():
@@ -57,3 +78,117 @@ def test_the_untrained_loss_is_one():
             for _, loss in model.losses(Batch.at(tiles, {}, seed=0, step=step, start=0, total=64), step)
         ]
     assert abs(sum(losses) / len(losses) - 1) < 0.05
+
+
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_the_wiener_filter_can_be_the_skip_connection_of_any_formulation(formulation):
+    """Untrained networks give zero: with it all formulations are the same denoiser, and their loss is one."""
+    model, edm = build(formulation=formulation).eval(), build().eval()
+    sigma = model.grid()[:3].float()
+    x = model.encode(batch(3).image) + sigma.reshape(-1, 1, 1, 1) * batch(3, seed=1).normal(1, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(model.denoise(x, sigma), edm.denoise(x, sigma))
+        assert next(model.losses(batch(64), 0))[1].item() == pytest.approx(1, rel=0.1)
+
+
+def test_the_loss_of_a_seed_stays_what_it_was():
+    """Draws and arithmetic of `edm`: to change them is to change what published runs are."""
+    model = large()
+    image = torch.nn.functional.avg_pool2d(torch.randn(8, 1, 36, 36, generator=torch.Generator().manual_seed(1)), 5, 1)
+    model.prepare(image)
+    (_, loss), *_ = model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=8), 0)
+    assert loss.item() == pytest.approx(0.9708177, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("formulation", "solver"),
+    [(f, "heun") for f in FORMULATIONS] + [(f, s) for f in ("sub_vp", "flow") for s in SOLVERS],
+)
+def test_any_solver_runs_on_any_formulation(formulation, solver):
+    args = {"widths": (16,), "attention": (False,), "sampling_steps": 3, "langevin_steps": 1, "clamp": True}
+    model = build(formulation=formulation, solver=solver, **args).eval()
+    with torch.no_grad():
+        images = model.sample(2, {}, ImageNoise(0, range(2)))
+    assert images.shape == (2, 1, 16, 16) and images.isfinite().all() and images.abs().max() < 20
+
+
+def test_an_untrained_loss_is_the_variance_of_the_target():
+    """The network gives 0: the mean square of what it should give, noise or velocity."""
+    known = {"ddpm_linear": 1.0, "ncsn": 1.0, "vp": 1.0, "edm": 1.0, "flow": 1.25}
+    for formulation, expected in known.items():
+        (_, loss), *rest = build(formulation=formulation, skip="paper").losses(batch(), 0)
+        assert not rest and loss.item() == pytest.approx(expected, rel=0.15), formulation
+
+
+def test_a_learned_variance_adds_the_bound_and_leaves_the_expectation_alone():
+    plain, learned = build(formulation="ddpm_cosine"), build(formulation="ddpm_cosine", variance="learned")
+    ((_, simple),), ((_, hybrid),) = plain.losses(batch(), 0), learned.losses(batch(), 0)
+    assert hybrid > simple
+    # The bound's gradient reaches only the outputs for the variance, and those it does reach.
+    mean = learned.net.net.conv_out.bias.grad
+    assert mean is None
+    (hybrid - simple.detach()).backward()
+    plain_gradient = torch.autograd.grad(simple, plain.net.net.conv_out.bias)[0]
+    gradient = learned.net.net.conv_out.bias.grad
+    torch.testing.assert_close(gradient[:16], plain_gradient, atol=1e-5, rtol=1e-3)
+    assert gradient[16:].abs().max() > 0
+
+
+def test_min_snr_weighs_weak_noise_less():
+    ((_, own),), ((_, clamped),) = build().losses(batch(), 0), build(min_snr=5.0).losses(batch(), 0)
+    assert 0 < clamped < own
+
+
+def test_a_label_counts_and_can_be_left_out():
+    model = build(classes=3, label_dropout=0.5, widths=(16, 32))
+    with torch.no_grad():
+        model.label.embedding.net.weight.copy_(torch.randn(3, 64))
+        torch.nn.init.normal_(model.net.net.conv_out.weight, std=0.1)
+    x, sigma, label = model.encode(batch().image), torch.ones(6), torch.arange(6) % 3
+    model.eval()
+    with torch.no_grad():
+        told, other = model.denoise(x, sigma, {"label": label}), model.denoise(x, sigma, {"label": (label + 1) % 3})
+        none = model.denoise(x, sigma)
+        torch.testing.assert_close(none, model.denoise(x, sigma, {}))
+        assert (told - other).abs().max() > 1e-3 and (told - none).abs().max() > 1e-3
+        # All labels dropped, or none: as if there were none, or all.
+        model.label_dropout = 1.0
+        all_dropped = next(model.losses(batch(label=label), 0))[1]
+        nothing_known = next(model.losses(batch(), 0))[1]
+        torch.testing.assert_close(all_dropped, nothing_known)
+        # Guidance changes the samples, away from those without a label.
+        ends = {}
+        for scale in (0.0, 1.0, 2.0):
+            model.guidance_scale = scale
+            ends[scale] = model.sample(3, {"label": label[:3]}, ImageNoise(0, range(3)))
+    assert (ends[2.0] - ends[0.0]).abs().mean() > 1.2 * (ends[1.0] - ends[0.0]).abs().mean()
+
+
+def test_a_real_number_is_a_label_too():
+    model = build(classes=0)
+    loss = next(model.losses(batch(label=torch.linspace(-1, 1, 6)), 0))[1]
+    loss.backward()
+    assert all(p.grad is not None for p in model.label.parameters())
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"formulation": "edn"}, "no formulation 'edn'"),
+        ({"skip": "none"}, "no skip 'none'"),
+        ({"solver": "hein"}, "no solver 'hein'"),
+        ({"network": "vit"}, "no network 'vit'"),
+        ({"variance": "tiny"}, "no variance 'tiny'"),
+        ({"variance": "learned"}, "formulation=edm has no variance to learn"),
+        ({"guidance_interval": (1.0,)}, "two noise levels"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(args, message):
+    with pytest.raises(InputError, match=message):
+        build(**args)
+
+
+def test_a_learned_variance_is_not_guided():
+    model = build(formulation="ddpm_cosine", variance="learned", solver="ancestral", classes=2, guidance_scale=2.0)
+    with pytest.raises(InputError, match="cannot be guided"):
+        model.sample(1, {"label": torch.zeros(1)}, ImageNoise(0, [0]))

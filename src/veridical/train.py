@@ -82,6 +82,8 @@ def train(
             )
         config, args = _resumed(out, started, given, config, args)
         first = first or started.get("given_first")
+    if row.own_source and not config.source:
+        config = config.replace(source=data, source_scale=config.scale)
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()
     for which, given_as in (("dataset", data), ("source", config.source)):

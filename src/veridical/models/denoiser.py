@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,26 +11,33 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
+from ..guidance import classifier_free, clipped
+from ..nets.dit import DiT
+from ..nets.label import LabelOrNone
 from ..nets.spectrum import Spectrum
 from ..nets.unet import UNet
-from ..samplers import SOLVERS, karras_grid
+from ..samplers import SOLVERS, Denoise, Noise
+from .formulations import FORMULATIONS, SIGMA_DATA, Span, min_snr_weight
+from .variance import variational_bound
 
-SIGMA_DATA = 0.5  # standard deviation of encoded images
 
+class Preconditioned(NamedTuple):
+    """``denoise = skip + unit * net(seen, time)`` but for the pixel shuffle; the loss is in squares of `unit`."""
 
-def log_normal_noise(normal: Tensor, mean: float, std: float) -> Tensor:
-    """Training noise levels ``exp(mean + std * normal)`` (Karras et al. 2022, table 1)."""
-    return (mean + std * normal).exp()
+    seen: Tensor
+    time: Tensor
+    skip: Tensor
+    unit: Tensor
 
 
 class Denoiser(nn.Module):
-    """A diffusion model (EDM: Karras et al. 2022) whose skip connection is the Wiener filter of the data.
+    """A diffusion model; which one, the formulation says.
 
-    EDM's skip connection is the best linear denoiser of white images. Here it is that of images with the spectrum of the data,
-    measured once (`veridical.nets.spectrum.Spectrum`): the untrained model already draws a Gaussian texture with the right
-    spectrum, and the network learns only what a spectrum does not say. For a flat spectrum the scalings are those of Karras
-    et al. 2022, table 1. The network sees the noisy image and the Wiener estimate, with squares of `patch` x `patch` pixels as
-    channels.
+    EDM's skip connection is the best linear denoiser of white images. With ``skip="wiener"`` it is that of images with the
+    spectrum of the data, measured once (`veridical.nets.spectrum.Spectrum`), in any formulation: the untrained model already
+    draws a Gaussian texture with the right spectrum, and the network learns only what a spectrum does not say. For a flat
+    spectrum the scalings are those of Karras et al. 2022, table 1. The network sees the noisy image and the Wiener estimate,
+    with squares of `patch` x `patch` pixels as channels.
 
     Parameters
     ----------
@@ -38,11 +46,38 @@ class Denoiser(nn.Module):
     patch : int
         Side of the squares.
     widths, layers, attention, dropout
-        The network, see `veridical.nets.unet.UNet`.
+        The network, see `veridical.nets.unet.UNet`. A transformer has one width, and `layers` is its depth.
+    network : {"unet", "dit"}
+        What it is (`veridical.nets.dit.DiT`).
+    conditioning : {"adaln_zero", "in_context", "cross_attention"}
+        How time and label get into a transformer.
+    formulation : str
+        A row of `veridical.models.formulations.FORMULATIONS`.
+    skip : {"wiener", "paper"}
+        What the network's output is added to: the Wiener estimate, with the error that it leaves as unit, or what the paper
+        of the formulation has.
     noise_mean, noise_std : float
-        Mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
-    sigma_min, sigma_max, sampling_steps, solver
+        For edm: mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
+    min_snr : float
+        Weigh the loss by the signal-to-noise ratio, at most this; 0 leaves the formulation its own weight.
+    variance : {"small", "large", "learned"}
+        For ddpm: of a step of the solver `ancestral`; learning it takes a network of twice the outputs.
+    sigma_min, sigma_max : float
+        For edm the ends of the sampling grid, for ncsn and ve of the training levels, too; the others have their own.
+    sampling_steps, solver
         Sampling grid and solver (`veridical.samplers.SOLVERS`).
+    eta, churn, snr, langevin_steps : float, float, float, int
+        Of the solvers ddim; euler and heun; predictor_corrector; the last and annealed_langevin.
+    clamp : bool
+        Keep expected images in [-1, 1] while sampling.
+    classes : int
+        Of the label: see `veridical.nets.label.LabelEmbedding`; -1: it takes no label.
+    label_dropout : float
+        Share of training images whose label is left out.
+    guidance_scale, guidance_interval
+        Classifier-free guidance, see `veridical.guidance.classifier_free`.
+    given : int
+        Channels of a map that the network sees beside x: ``cond["map"]``, of the same size.
     """
 
     def __init__(
@@ -54,24 +89,67 @@ class Denoiser(nn.Module):
         layers: int = 1,
         attention: tuple[bool, ...] = (False, True),
         dropout: float = 0.0,
+        network: str = "unet",
+        conditioning: str = "adaln_zero",
+        formulation: str = "edm",
+        skip: str = "wiener",
         noise_mean: float = -1.2,
         noise_std: float = 1.5,
+        min_snr: float = 0.0,
+        variance: str = "small",
         sigma_min: float = 0.002,
         sigma_max: float = 80.0,
         sampling_steps: int = 18,
         solver: str = "heun",
+        eta: float = 0.0,
+        churn: float = 0.0,
+        snr: float = 0.16,
+        langevin_steps: int = 1,
+        clamp: bool = False,
+        classes: int = -1,
+        label_dropout: float = 0.1,
+        guidance_scale: float = 1.0,
+        guidance_interval: tuple[float, ...] = (0.0, 1e4),
+        given: int = 0,
     ) -> None:
         super().__init__()
         if size % patch:
             raise InputError(f"tiles of {size} pixels do not divide by patch={patch}: choose another --size.")
-        if solver not in SOLVERS:
-            raise InputError(f"there is no solver {solver!r}: use one of {', '.join(SOLVERS)}.")
-        self.shape, self.patch = (channels, size, size), patch
-        inside = channels * patch**2
-        self.net = UNet(2 * inside, inside, size // patch, widths, layers, attention, dropout)
-        self.parts = {"denoiser": self.net}
-        self.noise_mean, self.noise_std = noise_mean, noise_std
-        self.sigma_min, self.sigma_max, self.sampling_steps, self.solver = sigma_min, sigma_max, sampling_steps, solver
+        _choose("solver", solver, SOLVERS)
+        _choose("network", network, ("unet", "dit"))
+        _choose("formulation", formulation, FORMULATIONS)
+        _choose("skip", skip, ("wiener", "paper"))
+        _choose("variance", variance, ("small", "large", "learned"))
+        if variance == "learned" and not formulation.startswith(("ddpm", "v_")):
+            raise InputError(f"formulation={formulation} has no variance to learn: use variance=small, or ddpm_cosine.")
+        if len(guidance_interval) != 2:
+            raise InputError(f"guidance_interval={guidance_interval} needs two noise levels, such as 0.2,5.")
+        self.shape, self.patch, self.skip = (channels, size, size), patch, skip
+        self.inside = (channels * (2 if skip == "wiener" else 1) + given) * patch**2
+        out = channels * (2 if variance == "learned" else 1) * patch**2
+        self.net: UNet | DiT
+        if network == "dit":
+            self.net = DiT(self.inside, out, size // patch, widths[0], layers, conditioning, dropout)
+        else:
+            self.net = UNet(self.inside, out, size // patch, widths, layers, attention, dropout, classes >= 0)
+        self.parts: dict[str, nn.Module] = {"denoiser": self.net}
+        self.label = None
+        if classes >= 0:
+            self.label = LabelOrNone(classes, self.net.dim)
+            self.parts = {"denoiser": nn.ModuleList([self.net, self.label])}
+        self.formulation = formulation
+        self.span = Span(noise_mean, noise_std, sigma_min, sigma_max)
+        self.min_snr, self.variance, self.label_dropout, self.given = min_snr, variance, label_dropout, given
+        self.sampling_steps, self.solver, self.clamp = sampling_steps, solver, clamp
+        self.guidance_scale, self.guidance_interval = guidance_scale, (guidance_interval[0], guidance_interval[1])
+        self.settings: dict[str, Any] = {
+            "euler": {"churn": churn},
+            "heun": {"churn": churn},
+            "ddim": {"eta": eta},
+            "ancestral": {"spread": {"small": 0.0, "large": 1.0, "learned": None}[variance]},
+            "predictor_corrector": {"snr": snr, "corrections": langevin_steps},
+            "annealed_langevin": {"corrections": langevin_steps},
+        }
         self.spectrum = Spectrum(channels, size)
 
     def prepare(self, image: Tensor) -> None:
@@ -86,28 +164,80 @@ class Denoiser(nn.Module):
         """Inverse of `encode`."""
         return self.spectrum.decode(z)
 
-    def _denoise(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """The denoised image, and the error (N, 1, 1, 1) that the Wiener filter alone would leave."""
+    def precondition(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Preconditioned:
+        """What the network sees of x (N, C, S, S) at noise levels (N,), and what becomes of its output."""
         level = sigma.reshape(-1, 1, 1, 1)
-        estimate, error = self.spectrum.wiener(x, level)
-        seen = torch.cat([x * (level**2 + SIGMA_DATA**2).rsqrt(), estimate / SIGMA_DATA], 1)
-        # The paper feeds log(sigma) / 4 to an embedding whose fastest wave has period 2 pi; diffusers' embedding is made for
-        # steps from 0 to 1000.
-        change = self.net(F.pixel_unshuffle(seen, self.patch), 100 * sigma.log())
-        return estimate + error * F.pixel_shuffle(change, self.patch), error
+        scalings = FORMULATIONS[self.formulation].scalings(level)
+        seen = [scalings.in_ * x]
+        skip, unit = scalings.skip * x, scalings.out
+        if self.skip == "wiener":
+            skip, unit = self.spectrum.wiener(x, level)
+            seen.append(skip / SIGMA_DATA)
+        if self.given:
+            seen.append((cond or {})["map"])
+        return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
+
+    def _denoise(
+        self, x: Tensor, sigma: Tensor, cond: dict | None, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Preconditioned]:
+        """Expected x0, spread of the variance (only where it is learned) and what the network saw."""
+        known = self.precondition(x, sigma, cond)
+        vector = None if self.label is None else self.label((cond or {}).get("label"), len(x), keep)
+        output = F.pixel_shuffle(self.net(known.seen, known.time, vector), self.patch)
+        output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
+        return known.skip + known.unit * output, spread, known
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
-        """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,)."""
-        return self._denoise(x, sigma)[0]
+        """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
+
+        A label that is not in `cond` is not known.
+        """
+        return self._denoise(x, sigma, cond)[0]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the squared error of the denoised image, in units of the Wiener filter's (Karras et al. 2022, eq. 8)."""
-        z = self.encode(batch.image)
-        sigma = log_normal_noise(batch.normal(), self.noise_mean, self.noise_std)
-        clean, error = self._denoise(z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape), sigma)
-        yield "denoiser", ((clean - z) / error).square().mean()
+        """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
-        """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images."""
-        grid = karras_grid(self.sampling_steps, self.sigma_min, self.sigma_max)
-        return self.decode(SOLVERS[self.solver](self.denoise, noise(self.shape) * self.sigma_max, grid, cond))
+        With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
+        sum of a thousand steps).
+        """
+        z = self.encode(batch.image)
+        sigma = FORMULATIONS[self.formulation].law(batch.normal(), self.span)
+        x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
+        keep = None if self.label is None else batch.uniform() >= self.label_dropout
+        clean, spread, known = self._denoise(x, sigma, batch.cond, keep)
+        loss = ((clean - z) / known.unit).square()
+        if self.min_snr:
+            loss = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.min_snr) * (clean - z).square()
+        loss = loss.mean()
+        if self.variance == "learned":
+            schedule = self.formulation.partition("_")[2]
+            loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule).mean()
+        yield "denoiser", loss
+
+    def grid(self) -> Tensor:
+        """Noise levels along which it samples, falling to 0; float64."""
+        return FORMULATIONS[self.formulation].grid(self.sampling_steps, self.span)
+
+    def sample(self, n: int, cond: dict, noise: Noise, guide: Callable[[Denoise], Denoise] | None = None) -> Tensor:
+        """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images. `guide` is further guidance."""
+        grid = self.grid()
+        denoise: Any = classifier_free(self.denoise, self.guidance_scale, self.guidance_interval)
+        if guide is not None:
+            denoise = guide(denoise)
+        if self.clamp:
+            denoise = clipped(denoise, self.encode, self.decode)
+        if self.variance == "learned" and self.solver == "ancestral":
+            if guide is not None or self.guidance_scale != 1:
+                raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
+            denoise = self._moments
+        x = noise(self.shape) * grid[0].item()
+        return self.decode(SOLVERS[self.solver](denoise, x, grid, cond, noise, **self.settings.get(self.solver, {})))
+
+    def _moments(self, x: Tensor, sigma: Tensor, cond: dict | None) -> tuple[Tensor, Tensor]:
+        clean, spread, _ = self._denoise(x, sigma, cond)
+        return self.encode(self.decode(clean).clamp(-1, 1)) if self.clamp else clean, spread
+
+
+def _choose(name: str, value: str, known: Any) -> None:
+    if value not in known:
+        raise InputError(f"there is no {name} {value!r}: use one of {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -26,3 +27,26 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, label: Tensor) -> Tensor:
         return self.net(label.long() if self.classes else label.float()[:, None])
+
+
+class LabelOrNone(nn.Module):
+    """`LabelEmbedding`, or a learned vector of its own for no label (Ho and Salimans 2022, section 3.2).
+
+    Parameters
+    ----------
+    classes, dim : int
+        See `LabelEmbedding`.
+    """
+
+    def __init__(self, classes: int, dim: int) -> None:
+        super().__init__()
+        self.embedding = LabelEmbedding(classes, dim)
+        self.none = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, label: Tensor | None, n: int, keep: Tensor | None = None) -> Tensor:
+        """Vectors (n, dim) of labels (n,), those of ``keep == False`` as if there were none."""
+        none = self.none.expand(n, -1)
+        if label is None:
+            return none
+        vector = self.embedding(label)
+        return vector if keep is None else torch.where(keep[:, None], vector, none)

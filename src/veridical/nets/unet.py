@@ -21,6 +21,8 @@ class UNet(nn.Module):
     attention : tuple of bool
         Which resolutions have self-attention.
     dropout : float
+    conditional : bool
+        It takes a vector of `dim` numbers, which is added to that of the time.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class UNet(nn.Module):
         layers: int,
         attention: tuple[bool, ...],
         dropout: float,
+        conditional: bool = False,
     ) -> None:
         from diffusers.models.unets.unet_2d import UNet2DModel
 
@@ -54,11 +57,15 @@ class UNet(nn.Module):
             norm_num_groups=16,
             dropout=dropout,
             add_attention=attention[-1],
+            class_embed_type="identity" if conditional else None,
         )
+        self.dim = 4 * widths[0]
         # The denoiser then begins as its skip connection, the best linear estimate.
         nn.init.zeros_(self.net.conv_out.weight)
         nn.init.zeros_(self.net.conv_out.bias)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """Return a map (N, out, H, W) of `x` (N, inside, H, W); `time` (N,) is on a scale of hundreds."""
-        return self.net(x, time).sample
+    def forward(self, x: Tensor, time: Tensor, vector: Tensor | None = None) -> Tensor:
+        """Return a map (N, out, H, W) of `x` (N, inside, H, W); `time` (N,) is on a scale of hundreds, `vector` (N, dim) a
+        condition.
+        """
+        return self.net(x, time, vector).sample

@@ -32,6 +32,8 @@ class Recipe:
         Recipe of the first stage, trained before and frozen.
     first_share : float
         Share of a time budget that goes to the first stage.
+    own_source : bool
+        Without ``--source`` the data are the source, too: training makes its own, sampling takes held-out tiles.
     """
 
     build: Callable[..., nn.Module]
@@ -45,6 +47,7 @@ class Recipe:
     sampling: tuple[str, ...] = ()
     first: str | None = None
     first_share: float = 0.5
+    own_source: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Names and default values of what can be set, the recipe's own values included."""

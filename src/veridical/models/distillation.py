@@ -1,0 +1,181 @@
+"""Samples in one to four steps: students of a trained denoiser."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..errors import InputError
+from ..samplers import Noise, consistency, euler
+from .denoiser import Denoiser
+from .formulations import FORMULATIONS, SIGMA_DATA
+
+
+class ProgressiveDistillation(nn.Module):
+    """Each step of a student learns two steps of its teacher, then it is the teacher (Salimans and Ho 2022, arXiv:2202.00512).
+
+    Parameters
+    ----------
+    first : Denoiser
+        Trained denoiser, the first teacher.
+    start_steps, final_steps : int
+        Steps of the first teacher and of the last student; their ratio is a power of two.
+    phase_steps : int
+        Training steps of each student; the last one goes on to the end.
+    """
+
+    def __init__(self, first: nn.Module, start_steps: int = 32, final_steps: int = 4, phase_steps: int = 300) -> None:
+        super().__init__()
+        halvings = math.log2(start_steps / final_steps)
+        if halvings < 1 or halvings != int(halvings):
+            raise InputError(
+                f"final_steps={final_steps} is no half, quarter, ... of start_steps={start_steps}: use 32 and 4."
+            )
+        self.teacher = _denoiser(first).eval().requires_grad_(False)
+        self.student = _denoiser(first).requires_grad_(True)
+        self.parts = dict(self.student.parts)
+        self.start_steps, self.final_steps, self.phase_steps = start_steps, final_steps, phase_steps
+        self.steps: Tensor
+        self.register_buffer("steps", torch.tensor(start_steps // 2))
+
+    def train(self, mode: bool = True) -> ProgressiveDistillation:
+        """Set the mode of the student; the teacher stays as it is."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def grid(self) -> Tensor:
+        """Noise levels of the student of the moment: every so manieth of the first teacher's."""
+        fine = FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span)
+        return fine[:: self.start_steps // int(self.steps)]
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the squared error of what would lead to the teacher's place in one step (algorithm 2), weighted by the
+        truncated signal-to-noise ratio (section 4).
+        """
+        if step and step % self.phase_steps == 0 and int(self.steps) > self.final_steps:
+            self.teacher.load_state_dict(self.student.state_dict())
+            self.steps //= 2
+        fine = FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span).to(batch.image)
+        stride = self.start_steps // int(self.steps)
+        first = (batch.uniform() * int(self.steps)).long().clamp(max=int(self.steps) - 1) * stride
+        levels = fine[first], fine[first + stride // 2], fine[first + stride]
+        now, middle, then = (level.reshape(-1, 1, 1, 1) for level in levels)
+        with torch.no_grad():
+            x = self.teacher.encode(batch.image) + now * batch.normal(*self.teacher.shape)
+            clean = self.teacher.denoise(x, levels[0], batch.cond)
+            between = clean + middle / now * (x - clean)
+            clean = self.teacher.denoise(between, levels[1], batch.cond)
+            end = clean + then / middle * (between - clean)
+            target = (end - then / now * x) / (1 - then / now)
+        weight = (SIGMA_DATA / now).square().clamp(min=1) / SIGMA_DATA**2
+        yield "denoiser", (weight * (self.student.denoise(x, levels[0], batch.cond) - target).square()).mean()
+
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+        """Images in [-1, 1], shape (n, C, H, W), in as many steps as the student of the moment takes."""
+        grid = self.grid()
+        x = noise(self.student.shape) * grid[0].item()
+        return self.student.decode(euler(self.student.denoise, x, grid, cond))
+
+
+class Consistency(nn.Module):
+    """From any noise level to the end of its path in one step (Song, Dhariwal, Chen and Sutskever 2023, arXiv:2303.01469).
+
+    Neighbouring levels lie on one path by a step of the teacher (distillation, their algorithm 2), or by the same noise on
+    the same image (training, algorithm 3). Loss, target without average, and laws of levels are those of Song and Dhariwal
+    2024, arXiv:2310.14189.
+
+    Parameters
+    ----------
+    first : Denoiser
+        Trained denoiser: the teacher, and where the student begins.
+    path : {"teacher", "data"}
+        Distillation or training.
+    levels, most_levels : int
+        Noise levels at first, and at most; they double.
+    double_every : int
+        Training steps between doublings.
+    sampling_steps : int
+        Evaluations; from the second on, noise is added again.
+    """
+
+    def __init__(
+        self,
+        first: nn.Module,
+        path: str = "teacher",
+        levels: int = 18,
+        most_levels: int = 72,
+        double_every: int = 500,
+        sampling_steps: int = 2,
+    ) -> None:
+        super().__init__()
+        if path not in ("teacher", "data"):
+            raise InputError(f"there is no path {path!r}: use teacher or data.")
+        self.teacher = _denoiser(first).eval().requires_grad_(False)
+        self.student = _denoiser(first).requires_grad_(True)
+        self.parts = dict(self.student.parts)
+        self.path, self.levels, self.most_levels = path, levels, most_levels
+        self.double_every, self.sampling_steps = double_every, sampling_steps
+
+    def train(self, mode: bool = True) -> Consistency:
+        """Set the mode of the student; the teacher stays as it is."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def _levels(self, steps: int) -> Tensor:
+        return FORMULATIONS[self.student.formulation].grid(steps, self.student.span)[:-1]
+
+    def end(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+        """The end of the path of x (N, \\*shape), sigma (N,): at the lowest level x itself (eq. 5).
+
+        An Euler step from sigma to the lowest level with the student's `denoise`: scalings of this kind for every
+        formulation.
+        """
+        lowest = self._levels(2)[-1].item()
+        share = (lowest / sigma).clamp(max=1).reshape(-1, 1, 1, 1)
+        return share * x + (1 - share) * self.student.denoise(x, sigma, cond)
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the distance of the ends of two neighbours: pseudo-Huber, over the distance of their levels."""
+        steps = min(self.levels * 2 ** (step // self.double_every), self.most_levels)
+        rising = self._levels(steps).flip(0)
+        # Which pair: a log-normal law (Song and Dhariwal 2024, eq. 10).
+        share = torch.erf((rising.log() + 1.1) / (math.sqrt(2) * 2.0)).diff().cumsum(0)
+        which = torch.searchsorted(share / share[-1], batch.uniform().cpu().double()).clamp(max=steps - 2)
+        low, high = (rising[which + k].to(batch.image) for k in (0, 1))
+        below, above = (level.reshape(-1, 1, 1, 1) for level in (low, high))
+        with torch.no_grad():
+            z = self.teacher.encode(batch.image)
+            noise = batch.normal(*self.teacher.shape)
+            x = z + above * noise
+            if self.path == "teacher":  # one step of Heun's method
+                slope = (x - self.teacher.denoise(x, high, batch.cond)) / above
+                guess = x + (below - above) * slope
+                slope = (slope + (guess - self.teacher.denoise(guess, low, batch.cond)) / below) / 2
+                neighbour = x + (below - above) * slope
+            else:
+                neighbour = z + below * noise
+            target = self.end(neighbour, low, batch.cond)
+        square = (self.end(x, high, batch.cond) - target).square().flatten(1).mean(1)
+        distance = (square + 0.00054**2).sqrt() - 0.00054
+        yield "denoiser", (distance / (high - low)).mean()
+
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+        """Images in [-1, 1], shape (n, C, H, W)."""
+        levels = self._levels(self.sampling_steps + 1)[:-1]
+        x = noise(self.student.shape) * levels[0].item()
+        return self.student.decode(consistency(self.end, x, torch.cat([levels, levels.new_zeros(1)]), cond, noise))
+
+
+def _denoiser(first: nn.Module) -> Denoiser:
+    if not isinstance(first, Denoiser):
+        raise InputError(
+            "only a diffusion model of pixels can be distilled: give the --first of a run of edm or its kin."
+        )
+    return copy.deepcopy(first)

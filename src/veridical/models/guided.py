@@ -1,0 +1,110 @@
+"""Classifier guidance (Dhariwal and Nichol 2021, arXiv:2105.05233): a denoiser that knows no labels, and one who does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..guidance import classifier
+from ..nets.noisy import NoisyClassifier
+from ..samplers import Denoise, Noise
+from .denoiser import Denoiser
+from .formulations import ve_law
+
+
+class Guided(nn.Module):
+    """A `Denoiser`, and a classifier of its noisy images that is trained beside it.
+
+    Of a label that is a real number the classifier knows mean and deviation of a Gaussian.
+
+    Parameters
+    ----------
+    channels, size, patch, widths, layers, attention, dropout, formulation, sampling_steps, solver
+        The denoiser, see `Denoiser`.
+    classes : int
+        Of the label; 0 for a real number, standardised.
+    classifier_widths : tuple of int
+        See `veridical.nets.noisy.NoisyClassifier`.
+    guidance_scale : float
+        Gradient scale s.
+    guidance_interval : (float, float)
+        Noise levels where it acts; the mean of an image of standard deviation 0.5 can be seen through noise of level 20.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        classes: int = 0,
+        patch: int = 4,
+        widths: tuple[int, ...] = (64, 128),
+        layers: int = 1,
+        attention: tuple[bool, ...] = (False, True),
+        dropout: float = 0.0,
+        formulation: str = "edm",
+        classifier_widths: tuple[int, ...] = (32, 64),
+        guidance_scale: float = 1.0,
+        guidance_interval: tuple[float, ...] = (0.0, 20.0),
+        sampling_steps: int = 18,
+        solver: str = "heun",
+    ) -> None:
+        super().__init__()
+        self.denoiser = Denoiser(
+            channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
+            sampling_steps=sampling_steps, solver=solver, guidance_interval=guidance_interval,
+        )  # fmt: skip
+        self.classes, self.scale = classes, guidance_scale
+        self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)
+        self.parts = {**self.denoiser.parts, "classifier": self.classifier}
+
+    def prepare(self, image: Tensor) -> None:
+        """See `Denoiser.prepare`."""
+        self.denoiser.prepare(image)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """See `Denoiser.encode`."""
+        return self.denoiser.encode(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """See `Denoiser.decode`."""
+        return self.denoiser.decode(z)
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+        """Expected `x0`, without guidance."""
+        return self.denoiser.denoise(x, sigma)
+
+    def predict(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Logits (N, classes) of noisy images; for a real number its mean and the logarithm of its deviation (N, 2)."""
+        known = self.denoiser.precondition(x, sigma)
+        return self.classifier(known.seen, known.time)
+
+    def log_probability(self, x: Tensor, sigma: Tensor, cond: dict) -> Tensor:
+        """Logarithm (N,) of the probability (density) of ``cond["label"]``, given noisy images."""
+        found, label = self.predict(x, sigma), cond["label"]
+        if self.classes:
+            return -F.cross_entropy(found, label.long(), reduction="none")
+        mean, log_std = found[:, 0], found[:, 1].clamp(-4, 4)
+        return -((label - mean) * (-log_std).exp()).square() / 2 - log_std - math.log(2 * math.pi) / 2
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the denoiser's loss and the classifier's negative log-likelihood, at noise levels uniform in their logarithm."""
+        yield from self.denoiser.losses(batch, step)
+        with torch.no_grad():
+            z = self.encode(batch.image)
+            # At all levels alike: where it has not learned that it knows nothing, its gradient leads astray.
+            sigma = ve_law(batch.normal(), self.denoiser.span)
+            x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.denoiser.shape)
+        yield "classifier", -self.log_probability(x, sigma, batch.cond).mean()
+
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+        """Images in [-1, 1], shape (n, C, H, W), led to ``cond["label"]`` (n,)."""
+
+        def guide(denoise: Denoise) -> Denoise:
+            return classifier(denoise, self.log_probability, self.scale, self.denoiser.guidance_interval)
+
+        return self.denoiser.sample(n, cond, noise, guide)

@@ -1,0 +1,129 @@
+"""The diffusion transformer (Peebles and Xie 2023, arXiv:2212.09748)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+CONDITIONING = ("adaln_zero", "in_context", "cross_attention")
+HEAD = 32
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        def split(v: Tensor) -> Tensor:
+            return v.unflatten(-1, (-1, HEAD)).transpose(1, 2)
+
+        y = F.scaled_dot_product_attention(split(self.query(x)), split(self.key(context)), split(self.value(context)))
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+class _Block(nn.Module):
+    """Attention and perceptron, conditioned in one of the ways of section 3.2."""
+
+    def __init__(self, width: int, conditioning: str, dropout: float) -> None:
+        super().__init__()
+        adaptive = conditioning == "adaln_zero"
+        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6, elementwise_affine=not adaptive) for _ in range(2))
+        self.attention = _Attention(width)
+        self.perceptron = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Dropout(dropout), nn.Linear(4 * width, width)
+        )
+        self.modulation = nn.Linear(width, 6 * width) if adaptive else None
+        if self.modulation is not None:
+            # Every block begins as the identity.
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
+        self.cross = nn.ModuleList([nn.LayerNorm(width, eps=1e-6), _Attention(width)])
+        if conditioning != "cross_attention":
+            self.cross = nn.ModuleList()
+
+    def forward(self, x: Tensor, condition: Tensor, context: Tensor) -> Tensor:
+        first, second = self.norms
+        if self.modulation is not None:
+            shift, scale, gate, shift2, scale2, gate2 = self.modulation(F.silu(condition))[:, None].chunk(6, -1)
+            y = first(x) * (1 + scale) + shift
+            x = x + gate * self.attention(y, y)
+            return x + gate2 * self.perceptron(second(x) * (1 + scale2) + shift2)
+        y = first(x)
+        x = x + self.attention(y, y)
+        if self.cross:
+            norm, attention = self.cross
+            x = x + attention(norm(x), context)
+        return x + self.perceptron(second(x))
+
+
+class DiT(nn.Module):
+    """Transformer whose tokens are the places of a map (of squares of pixels: the patches of the paper).
+
+    diffusers has the variant adaLN-Zero alone, for classes alone, and drops them with noise of its own.
+
+    Parameters
+    ----------
+    inputs, outputs, size : int
+        Channels in and out, and side of the map.
+    width : int
+        Length of a token, a multiple of 32; heads have 32 each.
+    depth : int
+        Number of blocks.
+    conditioning : {"adaln_zero", "in_context", "cross_attention"}
+        How time and condition get in: they shift, scale and gate every block; are tokens as the places are; or are tokens
+        that every block attends to.
+    dropout : float
+        In the perceptrons.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, width: int, depth: int, conditioning: str, dropout: float
+    ) -> None:
+        from diffusers.models.embeddings import TimestepEmbedding, Timesteps, get_2d_sincos_pos_embed
+
+        super().__init__()
+        if width % HEAD:
+            raise InputError(f"widths={width} must be a multiple of {HEAD} for a transformer: choose another.")
+        if conditioning not in CONDITIONING:
+            raise InputError(f"there is no conditioning {conditioning!r}: use one of {', '.join(CONDITIONING)}.")
+        self.dim, self.conditioning = width, conditioning
+        self.into = nn.Conv2d(inputs, width, 1)
+        self.position: Tensor
+        position = get_2d_sincos_pos_embed(width, size, base_size=size, output_type="pt")
+        self.register_buffer("position", position.float(), persistent=False)
+        self.waves = Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=1)
+        self.time = TimestepEmbedding(256, width)
+        self.blocks = nn.ModuleList(_Block(width, conditioning, dropout) for _ in range(depth))
+        adaptive = conditioning == "adaln_zero"
+        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=not adaptive)
+        self.modulation = nn.Linear(width, 2 * width) if adaptive else None
+        self.out = nn.Linear(width, outputs)
+        # The denoiser begins as its skip connection.
+        for layer in (self.out, self.modulation):
+            if layer is not None:
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, time: Tensor, vector: Tensor | None = None) -> Tensor:
+        """Return a map (N, outputs, S, S) of a map (N, inputs, S, S); `time` (N,) is on a scale of hundreds, `vector`
+        (N, width) a condition.
+        """
+        size = x.shape[-2:]
+        tokens = self.into(x).flatten(2).transpose(1, 2) + self.position
+        moment = self.time(self.waves(time).to(x.dtype))
+        condition = moment if vector is None else moment + vector
+        context = torch.stack([moment] if vector is None else [moment, vector], 1)
+        added = context.shape[1] if self.conditioning == "in_context" else 0
+        if added:
+            tokens = torch.cat([context, tokens], 1)
+        for block in self.blocks:
+            tokens = block(tokens, condition, context)
+        tokens = self.norm(tokens[:, added:])
+        if self.modulation is not None:
+            shift, scale = self.modulation(F.silu(condition))[:, None].chunk(2, -1)
+            tokens = tokens * (1 + scale) + shift
+        return self.out(tokens).transpose(1, 2).unflatten(2, size)

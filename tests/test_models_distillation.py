@@ -1,0 +1,120 @@
+"""Students: what they are taught is what the papers say, on teachers that are known."""
+
+import pytest
+import torch
+
+from toy import TOY
+from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
+from veridical.models.distillation import Consistency, ProgressiveDistillation
+from veridical.recipes import build
+from veridical.samplers import euler, karras_grid
+
+
+def images(n=64, size=16):
+    smooth = torch.nn.functional.avg_pool2d(torch.randn(n, 1, 20, 20, generator=torch.Generator().manual_seed(0)), 5, 1)
+    return smooth[..., :size, :size] * 2
+
+
+def batch(step, n=64):
+    return Batch.at(images(n), {}, seed=0, step=step, start=0, total=n)
+
+
+def teacher():
+    """Untrained: a network of zero output, so that it is the Wiener filter, whose path is known."""
+    torch.manual_seed(0)
+    model = build("edm", 1, 16, TOY["edm"]).eval()
+    model.prepare(images())
+    return model
+
+
+def flow(model, x, now, then):
+    """The exact path of a Gaussian from level to level."""
+    spectrum = model.spectrum
+    shrink = ((spectrum.deviation**2 + then**2) / (spectrum.deviation**2 + now**2)).sqrt()
+    return spectrum.transform.inverse(shrink * spectrum.transform(x))
+
+
+def test_the_target_is_where_two_steps_of_the_teacher_lead():
+    """A student that gives the target takes one Euler step to there: with the teacher's own two steps the loss is 0."""
+    model = ProgressiveDistillation(teacher(), start_steps=8, final_steps=4, phase_steps=10)
+    fine, coarse = karras_grid(8, 0.002, 80.0), model.grid()
+    assert torch.equal(coarse, fine[::2])
+
+    class Ideal(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.formulation, self.span = inner.formulation, inner.span
+
+        def denoise(self, x, sigma, cond):
+            rows = []
+            for row, level in zip(x.split(1), sigma, strict=True):
+                k = (fine - level).abs().argmin().item()
+                end = euler(model.teacher.denoise, row, fine[k : k + 3])
+                share = fine[k + 2] / fine[k]
+                rows.append((end - share * row) / (1 - share))
+            return torch.cat(rows).float()
+
+    student = model.student
+    before = dict(model.losses(batch(0), 0))["denoiser"].item()
+    model.student = Ideal(student)
+    ideal = dict(model.losses(batch(0), 0))["denoiser"].item()
+    assert ideal < 1e-6 < 1e-3 < before
+
+
+def test_steps_halve_at_the_end_of_a_phase_and_the_student_becomes_the_teacher():
+    model = ProgressiveDistillation(teacher(), start_steps=16, final_steps=2, phase_steps=3)
+    seen = []
+    for step in range(12):
+        with torch.no_grad():
+            next(iter(model.student.net.parameters())).add_(0.01)
+        for _ in model.losses(batch(step, 4), step):
+            pass
+        seen.append(int(model.steps))
+        same = torch.equal(*(next(iter(m.net.parameters())) for m in (model.teacher, model.student)))
+        assert same == (step in (3, 6))
+    assert seen == [8] * 3 + [4] * 3 + [2] * 6
+    assert model.sample(2, {}, ImageNoise(0, range(2))).shape == (2, 1, 16, 16)
+
+
+@pytest.mark.parametrize("path", ["teacher", "data"])
+def test_neighbours_of_a_path_have_one_end(path):
+    """The exact end of a Gaussian's path has next to no loss with the teacher's steps; the untrained student has some."""
+    model = Consistency(teacher(), path, levels=40, most_levels=40)
+    untrained = dict(model.losses(batch(0), 0))["denoiser"].item()
+    inner = model.student
+    model.end = lambda x, sigma, cond=None: flow(inner, x, sigma.reshape(-1, 1, 1, 1), 0.002)
+    exact = dict(model.losses(batch(0), 0))["denoiser"].item()
+    if path == "teacher":
+        assert exact < 0.1 * untrained
+    else:  # along a random straight line: right in the mean only
+        assert exact > 0
+
+
+def test_the_end_at_the_lowest_level_is_the_image_itself():
+    model = Consistency(teacher())
+    x = model.student.encode(images(3))
+    with torch.no_grad():
+        torch.testing.assert_close(model.end(x, torch.full((3,), 0.002)), x)
+        # Where noise is strong it is all but the expectation.
+        sigma = torch.full((3,), 50.0)
+        torch.testing.assert_close(model.end(50 * x, sigma), model.student.denoise(50 * x, sigma), atol=5e-3, rtol=0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_it_samples_in_so_many_evaluations(steps):
+    model = Consistency(teacher(), sampling_steps=steps).eval()
+    calls = []
+    model.student.net.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        made = model.sample(2, {}, ImageNoise(0, range(2)))
+    assert len(calls) == steps and made.shape == (2, 1, 16, 16)
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(InputError, match="no half, quarter"):
+        ProgressiveDistillation(teacher(), start_steps=32, final_steps=5)
+    with pytest.raises(InputError, match="only a diffusion model"):
+        Consistency(torch.nn.Linear(1, 1))
+    with pytest.raises(InputError, match="no path"):
+        Consistency(teacher(), path="noise")

@@ -1,0 +1,65 @@
+"""The classifier of noisy images, and what it does to samples."""
+
+import math
+
+import pytest
+import torch
+
+from veridical.batch import Batch, ImageNoise
+from veridical.models.guided import Guided
+
+SMALL = {"widths": (16,), "attention": (False,), "classifier_widths": (16,), "sampling_steps": 12}
+
+
+def grey(n, size=16):
+    """Uniform images, from dark to bright and round again, with a little noise; and their brightness."""
+    level = torch.linspace(-0.8, 0.8, 8).repeat(n // 8 + 1)[:n]
+    noise = 0.05 * torch.randn(n, 1, size, size, generator=torch.Generator().manual_seed(0))
+    return level.reshape(-1, 1, 1, 1) + noise, level
+
+
+def trained(classes, steps=100):
+    torch.manual_seed(0)
+    model = Guided(1, 16, classes, **SMALL)
+    images, level = grey(32)
+    model.prepare(images)
+    label = (level > 0).long() if classes else level / level.std()
+    optimiser = torch.optim.Adam(model.classifier.parameters(), 3e-3)
+    for step in range(steps):
+        batch = Batch.at(images, {"label": label}, seed=0, step=step, start=0, total=32)
+        loss = dict(model.losses(batch, step))["classifier"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval(), label
+
+
+@pytest.mark.parametrize("classes", [2, 0])
+def test_guidance_leads_to_the_label(classes):
+    """The denoiser has learned nothing but the spectrum: what comes out bright or dark is the classifier's work."""
+    model, label = trained(classes)
+    follows = {}
+    for scale in (0.0, 1.0):
+        model.scale = scale
+        with torch.no_grad():
+            made = model.sample(32, {"label": label}, ImageNoise(1, range(32))).mean((1, 2, 3))
+        follows[scale] = torch.corrcoef(torch.stack([made, label.float()]))[0, 1]
+    assert abs(follows[0.0]) < 0.4 and follows[1.0] > (0.5 if classes else 0.9)
+
+
+def test_the_density_of_a_real_label_is_gaussian():
+    model = Guided(1, 16, 0, **SMALL)
+    torch.nn.init.normal_(model.classifier.out.weight, std=0.3)
+    x, sigma, label = model.encode(grey(4)[0]), torch.ones(4), torch.tensor([-1.0, 0.0, 0.5, 2.0])
+    with torch.no_grad():
+        mean, log_std = model.predict(x, sigma).unbind(1)
+        known = torch.distributions.Normal(mean, log_std.exp()).log_prob(label)
+        torch.testing.assert_close(model.log_probability(x, sigma, {"label": label}), known)
+    assert math.isfinite(known.sum())
+
+
+def test_classes_have_probabilities_that_sum_to_one():
+    model = Guided(1, 16, 3, **SMALL)
+    x, sigma = model.encode(grey(4)[0]), torch.ones(4)
+    logs = [model.log_probability(x, sigma, {"label": torch.full((4,), k)}) for k in range(3)]
+    torch.testing.assert_close(torch.stack(logs).exp().sum(0), torch.ones(4))

@@ -1,0 +1,74 @@
+"""Large images of small ones."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from toy import write_tiles
+from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
+from veridical.models.upsampler import Upsampler
+from veridical.sample import draw, load
+from veridical.train import train
+
+SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 6}
+
+
+def images(n):
+    generator = torch.Generator().manual_seed(0)
+    level = torch.rand(n, 1, 1, 1, generator=generator) * 1.6 - 0.8
+    return level + 0.05 * torch.randn(n, 1, 16, 16, generator=generator)
+
+
+def test_samples_follow_their_small_images():
+    torch.manual_seed(0)
+    model = Upsampler(1, 16, **SMALL)
+    train = images(32)
+    model.prepare(train)
+    optimiser = torch.optim.Adam(model.parts["denoiser"].parameters(), 3e-3)
+    for step in range(80):
+        loss = next(model.losses(Batch.at(train, {}, seed=0, step=step, start=0, total=32), step))[1]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.eval()
+    source = images(56)[32:]
+    with torch.no_grad():
+        made = model.sample(24, {"source": source}, ImageNoise(0, range(24)))
+        small = model.sample(24, {"source": model.reduce(source)}, ImageNoise(0, range(24)))
+    assert made.shape == (24, 1, 16, 16)
+    assert torch.equal(made, small)  # of low resolution already, or reduced first
+    assert torch.corrcoef(torch.stack([made.mean((1, 2, 3)), source.mean((1, 2, 3))]))[0, 1] > 0.7
+
+
+def test_training_makes_its_own_small_images():
+    model = Upsampler(1, 16, **SMALL)
+    batch = Batch.at(images(4), {}, seed=0, step=0, start=0, total=4)
+    other = dataclasses.replace(batch, cond={"source": torch.randn(4, 1, 16, 16)}, generator=torch.Generator())
+    first = next(model.losses(batch, 0))[1]
+    other.generator.manual_seed(batch.generator.initial_seed())
+    assert torch.equal(first, next(model.losses(other, 0))[1])
+
+
+def test_small_images_are_means_of_squares():
+    image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    model = Upsampler(1, 16, **SMALL)
+    assert model.reduce(image).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(InputError, match="do not divide by factor=3"):
+        Upsampler(1, 16, factor=3)
+    with pytest.raises(InputError, match="condition_noise=1"):
+        Upsampler(1, 16, condition_noise=1.0)
+
+
+def test_without_a_source_the_data_are_the_source(tmp_path):
+    data = write_tiles(tmp_path / "data", n=8)
+    train("upsampler", data, tmp_path / "run", steps=2, size=32, batch=4, quiet=True, **SMALL)
+    run = load(tmp_path / "run")
+    made = draw(run, 2)
+    reduced = run.model.reduce(torch.from_numpy(made))
+    again = draw(run, 2, cond={"source": reduced.numpy()})
+    assert made.shape == again.shape == (2, 1, 32, 32)
