@@ -62,7 +62,7 @@ def chord_lengths(mask: np.ndarray, axis: int = 1) -> np.ndarray:
     lines = np.asarray(mask, bool)
     lines = lines if axis == 1 else lines.T
     steps = np.diff(np.pad(lines, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, start = np.nonzero(steps == 1)
+    _, start = np.nonzero(steps == 1)
     _, stop = np.nonzero(steps == -1)
     inside = (start > 0) & (stop < lines.shape[1])
     return (stop - start)[inside]

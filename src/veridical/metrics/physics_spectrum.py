@@ -120,7 +120,7 @@ def checkerboard(images: np.ndarray) -> np.ndarray:
     height, width = x.shape[2:]
     x = (x - x.mean((2, 3), keepdims=True)) * _hann(height, width)
     best = np.full(len(x), -np.inf)
-    offsets = np.array([(dy, dx) for dy in range(-5, 6) for dx in range(-5, 6) if 2 <= max(abs(dy), abs(dx))])
+    offsets = np.array([(dy, dx) for dy in range(-5, 6) for dx in range(-5, 6) if max(abs(dy), abs(dx)) >= 2])
     for point in ((0, 2), (2, 0), (2, 2), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1)):
         fy, fx = (p / 4 for p in point)
         ys, xs = np.arange(-5, 6) / height + fy, np.arange(-5, 6) / width + fx

@@ -3,7 +3,7 @@
 import numpy as np
 
 SMALLEST = 9  # pixels of a particle whose shape means anything
-FEW = 20  # particles whose shape is looked at closely; hulls are slow, and so many give the median
+FEW = 12  # particles whose shape is looked at closely; hulls are slow, and so many give the median
 NAMES = (
     "particles",
     "diameter",
