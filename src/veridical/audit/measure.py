@@ -125,8 +125,8 @@ def _measure(images: np.ndarray, segmentation: Segmentation) -> Measured:
     tone = grey.grey_statistics(images)
     values = {name: tone[name] for name in ("mean", "contrast", "skewness", "q05", "q50", "q95")}
     values["log_contrast"] = np.log(tone["contrast"] + EIGHT_BIT / 10)
-    values["log_saturated"] = np.log(grey.saturated_share(images) + 2e-3)
-    values["colour"] = np.percentile(grey.chroma(images), 99.5, axis=(1, 2))
+    values["saturated"] = grey.saturated_share(images)
+    values["colour"] = grey.chroma(images).max((1, 2))
     values |= grey.colour_statistics(images)
     noise = spectrum.noise_spectrum(images, 3)
     values |= {f"log_noise_{k}": np.log(level + EIGHT_BIT / 20) for k, level in enumerate(noise.T)}

@@ -95,8 +95,8 @@ def blank(case: Case) -> np.ndarray:
 
 
 def saturated(case: Case) -> np.ndarray:
-    """Share of black and white pixels."""
-    return case.high("log_saturated")
+    """Share of black and white pixels above the usual one."""
+    return case.x.values["saturated"] - np.median(case.real.values["saturated"])
 
 
 def colour_in_grey(case: Case) -> np.ndarray:
@@ -106,9 +106,13 @@ def colour_in_grey(case: Case) -> np.ndarray:
 
 
 def palette_shift(case: Case) -> np.ndarray:
-    """Grey levels and, in colour images, colours together."""
+    """Grey levels and, in colour images, colours together; or another gain: noise of all grains off by the same factor."""
     names = TONE if np.max(case.real.values["colour"]) < 0.02 else TONE + COLOUR
-    return joint(case.x.table(names), case.real.table(names))
+    noise = np.stack([case.deviation(f"log_noise_{k}") for k in range(3)], 1)
+    gain = np.abs(noise).min(1) * (np.abs(np.sign(noise).sum(1)) == 3)
+    usual = case.real.table(names)
+    tone = joint(case.x.table(names), usual) / max(float(np.quantile(joint(usual, usual), 0.95)), 1e-3)
+    return np.maximum(2 * tone, gain)
 
 
 def blur(case: Case) -> np.ndarray:
@@ -120,8 +124,13 @@ def blur(case: Case) -> np.ndarray:
 
 
 def noise_mismatch(case: Case) -> np.ndarray:
-    """Noise stronger than that of real images, or weaker."""
-    return np.abs(case.deviation("log_noise_0"))
+    """Noise stronger than that of real images, or weaker; counts less where its grain is the usual one.
+
+    Then it is rather the gain that is another (`palette_shift`).
+    """
+    level = np.abs(case.deviation("log_noise_0"))
+    grain, usual = (v.values["log_noise_0"] - v.values["log_noise_1"] for v in (case.x, case.real))
+    return np.maximum(np.minimum(level, np.abs(deviations(grain[:, None], usual[:, None])[:, 0])), 0.4 * level)
 
 
 def checkerboard(case: Case) -> np.ndarray:
@@ -174,7 +183,7 @@ def copied(case: Case) -> np.ndarray:
 # What a score must exceed the usual ones by to count at all, in its own units: the least scale of its calibration.
 SCORES: dict[str, tuple[Callable[[Case], np.ndarray], float]] = {
     "blank": (blank, 0.1),
-    "saturated": (saturated, 0.5),
+    "saturated": (saturated, 0.01),
     "colour_in_grey": (colour_in_grey, 1.0),
     "copied": (copied, 1.0),
     "checkerboard": (checkerboard, 1.0),

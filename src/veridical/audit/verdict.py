@@ -1,0 +1,263 @@
+"""The audit: can these synthetic images be trusted, and if not, why?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from veridical.audit import blocks, calibration, sets
+from veridical.audit.defects import DEFECTS, ordered, quotable, quote
+from veridical.audit.inputs import Side, open_sides, with_groups
+from veridical.audit.measure import Measured, fit_segmentation, measure
+from veridical.audit.pairs import pair_findings
+from veridical.audit.scores import SCORES, Nearness, Scored, nearness, patches_alone, score_images
+
+COLOUR = 3 / 255  # a grey image with more than that between its channels has colour
+CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
+
+
+def audit(
+    real, synth, train=None, source=None, alpha: float = 0.05, *, real_groups=None, synth_groups=None,
+    field: str | None = None, size: int | None = None, power: bool = True, pictures: str | Path | None = None,
+    progress: Callable[[float, str], None] | None = None,
+) -> dict[str, Any]:
+    """Judge synthetic images by real ones.
+
+    Parameters
+    ----------
+    real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.readers.open_slices` opens
+    train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`
+    source : for edited images, what they were made of; images of one name belong together
+    alpha : chance that real images unseen by the calibration fail
+    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile
+    field : instead, a regular expression that finds the slice in a file name
+    size : cut all images to this size (large ones into tiles)
+    power : with a pass, find the smallest severity of each defect that would have been caught
+    pictures : folder for evidence pictures; none are made by default
+    progress : function called with (share done, what is going on)
+
+    Returns
+    -------
+    dict
+        ``schema``, ``verdict`` ("pass", "fail", "insufficient"), ``alpha``, ``n_real``, ``n_synth``, ``independent`` (how
+        the images were counted), ``findings`` of the set, ``images`` with their own, ``power``, ``notes``.
+
+    Raises
+    ------
+    InputError
+        Fewer than 8 images, another size or modality, NaN, or a source that does not pair up.
+
+    Notes
+    -----
+    The set fails if step-down min-p over permuted blocks finds any defect at family-wise level alpha, or if something is
+    there that no real image can have (colour in grey images, constant images, files of the real set). An image fails if its
+    most suspicious score, over all defects, is higher than those of real images, by conformal rank over fields of view.
+    """  # fmt: skip
+    say = progress or (lambda share, note: None)
+    sides = open_sides(real, synth, train, source, field, size)
+    side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
+    say(0.0, "counting fields of view")
+    linked = blocks.same_place(side.images)
+    fields, slices = blocks.components(linked), blocks.components(linked, side.groups)
+    fold = blocks.folds(fields)
+    segmentation = fit_segmentation(side.images)
+    total = len(side.images) + len(other.images)
+    x = measure(side.images, segmentation, progress=lambda k, n: say(0.7 * k / total, "measuring real images"))
+    done = 0.7 * len(side.images) / total
+    y = measure(
+        other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
+    )
+    say(0.7, "searching for copies")
+    x, y, identical = _copies(side, other, sides.get("train"), fold, x, y)
+    say(0.85, "comparing")
+    near, own = nearness(y, x), _own(x)
+    scored = score_images(y, x, fold, near, own)
+    certain = _certain(side, other, y, identical)
+    images = _judge_images(scored, fields, alpha, certain, y, x, near, own, other.names)
+    notes: list[str] = []
+    if "source" in sides:
+        for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
+            if found is not None:
+                entry["findings"].insert(0, found)
+                entry["verdict"] = "fail"
+    findings, units = _judge_set(scored, x, y, slices, fields, other.groups, alpha, near, own)
+    findings = _summary(images, certain) + findings
+    findings.sort(key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
+    verdict = "fail" if findings else "pass" if units.enough else "insufficient"
+    needed = calibration.blocks_needed(len(sets.names(True)), alpha)
+    counted = {
+        "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1], "needed": needed,
+        "fields_of_view": int(fields.max()) + 1, "fields_of_view_needed": calibration.fields_needed(alpha),
+    }  # fmt: skip
+    if not units.enough:
+        notes.append(
+            f"too few independent images to say: {counted['real']} real and {counted['synth']} synthetic "
+            f"{units.kind}; {needed} of each are enough"
+        )
+    if units.kind != "slices":
+        notes.append(
+            f"only {int(slices.max()) + 1} independent slices, so places in them were counted instead: the verdict is about "
+            "more images of these slices, not about slices that nobody has seen"
+        )
+    if counted["fields_of_view"] < counted["fields_of_view_needed"]:
+        notes.append(
+            f"{counted['fields_of_view']} independent fields of view are too few to judge single images; "
+            f"{counted['fields_of_view_needed']} are enough"
+        )
+    report = {
+        "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
+        "findings": findings, "images": images, "power": None, "notes": notes,
+    }  # fmt: skip
+    if verdict == "pass" and power:
+        from veridical.audit.severity import smallest_caught
+
+        say(0.87, "asking what would have been caught")
+        report["power"] = smallest_caught(side.images, segmentation, x, own, fields, fold, scored, alpha, say=say)
+    if pictures is not None:
+        from veridical.audit.evidence import write_evidence
+
+        write_evidence(Path(pictures), report, side.images, other.images, near)
+    say(1.0, verdict)
+    return report
+
+
+def _own(x: Measured) -> Nearness:
+    """Distances of real images to each other; to itself, none."""
+    own = nearness(x, x)
+    np.fill_diagonal(own.deep, np.inf)
+    rows = np.arange(len(x))
+    own.patch[rows, :, rows] = np.inf
+    return own
+
+
+def _copies(side: Side, other: Side, train: Side | None, fold: np.ndarray, x: Measured, y: Measured):
+    """Distances to training crops for both sets, and which synthetic images equal a real or training image."""
+    from veridical.metrics.novelty import nearest_crop
+    from veridical.rows import digests
+
+    synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
+    known = set(digests(side.images)) | set(digests(train.images) if train else ())
+    identical = np.array([digest in known for digest in digests(np.ascontiguousarray(synth))])
+    if train is not None:
+        images = list(train.images)
+        found = [nearest_crop(each, images).distance for each in (side.images, synth)]
+        return x.with_copies(found[0]), y.with_copies(found[1]), identical
+    # Without training data copies of REAL are searched; a real image is compared with the other half, as all are in it.
+    half = fold % 2 == 0
+    if half.all() or not half.any():
+        return x, y, identical
+    parts = [list(side.images[half]), list(side.images[~half])]
+    own = np.empty(len(x))
+    own[half] = nearest_crop(side.images[half], parts[1]).distance
+    own[~half] = nearest_crop(side.images[~half], parts[0]).distance
+    nearest = np.minimum(*(nearest_crop(synth, part).distance for part in parts))
+    return x.with_copies(own), y.with_copies(nearest), identical
+
+
+def _certain(side: Side, other: Side, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
+    """Defects that no real image can have, whatever the calibration: which images have them, (M,) bool."""
+    grey = side.images.shape[1] == 1
+    constant = side.images.std((1, 2, 3)).min() > CONSTANT
+    return {
+        "colour_in_grey": y.values["colour"] > COLOUR if grey else np.zeros(len(y), bool),
+        "blank": (y.values["contrast"] < CONSTANT) & constant,
+        "copied": identical,
+    }
+
+
+def _judge_images(scored: Scored, fields, alpha, certain, y, x, near, own, names) -> list[dict[str, Any]]:
+    """Verdict and findings of every image."""
+    worst = scored.real.max(1)
+    p_worst = calibration.conformal_p(scored.synth.max(2), worst, fields, scored.fold)
+    p = np.stack([
+        calibration.conformal_p(scored.synth[:, :, k], worst, fields, scored.fold) for k in range(len(SCORES))
+    ], 1)  # fmt: skip
+    able = int(fields.max()) + 1 >= calibration.fields_needed(alpha)
+    values, usual = (
+        quotable(each, patches_alone(close).max(1), np.sort(close.deep, 1)[:, :3].mean(1))
+        for each, close in ((y, near), (x, own))
+    )
+    images = []
+    for j, file in enumerate(names):
+        strength = {name: float(scored.mean[j, k]) for k, name in enumerate(SCORES) if p[j, k] <= alpha}
+        p_of = {name: float(p[j, list(SCORES).index(name)]) for name in strength}
+        for name, which in certain.items():
+            if which[j]:
+                strength[name], p_of[name] = max(strength.get(name, 0.0), 100.0), 0.0
+        found = []
+        for name in ordered(strength):
+            words = quote(DEFECTS[name].values, {key: v[j : j + 1] for key, v in values.items()}, usual)
+            text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
+            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": strength[name]}
+            found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
+        failed = p_worst[j] <= alpha or bool(found)
+        verdict = "fail" if failed else "pass" if able else "insufficient"
+        images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
+    return images
+
+
+def _judge_set(scored, x, y, slices, fields, synth_groups, alpha, near, own) -> tuple[list[dict[str, Any]], sets.Units]:
+    tests = sets.names(x.copy_distance is not None and y.copy_distance is not None)
+    units = sets.choose_units(slices, fields, synth_groups, len(tests), alpha)
+    if not units.enough:
+        return [], units
+    from veridical.metrics.distribution import distances
+
+    among = distances(y.deep, y.deep)
+    real = own.deep.copy()
+    distance = np.block([[real, near.deep.T], [near.deep, among]])
+    p, _ = sets.test_set(y, x, scored, units, synth_groups, fields, distance=distance)
+    values, usual = (
+        quotable(each, patches_alone(close).max(1), np.sort(close.deep, 1)[:, :3].mean(1))
+        for each, close in ((y, near), (x, own))
+    )
+    others = np.unique(synth_groups, return_inverse=True)[1]
+    apart = np.where(others[:, None] == others, np.inf, among)
+    values["nearest_fellow"], usual["nearest_fellow"] = _finite(apart.min(1)), _finite(_own_fields(real, fields).min(1))
+    strength = dict(zip(SCORES, scored.mean.mean(0), strict=True))
+    found = {name: strength.get(name, -value) for name, value in zip(tests, p, strict=True) if value <= alpha}
+    findings = []
+    for name in ordered(found):
+        value = float(p[tests.index(name)])
+        if name == "low_coverage":
+            everyone = np.arange(len(distance)) >= len(x)
+            share = sets.coverage(np.where(np.eye(len(distance), dtype=bool), np.inf, distance), everyone)
+            text = f"{DEFECTS[name].what}: {share:.0%} of the real images have a synthetic one as near as their fellows"
+            entry: dict[str, Any] = {"statistic": share, "expected": None}
+        else:
+            words = quote(DEFECTS[name].values, values, usual)
+            text = f"{DEFECTS[name].what}: in the median {words}" if words else DEFECTS[name].what
+            entry = {"statistic": words.value, "expected": [words.low, words.high]} if words else {
+                "statistic": None, "expected": None}  # fmt: skip
+        findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
+    return findings, units
+
+
+def _own_fields(distance: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    return np.where(fields[:, None] == fields, np.inf, distance)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _summary(images: list[dict[str, Any]], certain: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Findings of the set from defects that no real image can have, and from edits."""
+    found = []
+    for name, which in certain.items():
+        if which.any():
+            text = f"{which.sum()} of {len(which)} images: {DEFECTS[name].what}"
+            if name == "copied":
+                text = f"{which.sum()} of {len(which)} images are, pixel by pixel, files of the real or training images"
+            found.append({"defect": name, "level": "image", "p_value": 0.0, "statistic": float(which.mean()),
+                          "expected": [0.0, 0.0], "explanation": text})  # fmt: skip
+    for name in ("unchanged", "structure_lost"):
+        count = sum(f["defect"] == name for image in images for f in image["findings"])
+        if 2 * count > len(images):
+            text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
+            found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
+                          "expected": None, "explanation": text})  # fmt: skip
+    return found
