@@ -33,7 +33,7 @@ def saturated(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
 
 def colour_in_grey(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
     """Specks of 2 x 2 pixels of random colour on a share of the area."""
-    n, _, height, width = images.shape
+    height, width = images.shape[2:]
     images = images.repeat(3, axis=1) if images.shape[1] == 1 else images.copy()
     for image in images:
         for _ in range(max(1, round(severity * height * width / 4))):
@@ -78,7 +78,7 @@ def stylised(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
 def foreign_patch(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
     """A disc with rings, as of a tree trunk, of diameter `severity` times the width, at a random place."""
     images = images.copy()
-    n, _, height, width = images.shape
+    height, width = images.shape[2:]
     radius = severity * min(height, width) / 2
     for image in images:
         y, x = rng.uniform(radius, height - radius), rng.uniform(radius, width - radius)
@@ -94,7 +94,7 @@ def out_of_domain(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
     from skimage.data import cat
     from skimage.transform import resize
 
-    n, channels, height, width = images.shape
+    _, channels, height, width = images.shape
     photo = resize(cat() / 255.0, (2 * height, 2 * width), anti_aliasing=True).transpose(2, 0, 1)
     photo = photo.mean(0, keepdims=True) if channels == 1 else photo
     found = np.empty(images.shape)

@@ -201,17 +201,23 @@ SCORES: dict[str, tuple[Callable[[Case], np.ndarray], float]] = {
 class Scored:
     """Scores of all image-level defects, scaled: 0 the median of real images, 1 their 95th percentile.
 
-    synth : (F, M, D), real : (N, D), fold : (N,)
+    synth : (F, M, D), real : (N, D), fold : (N,), centre and scale : (D,), of raw scores
     """
 
     synth: np.ndarray
     real: np.ndarray
     fold: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
         """Scores of synthetic images, mean over folds, (M, D)."""
         return self.synth.mean(0)
+
+    def of(self, x: Measured, real: Measured, near: Nearness, real_near: Nearness, fold: int) -> np.ndarray:
+        """Scaled scores (M, D) of further images, measured against the real ones without a fold."""
+        return (_raw(x, real, near, real_near, np.flatnonzero(self.fold != fold)) - self.centre) / self.scale
 
 
 def score_images(synth: Measured, real: Measured, fold: np.ndarray, near: Nearness, real_near: Nearness) -> Scored:
@@ -221,18 +227,15 @@ def score_images(synth: Measured, real: Measured, fold: np.ndarray, near: Nearne
     own = np.empty((len(real), len(SCORES)))
     for f in range(count):
         others, held = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-        reference, reference_near = real[others], real_near[others].to(others)
-        for x, near_x, into in (
-            (synth, near.to(others), found[f]),
-            (real[held], real_near[held].to(others), own),
-        ):
-            case = Case(x, reference, near_x, reference_near)
-            scores = np.stack([score(case) for score, _ in SCORES.values()], 1)
-            if into is own:
-                own[held] = scores
-            else:
-                into[:] = scores
+        found[f] = _raw(synth, real, near, real_near, others)
+        own[held] = _raw(real[held], real, real_near[held], real_near, others)
     units = np.array([unit for _, unit in SCORES.values()])
     centre = np.median(own, 0)
     scale = np.maximum(np.quantile(own, 0.95, axis=0) - centre, units)
-    return Scored((found - centre) / scale, (own - centre) / scale, fold)
+    return Scored((found - centre) / scale, (own - centre) / scale, fold, centre, scale)
+
+
+def _raw(x: Measured, real: Measured, near: Nearness, real_near: Nearness, rows: np.ndarray) -> np.ndarray:
+    """Scores (M, D) of images by some of the real ones."""
+    case = Case(x, real[rows], near.to(rows), real_near[rows].to(rows))
+    return np.stack([score(case) for score, _ in SCORES.values()], 1)

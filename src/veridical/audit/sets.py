@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +55,15 @@ def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups, tests: in
 
 
 def test_set(
-    synth: Measured, real: Measured, scored: Scored, units: Units, synth_groups, fields: np.ndarray,
-    *, distance: np.ndarray, most: int = 999,
+    synth: Measured,
+    real: Measured,
+    scored: Scored,
+    units: Units,
+    synth_groups,
+    fields: np.ndarray,
+    *,
+    distance: np.ndarray,
+    most: int = 999,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Adjusted p-value and observed statistic of each of `names`.
 
@@ -74,13 +82,18 @@ def test_set(
         near = np.concatenate([-np.log(x.copy_distance + 0.02) for x in (real, synth)])[:, None]  # type: ignore[operator]
         columns.append(deviations(near, near[: len(real)]))
     one_sided = sum(part.shape[1] for part in columns)
-    tables = [_both(real.table((*PROPERTIES, *SHAPES)), synth.table((*PROPERTIES, *SHAPES))), _both(real.bands, synth.bands)]
+    tables = [
+        _both(real.table((*PROPERTIES, *SHAPES)), synth.table((*PROPERTIES, *SHAPES))),
+        _both(real.bands, synth.bands),
+    ]
     edges = np.cumsum([one_sided, *(table.shape[1] for table in tables)])
     means = calibration.block_means(np.concatenate([*columns, *tables], 1), block)
     t = calibration.difference_t(means, called)
     found = [t[:, :one_sided]]
-    found += [np.abs(t[:, a:b]).max(1, keepdims=True) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    labels = np.concatenate([fields, np.unique(synth_groups, return_inverse=True)[1] + fields.max() + 1])
+    found += [np.abs(t[:, a:b]).max(1, keepdims=True) for a, b in pairwise(edges.tolist())]
+    # images of one slice are no fellows where slices count, and of one place never
+    own = np.unique(synth_groups, return_inverse=True)[1] if units.kind == "slices" else np.arange(len(synth))
+    labels = np.concatenate([fields, own + fields.max() + 1])
     fellow = np.where(labels[:, None] == labels, np.inf, distance)
     found.append(np.array([[collapse(fellow, way[block]), uncovered(fellow, way[block])] for way in called]))
     statistics = np.concatenate(found, 1)
@@ -94,7 +107,7 @@ def collapse(distance: np.ndarray, synth: np.ndarray) -> float:
     """Minus the mean logarithm of the distance to the nearest fellow, over the images called synthetic, (T,) bool."""
     nearest = distance[synth][:, synth].min(1)
     nearest = nearest[np.isfinite(nearest)]
-    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else 0.0
+    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else -np.inf
 
 
 def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:

@@ -20,8 +20,18 @@ CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
 
 
 def audit(
-    real, synth, train=None, source=None, alpha: float = 0.05, *, real_groups=None, synth_groups=None,
-    field: str | None = None, size: int | None = None, power: bool = True, pictures: str | Path | None = None,
+    real,
+    synth,
+    train=None,
+    source=None,
+    alpha: float = 0.05,
+    *,
+    real_groups=None,
+    synth_groups=None,
+    field: str | None = None,
+    size: int | None = None,
+    power: bool = True,
+    pictures: str | Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> dict[str, Any]:
     """Judge synthetic images by real ones.
@@ -71,7 +81,7 @@ def audit(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
     )
     say(0.7, "searching for copies")
-    x, y, identical = _copies(side, other, sides.get("train"), fold, x, y)
+    x, y, y_set, identical = _copies(side, other, sides.get("train"), fold, x, y)
     say(0.85, "comparing")
     near, own = nearness(y, x), _own(x)
     scored = score_images(y, x, fold, near, own)
@@ -83,7 +93,7 @@ def audit(
             if found is not None:
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
-    findings, units = _judge_set(scored, x, y, slices, fields, other.groups, alpha, near, own)
+    findings, units = _judge_set(scored, x, y_set, slices, fields, other.groups, alpha, near, own)
     findings = _summary(images, certain) + findings
     findings.sort(key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
@@ -112,10 +122,15 @@ def audit(
         "findings": findings, "images": images, "power": None, "notes": notes,
     }  # fmt: skip
     if verdict == "pass" and power:
-        from veridical.audit.severity import smallest_caught
+        from veridical.audit.severity import smallest_caught, smallest_set_defect
 
-        say(0.87, "asking what would have been caught")
-        report["power"] = smallest_caught(side.images, segmentation, x, own, fields, fold, scored, alpha, say=say)
+        report["power"] = smallest_set_defect(
+            y_set, x, scored, units, other.groups, fields, alpha, distance=_all_distances(x, y, near, own)
+        )
+        report["power"] += smallest_caught(
+            side.images, segmentation, x, own, fields, scored, alpha,
+            progress=lambda share: say(0.87 + 0.12 * share, "asking what would have been caught"),
+        )  # fmt: skip
     if pictures is not None:
         from veridical.audit.evidence import write_evidence
 
@@ -134,27 +149,34 @@ def _own(x: Measured) -> Nearness:
 
 
 def _copies(side: Side, other: Side, train: Side | None, fold: np.ndarray, x: Measured, y: Measured):
-    """Distances to training crops for both sets, and which synthetic images equal a real or training image."""
+    """Measurements with distances to training crops, and which synthetic images equal a real or training image.
+
+    Returns
+    -------
+    x, y, y_set, identical
+        Without training data, copies of REAL are searched for. A real image is searched in all folds but its own, so in
+        `y_set` each synthetic one leaves out a fold, too; `y` has all.
+    """
     from veridical.metrics.novelty import nearest_crop
     from veridical.rows import digests
 
     synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
     known = set(digests(side.images)) | set(digests(train.images) if train else ())
     identical = np.array([digest in known for digest in digests(np.ascontiguousarray(synth))])
+    both = np.concatenate([side.images, synth])
     if train is not None:
-        images = list(train.images)
-        found = [nearest_crop(each, images).distance for each in (side.images, synth)]
-        return x.with_copies(found[0]), y.with_copies(found[1]), identical
-    # Without training data copies of REAL are searched; a real image is compared with the other half, as all are in it.
-    half = fold % 2 == 0
-    if half.all() or not half.any():
-        return x, y, identical
-    parts = [list(side.images[half]), list(side.images[~half])]
-    own = np.empty(len(x))
-    own[half] = nearest_crop(side.images[half], parts[1]).distance
-    own[~half] = nearest_crop(side.images[~half], parts[0]).distance
-    nearest = np.minimum(*(nearest_crop(synth, part).distance for part in parts))
-    return x.with_copies(own), y.with_copies(nearest), identical
+        found = nearest_crop(both, list(train.images)).distance
+        y = y.with_copies(found[len(x) :])
+        return x.with_copies(found[: len(x)]), y, y, identical
+    parts = int(fold.max()) + 1
+    if parts < 2:
+        return x, y, y, identical
+    found = np.stack([nearest_crop(both, list(side.images[fold == f])).distance for f in range(parts)])
+    nearest = found[:, len(x) :].min(0)
+    left_out = np.concatenate([fold, np.arange(len(y)) % parts])
+    found[left_out, np.arange(len(both))] = np.inf
+    fair = found.min(0)
+    return x.with_copies(fair[: len(x)]), y.with_copies(nearest), y.with_copies(fair[len(x) :]), identical
 
 
 def _certain(side: Side, other: Side, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
@@ -204,19 +226,18 @@ def _judge_set(scored, x, y, slices, fields, synth_groups, alpha, near, own) -> 
     units = sets.choose_units(slices, fields, synth_groups, len(tests), alpha)
     if not units.enough:
         return [], units
-    from veridical.metrics.distribution import distances
-
-    among = distances(y.deep, y.deep)
-    real = own.deep.copy()
-    distance = np.block([[real, near.deep.T], [near.deep, among]])
+    distance = _all_distances(x, y, near, own)
     p, _ = sets.test_set(y, x, scored, units, synth_groups, fields, distance=distance)
     values, usual = (
         quotable(each, patches_alone(close).max(1), np.sort(close.deep, 1)[:, :3].mean(1))
         for each, close in ((y, near), (x, own))
     )
     others = np.unique(synth_groups, return_inverse=True)[1]
-    apart = np.where(others[:, None] == others, np.inf, among)
-    values["nearest_fellow"], usual["nearest_fellow"] = _finite(apart.min(1)), _finite(_own_fields(real, fields).min(1))
+    apart = np.where(others[:, None] == others, np.inf, distance[len(x) :, len(x) :])
+    values["nearest_fellow"], usual["nearest_fellow"] = (
+        _finite(apart.min(1)),
+        _finite(_own_fields(own.deep, fields).min(1)),
+    )
     strength = dict(zip(SCORES, scored.mean.mean(0), strict=True))
     found = {name: strength.get(name, -value) for name, value in zip(tests, p, strict=True) if value <= alpha}
     findings = []
@@ -234,6 +255,13 @@ def _judge_set(scored, x, y, slices, fields, synth_groups, alpha, near, own) -> 
                 "statistic": None, "expected": None}  # fmt: skip
         findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
     return findings, units
+
+
+def _all_distances(x: Measured, y: Measured, near: Nearness, own: Nearness) -> np.ndarray:
+    """Distances between deep features of all images, real ones first, (N + M, N + M)."""
+    from veridical.metrics.distribution import distances
+
+    return np.block([[own.deep, near.deep.T], [near.deep, distances(y.deep, y.deep)]])
 
 
 def _own_fields(distance: np.ndarray, fields: np.ndarray) -> np.ndarray:
