@@ -96,6 +96,9 @@ def test_few_slices_are_counted_by_places():
     units = sets.choose_units(fields // 6, fields, np.arange(16), 16, 0.05)
     assert units.kind == "slices" and units.enough and units.sizes == (8, 8)
     assert not sets.choose_units(fields // 24, fields // 12, np.arange(16), 16, 0.05).enough
+    # two synthetic slices are two, however many images of them there are
+    units = sets.choose_units(fields // 6, fields // 6, np.arange(16) // 8, 16, 0.05)
+    assert units.sizes == (8, 2) and not units.enough
 
 
 # ------------------------------------------------------------------------------------------------------------- pieces
@@ -195,4 +198,4 @@ def test_files_end_with_their_exit_code_and_a_source_must_pair_up(tmp_path, monk
     assert "data:image/png;base64" in page.read_text()
     assert json.loads((tmp_path / "audit.json").read_text())["images"][0]["file"] == "b0"
     code, text = run(tmp_path / "real", tmp_path / "bad", "--source", tmp_path / "real")
-    assert code == 2 and "RGB" in text.err
+    assert code == 2 and "no image called b0" in text.err

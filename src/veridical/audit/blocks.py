@@ -65,7 +65,7 @@ def merged(groups, blocks: int, seed: int = 0) -> np.ndarray:
 
 
 def folds(fields: np.ndarray, most: int = 5) -> np.ndarray:
-    """Number of the fold of each image, (N,): fields of view go together; at most `most` folds of about equal size."""
+    """Number of the fold of each image, (N,): what has one label goes together; at most `most` folds of about equal size."""
     return merged(fields, most)
 
 

@@ -174,10 +174,10 @@ def implausible_structure(case: Case) -> np.ndarray:
 
 def copied(case: Case) -> np.ndarray:
     """Nearness to a training crop; 0 where nothing was searched."""
-    if case.x.copy_distance is None or case.real.copy_distance is None:
+    mine, usual = case.x.copy_distance, case.real.copy_distance
+    if mine is None or usual is None:
         return np.zeros(len(case.x))
-    near, usual = (-np.log(each.copy_distance + 0.02)[:, None] for each in (case.x, case.real))
-    return deviations(near, usual)[:, 0]
+    return deviations(*(-np.log(distance + 0.02)[:, None] for distance in (mine, usual)))[:, 0]
 
 
 # What a score must exceed the usual ones by to count at all, in its own units: the least scale of its calibration.

@@ -72,7 +72,8 @@ def audit(
     say(0.0, "counting fields of view")
     linked = blocks.same_place(side.images)
     fields, slices = blocks.components(linked), blocks.components(linked, side.groups)
-    fold = blocks.folds(fields)
+    # A real image is judged by other slices, as one of a new slice will be.
+    fold = blocks.folds(slices if slices.max() else fields)
     segmentation = fit_segmentation(side.images)
     total = len(side.images) + len(other.images)
     x = measure(side.images, segmentation, progress=lambda k, n: say(0.7 * k / total, "measuring real images"))
@@ -81,7 +82,7 @@ def audit(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
     )
     say(0.7, "searching for copies")
-    x, y, y_set, identical = _copies(side, other, sides.get("train"), fold, x, y)
+    x, y, y_set, identical = _copies(side, other, sides.get("train"), blocks.folds(fields, 10), x, y)
     say(0.85, "comparing")
     near, own = nearness(y, x), _own(x)
     scored = score_images(y, x, fold, near, own)
@@ -94,11 +95,12 @@ def audit(
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
     findings, units = _judge_set(scored, x, y_set, slices, fields, other.groups, alpha, near, own)
-    findings = _summary(images, certain) + findings
+    summed = _summary(images, certain)
+    findings = summed + [f for f in findings if f["defect"] not in {known["defect"] for known in summed}]
     findings.sort(key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
     needed = calibration.blocks_needed(len(sets.names(True)), alpha)
-    counted = {
+    counted: dict[str, Any] = {
         "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1], "needed": needed,
         "fields_of_view": int(fields.max()) + 1, "fields_of_view_needed": calibration.fields_needed(alpha),
     }  # fmt: skip
@@ -117,7 +119,7 @@ def audit(
             f"{counted['fields_of_view']} independent fields of view are too few to judge single images; "
             f"{counted['fields_of_view_needed']} are enough"
         )
-    report = {
+    report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": notes,
     }  # fmt: skip
