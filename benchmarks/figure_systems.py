@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from veridical.images import to_grid
 
-SHOWN = 4
+SHOWN = 3
 
 
 def main() -> None:

@@ -80,8 +80,10 @@ def usual_dcgan() -> tuple[Callable[[int], None], int]:
 
 def peer_stylegan() -> tuple[Callable[[int], None], int]:
     """`stylegan2-pytorch`: generator of 8 channels at 64 pixels, discriminator of the same, hinge loss as there."""
+    there, torch.cuda.is_available = torch.cuda.is_available, lambda: True  # its import insists on a GPU
     from stylegan2_pytorch import stylegan2_pytorch as peer
 
+    torch.cuda.is_available = there
     style, latent = peer.StyleVectorizer(64, 4, lr_mul=0.1), 64
     generator = peer.Generator(SIZE, latent, network_capacity=4, fmap_max=128)
     discriminator = peer.Discriminator(SIZE, network_capacity=2, fmap_max=128)

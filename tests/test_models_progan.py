@@ -9,7 +9,8 @@ from veridical import checkpoint
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
 from veridical.models.progan import ProGAN
-from veridical.nets.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation, pixel_norm, up_convolution
+from veridical.nets.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation, pixel_norm
+from veridical.nets.resize import down_convolution, up_convolution
 from veridical.recipes import RECIPES, Recipe
 from veridical.sample import draw, load
 from veridical.train import train
@@ -36,6 +37,12 @@ def descend(model: ProGAN, step: int) -> dict[str, set[str]]:
         torch.autograd.backward(loss, inputs=list(parameters.values()))
         used[part] = {name for name, p in parameters.items() if p.grad is not None}
     return used
+
+
+def test_down_convolution_is_convolution_then_halving():
+    x, weight, bias = torch.randn(2, 3, 8, 6), torch.randn(5, 3, 3, 3), torch.randn(5)
+    expected = F.avg_pool2d(F.conv2d(x, weight, bias, padding=1), 2)
+    torch.testing.assert_close(down_convolution(x, weight, bias), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_up_convolution_is_doubling_then_convolution():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,26 @@ def test_two_processes_follow_the_losses_of_one(recipe, data, tmp_path):
     one, two = (np.array([list(row.values()) for row in losses(tmp_path / run)]) for run in ("one", "two"))
     assert one.shape == two.shape == (6, 1)
     np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_no_thread_of_the_process_group_outlives_it(tmp_path):
+    # One that does aborts the interpreter now and then while it ends.
+    (tmp_path / "script.py").write_text(
+        "import pathlib, torch\n"
+        "from veridical import device\n"
+        "world = device.World(torch.device('cpu'))\n"
+        "weights = torch.ones(3, requires_grad=True)\n"
+        "weights.sum().backward()\n"
+        "world.average([weights.grad])\n"
+        "torch.optim.AdamW([weights]).step()\n"
+        "names = lambda: {task.joinpath('comm').read_text() for task in pathlib.Path('/proc/self/task').iterdir()}\n"
+        "assert any('gloo' in name for name in names())\n"
+        "device._leave()\n"
+        "assert not any('gloo' in name for name in names()), names()\n"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 def test_minutes_stop_training(data, tmp_path):

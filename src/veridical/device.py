@@ -66,8 +66,11 @@ class World:
         self.size, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
         self.device = device
         if self.size > 1 and not dist.is_initialized():
+            # Optimisers import it, and imported after the group it keeps the group, and so gloo's threads, for ever.
+            import torch.distributed.nn.functional  # noqa: F401
+
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-            # Left to the interpreter's end, gloo's threads now and then abort a process that has done its work.
+            # At the interpreter's end gloo's threads now and then abort a process that has done its work.
             atexit.register(_leave)
 
     def rows(self, batch: int) -> tuple[int, int]:

@@ -118,6 +118,7 @@ def train(
         stage, description["first"] = _load_first(folder, config)
         if started is not None and started["first"] != description["first"]:
             raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
+    use_threads(config.threads)  # orthogonal first weights depend on their number
     torch.manual_seed(mix(config.seed))
     model = recipes.build(recipe, opened.target.channels, config.size, args, stage)
     return fit(model, opened, config, out, description, quiet=quiet)

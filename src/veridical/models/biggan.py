@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +12,17 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ..nets.convolution import halvings
 from ..nets.label import LabelEmbedding
+from ..nets.resize import down_convolution, up_convolution
 from .gan import GAN
 
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
-def _sn(layer: nn.Module) -> nn.Module:
+
+def _sn(layer: Layer) -> Layer:
     # Miyato et al. 2018: one power iteration a step keeps the largest singular value at 1.
-    nn.init.orthogonal_(layer.weight)  # type: ignore[arg-type]
-    return spectral_norm(layer)
+    nn.init.orthogonal_(layer.weight)
+    spectral_norm(layer)
+    return layer
 
 
 class SelfAttention(nn.Module):
@@ -65,7 +70,7 @@ class UpBlock(nn.Module):
         self.skip = _sn(nn.Conv2d(inside, out, 1))
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        y = self.conv1(F.interpolate(F.relu(self.norm1(x, condition)), scale_factor=2))
+        y = up_convolution(F.relu(self.norm1(x, condition)), self.conv1.weight, self.conv1.bias)
         # A 1 x 1 convolution and doubling can change places: the convolution is then on a quarter of the pixels.
         return self.conv2(F.relu(self.norm2(y, condition))) + F.interpolate(self.skip(x), scale_factor=2)
 
@@ -80,8 +85,8 @@ class DownBlock(nn.Module):
         self.first = first
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
-        return F.avg_pool2d(y, 2) + self.skip(F.avg_pool2d(x, 2))
+        y = F.relu(self.conv1(x if self.first else F.relu(x)))
+        return down_convolution(y, self.conv2.weight, self.conv2.bias) + self.skip(F.avg_pool2d(x, 2))
 
 
 class ResidualGenerator(nn.Module):

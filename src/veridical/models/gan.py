@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
 from ..nets.label import LabelEmbedding
+from ..nets.standardise import Standardise
 
 DiscriminatorLoss = Callable[[Tensor, Tensor], Tensor]
 GeneratorLoss = Callable[[Tensor], Tensor]
@@ -125,6 +126,14 @@ class GAN(nn.Module):
         self.loss, self.critic_steps, self.penalty, self.r1 = adversarial(loss), critic_steps, penalty, r1
         self.truncation, self.orthogonal = truncation, orthogonal
         self.augment = Augmentation(augmentation)
+        self.standard = Standardise()
+
+    def prepare(self, image: Tensor) -> None:
+        """Measure mean and standard deviation of the training images."""
+        self.standard.measure(image)
+
+    def _logit(self, image: Tensor, label: Tensor | None) -> Tensor:
+        return self.discriminator(self.standard(image), label)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss `critic_steps` times, then the generator's."""
@@ -137,17 +146,17 @@ class GAN(nn.Module):
             with torch.set_grad_enabled(turn == self.critic_steps - 1):
                 fake = self.generator(share.normal(self.latent), label)
             yield "discriminator", self._judge(share, fake.detach(), step)
-        loss = self.loss[1](self.discriminator(self.augment(fake, share), label))
+        loss = self.loss[1](self._logit(self.augment(fake, share), label))
         yield "generator", loss + self.orthogonal * orthogonal_penalty(self.generator) if self.orthogonal else loss
 
     def _judge(self, batch: Batch, fake: Tensor, step: int) -> Tensor:
         label = batch.cond.get("label")
         regularise = self.r1 > 0 and step % self.r1_every == 0
         real = batch.image.detach().requires_grad_(regularise)
-        real_logit = self.discriminator(self.augment(real, batch), label)
-        loss = self.loss[0](real_logit, self.discriminator(self.augment(fake, batch), label))
+        real_logit = self._logit(self.augment(real, batch), label)
+        loss = self.loss[0](real_logit, self._logit(self.augment(fake, batch), label))
         if self.penalty:
-            critic = lambda image: self.discriminator(image, label)  # noqa: E731
+            critic = lambda image: self._logit(image, label)  # noqa: E731
             loss = loss + self.penalty * gradient_penalty(critic, batch.image, fake, batch.uniform())
         if regularise:
             loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_logit, real)

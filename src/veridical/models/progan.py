@@ -14,8 +14,8 @@ from ..batch import Batch
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
-from ..nets.cosine import BlockCosine
 from ..nets.equalised import EqualisedConv2d, EqualisedLinear, channels_last, leaky, minibatch_deviation, pixel_norm
+from ..nets.standardise import Standardise
 from .gan import adversarial, gradient_penalty, r1_penalty
 
 
@@ -136,7 +136,7 @@ class ProGAN(nn.Module):
             )
         self.levels, self.latent, self.phase_steps = halvings(size), latent, phase_steps
         widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
-        self.coefficients = BlockCosine(channels, 1)
+        self.standard = Standardise()
         self.generator = Generator(channels, latent, widths)
         self.discriminator = Discriminator(channels, widths)
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
@@ -148,10 +148,10 @@ class ProGAN(nn.Module):
 
     def prepare(self, image: Tensor) -> None:
         """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
-        self.coefficients.measure(image)
+        self.standard.measure(image)
 
     def _image(self, z: Tensor, level: int, alpha: float) -> Tensor:
-        return self.coefficients.decode(self.generator(z, level, alpha) / 2)
+        return self.standard.inverse(self.generator(z, level, alpha))
 
     def stage(self, step: int) -> tuple[int, float]:
         """Level (resolution 4 * 2^level) of a training step and how far it has faded in, in (0, 1]."""
@@ -168,7 +168,7 @@ class ProGAN(nn.Module):
         real = F.avg_pool2d(batch.image, 2 ** (self.levels - level))
         if alpha < 1:
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
-        judge = lambda image: self.discriminator(self.coefficients.encode(image) * 2, level, alpha)  # noqa: E731
+        judge = lambda image: self.discriminator(self.standard(image), level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
         fake = self._image(batch.normal(self.latent), level, alpha)
 

@@ -15,7 +15,6 @@ from ..batch import Batch, ImageNoise
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
-from ..nets.cosine import BlockCosine
 from ..nets.equalised import (
     GAIN,
     EqualisedConv2d,
@@ -24,8 +23,9 @@ from ..nets.equalised import (
     leaky,
     minibatch_deviation,
     pixel_norm,
-    up_convolution,
 )
+from ..nets.resize import up_convolution
+from ..nets.standardise import Standardise
 from .gan import ADVERSARIAL, r1_penalty
 
 Noise = Callable[[tuple[int, ...]], Tensor]
@@ -230,7 +230,7 @@ class StyleGAN(nn.Module):
         widths = [width * min(2**k, widest) for k in reversed(range(halvings(size) + 1))]
         self.latent, self.truncation = latent, truncation
         self.r1, self.path_length, self.mixing = r1, path_length, mixing
-        self.coefficients = BlockCosine(channels, 1)
+        self.standard = Standardise()
         self.generator = Generator(channels, latent, widths, modulation, mapping)
         self.discriminator = Discriminator(channels, widths, residual=modulation == "weight")
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
@@ -240,14 +240,14 @@ class StyleGAN(nn.Module):
 
     def prepare(self, image: Tensor) -> None:
         """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
-        self.coefficients.measure(image)
+        self.standard.measure(image)
 
     def _seen(self, image: Tensor, batch: Batch) -> Tensor:
         """What the discriminator gets of images: augmented and standardised."""
-        return self.coefficients.encode(self.augment(image, batch)) * 2
+        return self.standard(self.augment(image, batch))
 
     def _image(self, w: Tensor, noise: Noise) -> Tensor:
-        return self.coefficients.decode(self.generator.synthesis(w, noise) / 2)
+        return self.standard.inverse(self.generator.synthesis(w, noise))
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, each after its regulariser where one is due."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from scipy.fft import dct
 from torch import Tensor, nn
 
 from ..batch import Batch
 from ..nets.convolution import Decoder, Encoder
+from ..nets.cosine import CosineTransform
 
 SIGMA_MIN = 1e-3  # a grey level of 8 bits is 0.008 wide: nothing finer is worth nats
 
@@ -26,30 +25,6 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 def rising(step: int, steps: int) -> float:
     """From 0 at step 0 linearly to 1 at step `steps`, and 1 from there on."""
     return min(1.0, step / steps) if steps else 1.0
-
-
-class CosineTransform(nn.Module):
-    """Orthonormal cosine transform over channels, rows and columns.
-
-    Over three channels it is the turn to grey and two opponent colours, so that noise of coefficients is no coloured specks
-    in images without colour.
-    """
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        self.colour: Tensor
-        self.line: Tensor
-        for name, n in (("colour", channels), ("line", size)):
-            matrix = torch.from_numpy(dct(np.eye(n), norm="ortho", axis=0)).float()
-            self.register_buffer(name, matrix, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Coefficients of images, both (N, C, S, S)."""
-        return torch.einsum("dc,nchw->ndhw", self.colour, self.line @ x @ self.line.T)
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Images of coefficients."""
-        return torch.einsum("dc,ndhw->nchw", self.colour, self.line.T @ x @ self.line)
 
 
 class VAE(nn.Module):
@@ -108,6 +83,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def prepare(self, image: Tensor) -> None:
         """Begin the spectrum of what the mean leaves at that of the data."""
+        self.transform.measure(image)
         self.spectrum.copy_(self.transform(image - image.mean(0)).square().mean(0))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,63 +1,43 @@
-"""Squares of pixels as cosine coefficients: fewer places to work on, and each scale of structure with its own measure."""
+"""Orthonormal cosine transform (type 2) of images."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.fft import dct
 from torch import Tensor, nn
 
 
-class BlockCosine(nn.Module):
-    """Squares of `patch` x `patch` pixels to their orthonormal cosine coefficients and back; for 2 the Haar wavelet.
+class CosineTransform(nn.Module):
+    """Over rows and columns of the principal axes of the channels.
 
-    Images are standardised on the way, so that coefficients have mean 0 and, on the whole, standard deviation 0.5.
-
-    Parameters
-    ----------
-    channels : int
-        Of the images.
-    patch : int
-        Side of the squares; 1 keeps pixels.
-
-    Attributes
-    ----------
-    deviation : Tensor, shape (1, channels * patch**2, 1, 1)
-        Standard deviation of each coefficient, as `measure` found it.
+    It continues images by reflection, so it nearly diagonalises the covariance of a stationary material whose tiles are not
+    periodic. The axes of RGB images are about grey and two opponent colours: noise of coefficients is no coloured specks in
+    images without colour.
     """
 
-    mean: Tensor
-    scale: Tensor
-    deviation: Tensor
-    basis: Tensor
+    axes: Tensor
+    line: Tensor
 
-    def __init__(self, channels: int, patch: int) -> None:
+    def __init__(self, channels: int, size: int) -> None:
         super().__init__()
-        self.patch = patch
-        self.register_buffer("basis", cosine_basis(patch).repeat(channels, 1, 1, 1), persistent=False)
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("deviation", torch.full((1, channels * patch**2, 1, 1), 0.5))
+        self.register_buffer("axes", torch.eye(channels))
+        self.register_buffer(
+            "line", torch.from_numpy(dct(np.eye(size), norm="ortho", axis=0)).float(), persistent=False
+        )
 
     @torch.no_grad()
     def measure(self, image: Tensor) -> None:
-        """Take mean and standard deviations from images (N, C, H, W)."""
-        self.mean.copy_(image.mean((0, 2, 3), keepdim=True))
-        self.scale.copy_(0.5 / (image - self.mean).std().clamp(min=1e-3))
-        self.deviation.copy_(self.encode(image).square().mean((0, 2, 3), keepdim=True).sqrt().clamp(min=1e-3))
+        """Take the axes from images (N, C, S, S)."""
+        values = image.transpose(0, 1).flatten(1)
+        axes = torch.linalg.eigh(torch.cov(values).reshape(len(values), -1)).eigenvectors.T
+        # Axes that point to the same side on every machine.
+        self.axes.copy_(axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign())
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to coefficients (N, C * patch**2, H / patch, W / patch)."""
-        return F.conv2d((x - self.mean) * self.scale, self.basis, stride=self.patch, groups=x.shape[1])
+    def forward(self, x: Tensor) -> Tensor:
+        """Coefficients of images, both (N, C, S, S)."""
+        return torch.einsum("dc,nchw->ndhw", self.axes, self.line @ x @ self.line.T)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Inverse of `encode`."""
-        images = F.conv_transpose2d(z, self.basis, stride=self.patch, groups=self.mean.shape[1])
-        return images / self.scale + self.mean
-
-
-def cosine_basis(patch: int) -> Tensor:
-    """Orthonormal two-dimensional cosine functions on a square, shape (patch**2, 1, patch, patch)."""
-    line = torch.from_numpy(dct(np.eye(patch), norm="ortho", axis=0)).float()
-    return torch.einsum("ay,bx->abyx", line, line).reshape(patch**2, 1, patch, patch)
+    def inverse(self, x: Tensor) -> Tensor:
+        """Images of coefficients."""
+        return torch.einsum("dc,ndhw->nchw", self.axes, self.line.T @ x @ self.line)

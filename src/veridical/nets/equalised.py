@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .resize import up_convolution
+
 # He's gain of a leaky ReLU, in front of it: the activation itself then needs no second pass over the map.
 GAIN = math.sqrt(2)
 
@@ -97,23 +99,3 @@ class EqualisedConv2d(nn.Module):
         if self.up:
             return up_convolution(x, self.weight * self.scale, self.bias)
         return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
-
-
-def up_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """3 x 3 convolution of `x` after nearest-neighbour doubling, as one transposed convolution: the same numbers for 4/9 of
-    the work.
-
-    Parameters
-    ----------
-    x : Tensor, shape (N, C, H, W)
-    weight : Tensor, shape (D, C, 3, 3)
-    bias : Tensor, shape (D,), optional
-
-    Returns
-    -------
-    Tensor, shape (N, D, 2H, 2W)
-    """
-    # Each stored pixel reaches the output through two neighbouring taps in each direction: their sum is its weight.
-    kernel = F.pad(weight.flip(2, 3), (1, 1, 1, 1))
-    kernel = kernel[..., 1:, 1:] + kernel[..., 1:, :-1] + kernel[..., :-1, 1:] + kernel[..., :-1, :-1]
-    return F.conv_transpose2d(x, kernel.transpose(0, 1), bias, stride=2, padding=1)

@@ -12,8 +12,8 @@ class UNet(nn.Module):
 
     Parameters
     ----------
-    channels, size : int
-        Channels and side of what it works on.
+    inside, out, size : int
+        Channels of what it sees and of what it makes, and their side.
     widths : tuple of int
         Channels of each resolution, each half of the one before.
     layers : int
@@ -25,7 +25,8 @@ class UNet(nn.Module):
 
     def __init__(
         self,
-        channels: int,
+        inside: int,
+        out: int,
         size: int,
         widths: tuple[int, ...],
         layers: int,
@@ -43,8 +44,8 @@ class UNet(nn.Module):
             raise InputError(f"attention={attention} needs one entry for each of widths={widths}.")
         self.net = UNet2DModel(
             sample_size=size,
-            in_channels=channels,
-            out_channels=channels,
+            in_channels=inside,
+            out_channels=out,
             block_out_channels=widths,
             layers_per_block=layers,
             down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
@@ -59,5 +60,5 @@ class UNet(nn.Module):
         nn.init.zeros_(self.net.conv_out.bias)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """Return a map like `x` (N, C, H, W); `time` (N,) is on a scale of hundreds."""
+        """Return a map (N, out, H, W) of `x` (N, inside, H, W); `time` (N,) is on a scale of hundreds."""
         return self.net(x, time).sample

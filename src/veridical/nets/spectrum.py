@@ -1,0 +1,70 @@
+"""The spectrum of images: what second-order statistics know of them, and the best denoiser that knows no more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .cosine import CosineTransform
+
+
+class Spectrum(nn.Module):
+    """Standard deviation of every coefficient of the cosine transform of whole images, measured once.
+
+    Coefficients are nearly independent (`veridical.nets.cosine.CosineTransform`), so they can be denoised one by one.
+
+    Parameters
+    ----------
+    channels, size : int
+
+    Attributes
+    ----------
+    deviation : Tensor, shape (1, C, S, S)
+        Of each coefficient of encoded images; the root of its mean square is 0.5.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    deviation: Tensor
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.transform = CosineTransform(channels, size)
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("deviation", torch.full((1, channels, size, size), 0.5))
+
+    @torch.no_grad()
+    def measure(self, image: Tensor) -> None:
+        """Take mean and standard deviations from images (N, C, S, S)."""
+        self.mean.copy_(image.mean((0, 2, 3), keepdim=True))
+        self.scale.copy_(0.5 / (image - self.mean).std(unbiased=False).clamp(min=1e-3))
+        self.transform.measure(image)
+        power = self.transform(self.encode(image)).square().mean(0, keepdim=True)
+        self.deviation.copy_(power.sqrt().clamp(min=1e-3))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Images to images of mean 0 and standard deviation 0.5."""
+        return (x - self.mean) * self.scale
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Inverse of `encode`."""
+        return z / self.scale + self.mean
+
+    def wiener(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Best linear estimate of encoded images from ``x = x0 + sigma * noise`` (Wiener 1949), and the error that it leaves.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, C, S, S)
+        sigma : Tensor, shape (N, 1, 1, 1)
+
+        Returns
+        -------
+        estimate : Tensor, shape (N, C, S, S)
+        error : Tensor, shape (N, 1, 1, 1)
+            Root mean square.
+        """
+        kept = self.deviation**2 / (self.deviation**2 + sigma**2)
+        error = (kept * sigma**2).mean((1, 2, 3), keepdim=True).sqrt()
+        return self.transform.inverse(kept * self.transform(x)), error

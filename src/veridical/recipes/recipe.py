@@ -1,0 +1,53 @@
+"""What a row of the table of systems says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One system.
+
+    Attributes
+    ----------
+    build : callable
+        ``build(channels, size, **args)`` (``build(first, ...)`` for a second stage) makes the model.
+    family, task, summary, citation : str
+        For the table that users see.
+    args : dict
+        Arguments of `build` that differ from its defaults.
+    train : dict
+        Training settings that differ from those of `TrainConfig`.
+    needs : tuple of str
+        Conditions that the data must bring: label, text, mask, source.
+    sampling : tuple of str
+        Arguments of `build` that act on sampling alone: they can be changed on a trained model.
+    first : str or None
+        Recipe of the first stage, trained before and frozen.
+    first_share : float
+        Share of a time budget that goes to the first stage.
+    """
+
+    build: Callable[..., nn.Module]
+    family: str
+    task: str
+    summary: str
+    citation: str
+    args: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    sampling: tuple[str, ...] = ()
+    first: str | None = None
+    first_share: float = 0.5
+
+    def arguments(self) -> dict[str, Any]:
+        """Names and default values of what can be set, the recipe's own values included."""
+        parameters = inspect.signature(self.build).parameters.values()
+        free = {p.name: p.default for p in parameters if p.name not in ("channels", "size", "first")}
+        return {**free, **self.args}

@@ -1,0 +1,30 @@
+"""The spectrum of images and its Wiener filter."""
+
+import torch
+
+from veridical.nets.spectrum import Spectrum
+
+
+def test_measured_images_are_standardised_and_come_back():
+    image = torch.linspace(0, 0.6, 32).expand(6, 1, 32, 32) + 0.1 * torch.randn(6, 1, 32, 32)
+    model = Spectrum(1, 32)
+    model.measure(image)
+    z = model.encode(image)
+    assert abs(z.mean()) < 1e-5
+    torch.testing.assert_close(z.std(unbiased=False), torch.tensor(0.5))
+    torch.testing.assert_close(model.deviation.square().mean().sqrt(), torch.tensor(0.5))
+    torch.testing.assert_close(model.decode(z), image)
+
+
+def test_wiener_filter_is_the_posterior_mean_of_gaussian_images():
+    """Of jointly Gaussian x0 and noise: E[x0 | x] = C (C + sigma^2)^-1 x, here with the whole covariance matrix."""
+    model, sigma = Spectrum(1, 6).double(), 0.3
+    model.deviation.copy_(torch.rand(1, 1, 6, 6, dtype=torch.double) + 0.05)
+    x = torch.randn(4, 1, 6, 6, dtype=torch.double)
+    estimate, error = model.wiener(x, torch.full((4, 1, 1, 1), sigma, dtype=torch.double))
+    columns = model.transform.inverse(torch.eye(36, dtype=torch.double).reshape(36, 1, 6, 6)).reshape(36, 36)
+    covariance = columns.T @ torch.diag(model.deviation.flatten() ** 2) @ columns
+    gain = covariance @ torch.linalg.inv(covariance + sigma**2 * torch.eye(36, dtype=torch.double))
+    torch.testing.assert_close(estimate.reshape(4, 36), x.reshape(4, 36) @ gain.T, rtol=0, atol=1e-5)
+    left = torch.trace(covariance - gain @ covariance) / 36
+    torch.testing.assert_close(error.flatten(), left.sqrt().expand(4), rtol=0, atol=1e-5)
