@@ -9,8 +9,9 @@ import numpy as np
 
 from veridical.audit import blocks as count
 from veridical.audit import calibration
-from veridical.audit.measure import PROPERTIES, SHAPES, Measured
-from veridical.audit.scores import SCORES, Scored, deviations
+from veridical.audit.compare import Comparison
+from veridical.audit.measure import PROPERTIES, SHAPES
+from veridical.audit.scores import SCORES, deviations
 
 SHIFTS = ("property_shift", "spectrum_shift")
 CLIP = 10.0  # a single image counts no more than so many scaled scores
@@ -55,31 +56,26 @@ def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups, tests: in
 
 
 def test_set(
-    synth: Measured,
-    real: Measured,
-    scored: Scored,
-    units: Units,
-    synth_groups,
-    fields: np.ndarray,
-    *,
-    distance: np.ndarray,
-    most: int = 999,
+    c: Comparison, units: Units, *, distance: np.ndarray | None = None, most: int = 999
 ) -> tuple[np.ndarray, np.ndarray]:
     """Adjusted p-value and observed statistic of each of `names`.
 
     Parameters
     ----------
-    distance : (N + M, N + M)
-        Between deep features of all images, real ones first.
-    """  # fmt: skip
+    distance : (N + M, N + M), optional
+        Between deep features of all images, real ones first, instead of those of `c`.
+    most : int
+        Ways to call blocks synthetic.
+    """
+    real, synth, scored = c.real, c.synth, c.scored
+    distance = c.distance if distance is None else distance
     n, _ = units.sizes
     block = np.concatenate([units.real, units.synth + n])
     called = calibration.assignments(*units.sizes, most=most)
     keep = [k for k, name in enumerate(SCORES) if name != "copied"]
     columns = [np.clip(np.concatenate([scored.real, scored.mean])[:, keep], -3, CLIP)]
-    searched = real.copy_distance is not None and synth.copy_distance is not None
-    if searched:
-        near = np.concatenate([-np.log(x.copy_distance + 0.02) for x in (real, synth)])[:, None]  # type: ignore[operator]
+    if c.fair is not None and real.copy_distance is not None:
+        near = -np.log(np.concatenate([real.copy_distance, c.fair]) + 0.02)[:, None]
         columns.append(deviations(near, near[: len(real)]))
     one_sided = sum(part.shape[1] for part in columns)
     tables = [
@@ -92,8 +88,8 @@ def test_set(
     found = [t[:, :one_sided]]
     found += [np.abs(t[:, a:b]).max(1, keepdims=True) for a, b in pairwise(edges.tolist())]
     # images of one slice are no fellows where slices count, and of one place never
-    own = np.unique(synth_groups, return_inverse=True)[1] if units.kind == "slices" else np.arange(len(synth))
-    labels = np.concatenate([fields, own + fields.max() + 1])
+    own = np.unique(c.groups, return_inverse=True)[1] if units.kind == "slices" else np.arange(len(synth))
+    labels = np.concatenate([c.fields, own + c.fields.max() + 1])
     fellow = np.where(labels[:, None] == labels, np.inf, distance)
     found.append(np.array([[collapse(fellow, way[block]), uncovered(fellow, way[block])] for way in called]))
     statistics = np.concatenate(found, 1)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from veridical.audit import calibration, sets
-from veridical.audit.measure import PROPERTIES, SHAPES, Measured, Segmentation, measure
+from veridical.audit.compare import Comparison
+from veridical.audit.measure import PROPERTIES, SHAPES, Segmentation, measure
 from veridical.audit.plant import PLANTS, plant
-from veridical.audit.scores import SCORES, Nearness, Scored, nearness
+from veridical.audit.scores import SCORES, nearness
 
 IMAGES = 8  # held-out real images that a defect is planted in
 WAYS = 299  # permutations of each trial
@@ -27,10 +28,7 @@ SETS = {
 def smallest_caught(
     images: np.ndarray,
     segmentation: Segmentation,
-    real: Measured,
-    own: Nearness,
-    fields: np.ndarray,
-    scored: Scored,
+    c: Comparison,
     alpha: float,
     *,
     seed: int = 0,
@@ -40,7 +38,7 @@ def smallest_caught(
 
     Parameters
     ----------
-    images : (N, C, H, W) real images, with their measurements `real`, distances `own`, fields of view and scores
+    images : (N, C, H, W) the real images of `c`
     alpha : level
     progress : function called with the share done
 
@@ -49,7 +47,8 @@ def smallest_caught(
     list of {defect, level, severity, unit, caught}
         `caught` is the share of images that fail at that severity; `severity` is None where not even the largest of
         `PLANTS` is caught. All empty if there are too few fields of view to fail any image.
-    """  # fmt: skip
+    """
+    fields, real, scored = c.fields, c.real, c.scored
     if int(fields.max()) + 1 < calibration.fields_needed(alpha):
         return []
     held = np.flatnonzero(scored.fold == 0)
@@ -64,7 +63,7 @@ def smallest_caught(
         for severity in PLANTS[defect].severities:
             x = measure(plant(defect, images[held], severity, seed), segmentation)
             x = x if real.copy_distance is None else x.with_copies(real.copy_distance[held])
-            z = scored.of(x, real, nearness(x, real), own, fold=0)
+            z = scored.of(x, real, nearness(x, real), c.own, fold=0)
             p = calibration.conformal_p(z.max(1), worst, fields)
             row["caught"] = float((p <= alpha).mean())
             if row["caught"] >= 0.5:
@@ -76,32 +75,21 @@ def smallest_caught(
     return rows
 
 
-def smallest_set_defect(
-    synth: Measured,
-    real: Measured,
-    scored: Scored,
-    units: sets.Units,
-    groups: np.ndarray,
-    fields: np.ndarray,
-    alpha: float,
-    *,
-    distance: np.ndarray,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
+def smallest_set_defect(c: Comparison, units: sets.Units, alpha: float, *, seed: int = 0) -> list[dict[str, Any]]:
     """Smallest severity of each set-level defect that is found when it is planted in a set that passed.
 
     Measurements are altered, not images, so this costs little; otherwise as `smallest_caught`.
-    """  # fmt: skip
+    """
     rng = np.random.default_rng(seed)
-    tests = sets.names(real.copy_distance is not None and synth.copy_distance is not None)
+    tests = sets.names(c.searched)
     rows = []
     for defect, (severities, unit) in SETS.items():
         if defect not in tests:
             continue
         row: dict[str, Any] = {"defect": defect, "level": "set", "severity": None, "unit": unit, "caught": 0.0}
         for severity in severities:
-            y, far = _altered(defect, severity, synth, real, distance, rng)
-            p, _ = sets.test_set(y, real, scored, units, groups, fields, distance=far, most=WAYS)
+            altered, far = _altered(defect, severity, c, rng)
+            p, _ = sets.test_set(altered, units, distance=far, most=WAYS)
             row["caught"] = float(p[tests.index(defect)] <= alpha)
             if row["caught"]:
                 row["severity"] = severity
@@ -110,13 +98,14 @@ def smallest_set_defect(
     return rows
 
 
-def _altered(defect: str, severity: float, synth: Measured, real: Measured, distance: np.ndarray, rng):
-    """Measurements and distances of a set with a defect."""
+def _altered(defect: str, severity: float, c: Comparison, rng) -> tuple[Comparison, np.ndarray]:
+    """The comparison and the distances with a defect."""
+    real, synth, distance = c.real, c.synth, c.distance
     n, m = len(real), len(synth)
     if defect == "memorised":
-        copies = np.array(synth.copy_distance)
+        copies = np.array(c.fair)
         copies[rng.permutation(m)[: round(severity * m)]] = 0.05
-        return synth.with_copies(copies), distance
+        return replace(c, fair=copies), distance
     if defect in ("mode_collapse", "low_coverage"):
         rows = np.arange(m)
         if defect == "mode_collapse":
@@ -130,10 +119,11 @@ def _altered(defect: str, severity: float, synth: Measured, real: Measured, dist
         # copies of a generator are never equal
         near = np.quantile(far[far > 0], 0.01)
         same = (take[:, None] == take) & ~np.eye(n + m, dtype=bool)
-        return synth[rows], np.where(same, near / 2, far)
+        fair = None if c.fair is None else c.fair[rows]
+        return replace(c, synth=synth[rows], fair=fair), np.where(same, near / 2, far)
     if defect == "property_shift":
         values = dict(synth.values)
         for name in (*PROPERTIES, *SHAPES):
             values[name] = values[name] + severity * np.nanstd(real.values[name])
-        return replace(synth, values=values), distance
-    return replace(synth, bands=synth.bands + severity * real.bands.std(0)), distance
+        return replace(c, synth=replace(synth, values=values)), distance
+    return replace(c, synth=replace(synth, bands=synth.bands + severity * real.bands.std(0))), distance

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from veridical.audit import blocks, calibration, sets
+from veridical.audit.compare import Comparison, compare, fair_distances
 from veridical.audit.defects import DEFECTS, ordered, quotable, quote
 from veridical.audit.inputs import Side, open_sides, with_groups
 from veridical.audit.measure import Measured, fit_segmentation, measure
 from veridical.audit.pairs import pair_findings
-from veridical.audit.scores import SCORES, Nearness, Scored, nearness, patches_alone, score_images
+from veridical.audit.scores import SCORES
 
 COLOUR = 3 / 255  # a grey image with more than that between its channels has colour
 CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
+PARTS = 10  # of the real images, one of which is left out in the search for copies
 
 
 def audit(
@@ -72,8 +74,6 @@ def audit(
     say(0.0, "counting fields of view")
     linked = blocks.same_place(side.images)
     fields, slices = blocks.components(linked), blocks.components(linked, side.groups)
-    # A real image is judged by other slices, as one of a new slice will be.
-    fold = blocks.folds(slices if slices.max() else fields)
     segmentation = fit_segmentation(side.images)
     total = len(side.images) + len(other.images)
     x = measure(side.images, segmentation, progress=lambda k, n: say(0.7 * k / total, "measuring real images"))
@@ -82,43 +82,22 @@ def audit(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
     )
     say(0.7, "searching for copies")
-    x, y, y_set, identical = _copies(side, other, sides.get("train"), blocks.folds(fields, 10), x, y)
+    x, y, fair, identical = _copies(side, other, sides.get("train"), blocks.folds(fields, PARTS), x, y)
     say(0.85, "comparing")
-    near, own = nearness(y, x), _own(x)
-    scored = score_images(y, x, fold, near, own)
+    c = compare(x, y, fields, slices, other.groups, fair=fair)
     certain = _certain(side, other, y, identical)
-    images = _judge_images(scored, fields, alpha, certain, y, x, near, own, other.names)
-    notes: list[str] = []
+    images = judge_images(c, alpha, certain, other.names)
     if "source" in sides:
         for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
             if found is not None:
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
-    findings, units = _judge_set(scored, x, y_set, slices, fields, other.groups, alpha, near, own)
+    findings, units = judge_set(c, alpha)
     summed = _summary(images, certain)
     findings = summed + [f for f in findings if f["defect"] not in {known["defect"] for known in summed}]
     findings.sort(key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
-    needed = calibration.blocks_needed(len(sets.names(True)), alpha)
-    counted: dict[str, Any] = {
-        "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1], "needed": needed,
-        "fields_of_view": int(fields.max()) + 1, "fields_of_view_needed": calibration.fields_needed(alpha),
-    }  # fmt: skip
-    if not units.enough:
-        notes.append(
-            f"too few independent images to say: {counted['real']} real and {counted['synth']} synthetic "
-            f"{units.kind}; {needed} of each are enough"
-        )
-    if units.kind != "slices":
-        notes.append(
-            f"only {int(slices.max()) + 1} independent slices, so places in them were counted instead: the verdict is about "
-            "more images of these slices, not about slices that nobody has seen"
-        )
-    if counted["fields_of_view"] < counted["fields_of_view_needed"]:
-        notes.append(
-            f"{counted['fields_of_view']} independent fields of view are too few to judge single images; "
-            f"{counted['fields_of_view_needed']} are enough"
-        )
+    counted, notes = _counted(c, units, alpha)
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": notes,
@@ -126,38 +105,49 @@ def audit(
     if verdict == "pass" and power:
         from veridical.audit.severity import smallest_caught, smallest_set_defect
 
-        report["power"] = smallest_set_defect(
-            y_set, x, scored, units, other.groups, fields, alpha, distance=_all_distances(x, y, near, own)
-        )
+        report["power"] = smallest_set_defect(c, units, alpha)
         report["power"] += smallest_caught(
-            side.images, segmentation, x, own, fields, scored, alpha,
+            side.images, segmentation, c, alpha,
             progress=lambda share: say(0.87 + 0.12 * share, "asking what would have been caught"),
         )  # fmt: skip
     if pictures is not None:
         from veridical.audit.evidence import write_evidence
 
-        write_evidence(Path(pictures), report, side.images, other.images, near)
+        write_evidence(Path(pictures), report, side.images, other.images, c.near)
     say(1.0, verdict)
     return report
 
 
-def _own(x: Measured) -> Nearness:
-    """Distances of real images to each other; to itself, none."""
-    own = nearness(x, x)
-    np.fill_diagonal(own.deep, np.inf)
-    rows = np.arange(len(x))
-    own.patch[rows, :, rows] = np.inf
-    return own
+def _counted(c: Comparison, units: sets.Units, alpha: float) -> tuple[dict[str, Any], list[str]]:
+    """How many independent images there are, how many are needed, and what that means in words."""
+    counted: dict[str, Any] = {
+        "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1],
+        "needed": calibration.blocks_needed(len(sets.names(True)), alpha),
+        "fields_of_view": int(c.fields.max()) + 1, "fields_of_view_needed": calibration.fields_needed(alpha),
+    }  # fmt: skip
+    notes = []
+    if not units.enough:
+        notes.append(
+            f"too few independent images to say: {counted['real']} real and {counted['synth']} synthetic "
+            f"{units.kind}; {counted['needed']} of each are enough"
+        )
+    if units.kind != "slices":
+        notes.append(
+            f"only {int(c.slices.max()) + 1} independent slices, so places in them were counted instead: the verdict is "
+            "about more images of these slices, not about slices that nobody has seen"
+        )
+    if counted["fields_of_view"] < counted["fields_of_view_needed"]:
+        notes.append(
+            f"{counted['fields_of_view']} independent fields of view are too few to judge single images; "
+            f"{counted['fields_of_view_needed']} are enough"
+        )
+    return counted, notes
 
 
-def _copies(side: Side, other: Side, train: Side | None, fold: np.ndarray, x: Measured, y: Measured):
-    """Measurements with distances to training crops, and which synthetic images equal a real or training image.
+def _copies(side: Side, other: Side, train: Side | None, part: np.ndarray, x: Measured, y: Measured):
+    """Measurements with distances to training crops, fair ones, and which synthetic images equal a real or training image.
 
-    Returns
-    -------
-    x, y, y_set, identical
-        Without training data, copies of REAL are searched for. A real image is searched in all folds but its own, so in
-        `y_set` each synthetic one leaves out a fold, too; `y` has all.
+    Without training data, copies of REAL are searched for.
     """
     from veridical.metrics.novelty import nearest_crop
     from veridical.rows import digests
@@ -168,17 +158,13 @@ def _copies(side: Side, other: Side, train: Side | None, fold: np.ndarray, x: Me
     both = np.concatenate([side.images, synth])
     if train is not None:
         found = nearest_crop(both, list(train.images)).distance
-        y = y.with_copies(found[len(x) :])
-        return x.with_copies(found[: len(x)]), y, y, identical
-    parts = int(fold.max()) + 1
+        return x.with_copies(found[: len(x)]), y.with_copies(found[len(x) :]), found[len(x) :], identical
+    parts = int(part.max()) + 1
     if parts < 2:
-        return x, y, y, identical
-    found = np.stack([nearest_crop(both, list(side.images[fold == f])).distance for f in range(parts)])
-    nearest = found[:, len(x) :].min(0)
-    left_out = np.concatenate([fold, np.arange(len(y)) % parts])
-    found[left_out, np.arange(len(both))] = np.inf
-    fair = found.min(0)
-    return x.with_copies(fair[: len(x)]), y.with_copies(nearest), y.with_copies(fair[len(x) :]), identical
+        return x, y, None, identical
+    found = np.stack([nearest_crop(both, list(side.images[part == f])).distance for f in range(parts)])
+    own, nearest, fair = fair_distances(found, part, len(y))
+    return x.with_copies(own), y.with_copies(nearest), fair, identical
 
 
 def _certain(side: Side, other: Side, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
@@ -192,21 +178,20 @@ def _certain(side: Side, other: Side, y: Measured, identical: np.ndarray) -> dic
     }
 
 
-def _judge_images(scored: Scored, fields, alpha, certain, y, x, near, own, names) -> list[dict[str, Any]]:
-    """Verdict and findings of every image."""
-    worst = scored.real.max(1)
-    p_worst = calibration.conformal_p(scored.synth.max(2), worst, fields, scored.fold)
+def judge_images(c: Comparison, alpha: float, certain: dict[str, np.ndarray], names: list[str]) -> list[dict[str, Any]]:
+    """Verdict and findings of every image; `certain` as from `_certain`."""
+    worst = c.scored.real.max(1)
+    fold = c.scored.fold
+    p_worst = calibration.conformal_p(c.scored.synth.max(2), worst, c.fields, fold)
     p = np.stack([
-        calibration.conformal_p(scored.synth[:, :, k], worst, fields, scored.fold) for k in range(len(SCORES))
+        calibration.conformal_p(c.scored.synth[:, :, k], worst, c.fields, fold) for k in range(len(SCORES))
     ], 1)  # fmt: skip
-    able = int(fields.max()) + 1 >= calibration.fields_needed(alpha)
-    values, usual = (
-        quotable(each, patches_alone(close).max(1), np.sort(close.deep, 1)[:, :3].mean(1))
-        for each, close in ((y, near), (x, own))
-    )
+    able = int(c.fields.max()) + 1 >= calibration.fields_needed(alpha)
+    values, usual = _quotable(c)
+    mean = c.scored.mean
     images = []
     for j, file in enumerate(names):
-        strength = {name: float(scored.mean[j, k]) for k, name in enumerate(SCORES) if p[j, k] <= alpha}
+        strength = {name: float(mean[j, k]) for k, name in enumerate(SCORES) if p[j, k] <= alpha}
         p_of = {name: float(p[j, list(SCORES).index(name)]) for name in strength}
         for name, which in certain.items():
             if which[j]:
@@ -223,30 +208,25 @@ def _judge_images(scored: Scored, fields, alpha, certain, y, x, near, own, names
     return images
 
 
-def _judge_set(scored, x, y, slices, fields, synth_groups, alpha, near, own) -> tuple[list[dict[str, Any]], sets.Units]:
-    tests = sets.names(x.copy_distance is not None and y.copy_distance is not None)
-    units = sets.choose_units(slices, fields, synth_groups, len(tests), alpha)
+def judge_set(c: Comparison, alpha: float) -> tuple[list[dict[str, Any]], sets.Units]:
+    """Findings of the whole set, and what was counted as independent; no findings where that is too little."""
+    tests = sets.names(c.searched)
+    units = sets.choose_units(c.slices, c.fields, c.groups, len(tests), alpha)
     if not units.enough:
         return [], units
-    distance = _all_distances(x, y, near, own)
-    p, _ = sets.test_set(y, x, scored, units, synth_groups, fields, distance=distance)
-    values, usual = (
-        quotable(each, patches_alone(close).max(1), np.sort(close.deep, 1)[:, :3].mean(1))
-        for each, close in ((y, near), (x, own))
-    )
-    others = np.unique(synth_groups, return_inverse=True)[1]
-    apart = np.where(others[:, None] == others, np.inf, distance[len(x) :, len(x) :])
-    values["nearest_fellow"], usual["nearest_fellow"] = (
-        _finite(apart.min(1)),
-        _finite(_own_fields(own.deep, fields).min(1)),
-    )
-    strength = dict(zip(SCORES, scored.mean.mean(0), strict=True))
+    distance = c.distance
+    p, _ = sets.test_set(c, units, distance=distance)
+    values, usual = _quotable(c)
+    others = np.unique(c.groups, return_inverse=True)[1]
+    values["nearest_fellow"] = _nearest_fellow(c.across, others)
+    usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
+    strength = dict(zip(SCORES, c.scored.mean.mean(0), strict=True))
     found = {name: strength.get(name, -value) for name, value in zip(tests, p, strict=True) if value <= alpha}
     findings = []
     for name in ordered(found):
         value = float(p[tests.index(name)])
         if name == "low_coverage":
-            everyone = np.arange(len(distance)) >= len(x)
+            everyone = np.arange(len(distance)) >= len(c.real)
             share = sets.coverage(np.where(np.eye(len(distance), dtype=bool), np.inf, distance), everyone)
             text = f"{DEFECTS[name].what}: {share:.0%} of the real images have a synthetic one as near as their fellows"
             entry: dict[str, Any] = {"statistic": share, "expected": None}
@@ -259,19 +239,16 @@ def _judge_set(scored, x, y, slices, fields, synth_groups, alpha, near, own) -> 
     return findings, units
 
 
-def _all_distances(x: Measured, y: Measured, near: Nearness, own: Nearness) -> np.ndarray:
-    """Distances between deep features of all images, real ones first, (N + M, N + M)."""
-    from veridical.metrics.distribution import distances
-
-    return np.block([[own.deep, near.deep.T], [near.deep, distances(y.deep, y.deep)]])
-
-
-def _own_fields(distance: np.ndarray, fields: np.ndarray) -> np.ndarray:
-    return np.where(fields[:, None] == fields, np.inf, distance)
+def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What explanations may quote of synthetic and of real images."""
+    synth, real = c.strangeness()
+    return quotable(c.synth, *synth), quotable(c.real, *real)
 
 
-def _finite(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(values), values, np.nan)
+def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Distance to the nearest image of another label, (N,); NaN where there is none."""
+    nearest = np.where(labels[:, None] == labels, np.inf, distance).min(1)
+    return np.where(np.isfinite(nearest), nearest, np.nan)
 
 
 def _summary(images: list[dict[str, Any]], certain: dict[str, np.ndarray]) -> list[dict[str, Any]]:
