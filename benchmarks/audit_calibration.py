@@ -2,10 +2,10 @@
 
     python benchmarks/audit_calibration.py DATA [--splits 60] [--datasets sandstone fibres roots_osr cmc] [--cache DIR]
 
-DATA holds the datasets as folders with train/ and test/. Images are measured once, then split again and again: by slice (half of the
-slices held out) and by place (a third of the fields of view). Printed are the shares of failed sets and of failed images, with
-Clopper-Pearson intervals. Splits share images, so the true uncertainty is larger: for the images the interval counts every image
-once, for the sets every split.
+DATA holds the datasets as folders with train/ and test/. Images are measured once, then split again and again: by slice (half of
+the slices held out) and by place (a third of the places). Printed are the shares of failed sets and of failed images, with
+Clopper-Pearson intervals. Splits share images, so the true uncertainty is larger: for the images the interval counts every
+image once, for the sets every split.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from audit_pool import DATASETS, pool, real_against_real, splits
 from scipy.stats import beta
 
+from audit_pool import DATASETS, pool, real_against_real, splits
 from veridical.audit import calibration
 from veridical.audit.scores import SCORES
 from veridical.audit.verdict import judge_images, judge_set

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from veridical import cli
 from veridical.audit import defects, scores, sets
+from veridical.audit.inputs import open_sides
 from veridical.audit.measure import Segmentation, fit_segmentation
 from veridical.audit.pairs import pair_findings
 from veridical.audit.plant import PLANTS, plant
@@ -159,7 +160,7 @@ def test_edits_that_do_nothing_or_leave_nothing():
     ("change", "words"),
     [
         (lambda x: x[:5], "at least 8"),
-        (lambda x: x[..., :40], "--size 40"),
+        (lambda x: x.repeat(2, 2).repeat(2, 3), "--size 48"),
         (lambda x: np.where(x == x.max(), np.nan, x), "NaN"),
         (lambda x: x * 2, r"\[0, 1\]"),
         (lambda x: x[:, 0], "shape"),
@@ -168,6 +169,15 @@ def test_edits_that_do_nothing_or_leave_nothing():
 def test_bad_input_is_one_sentence(real, held_out, change, words):
     with pytest.raises(InputError, match=words):
         audit(real, change(held_out))
+
+
+def test_images_of_other_sizes_are_cut_to_what_fits_both(real, held_out):
+    sides = open_sides(real, held_out[..., 1:-1, :-2], real, None, None, None)
+    assert sides["synth"].images.shape[2:] == sides["real"].images.shape[2:] == (46, 46)
+    np.testing.assert_array_equal(sides["real"].images, real[:, :, 1:47, 1:47])
+    assert sides["train"].images.shape[2:] == (48, 48) and len(sides["real"].names) == len(real)
+    tiles = open_sides(real, held_out[..., :20, :20], None, None, None, None)["real"]
+    assert len(tiles.images) == 4 * len(real) and len(set(tiles.groups)) == len(real)
 
 
 def test_grey_images_for_coloured_ones_are_refused(real, held_out):

@@ -264,7 +264,7 @@ def audit(
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.001, max=0.5, help="Chance of a false alarm.")] = 0.05,
     size: Annotated[
-        int | None, typer.Option(min=16, help="Cut images to this size first; large ones into tiles.")
+        int | None, typer.Option(min=16, help="Cut images to this size. Default: what fits if sizes differ.")
     ] = None,
     field: Annotated[
         str | None,

@@ -11,6 +11,8 @@ import numpy as np
 from veridical.errors import InputError
 
 FEWEST = 8
+LARGER = 1.25  # synthetic images may be so many times as large as real ones, to be cut
+CALLED = {"real": "REAL", "synth": "SYNTH", "train": "the training data", "source": "the source"}
 
 
 class Side(NamedTuple):
@@ -22,20 +24,41 @@ class Side(NamedTuple):
 
 
 def open_sides(real, synth, train, source, field: str | None, size: int | None) -> dict[str, Side]:
-    """The sets by name; all in the intensity window of the real images."""
+    """The sets by name; all in the intensity window of the real images, and cut to one size."""
     given = {"real": real, "synth": synth, "train": train, "source": source}
     given = {name: each for name, each in given.items() if each is not None}
     if len({isinstance(each, (str, Path)) for each in given.values()}) > 1:
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
-    sides, window = {}, None
+    opened, window = {}, None
     for name, each in given.items():
         if isinstance(each, (str, Path)):
-            images, names, window = _read(each, window, size)
+            opened[name], window = _read(each, window)
         else:
             images = _array(each, name)
-            names = [f"{k:06d}" for k in range(len(images))]
-        sides[name] = Side(_cut(images, size, name), names, np.array([_group(n, field) for n in names]))
+            opened[name] = images, [f"{k:06d}" for k in range(len(images))]
+    size = size or _common_size({name: images.shape[2:] for name, (images, _) in opened.items()})
+    sides = {}
+    for name, (images, names) in opened.items():
+        if size and name != "train":  # copies are searched for in whole training images
+            images, names = _cut(images, names, size, CALLED[name])
+        sides[name] = Side(images, names, np.array([_group(n, field) for n in names]))
     return _comparable(sides)
+
+
+def _common_size(shapes: dict[str, tuple[int, int]]) -> int | None:
+    """Side of the square that fits into real and synthetic images if they differ in size; otherwise None.
+
+    Synthetic images that are much larger than real ones hardly have their pixel size.
+    """
+    real, synth = shapes["real"], shapes["synth"]
+    if len({shapes[name] for name in shapes if name != "train"}) == 1:
+        return None
+    if min(synth) > LARGER * min(real):
+        raise InputError(
+            f"the real images have {real[1]} x {real[0]} pixels, those of SYNTH {synth[1]} x {synth[0]}; bring them to one "
+            f"pixel size, or if they have it, cut them to one size with --size {min(real)}"
+        )
+    return min(*real, *synth)
 
 
 def with_groups(side: Side, groups) -> Side:
@@ -47,24 +70,11 @@ def with_groups(side: Side, groups) -> Side:
     return side._replace(groups=np.asarray(groups).astype(str))
 
 
-def _read(spec, window, size: int | None):
+def _read(spec, window):
     from veridical.images import read_images
 
     found = read_images(spec, window=window)
-    if not size or found.images.shape[2:] == (size, size):
-        return found.images, found.names, found.window
-    # whole slices are cut into tiles side by side, named after their places
-    tiles, names = [], []
-    for image, name in zip(found.images, found.names, strict=True):
-        for y in range(image.shape[1] % size // 2, image.shape[1] - size + 1, size):
-            for x in range(image.shape[2] % size // 2, image.shape[2] - size + 1, size):
-                tiles.append(image[:, y : y + size, x : x + size])
-                names.append(f"{name}_y{y}x{x}")
-    if not tiles:
-        height, width = found.images.shape[2:]
-        raise InputError(f"{spec}: images of {width} x {height} pixels hold no tile of {size} x {size}; lower --size")
-    whole = min(found.images.shape[2:]) < 2 * size
-    return np.stack(tiles), found.names if whole else names, found.window
+    return (found.images, found.names), found.window
 
 
 def _array(images, name: str) -> np.ndarray:
@@ -78,15 +88,20 @@ def _array(images, name: str) -> np.ndarray:
     return images
 
 
-def _cut(images: np.ndarray, size: int | None, name: str) -> np.ndarray:
-    """The middle of images that are larger than `size`."""
-    if size is None or images.shape[2:] == (size, size):
-        return images
+def _cut(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[np.ndarray, list[str]]:
+    """Tiles of `size` side by side, named after their places; the middle of images that hold but one."""
     height, width = images.shape[2:]
+    if (height, width) == (size, size):
+        return images, names
     if min(height, width) < size:
-        raise InputError(f"{name} has images of {width} x {height} pixels, smaller than {size}; lower --size")
-    y, x = (height - size) // 2, (width - size) // 2
-    return np.ascontiguousarray(images[:, :, y : y + size, x : x + size])
+        raise InputError(f"{called} has images of {width} x {height} pixels, smaller than {size}; lower --size")
+    places = [
+        (y, x)
+        for y in range(height % size // 2, height - size + 1, size)
+        for x in range(width % size // 2, width - size + 1, size)
+    ]
+    tiles = np.stack([image[:, y : y + size, x : x + size] for image in images for y, x in places])
+    return tiles, names if len(places) == 1 else [f"{name}_y{y}x{x}" for name in names for y, x in places]
 
 
 def _group(name: str, field: str | None) -> str:
@@ -109,19 +124,13 @@ def _comparable(sides: dict[str, Side]) -> dict[str, Side]:
         sides = {name: side._replace(images=side.images[:, :1]) for name, side in sides.items()}
         real = sides["real"]
     for name, side in sides.items():
-        called = {"real": "REAL", "synth": "SYNTH", "train": "the training data", "source": "the source"}[name]
+        called = CALLED[name]
         if name in ("real", "synth") and len(side.images) < FEWEST:
             raise InputError(f"{called} holds {len(side.images)} images; an audit needs at least {FEWEST}, better 100")
         if side.images.shape[1] < real.images.shape[1]:
             raise InputError(f"the real images are RGB and those of {called} grey; convert one set")
         if name != "synth" and side.images.shape[1] != real.images.shape[1]:
             raise InputError(f"the real images are grey and those of {called} RGB; convert one set")
-        if name != "train" and side.images.shape[2:] != real.images.shape[2:]:
-            (h, w), (height, width) = real.images.shape[2:], side.images.shape[2:]
-            raise InputError(
-                f"the real images have {w} x {h} pixels, those of {called} {width} x {height}; cut them to one size, "
-                f"for example with --size {min(h, w, height, width)}"
-            )
     synth = sides["synth"]
     if synth.images.shape[1] == 3 and real.images.shape[1] == 1 and _is_grey(synth.images):
         sides["synth"] = synth._replace(images=synth.images[:, :1])

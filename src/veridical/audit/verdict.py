@@ -46,7 +46,7 @@ def audit(
     alpha : chance that real images unseen by the calibration fail
     real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile
     field : instead, a regular expression that finds the slice in a file name
-    size : cut all images to this size (large ones into tiles)
+    size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
     power : with a pass, find the smallest severity of each defect that would have been caught
     pictures : folder for evidence pictures; none are made by default
     progress : function called with (share done, what is going on)
