@@ -20,6 +20,8 @@ from veridical.audit import calibration
 from veridical.audit.scores import SCORES
 from veridical.audit.verdict import judge_images, judge_set
 
+WAYS = 299  # permutations of a set
+
 
 def interval(k: float, n: float) -> str:
     """Share k / n with its 95 % Clopper-Pearson interval; k may be a fraction."""
@@ -43,11 +45,12 @@ def main() -> None:
         p = pool(options.data, name, options.cache)
         for by in ("slice", "place"):
             failed = said = 0
-            verdicts, why, reasons = [], Counter(), Counter()
+            verdicts, why, reasons, kinds = [], Counter(), Counter(), Counter()
             for real, held in splits(p, by, options.splits, options.most):
-                c = real_against_real(p, real, held)
-                findings, units = judge_set(c, options.alpha)
-                said += units.enough
+                c = real_against_real(p, real, held, options.alpha)
+                findings = judge_set(c, options.alpha, WAYS)
+                kinds.update([c.units.kind if c.units.enough else "too few"])
+                said += c.units.enough
                 failed += bool(findings)
                 why.update(f["defect"] for f in findings)
                 if c.fields.max() + 1 < calibration.fields_needed(options.alpha):
@@ -63,7 +66,7 @@ def main() -> None:
             images = interval(fails.mean() * n, n) if n else "insufficient"
             print(
                 f"{name:<11}{by:<7}{p.slices.max() + 1:>7}{p.fields.max() + 1:>7}  {sets:<22}{images:<24}"
-                f"{said} sets said; {dict(why.most_common(5))}; images {dict(reasons.most_common(5))}", flush=True
+                f"{dict(kinds)}; {dict(why.most_common(5))}; images {dict(reasons.most_common(5))}", flush=True
             )  # fmt: skip
     print(f"{len(SCORES)} image-level scores, alpha {options.alpha}")
 

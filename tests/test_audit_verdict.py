@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from veridical import cli
-from veridical.audit import defects, scores, sets
+from veridical.audit import blocks, defects, scores, sets
 from veridical.audit.inputs import open_sides
 from veridical.audit.measure import Segmentation, fit_segmentation
 from veridical.audit.pairs import pair_findings
@@ -92,13 +92,13 @@ def test_few_fields_are_insufficient(real, held_out):
 
 def test_few_slices_are_counted_by_places():
     fields = np.arange(48)
-    units = sets.choose_units(fields // 24, fields, np.arange(16), 16, 0.05)
+    units = blocks.choose_units(fields // 24, fields, np.arange(16), 16, 0.05)
     assert units.kind == "fields of view" and units.enough and units.sizes == (48, 16)
-    units = sets.choose_units(fields // 6, fields, np.arange(16), 16, 0.05)
+    units = blocks.choose_units(fields // 6, fields, np.arange(16), 16, 0.05)
     assert units.kind == "slices" and units.enough and units.sizes == (8, 8)
-    assert not sets.choose_units(fields // 24, fields // 12, np.arange(16), 16, 0.05).enough
+    assert not blocks.choose_units(fields // 24, fields // 12, np.arange(16), 16, 0.05).enough
     # two synthetic slices are two, however many images of them there are
-    units = sets.choose_units(fields // 6, fields // 6, np.arange(16) // 8, 16, 0.05)
+    units = blocks.choose_units(fields // 6, fields // 6, np.arange(16) // 8, 16, 0.05)
     assert units.sizes == (8, 2) and not units.enough
 
 

@@ -1,10 +1,28 @@
 """How many independent fields of view are there? Tiles of one place count once, and tiles of one slice go together."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+from veridical.audit.calibration import enough_blocks
 
 SIDE = 32  # images are compared at this size
 REACH = 4  # pixels of the small images that a neighbouring slice may be shifted by
 CUT = 0.3  # cycles a small pixel; finer grain is noise that neighbours do not share
+
+
+class Units(NamedTuple):
+    """What is exchanged: `real` (N,) and `synth` (M,) block numbers from 0, what a block is called, whether they suffice."""
+
+    real: np.ndarray
+    synth: np.ndarray
+    kind: str
+    enough: bool
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Number of real and of synthetic blocks."""
+        return int(self.real.max()) + 1, int(self.synth.max()) + 1
 
 
 def same_place(images: np.ndarray) -> np.ndarray:
@@ -62,6 +80,23 @@ def merged(groups, blocks: int, seed: int = 0) -> np.ndarray:
         block[j] = np.argmin(filled)
         filled[block[j]] += sizes[j]
     return block[numbers]
+
+
+def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups, tests: int, alpha: float) -> Units:
+    """Slices if there are enough of them, otherwise fields of view.
+
+    Synthetic images are merged into no more blocks than there are real ones: more would promise more than real images
+    can show.
+    """
+    for real, kind in ((slices, "slices"), (fields, "fields of view")):
+        n = int(real.max()) + 1
+        # images of a generator are named one by one, so they are slices of one image each
+        groups = synth_groups if kind == "slices" else np.arange(len(synth_groups))
+        synth = merged(groups, n)
+        units = Units(real, synth, kind, enough_blocks(n, int(synth.max()) + 1, tests, alpha))
+        if units.enough or fields.max() == slices.max():
+            break
+    return units
 
 
 def folds(fields: np.ndarray, most: int = 5) -> np.ndarray:

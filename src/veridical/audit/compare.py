@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from veridical.audit import blocks
+from veridical.audit.blocks import Units
 from veridical.audit.measure import Measured
 from veridical.audit.scores import Nearness, Scored, nearness, patches_alone, score_images
 
@@ -25,7 +26,9 @@ class Comparison:
     across : (M, M) distances between deep features of synthetic images
     fields, slices : (N,) number of the field of view and of the slice of each real image
     groups : (M,) label of the slice of each synthetic image
-    scored : scores of all images
+    units : what counts as independent for tests of the set
+    scored : scores of all images, real ones by other slices
+    exchanged : scores for tests of the set: real ones by other units
     """
 
     real: Measured
@@ -37,7 +40,9 @@ class Comparison:
     fields: np.ndarray
     slices: np.ndarray
     groups: np.ndarray
+    units: Units
     scored: Scored
+    exchanged: Scored
 
     @property
     def searched(self) -> bool:
@@ -56,11 +61,6 @@ class Comparison:
         )
         return first, second
 
-    def without_copies(self) -> Comparison:
-        """The same as if copies had not been searched for."""
-        real, synth = (replace(each, copy_distance=None) for each in (self.real, self.synth))
-        return replace(self, real=real, synth=synth, fair=None)
-
 
 def compare(
     real: Measured,
@@ -68,6 +68,7 @@ def compare(
     fields: np.ndarray,
     slices: np.ndarray,
     groups: np.ndarray,
+    units: Units,
     *,
     fair: np.ndarray | None = None,
     near: Nearness | None = None,
@@ -81,8 +82,18 @@ def compare(
     # A real image is judged by other slices, as one of a new slice will be.
     fold = blocks.folds(slices if slices.max() else fields)
     scored = score_images(synth, real, fold, near, own)
+    # Tests exchange units, so there each image is judged by other units.
+    other = blocks.folds(independent(units, fields, slices))
+    exchanged = scored if (other == fold).all() else score_images(synth, real, other, near, own)
     across = distances(synth.deep, synth.deep)
-    return Comparison(real, synth, fair, near, own, across, fields, slices, np.asarray(groups), scored)
+    return Comparison(
+        real, synth, fair, near, own, across, fields, slices, np.asarray(groups), units, scored, exchanged
+    )
+
+
+def independent(units: Units, fields: np.ndarray, slices: np.ndarray) -> np.ndarray:
+    """Slices or fields of view, whichever the units are."""
+    return slices if units.kind == "slices" else fields
 
 
 def alone(own: Nearness) -> Nearness:

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
-from veridical.audit import blocks as count
 from veridical.audit import calibration
+from veridical.audit.blocks import Units
 from veridical.audit.compare import Comparison
 from veridical.audit.measure import PROPERTIES, SHAPES
 from veridical.audit.scores import SCORES, deviations
 
 SHIFTS = ("property_shift", "spectrum_shift")
 CLIP = 10.0  # a single image counts no more than so many scaled scores
+WAYS = 999  # to call blocks synthetic
 BALL = 3  # neighbours whose distance is the reach of a real image, for the coverage
-
-
-class Units(NamedTuple):
-    """What is exchanged: `real` (N,) and `synth` (M,) block numbers from 0, what a block is called, whether they suffice."""
-
-    real: np.ndarray
-    synth: np.ndarray
-    kind: str
-    enough: bool
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Number of real and of synthetic blocks."""
-        return int(self.real.max()) + 1, int(self.synth.max()) + 1
 
 
 def names(searched: bool) -> list[str]:
@@ -38,26 +24,7 @@ def names(searched: bool) -> list[str]:
     return [*image, *(["memorised"] if searched else []), *SHIFTS, "mode_collapse", "low_coverage"]
 
 
-def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups, tests: int, alpha: float) -> Units:
-    """Slices if there are enough of them, otherwise fields of view.
-
-    Synthetic images are merged into no more blocks than there are real ones: more would promise more than real images
-    can show.
-    """
-    for real, kind in ((slices, "slices"), (fields, "fields of view")):
-        n = int(real.max()) + 1
-        # images of a generator are named one by one, so they are slices of one image each
-        groups = synth_groups if kind == "slices" else np.arange(len(synth_groups))
-        synth = count.merged(groups, n)
-        units = Units(real, synth, kind, calibration.enough_blocks(n, int(synth.max()) + 1, tests, alpha))
-        if units.enough or fields.max() == slices.max():
-            break
-    return units
-
-
-def test_set(
-    c: Comparison, units: Units, *, distance: np.ndarray | None = None, most: int = 999
-) -> tuple[np.ndarray, np.ndarray]:
+def test_set(c: Comparison, *, distance: np.ndarray | None = None, most: int = WAYS) -> tuple[np.ndarray, np.ndarray]:
     """Adjusted p-value and observed statistic of each of `names`.
 
     Parameters
@@ -67,13 +34,13 @@ def test_set(
     most : int
         Ways to call blocks synthetic.
     """
-    real, synth, scored = c.real, c.synth, c.scored
+    real, synth, units, scored = c.real, c.synth, c.units, c.exchanged
     distance = c.distance if distance is None else distance
     n, _ = units.sizes
     block = np.concatenate([units.real, units.synth + n])
     called = calibration.assignments(*units.sizes, most=most)
     keep = [k for k, name in enumerate(SCORES) if name != "copied"]
-    columns = [np.clip(np.concatenate([scored.real, scored.mean])[:, keep], -3, CLIP)]
+    columns = [np.clip(np.concatenate([scored.real, scored.single])[:, keep], -3, CLIP)]
     if c.fair is not None and real.copy_distance is not None:
         near = -np.log(np.concatenate([real.copy_distance, c.fair]) + 0.02)[:, None]
         columns.append(deviations(near, near[: len(real)]))
@@ -87,16 +54,29 @@ def test_set(
     t = calibration.difference_t(means, called)
     found = [t[:, :one_sided]]
     found += [np.abs(t[:, a:b]).max(1, keepdims=True) for a, b in pairwise(edges.tolist())]
-    # images of one slice are no fellows where slices count, and of one place never
-    own = np.unique(c.groups, return_inverse=True)[1] if units.kind == "slices" else np.arange(len(synth))
-    labels = np.concatenate([c.fields, own + c.fields.max() + 1])
-    fellow = np.where(labels[:, None] == labels, np.inf, distance)
-    found.append(np.array([[collapse(fellow, way[block]), uncovered(fellow, way[block])] for way in called]))
+    # A block is moved as a whole, so its images are no fellows: else they would be near to each other in all ways. Distances
+    # to the nearest depend on how many there are, so all blocks are of about one size.
+    thin = thinned(units, block)
+    fellow = np.where(block[:, None] == block, np.inf, distance)[np.ix_(thin, thin)]
+    found.append(
+        np.array([[collapse(fellow, way[block[thin]]), uncovered(fellow, way[block[thin]])] for way in called])
+    )
     statistics = np.concatenate(found, 1)
     return calibration.adjusted_p(statistics), statistics[0]
 
 
 test_set.__test__ = False  # type: ignore[attr-defined]
+
+
+def thinned(units: Units, block: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Rows of images of which no block has more than the usual block of the side with smaller ones."""
+    usual = min(int(np.median(np.bincount(each))) for each in (units.real, units.synth))
+    order = np.random.default_rng(seed).permutation(len(block))
+    place = np.empty(len(block), int)  # of each image in its block, at random
+    for k in range(block.max() + 1):
+        mine = order[block[order] == k]
+        place[mine] = np.arange(len(mine))
+    return np.flatnonzero(place < max(usual, 1))
 
 
 def collapse(distance: np.ndarray, synth: np.ndarray) -> float:
@@ -113,7 +93,8 @@ def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:
     """
     real = distance[~synth]
     across, within = real[:, synth].min(1), real[:, ~synth]
-    reach = np.sort(within, 1)[:, min(BALL, within.shape[1]) - 1]
+    ball = min(BALL, within.shape[1]) - 1
+    reach = np.partition(within, ball, 1)[:, ball]
     known = np.isfinite(across) & np.isfinite(reach)
     return float(np.log((across[known] + 1e-3) / (reach[known] + 1e-3)).mean()) if known.any() else 0.0
 

@@ -75,7 +75,7 @@ def smallest_caught(
     return rows
 
 
-def smallest_set_defect(c: Comparison, units: sets.Units, alpha: float, *, seed: int = 0) -> list[dict[str, Any]]:
+def smallest_set_defect(c: Comparison, alpha: float, *, seed: int = 0) -> list[dict[str, Any]]:
     """Smallest severity of each set-level defect that is found when it is planted in a set that passed.
 
     Measurements are altered, not images, so this costs little; otherwise as `smallest_caught`.
@@ -89,7 +89,7 @@ def smallest_set_defect(c: Comparison, units: sets.Units, alpha: float, *, seed:
         row: dict[str, Any] = {"defect": defect, "level": "set", "severity": None, "unit": unit, "caught": 0.0}
         for severity in severities:
             altered, far = _altered(defect, severity, c, rng)
-            p, _ = sets.test_set(altered, units, distance=far, most=WAYS)
+            p, _ = sets.test_set(altered, distance=far, most=WAYS)
             row["caught"] = float(p[tests.index(defect)] <= alpha)
             if row["caught"]:
                 row["severity"] = severity

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from veridical.audit import blocks, calibration, sets
-from veridical.audit.compare import Comparison, compare, fair_distances
+from veridical.audit.compare import Comparison, compare, fair_distances, independent
 from veridical.audit.defects import DEFECTS, ordered, quotable, quote
 from veridical.audit.inputs import Side, open_sides, with_groups
 from veridical.audit.measure import Measured, fit_segmentation, measure
@@ -82,22 +82,21 @@ def audit(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
     )
     say(0.7, "searching for copies")
-    x, y, fair, identical = _copies(side, other, sides.get("train"), blocks.folds(fields, PARTS), x, y)
+    units = blocks.choose_units(slices, fields, other.groups, len(sets.names(True)), alpha)
+    part = blocks.folds(independent(units, fields, slices), PARTS)
+    x, y, fair, identical = _copies(side, other, sides.get("train"), part, x, y)
     say(0.85, "comparing")
-    c = compare(x, y, fields, slices, other.groups, fair=fair)
-    certain = _certain(side, other, y, identical)
+    c = compare(x, y, fields, slices, other.groups, units, fair=fair)
+    certain = certain_defects(side.images, y, identical)
     images = judge_images(c, alpha, certain, other.names)
     if "source" in sides:
         for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
             if found is not None:
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
-    findings, units = judge_set(c, alpha)
-    summed = _summary(images, certain)
-    findings = summed + [f for f in findings if f["defect"] not in {known["defect"] for known in summed}]
-    findings.sort(key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
+    findings = set_findings(judge_set(c, alpha), images, certain)
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
-    counted, notes = _counted(c, units, alpha)
+    counted, notes = _counted(c, alpha)
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": notes,
@@ -105,7 +104,7 @@ def audit(
     if verdict == "pass" and power:
         from veridical.audit.severity import smallest_caught, smallest_set_defect
 
-        report["power"] = smallest_set_defect(c, units, alpha)
+        report["power"] = smallest_set_defect(c, alpha)
         report["power"] += smallest_caught(
             side.images, segmentation, c, alpha,
             progress=lambda share: say(0.87 + 0.12 * share, "asking what would have been caught"),
@@ -118,8 +117,9 @@ def audit(
     return report
 
 
-def _counted(c: Comparison, units: sets.Units, alpha: float) -> tuple[dict[str, Any], list[str]]:
+def _counted(c: Comparison, alpha: float) -> tuple[dict[str, Any], list[str]]:
     """How many independent images there are, how many are needed, and what that means in words."""
+    units = c.units
     counted: dict[str, Any] = {
         "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1],
         "needed": calibration.blocks_needed(len(sets.names(True)), alpha),
@@ -167,19 +167,18 @@ def _copies(side: Side, other: Side, train: Side | None, part: np.ndarray, x: Me
     return x.with_copies(own), y.with_copies(nearest), fair, identical
 
 
-def _certain(side: Side, other: Side, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
+def certain_defects(real: np.ndarray, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
     """Defects that no real image can have, whatever the calibration: which images have them, (M,) bool."""
-    grey = side.images.shape[1] == 1
-    constant = side.images.std((1, 2, 3)).min() > CONSTANT
+    constant = real.std((1, 2, 3)).min() > CONSTANT
     return {
-        "colour_in_grey": y.values["colour"] > COLOUR if grey else np.zeros(len(y), bool),
+        "colour_in_grey": y.values["colour"] > COLOUR if real.shape[1] == 1 else np.zeros(len(y), bool),
         "blank": (y.values["contrast"] < CONSTANT) & constant,
         "copied": identical,
     }
 
 
 def judge_images(c: Comparison, alpha: float, certain: dict[str, np.ndarray], names: list[str]) -> list[dict[str, Any]]:
-    """Verdict and findings of every image; `certain` as from `_certain`."""
+    """Verdict and findings of every image; `certain` as from `certain_defects`."""
     worst = c.scored.real.max(1)
     fold = c.scored.fold
     p_worst = calibration.conformal_p(c.scored.synth.max(2), worst, c.fields, fold)
@@ -208,14 +207,12 @@ def judge_images(c: Comparison, alpha: float, certain: dict[str, np.ndarray], na
     return images
 
 
-def judge_set(c: Comparison, alpha: float) -> tuple[list[dict[str, Any]], sets.Units]:
-    """Findings of the whole set, and what was counted as independent; no findings where that is too little."""
-    tests = sets.names(c.searched)
-    units = sets.choose_units(c.slices, c.fields, c.groups, len(tests), alpha)
-    if not units.enough:
-        return [], units
-    distance = c.distance
-    p, _ = sets.test_set(c, units, distance=distance)
+def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[str, Any]]:
+    """Findings of the whole set by at most `most` permutations; none where there are too few independent units."""
+    if not c.units.enough:
+        return []
+    tests, distance = sets.names(c.searched), c.distance
+    p, _ = sets.test_set(c, distance=distance, most=most)
     values, usual = _quotable(c)
     others = np.unique(c.groups, return_inverse=True)[1]
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
@@ -236,7 +233,7 @@ def judge_set(c: Comparison, alpha: float) -> tuple[list[dict[str, Any]], sets.U
             entry = {"statistic": words.value, "expected": [words.low, words.high]} if words else {
                 "statistic": None, "expected": None}  # fmt: skip
         findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
-    return findings, units
+    return findings
 
 
 def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -251,8 +248,10 @@ def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(nearest), nearest, np.nan)
 
 
-def _summary(images: list[dict[str, Any]], certain: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Findings of the set from defects that no real image can have, and from edits."""
+def set_findings(
+    tested: list[dict[str, Any]], images: list[dict[str, Any]], certain: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """Findings of `judge_set` with those of defects that no real image can have, and of edits; the first explains most."""
     found = []
     for name, which in certain.items():
         if which.any():
@@ -267,4 +266,6 @@ def _summary(images: list[dict[str, Any]], certain: dict[str, np.ndarray]) -> li
             text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
             found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
                           "expected": None, "explanation": text})  # fmt: skip
-    return found
+    known = {f["defect"] for f in found}
+    found += [f for f in tested if f["defect"] not in known]
+    return sorted(found, key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
