@@ -102,9 +102,10 @@ class Reference:
 def real_against_real(p: Pool, real: np.ndarray, held: np.ndarray, alpha: float) -> Comparison:
     """Compare held-out rows of the pool with others."""
     reference = Reference(p, real, p.groups[held], alpha)
+    parts = p.slices if reference.units.kind == "slices" else p.chunks
     copies = p.copies[reference.units.kind][reference.used][:, held]
-    if np.isin(p.slices[held], p.slices[real]).any() and reference.units.kind == "slices":
-        copies = None  # what was searched by slices holds these images themselves
+    if np.isin(parts[held], reference.used).any():
+        copies = None  # what was searched holds these images themselves
     return reference.compare(p.measured[held], copies, p.own[held].to(real))
 
 

@@ -295,6 +295,29 @@ def audit(
     raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])
 
 
+@app.command(epilog="Example: veridical utility scans/labelled samples --size 64 --json utility.json")
+def utility(
+    real: Annotated[str, typer.Argument(metavar="REAL", help="Real images with masks/ beside them.")],
+    synth: Annotated[str, typer.Argument(metavar="SYNTH", help="Synthetic images with masks/ beside them.")],
+    size: Annotated[int, typer.Option(min=16, help="Side of the tiles in pixels.")] = 64,
+    scale: Annotated[float | None, typer.Option(help="Resize images by this factor first.")] = None,
+    split: Annotated[str | None, typer.Option(metavar="CSV", help="What is held out: columns name,split.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Networks of each kind.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 600,
+    json_file: Json = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train a segmentation on synthetic images, on real ones and on both; test on held-out real ones: Dice."""
+    from .progress import Progress
+    from .score import format_rows
+    from .utility import utility as measure
+
+    with Progress("utility", quiet) as bar:
+        rows = measure(real, synth, size=size, scale=scale, split=split, seeds=seeds, steps=steps, progress=bar.update)
+    out_console.print(format_rows(rows))
+    _write_json(json_file, rows)
+
+
 @app.command(epilog="The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n" + EXAMPLE)
 def bench(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],

@@ -41,7 +41,7 @@ def open_sides(real, synth, train, source, field: str | None, size: int | None) 
     for name, (images, names) in opened.items():
         if size and name != "train":  # copies are searched for in whole training images
             images, names = _cut(images, names, size, CALLED[name])
-        sides[name] = Side(images, names, np.array([_group(n, field) for n in names]))
+        sides[name] = Side(images, names, np.array([_group(n, field, needed=name == "real") for n in names]))
     return _comparable(sides)
 
 
@@ -104,7 +104,7 @@ def _cut(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[
     return tiles, names if len(places) == 1 else [f"{name}_y{y}x{x}" for name in names for y, x in places]
 
 
-def _group(name: str, field: str | None) -> str:
+def _group(name: str, field: str | None, needed: bool) -> str:
     from veridical.regions import group_of
 
     if field is None:
@@ -113,9 +113,9 @@ def _group(name: str, field: str | None) -> str:
         match = re.search(field, name)
     except re.error as error:
         raise InputError(f"--field {field} is no regular expression ({error}); write for example 'f\\d+'") from None
-    if match is None:
+    if match is None and needed:
         raise InputError(f"--field {field} finds nothing in the name {name}; say what its slice is called there")
-    return match[0]
+    return match[0] if match else group_of(name)
 
 
 def _comparable(sides: dict[str, Side]) -> dict[str, Side]:
