@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from veridical.errors import InputError
-from veridical.utility import dice, predict_masks, train_segmentation
+from veridical.images import save_png
+from veridical.utility import dice, predict_masks, train_segmentation, utility
 
 
 def pairs(n=24, size=32, seed=0):
@@ -72,3 +73,46 @@ def test_bad_pairs_are_refused():
         dice(masks, masks[:2])
     with pytest.raises(InputError, match="labelled"):
         dice(np.full(3, 255, np.uint8), np.zeros(3, np.uint8))
+
+
+def folder(place, images, masks, group):
+    (place / "masks").mkdir(parents=True)
+    for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        name = f"{group}{k // 4}_r0c{k % 4}.png"
+        save_png(place / name, np.round(255 * image[0]).astype(np.uint8))
+        save_png(place / "masks" / name, 255 * mask)
+    return place
+
+
+def test_good_pairs_are_of_use_and_pairs_without_relation_are_not(tmp_path):
+    real = folder(tmp_path / "real", *pairs(40), "a")
+    good = folder(tmp_path / "good", *pairs(24, seed=5), "b")
+    images, masks = pairs(24, seed=6)
+    bad = folder(tmp_path / "bad", images, 1 - masks, "c")
+    said = []
+    found = {
+        which: {
+            row["metric"]: row
+            for row in utility(real, which, size=32, seeds=2, steps=15, progress=lambda share, note: said.append(share))
+        }
+        for which in (good, bad)
+    }
+    rows = found[good]
+    assert all(rows[f"dice_{name}"]["value"] > 0.7 for name in ("real", "synth", "both"))
+    assert rows["dice_real"]["low"] <= rows["dice_real"]["value"] <= rows["dice_real"]["high"]
+    gain = rows["dice_synth_minus_real"]
+    assert gain["value"] == pytest.approx(rows["dice_synth"]["value"] - rows["dice_real"]["value"])
+    assert gain["settings"]["train_tiles"]["both"] == gain["settings"]["train_tiles"]["real"] + 24
+    assert found[bad]["dice_synth"]["value"] < 0.4 and found[bad]["dice_synth_minus_real"]["high"] < 0
+    assert said == sorted(said[: len(said) // 2]) * 2 and said[-1] == 1.0
+
+
+def test_masks_of_other_classes_are_refused(tmp_path):
+    images, masks = pairs(24)
+    real = folder(tmp_path / "real", images, masks, "a")
+    other = folder(tmp_path / "other", images, masks, "b")
+    save_png(other / "masks" / "b0_r0c0.png", np.full((32, 32), 7, np.uint8))
+    with pytest.raises(InputError, match="holds 7"):
+        utility(real, other, size=32, seeds=2, steps=1)
+    with pytest.raises(InputError, match="seed"):
+        utility(real, other, size=32, seeds=1, steps=1)

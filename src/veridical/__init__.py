@@ -13,6 +13,7 @@ from .errors import InputError
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .audit.verdict import audit
     from .bench.report import report
     from .bench.run import bench
     from .dataset import open_dataset
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .train import train
 
 _WHERE = {
+    "audit": "audit.verdict",
     "bench": "bench.run",
     "build": "recipes",
     "draw": "sample",
@@ -39,6 +41,7 @@ _WHERE = {
 __all__ = [
     "InputError",
     "__version__",
+    "audit",
     "bench",
     "build",
     "draw",

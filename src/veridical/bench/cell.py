@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
+from ..audit.verdict import audit
 from ..conditions import Arrays, cycle, open_data, write_arrays
 from ..config import TrainConfig
 from ..dataset import Dataset
@@ -76,6 +77,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
     novelty = _novelty_row(images, real, target, out / "datasets" / dataset, folder)
     apart = about | _spacing_row(images[:distinct], other, real, out / "cache")
+    checkpoint.write_json(folder / "audit.json", _audit(images, real, groups, other, folder / "audit"))
     checkpoint.write_json(folder / "rows.json", [*rows, about | novelty, apart])
     cost = dict(run.run["cost"])
     if "first" in run.run:
@@ -102,6 +104,16 @@ def _novelty_row(images: np.ndarray, test: np.ndarray, dataset: Dataset, place: 
     checkpoint.write_json(folder / "nearest.json", found | {"name": [groups[k] for k in found["train"]]})
     _save(folder / "nearest.npy", crops)
     return row
+
+
+def _audit(
+    images: np.ndarray, test: np.ndarray, groups: list[str], train: np.ndarray, pictures: Path
+) -> dict[str, Any]:
+    """What the audit says of the samples; without a verdict, the reason. What it would have found is not asked."""
+    try:
+        return audit(test, images, train, real_groups=groups, power=False, pictures=pictures)
+    except InputError as error:
+        return {"verdict": None, "reason": str(error)}
 
 
 def _spacing_row(images: np.ndarray, train: np.ndarray, test: np.ndarray, cache: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from veridical.bench import figures, tables
+from veridical.bench import audits, figures, tables
 from veridical.bench.findings import finding, plain, settings_of
 from veridical.bench.pictures import TILE, losses, pairs, strips
 from veridical.bench.results import Cell, bench_spec, read_cells, read_images, read_json
@@ -79,6 +79,7 @@ def report(folder: str | Path) -> Path:
         several=len({c.seed for c in cells}) > 1,
         datasets=[_dataset(folder, spec, d, ranked[d], by_dataset[d]) for d in by_dataset],
         stability=STABILITY,
+        audited=audits.EXPLAINED,
         metrics=[(SHORT.get(kind, kind), name, EXPLAINED[kind]) for kind, name in columns.items() if name],
         settings=settings_of(cells),
         spec=_spec(spec),
@@ -103,6 +104,8 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict]], cells: list[Cell]
     if rows:
         shown = [row for dataset, systems in ranked.items() for row in stability_shown(dataset, systems)]
         tables.write_tables(folder, "stability", rows, shown, STABILITY)
+    if rows := audits.audit_rows(cells):
+        tables.write_tables(folder, "audit", rows, audits.audit_shown(cells), audits.EXPLAINED)
     rows, shown = tables.metric_rows(cells), tables.metric_shown(cells)
     tables.write_tables(folder, "metrics", rows, shown, f"All metrics; {interval}.", long=True)
 
@@ -123,6 +126,8 @@ def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: li
         "plot": _ranking_plot(out / f"{name}-ranking.png", name, systems),
         "scale": scale,
         "stability": _columns(stability_shown(name, systems)),
+        "audit": _columns(audits.audit_shown(cells)),
+        "evidence": audits.evidence(cells),
         "strips": strips(out, name, systems, test, scale),
         "pairs": [pairs(out, name, system, scale) for system in systems],
         "losses": [loss for system in systems for loss in losses(out, name, system)],
@@ -160,6 +165,7 @@ def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]
                 row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
                 row["cells"].append(_plain_cell("floor", tables.fixed(stat["floor"], 3)))
                 row["cells"].append(_plain_cell("n", tables.number(stat["n"])))
+        row["cells"].append(_plain_cell("audit", audits.verdict_of(system["cells"])))
         row["cells"].append(_plain_cell("training min", tables.minutes(system["minutes"])))
     if any(row["cells"] for row in rows):
         rows.append(_floor_row(systems))
@@ -186,7 +192,7 @@ def _floor_row(systems: list[dict]) -> dict:
         cells.append(_plain_cell(SHORT.get(kind, kind), tables.floor_text(kind, floors)))
         if kind == tables.HEADLINE:
             cells += [_plain_cell("floor", ""), _plain_cell("n", "")]
-    cells.append(_plain_cell("training min", ""))
+    cells += [_plain_cell("audit", ""), _plain_cell("training min", "")]
     row = {"rank": None, "system": "real against real", "cells": cells, "remarks": []}
     return row | {"baseline": False, "floor": True}
 

@@ -1,0 +1,259 @@
+"""What does the audit find, beside SSIM, LPIPS, a Fréchet distance, KID and a classifier of real against planted?
+
+    python benchmarks/audit_power.py DATA sandstone [--cache DIR] [--json FILE] [--images 40] [--set 32] [--repeats 6]
+
+Each defect of `veridical.audit.plant` is planted, in three severities, in held-out real images (whole slices); the other real
+images are the reference. Image level: area under the ROC curve of planted against clean held-out images. Set level: share of sets
+of 32 that fail; for the peers, at the threshold that 5 % of clean held-out sets exceed, which is not known in practice. SSIM and
+LPIPS compare with the nearest of some real images (no scores of pairs: synthetic images have no original). Named first: share
+of the failed images (or of the failed sets, for defects of sets) whose first finding is the planted defect.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from audit_pool import Pool, Reference, pool
+from veridical.audit.compare import Comparison
+from veridical.audit.defects import DEFECTS
+from veridical.audit.measure import Measured, measure
+from veridical.audit.plant import PLANTS, plant
+from veridical.audit.verdict import certain_defects, judge_images, judge_set, set_findings
+from veridical.metrics.distribution import frechet, kid
+from veridical.metrics.novelty import nearest_crop
+from veridical.metrics.paired import lpips_efficientnet_lite0, ssim
+
+ALPHA = 0.05
+REFERENCES = 8
+WAYS = 299  # permutations of a set
+NULLS = 200  # real sets for the thresholds of the peers
+PEERS = ("ssim", "lpips_efficientnet_lite0", "frechet", "kid", "c2st")
+
+
+def main() -> None:
+    """Plant, judge, and print a line for each defect and severity."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("dataset")
+    parser.add_argument("--cache", type=Path, default=Path("runs/audit"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--set", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--defects", nargs="+")
+    options = parser.parse_args()
+    p = pool(options.data, options.dataset, options.cache)
+    rng = np.random.default_rng(0)
+    slices = rng.permutation(p.slices.max() + 1)
+    sizes = np.cumsum(np.bincount(p.slices)[slices])
+    out = slices[: max(1, np.searchsorted(sizes, options.images) + 1)]
+    held = np.flatnonzero(np.isin(p.slices, out))
+    real = np.flatnonzero(~np.isin(p.slices, out))
+    held = np.sort(rng.permutation(held)[: options.images])
+    case = Case(p, real, held)
+    peers = Peers(case)
+    clean = case.judged(p.measured[held], case.copies(p.images[held]))
+    rows = []
+    print(
+        f"{options.dataset}: {len(real)} real images of {len(np.unique(p.slices[real]))} slices, {len(held)} held out"
+    )
+    print(f"{'defect':<22}{'severity':>9}  AUC: audit {' '.join(f'{n[:7]:>8}' for n in PEERS)}  power: audit "
+          f"{' '.join(f'{n[:7]:>8}' for n in PEERS)}  named", flush=True)  # fmt: skip
+    for defect, severities in planted_defects(p.images.shape[1]).items():
+        if options.defects and defect not in options.defects:
+            continue
+        for severity in severities:
+            images = spoil(defect, severity, p.images[held], p.images[real], rng)
+            x = measure(images, p.segmentation)
+            copies = case.copies(images) if defect in ("copied", "memorised") else clean["copies"]
+            found = case.judged(x, copies)
+            row = {"dataset": options.dataset, "defect": defect, "severity": severity, "level": DEFECTS[defect].level}
+            row["auc"] = {"audit": auc(found["score"], clean["score"])} | peers.auc(images, x)
+            row |= set_power(case, x, copies, defect, options.set, options.repeats, rng)
+            row["power"] |= peers.power(images, x, options.set, options.repeats, rng)
+            if DEFECTS[defect].level == "image":
+                failed = [each for each in found["images"] if each["verdict"] == "fail"]
+                row["failed_images"] = len(failed) / len(images)
+                firsts = [each["findings"][0]["defect"] if each["findings"] else "none" for each in failed]
+                row["named"] = firsts.count(defect) / len(firsts) if firsts else None
+                row["names"] = {name: firsts.count(name) for name in sorted(set(firsts))}
+            rows.append(row)
+            print(line(row), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+def line(row: dict) -> str:
+    """One line of the table."""
+
+    def cells(values, names):
+        return " ".join(f"{values[n]:8.2f}" if values.get(n) is not None else f"{'-':>8}" for n in names)
+
+    named = "-" if row["named"] is None else f"{row['named']:.2f}"
+    return (
+        f"{row['defect']:<22}{row['severity']:>9}  {cells(row['auc'], ('audit', *PEERS))}        "
+        f"{cells(row['power'], ('audit', *PEERS))}  {named} {row['names']}"
+    )
+
+
+def planted_defects(channels: int) -> dict[str, tuple[float, ...]]:
+    """Severities of every defect that fits images of so many channels."""
+    found = {name: row.severities for name, row in PLANTS.items() if channels == 1 or name != "colour_in_grey"}
+    return found | {"copied": (1.0, 2.0, 3.0), "memorised": (0.1, 0.3, 0.6), "low_coverage": (0.6, 0.4, 0.2)}
+
+
+def spoil(defect: str, severity: float, images: np.ndarray, real: np.ndarray, rng) -> np.ndarray:
+    """Images with a defect.
+
+    Copied: a real image of the reference, turned, shifted by two pixels for each unit of severity, of lower contrast, with noise
+    of two 8-bit levels for each. Memorised: a share of those. Low coverage: the share of a set that is brightest.
+    """
+    n = len(images)
+    if defect in PLANTS:
+        return plant(defect, images, severity)
+    if defect == "low_coverage":
+        few = np.argsort(-images.mean((1, 2, 3)))[: round(severity * n)]
+        turned = [np.rot90(images[few[k % len(few)]], k // len(few), (1, 2)) for k in range(n)]
+        return np.stack(turned).astype(np.float32)
+    strength = severity if defect == "copied" else 1.0
+    chosen = real[rng.permutation(len(real))[np.arange(n) % len(real)]]
+    shifted = np.roll(chosen, (round(2 * strength), round(2 * strength)), (2, 3))[:, :, ::-1]
+    copies = shifted * (1 - 0.1 * strength) + 0.05 + 2 / 255 * strength * rng.standard_normal(chosen.shape)
+    copies = np.clip(copies, 0, 1).astype(np.float32)
+    if defect == "copied":
+        return copies
+    mixed = images.copy()
+    rows = rng.permutation(n)[: round(severity * n)]
+    mixed[rows] = copies[rows]
+    return mixed
+
+
+class Case:
+    """Real images to judge by, and held-out ones."""
+
+    def __init__(self, p: Pool, real: np.ndarray, held: np.ndarray):
+        self.pool, self.real, self.held = p, real, held
+        # as of a generator, whose images are named one by one
+        self.reference = Reference(p, real, np.arange(len(held)).astype(str), ALPHA)
+
+    def copies(self, images: np.ndarray) -> np.ndarray:
+        """Distances (parts, M) to the nearest crop in each part of the reference."""
+        real, part = self.pool.images[self.real], self.reference.part
+        return np.stack([nearest_crop(images, list(real[part == k])).distance for k in range(part.max() + 1)])
+
+    def compare(self, x: Measured, copies: np.ndarray) -> Comparison:
+        """The comparison of measured images with the reference."""
+        few = Reference(self.pool, self.real, np.arange(len(x)).astype(str), ALPHA)
+        return few.compare(x, copies)
+
+    def certain(self, x: Measured) -> dict[str, np.ndarray]:
+        """Defects that no real image can have."""
+        return certain_defects(self.pool.images[self.real], x, np.zeros(len(x), bool))
+
+    def judged(self, x: Measured, copies: np.ndarray) -> dict:
+        """Verdicts and suspicion of single images."""
+        c, certain = self.compare(x, copies), self.certain(x)
+        score = c.scored.mean.max(1) + 1e3 * np.any(list(certain.values()), 0)
+        verdicts = judge_images(c, ALPHA, certain, [str(k) for k in range(len(x))])
+        return {"score": score, "images": verdicts, "copies": copies}
+
+
+def set_power(case: Case, x, copies, defect, size, repeats, rng) -> dict:
+    """Share of sets that fail, and the defects named first."""
+    failed, firsts = 0, []
+    for _ in range(repeats):
+        rows = np.sort(rng.permutation(len(x))[:size])
+        c, certain = case.compare(x[rows], copies[:, rows]), case.certain(x[rows])
+        findings = set_findings(judge_set(c, ALPHA, WAYS), judge_images(c, ALPHA, certain, [""] * len(rows)), certain)
+        failed += bool(findings)
+        firsts += [findings[0]["defect"]] if findings else []
+    return {
+        "power": {"audit": failed / repeats}, "named": firsts.count(defect) / len(firsts) if firsts else None,
+        "names": {name: firsts.count(name) for name in sorted(set(firsts))},
+    }  # fmt: skip
+
+
+class Peers:
+    """Scores that others use; high is suspicious."""
+
+    def __init__(self, case: Case):
+        p, self.case = case.pool, case
+        rng = np.random.default_rng(1)
+        self.references = p.images[rng.permutation(case.real)[:REFERENCES]]
+        self.deep = p.measured.deep[case.real].astype(np.float64)
+        held = case.held
+        self.clean = self.by_image(p.images[held], p.measured[held])
+        self.clean_images, self.clean_x = p.images[held], p.measured[held]
+        self.null: dict[str, float] | None = None
+
+    def by_image(self, images: np.ndarray, x: Measured) -> dict[str, np.ndarray]:
+        """SSIM and LPIPS to the nearest reference."""
+        pairs = [np.broadcast_to(each, images.shape).copy() for each in self.references[:, None]]
+        if images.shape[1] != self.references.shape[1]:
+            pairs = [np.broadcast_to(each, images.shape).copy() for each in self.references.repeat(3, 1)[:, None]]
+        return {
+            "ssim": -np.max([ssim(pair, images) for pair in pairs], 0),
+            "lpips_efficientnet_lite0": np.min([lpips_efficientnet_lite0(pair, images) for pair in pairs[:3]], 0),
+        }
+
+    def auc(self, images: np.ndarray, x: Measured) -> dict[str, float | None]:
+        """Area under the ROC curve of single images; a distance of sets has none."""
+        self.planted = self.by_image(images, x)
+        found = {name: auc(self.planted[name], self.clean[name]) for name in self.planted}
+        logits, labels = classified(self.clean_x.deep, x.deep)
+        return found | {"frechet": None, "kid": None, "c2st": auc(logits[labels], logits[~labels])}
+
+    def of_set(self, deep: np.ndarray, by_image: dict[str, np.ndarray], reference: np.ndarray) -> dict[str, float]:
+        """All scores of a set."""
+        some = reference[np.random.default_rng(2).permutation(len(reference))[: len(deep)]]
+        logits, labels = classified(some, deep)
+        return {name: float(values.mean()) for name, values in by_image.items()} | {
+            "frechet": frechet(reference, deep), "kid": kid(reference, deep).value,
+            "c2st": float(((logits > 0) == labels).mean()),
+        }  # fmt: skip
+
+    def power(self, images, x: Measured, size: int, repeats: int, rng) -> dict[str, float]:
+        """Share of sets above the threshold that 5 % of real sets exceed."""
+        if self.null is None:
+            null = []
+            for _ in range(NULLS):  # real sets out of the reference and the held-out images, by turns
+                rows = rng.permutation(len(self.clean_x))[:size]
+                by_image = {name: values[rows] for name, values in self.clean.items()}
+                null.append(self.of_set(self.clean_x.deep[rows], by_image, self.deep))
+            self.null = {name: float(np.quantile([each[name] for each in null], 0.95)) for name in PEERS}
+        found = []
+        for _ in range(repeats):
+            rows = rng.permutation(len(images))[:size]
+            by_image = {name: values[rows] for name, values in self.planted.items()}
+            found.append(self.of_set(x.deep[rows], by_image, self.deep))
+        return {name: float(np.mean([each[name] > self.null[name] for each in found])) for name in PEERS}
+
+
+def classified(real: np.ndarray, synth: np.ndarray, folds: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Out-of-fold decision of a linear classifier on deep features (ridge regression), and labels.
+
+    C2ST, Lopez-Paz and Oquab 2017, arXiv:1610.06545.
+    """
+    x = np.concatenate([real, synth]).astype(np.float64)
+    labels = np.arange(len(x)) >= len(real)
+    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
+    fold = np.random.default_rng(0).permutation(len(x)) % folds
+    logits = np.empty(len(x))
+    for f in range(folds):
+        train = fold != f
+        target = np.where(labels[train], 1.0, -1.0)
+        kernel = x[train] @ x[train].T
+        weights = np.linalg.solve(kernel + x.shape[1] * np.eye(len(kernel)), target - target.mean())
+        logits[~train] = x[~train] @ (x[train].T @ weights) + target.mean()
+    return logits, labels
+
+
+def auc(high: np.ndarray, low: np.ndarray) -> float:
+    """Probability that one of the first scores higher than one of the second."""
+    return float((high[:, None] > low).mean() + 0.5 * (high[:, None] == low).mean())
+
+
+if __name__ == "__main__":
+    main()

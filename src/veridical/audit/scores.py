@@ -1,0 +1,250 @@
+"""How suspicious an image is of each defect: functions of its measurements and of those of real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from veridical.audit.measure import COLOUR, PROPERTIES, SHAPES, TONE, Measured
+
+NEIGHBOURS = 3  # real images that a deep distance is taken to
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """Distances of N images to R real ones: `deep` (N, R), and of each of P patches to the nearest of each, (N, P, R)."""
+
+    deep: np.ndarray
+    patch: np.ndarray
+
+    def __getitem__(self, rows) -> Nearness:
+        return Nearness(self.deep[rows], self.patch[rows])
+
+    def to(self, columns: np.ndarray) -> Nearness:
+        """Distances to some of the real images."""
+        return Nearness(self.deep[:, columns], self.patch[:, :, columns])
+
+
+def nearness(x: Measured, real: Measured) -> Nearness:
+    """Distances between deep features of all images of two sets."""
+    from veridical.metrics.distribution import distances
+
+    n, places, width = x.patches.shape
+    bank = real.patches.reshape(-1, width)
+    squares = (bank**2).sum(1)
+    nearest = np.empty((n, places, len(real)), np.float32)
+    for k, patches in enumerate(x.patches):
+        square = (patches**2).sum(1)[:, None] + squares - 2 * patches @ bank.T
+        nearest[k] = np.sqrt(square.clip(0)).reshape(places, len(real), -1).min(2)
+    return Nearness(distances(x.deep, real.deep), nearest)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Images to judge and the real ones to judge them by, with the distances between them."""
+
+    x: Measured
+    real: Measured
+    near: Nearness
+    real_near: Nearness  # of the real ones to each other; a distance to itself is infinite
+
+    def deviation(self, name: str) -> np.ndarray:
+        """Robust z-score of a value, (N,); 0 where it is not defined."""
+        return deviations(self.x.values[name][:, None], self.real.values[name][:, None])[:, 0]
+
+    def high(self, name: str) -> np.ndarray:
+        return self.deviation(name)
+
+    def low(self, name: str) -> np.ndarray:
+        return -self.deviation(name)
+
+
+def deviations(x: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Robust z-scores of columns, (N, D): distance to the median of real ones over 1.48 times their median deviation.
+
+    At least a fifth of their standard deviation, and never nothing: a column that is constant in real images has unit
+    1e-3. What is not a number scores 0.
+    """
+    finite = np.isfinite(real)
+    defined = finite.any(0)
+    if finite.all():  # many times as fast as with NaN
+        centre, spread, sigma = np.median(real, 0), np.median(np.abs(real - np.median(real, 0)), 0), real.std(0)
+    else:
+        known = np.where(defined, np.where(finite, real, np.nan), 0)
+        centre = np.nanmedian(known, 0)
+        spread, sigma = np.nanmedian(np.abs(known - centre), 0), np.nanstd(known, 0)
+    scale = np.maximum(1.4826 * spread, 0.2 * sigma)
+    with np.errstate(invalid="ignore"):
+        z = (x - centre) / np.maximum(scale, 1e-3)
+    return np.where(np.isfinite(z) & defined, z, 0.0)
+
+
+def joint(x: np.ndarray, real: np.ndarray, shrink: float = 0.2) -> np.ndarray:
+    """Mahalanobis distance of rows from real ones over the root of the number of columns, (N,), on robust z-scores.
+
+    The covariance is shrunk to the unit matrix, as there are few images.
+    """
+    z, reference = deviations(x, real), np.clip(deviations(real, real), -5, 5)
+    covariance = (1 - shrink) * np.cov(reference, rowvar=False) + shrink * np.eye(x.shape[1])
+    return np.sqrt(np.einsum("ij,ij->i", z, np.linalg.solve(covariance, z.T).T) / x.shape[1])
+
+
+def blank(case: Case) -> np.ndarray:
+    """Contrast below two fifths of the lowest usual one, on a logarithmic scale; 0 above."""
+    usual = np.quantile(case.real.values["log_contrast"], 0.05)
+    return np.maximum(usual - np.log(2.5) - case.x.values["log_contrast"], 0)
+
+
+def saturated(case: Case) -> np.ndarray:
+    """Share of black and white pixels above the usual one."""
+    return case.x.values["saturated"] - np.median(case.real.values["saturated"])
+
+
+def colour_in_grey(case: Case) -> np.ndarray:
+    """Chroma of the most coloured pixels, in units of three 8-bit levels, where real images have none."""
+    usual = np.max(case.real.values["colour"])
+    return np.maximum(case.x.values["colour"] - usual, 0) * 85 if usual < 0.02 else np.zeros(len(case.x))
+
+
+def palette_shift(case: Case) -> np.ndarray:
+    """Grey levels and, in colour images, colours together; or another gain: noise of all grains off by the same factor."""
+    names = TONE if np.max(case.real.values["colour"]) < 0.02 else TONE + COLOUR
+    noise = np.stack([case.deviation(f"log_noise_{k}") for k in range(3)], 1)
+    gain = np.abs(noise).min(1) * (np.abs(np.sign(noise).sum(1)) == 3)
+    usual = case.real.table(names)
+    tone = joint(case.x.table(names), usual) / max(float(np.quantile(joint(usual, usual), 0.95)), 1e-3)
+    return np.maximum(2 * tone, gain)
+
+
+def blur(case: Case) -> np.ndarray:
+    """Fine detail weak and edges soft, both."""
+    fine = case.real.bands[:, -3:].mean(1) - case.real.bands[:, 1:4].mean(1)
+    mine = case.x.bands[:, -3:].mean(1) - case.x.bands[:, 1:4].mean(1)
+    fine_z = -deviations(mine[:, None], fine[:, None])[:, 0]
+    return np.minimum(np.minimum(fine_z, case.low("log_noise_0")), 3 * case.low("log_sharpness") + 1)
+
+
+def noise_mismatch(case: Case) -> np.ndarray:
+    """Noise stronger than that of real images, or weaker; counts less where its grain is the usual one.
+
+    Then it is rather the gain that is another (`palette_shift`).
+    """
+    level = np.abs(case.deviation("log_noise_0"))
+    grain, usual = (v.values["log_noise_0"] - v.values["log_noise_1"] for v in (case.x, case.real))
+    return np.maximum(np.minimum(level, np.abs(deviations(grain[:, None], usual[:, None])[:, 0])), 0.4 * level)
+
+
+def checkerboard(case: Case) -> np.ndarray:
+    """Energy at the frequencies of upsampling."""
+    return case.high("checkerboard")
+
+
+def stylised(case: Case) -> np.ndarray:
+    """Smooth surfaces between sharp edges: little noise, heavy tails of the finest detail, flat patches."""
+    flat = np.maximum(case.x.values["flat"] - np.quantile(case.real.values["flat"], 0.95), 0) * 20
+    return np.minimum(case.low("log_noise_0"), np.maximum(case.high("log_tails"), flat))
+
+
+def patches_alone(x: Nearness) -> np.ndarray:
+    """Distance of each patch to the nearest real patch, (N, P)."""
+    return x.patch.min(2)
+
+
+def foreign_patch(case: Case) -> np.ndarray:
+    """The strangest place, as far as it is stranger than the image as a whole."""
+    mine, real = (np.log(patches_alone(near) + 1e-6) for near in (case.near, case.real_near))
+    excess, usual = (each.max(1) - np.median(each, 1) for each in (mine, real))
+    top = deviations(mine.max(1)[:, None], real.max(1)[:, None])[:, 0]
+    return np.minimum(top, deviations(excess[:, None], usual[:, None])[:, 0] + 1)
+
+
+def out_of_domain(case: Case) -> np.ndarray:
+    """Deep features far from those of all real images, in the whole image and in most places."""
+    found = []
+    for near in (case.near, case.real_near):
+        whole = np.log(np.sort(near.deep, 1)[:, :NEIGHBOURS].mean(1) + 1e-6)
+        found.append(np.stack([whole, np.log(np.median(patches_alone(near), 1) + 1e-6)], 1))
+    return deviations(*found).mean(1)
+
+
+def implausible_structure(case: Case) -> np.ndarray:
+    """Shapes of particles, skeleton and phases together."""
+    names = (*SHAPES, *PROPERTIES)
+    return joint(case.x.table(names), case.real.table(names))
+
+
+def copied(case: Case) -> np.ndarray:
+    """Nearness to a training crop; 0 where nothing was searched."""
+    mine, usual = case.x.copy_distance, case.real.copy_distance
+    if mine is None or usual is None:
+        return np.zeros(len(case.x))
+    return deviations(*(-np.log(distance + 0.02)[:, None] for distance in (mine, usual)))[:, 0]
+
+
+# What a score must exceed the usual ones by to count at all, in its own units: the least scale of its calibration.
+SCORES: dict[str, tuple[Callable[[Case], np.ndarray], float]] = {
+    "blank": (blank, 0.1),
+    "saturated": (saturated, 0.01),
+    "colour_in_grey": (colour_in_grey, 1.0),
+    "copied": (copied, 1.0),
+    "checkerboard": (checkerboard, 1.0),
+    "stylised": (stylised, 1.0),
+    "blur": (blur, 1.0),
+    "noise_mismatch": (noise_mismatch, 1.0),
+    "foreign_patch": (foreign_patch, 1.0),
+    "palette_shift": (palette_shift, 0.5),
+    "implausible_structure": (implausible_structure, 0.5),
+    "out_of_domain": (out_of_domain, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of all image-level defects, scaled: 0 the median of real images, 1 their 95th percentile.
+
+    synth : (F, M, D), real : (N, D), fold : (N,), centre and scale : (D,), of raw scores
+    """
+
+    synth: np.ndarray
+    real: np.ndarray
+    fold: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Scores of synthetic images, mean over folds, (M, D)."""
+        return self.synth.mean(0)
+
+    @property
+    def single(self) -> np.ndarray:
+        """Scores of synthetic images, each by one fold in turn, (M, D): distributed as those of real ones if alike."""
+        rows = np.arange(self.synth.shape[1])
+        return self.synth[rows % len(self.synth), rows]
+
+    def of(self, x: Measured, real: Measured, near: Nearness, real_near: Nearness, fold: int) -> np.ndarray:
+        """Scaled scores (M, D) of further images, measured against the real ones without a fold."""
+        return (_raw(x, real, near, real_near, np.flatnonzero(self.fold != fold)) - self.centre) / self.scale
+
+
+def score_images(synth: Measured, real: Measured, fold: np.ndarray, near: Nearness, real_near: Nearness) -> Scored:
+    """Score synthetic images against the real ones without each fold, and the real ones of the fold in the same way."""
+    count = fold.max() + 1
+    found = np.empty((count, len(synth), len(SCORES)))
+    own = np.empty((len(real), len(SCORES)))
+    for f in range(count):
+        others, held = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        found[f] = _raw(synth, real, near, real_near, others)
+        own[held] = _raw(real[held], real, real_near[held], real_near, others)
+    units = np.array([unit for _, unit in SCORES.values()])
+    centre = np.median(own, 0)
+    scale = np.maximum(np.quantile(own, 0.95, axis=0) - centre, units)
+    return Scored((found - centre) / scale, (own - centre) / scale, fold, centre, scale)
+
+
+def _raw(x: Measured, real: Measured, near: Nearness, real_near: Nearness, rows: np.ndarray) -> np.ndarray:
+    """Scores (M, D) of images by some of the real ones."""
+    case = Case(x, real[rows], near.to(rows), real_near[rows].to(rows))
+    return np.stack([score(case) for score, _ in SCORES.values()], 1)

@@ -1,0 +1,271 @@
+"""The audit: can these synthetic images be trusted, and if not, why?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from veridical.audit import blocks, calibration, sets
+from veridical.audit.compare import Comparison, compare, fair_distances, independent
+from veridical.audit.defects import DEFECTS, ordered, quotable, quote
+from veridical.audit.inputs import Side, open_sides, with_groups
+from veridical.audit.measure import Measured, fit_segmentation, measure
+from veridical.audit.pairs import pair_findings
+from veridical.audit.scores import SCORES
+
+COLOUR = 3 / 255  # a grey image with more than that between its channels has colour
+CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
+PARTS = 10  # of the real images, one of which is left out in the search for copies
+
+
+def audit(
+    real,
+    synth,
+    train=None,
+    source=None,
+    alpha: float = 0.05,
+    *,
+    real_groups=None,
+    synth_groups=None,
+    field: str | None = None,
+    size: int | None = None,
+    power: bool = True,
+    pictures: str | Path | None = None,
+    progress: Callable[[float, str], None] | None = None,
+) -> dict[str, Any]:
+    """Judge synthetic images by real ones.
+
+    Parameters
+    ----------
+    real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.readers.open_slices` opens
+    train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`
+    source : for edited images, what they were made of; images of one name belong together
+    alpha : chance that real images unseen by the calibration fail
+    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile
+    field : instead, a regular expression that finds the slice in a file name
+    size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
+    power : with a pass, find the smallest severity of each defect that would have been caught
+    pictures : folder for evidence pictures; none are made by default
+    progress : function called with (share done, what is going on)
+
+    Returns
+    -------
+    dict
+        ``schema``, ``verdict`` ("pass", "fail", "insufficient"), ``alpha``, ``n_real``, ``n_synth``, ``independent`` (how
+        the images were counted), ``findings`` of the set, ``images`` with their own, ``power``, ``notes``.
+
+    Raises
+    ------
+    InputError
+        Fewer than 8 images, another size or modality, NaN, or a source that does not pair up.
+
+    Notes
+    -----
+    The set fails if step-down min-p over permuted blocks finds any defect at family-wise level alpha, or if something is
+    there that no real image can have (colour in grey images, constant images, files of the real set). An image fails if its
+    most suspicious score, over all defects, is higher than those of real images, by conformal rank over fields of view.
+    """  # fmt: skip
+    say = progress or (lambda share, note: None)
+    sides = open_sides(real, synth, train, source, field, size)
+    side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
+    say(0.0, "counting fields of view")
+    linked = blocks.same_place(side.images)
+    fields, slices = blocks.components(linked), blocks.components(linked, side.groups)
+    segmentation = fit_segmentation(side.images)
+    total = len(side.images) + len(other.images)
+    x = measure(side.images, segmentation, progress=lambda k, n: say(0.7 * k / total, "measuring real images"))
+    done = 0.7 * len(side.images) / total
+    y = measure(
+        other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
+    )
+    say(0.7, "searching for copies")
+    units = blocks.choose_units(slices, fields, other.groups, len(sets.names(True)), alpha)
+    part = blocks.folds(independent(units, fields, slices), PARTS)
+    x, y, fair, identical = _copies(side, other, sides.get("train"), part, x, y)
+    say(0.85, "comparing")
+    c = compare(x, y, fields, slices, other.groups, units, fair=fair)
+    certain = certain_defects(side.images, y, identical)
+    images = judge_images(c, alpha, certain, other.names)
+    if "source" in sides:
+        for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
+            if found is not None:
+                entry["findings"].insert(0, found)
+                entry["verdict"] = "fail"
+    findings = set_findings(judge_set(c, alpha), images, certain)
+    verdict = "fail" if findings else "pass" if units.enough else "insufficient"
+    counted, notes = _counted(c, alpha)
+    report: dict[str, Any] = {
+        "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
+        "findings": findings, "images": images, "power": None, "notes": notes,
+    }  # fmt: skip
+    if verdict == "pass" and power:
+        from veridical.audit.severity import smallest_caught, smallest_set_defect
+
+        report["power"] = smallest_set_defect(c, alpha)
+        report["power"] += smallest_caught(
+            side.images, segmentation, c, alpha,
+            progress=lambda share: say(0.87 + 0.12 * share, "asking what would have been caught"),
+        )  # fmt: skip
+    if pictures is not None:
+        from veridical.audit.evidence import write_evidence
+
+        write_evidence(Path(pictures), report, side.images, other.images, c.near)
+    say(1.0, verdict)
+    return report
+
+
+def _counted(c: Comparison, alpha: float) -> tuple[dict[str, Any], list[str]]:
+    """How many independent images there are, how many are needed, and what that means in words."""
+    units = c.units
+    counted: dict[str, Any] = {
+        "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1],
+        "needed": calibration.blocks_needed(len(sets.names(True)), alpha),
+        "fields_of_view": int(c.fields.max()) + 1, "fields_of_view_needed": calibration.fields_needed(alpha),
+    }  # fmt: skip
+    notes = []
+    if not units.enough:
+        notes.append(
+            f"too few independent images to say: {counted['real']} real and {counted['synth']} synthetic "
+            f"{units.kind}; {counted['needed']} of each are enough"
+        )
+    if units.kind != "slices":
+        notes.append(
+            f"only {int(c.slices.max()) + 1} independent slices, so places in them were counted instead: the verdict is "
+            "about more images of these slices, not about slices that nobody has seen"
+        )
+    if counted["fields_of_view"] < counted["fields_of_view_needed"]:
+        notes.append(
+            f"{counted['fields_of_view']} independent fields of view are too few to judge single images; "
+            f"{counted['fields_of_view_needed']} are enough"
+        )
+    return counted, notes
+
+
+def _copies(side: Side, other: Side, train: Side | None, part: np.ndarray, x: Measured, y: Measured):
+    """Measurements with distances to training crops, fair ones, and which synthetic images equal a real or training image.
+
+    Without training data, copies of REAL are searched for.
+    """
+    from veridical.metrics.novelty import nearest_crop
+    from veridical.rows import digests
+
+    synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
+    known = set(digests(side.images)) | set(digests(train.images) if train else ())
+    identical = np.array([digest in known for digest in digests(np.ascontiguousarray(synth))])
+    both = np.concatenate([side.images, synth])
+    if train is not None:
+        found = nearest_crop(both, list(train.images)).distance
+        return x.with_copies(found[: len(x)]), y.with_copies(found[len(x) :]), found[len(x) :], identical
+    parts = int(part.max()) + 1
+    if parts < 2:
+        return x, y, None, identical
+    found = np.stack([nearest_crop(both, list(side.images[part == f])).distance for f in range(parts)])
+    own, nearest, fair = fair_distances(found, part, len(y))
+    return x.with_copies(own), y.with_copies(nearest), fair, identical
+
+
+def certain_defects(real: np.ndarray, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
+    """Defects that no real image can have, whatever the calibration: which images have them, (M,) bool."""
+    constant = real.std((1, 2, 3)).min() > CONSTANT
+    return {
+        "colour_in_grey": y.values["colour"] > COLOUR if real.shape[1] == 1 else np.zeros(len(y), bool),
+        "blank": (y.values["contrast"] < CONSTANT) & constant,
+        "copied": identical,
+    }
+
+
+def judge_images(c: Comparison, alpha: float, certain: dict[str, np.ndarray], names: list[str]) -> list[dict[str, Any]]:
+    """Verdict and findings of every image; `certain` as from `certain_defects`."""
+    worst = c.scored.real.max(1)
+    fold = c.scored.fold
+    p_worst = calibration.conformal_p(c.scored.synth.max(2), worst, c.fields, fold)
+    p = np.stack([
+        calibration.conformal_p(c.scored.synth[:, :, k], worst, c.fields, fold) for k in range(len(SCORES))
+    ], 1)  # fmt: skip
+    able = int(c.fields.max()) + 1 >= calibration.fields_needed(alpha)
+    values, usual = _quotable(c)
+    mean = c.scored.mean
+    images = []
+    for j, file in enumerate(names):
+        strength = {name: float(mean[j, k]) for k, name in enumerate(SCORES) if p[j, k] <= alpha}
+        p_of = {name: float(p[j, list(SCORES).index(name)]) for name in strength}
+        for name, which in certain.items():
+            if which[j]:
+                strength[name], p_of[name] = max(strength.get(name, 0.0), 100.0), 0.0
+        found = []
+        for name in ordered(strength):
+            words = quote(DEFECTS[name].values, {key: v[j : j + 1] for key, v in values.items()}, usual)
+            text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
+            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": strength[name]}
+            found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
+        failed = p_worst[j] <= alpha or bool(found)
+        verdict = "fail" if failed else "pass" if able else "insufficient"
+        images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
+    return images
+
+
+def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[str, Any]]:
+    """Findings of the whole set by at most `most` permutations; none where there are too few independent units."""
+    if not c.units.enough:
+        return []
+    tests, distance = sets.names(c.searched), c.distance
+    p, _ = sets.test_set(c, distance=distance, most=most)
+    values, usual = _quotable(c)
+    others = np.unique(c.groups, return_inverse=True)[1]
+    values["nearest_fellow"] = _nearest_fellow(c.across, others)
+    usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
+    strength = dict(zip(SCORES, c.scored.mean.mean(0), strict=True))
+    found = {name: strength.get(name, -value) for name, value in zip(tests, p, strict=True) if value <= alpha}
+    findings = []
+    for name in ordered(found):
+        value = float(p[tests.index(name)])
+        if name == "low_coverage":
+            everyone = np.arange(len(distance)) >= len(c.real)
+            share = sets.coverage(np.where(np.eye(len(distance), dtype=bool), np.inf, distance), everyone)
+            text = f"{DEFECTS[name].what}: {share:.0%} of the real images have a synthetic one as near as their fellows"
+            entry: dict[str, Any] = {"statistic": share, "expected": None}
+        else:
+            words = quote(DEFECTS[name].values, values, usual)
+            text = f"{DEFECTS[name].what}: in the median {words}" if words else DEFECTS[name].what
+            entry = {"statistic": words.value, "expected": [words.low, words.high]} if words else {
+                "statistic": None, "expected": None}  # fmt: skip
+        findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
+    return findings
+
+
+def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What explanations may quote of synthetic and of real images."""
+    synth, real = c.strangeness()
+    return quotable(c.synth, *synth), quotable(c.real, *real)
+
+
+def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Distance to the nearest image of another label, (N,); NaN where there is none."""
+    nearest = np.where(labels[:, None] == labels, np.inf, distance).min(1)
+    return np.where(np.isfinite(nearest), nearest, np.nan)
+
+
+def set_findings(
+    tested: list[dict[str, Any]], images: list[dict[str, Any]], certain: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """Findings of `judge_set` with those of defects that no real image can have, and of edits; the first explains most."""
+    found = []
+    for name, which in certain.items():
+        if which.any():
+            text = f"{which.sum()} of {len(which)} images: {DEFECTS[name].what}"
+            if name == "copied":
+                text = f"{which.sum()} of {len(which)} images are, pixel by pixel, files of the real or training images"
+            found.append({"defect": name, "level": "image", "p_value": 0.0, "statistic": float(which.mean()),
+                          "expected": [0.0, 0.0], "explanation": text})  # fmt: skip
+    for name in ("unchanged", "structure_lost"):
+        count = sum(f["defect"] == name for image in images for f in image["findings"])
+        if 2 * count > len(images):
+            text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
+            found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
+                          "expected": None, "explanation": text})  # fmt: skip
+    known = {f["defect"] for f in found}
+    found += [f for f in tested if f["defect"] not in known]
+    return sorted(found, key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))

@@ -1,0 +1,121 @@
+"""Geometry of two-phase images (masks): fractions, two-point correlation, chords, Minkowski functionals, granulometry.
+
+A mask is a boolean array (H, W) or (N, H, W); lengths are in pixels.
+"""
+
+import numpy as np
+
+# Torquato 2002, Random Heterogeneous Materials, for the definitions of the two-point correlation and of chords.
+
+
+def phase_fractions(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Share of the pixels of each class 0 ... classes - 1, (N, classes); pixels of other numbers (255) do not count."""
+    labels = np.asarray(labels).reshape(len(labels), -1)
+    counts = np.stack([(labels == k).sum(1) for k in range(classes)], 1)
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def two_point_correlation(masks: np.ndarray, reach: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Probability that two points at a distance lie both in the phase.
+
+    Parameters
+    ----------
+    masks : (H, W) or (N, H, W)
+    reach : largest distance in pixels; half of the shorter side by default
+
+    Returns
+    -------
+    distance : (reach + 1,) pixels, 0 ... reach
+    s2 : (N, reach + 1) or (reach + 1,); the phase fraction at distance 0, its square far away
+
+    Notes
+    -----
+    Not periodic and unbiased: pairs that both lie in the image, over their number (Torquato 2002, section 12.2), by
+    FFT with padding. Lags are averaged over rings of one pixel, all directions.
+    """
+    from scipy.fft import irfft2, next_fast_len, rfft2
+
+    masks = np.asarray(masks, bool)
+    stack = masks[None] if masks.ndim == 2 else masks
+    height, width = stack.shape[1:]
+    reach = min(height, width) // 2 if reach is None else reach
+    shape = next_fast_len(height + reach, real=True), next_fast_len(width + reach, real=True)
+    # lags (dy, dx) and (-dy, -dx) are the same pair: half of the plane will do
+    y, x = np.arange(reach + 1)[:, None], np.arange(-reach, reach + 1)
+    ring = np.rint(np.hypot(y, x)).astype(int)
+    weight = ((height - y) * (width - np.abs(x))).astype(float)
+    used = (ring <= reach) & ((y > 0) | (x >= 0))
+    pairs = np.bincount(ring[used], weights=weight[used])
+    found = np.empty((len(stack), reach + 1))
+    for k, mask in enumerate(stack):
+        lags = irfft2(np.abs(rfft2(mask.astype(np.float64), shape)) ** 2, shape)
+        near = np.concatenate([lags[: reach + 1, -reach:], lags[: reach + 1, : reach + 1]], 1)
+        found[k] = np.bincount(ring[used], weights=near[used]) / pairs
+    return np.arange(reach + 1.0), found[0] if masks.ndim == 2 else found
+
+
+def chord_lengths(mask: np.ndarray, axis: int = 1) -> np.ndarray:
+    """Lengths in pixels of all runs of true pixels along rows (`axis` 1) or columns (0) of (H, W).
+
+    Runs that touch the border are cut off there and left out (Torquato 2002, section 2.5).
+    """
+    lines = np.asarray(mask, bool)
+    lines = lines if axis == 1 else lines.T
+    steps = np.diff(np.pad(lines, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    _, start = np.nonzero(steps == 1)
+    _, stop = np.nonzero(steps == -1)
+    inside = (start > 0) & (stop < lines.shape[1])
+    return (stop - start)[inside]
+
+
+def mean_chord(masks: np.ndarray) -> np.ndarray:
+    """Mean chord of (N, H, W) over rows and columns, (N,), pixels; the width of the image where there is none."""
+    found = []
+    for mask in np.asarray(masks, bool):
+        lengths = np.concatenate([chord_lengths(mask, 0), chord_lengths(mask, 1)])
+        found.append(lengths.mean() if len(lengths) else float(mask.shape[1]))
+    return np.array(found, float)
+
+
+def minkowski(masks: np.ndarray) -> dict[str, np.ndarray]:
+    """The three Minkowski functionals of the plane over the area of the image, (N,) each.
+
+    Returns
+    -------
+    dict
+        ``area``: share of true pixels; ``perimeter``: length of the boundary a pixel of the image, 1 / pixel
+        (`skimage.measure.perimeter_crofton`, four directions); ``euler``: parts minus holes a pixel of the image,
+        1 / pixel^2 (`skimage.measure.euler_number`, 8-connected).
+    """
+    from skimage.measure import euler_number, perimeter_crofton
+
+    masks = np.asarray(masks, bool)
+    size = masks[0].size
+    return {
+        "area": masks.mean((1, 2)),
+        "perimeter": np.array([perimeter_crofton(mask, directions=4) for mask in masks]) / size,
+        "euler": np.array([euler_number(mask, connectivity=2) for mask in masks]) / size,
+    }
+
+
+def granulometry(masks: np.ndarray, radii=(1, 2, 3, 4, 6, 8, 12)) -> np.ndarray:
+    """Share of the phase that survives an opening with a disc, (N, len(radii)), falling with the radius in pixels.
+
+    Matheron 1975. The opening is that with all pixels up to `radius` from the centre, by two distance transforms; what
+    lies outside the image neither erodes nor fills. 0 for an empty mask.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    masks = np.asarray(masks, bool)
+    shares = np.zeros((len(masks), len(radii)))
+    for k, mask in enumerate(masks):
+        if mask.all():
+            shares[k] = 1
+            continue
+        inside = distance_transform_edt(mask)
+        for j, radius in enumerate(radii):
+            core = inside > radius
+            if not core.any():
+                break
+            shares[k, j] = (distance_transform_edt(~core) <= radius).sum() / mask.sum()
+    return shares
