@@ -164,7 +164,8 @@ class ResidualDiscriminator(nn.Module):
             x = block(x)
             if str(k) in self.attention:
                 x = self.attention[str(k)](x)
-        features = F.relu(x).mean((2, 3))
+        # Summed, not averaged: with spectral norm in every layer, the mean is too small to reach the margins of the hinge loss.
+        features = F.relu(x).sum((2, 3))
         logit = self.head(features).flatten()
         return logit if self.label is None else logit + (features * self.label(label)).sum(1)
 
