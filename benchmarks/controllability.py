@@ -53,9 +53,9 @@ def length(masks: np.ndarray) -> np.ndarray:
 
 
 MATERIALS = {
-    "rocks": Material("phantom:rocks?n=600&size=64", "porosity", 4, lambda masks: share(masks, 0, 3)),
-    "cmc": Material("phantom:cmc?n=600&size=64", "fibre_volume_fraction", 4, lambda masks: share(masks, 1, 2)),
-    "roots": Material("phantom:roots?n=600&size=64", "total_length_px", 5, length),
+    "rocks": Material("phantom:rocks?n={}&size=64", "porosity", 4, lambda masks: share(masks, 0, 3)),
+    "cmc": Material("phantom:cmc?n={}&size=64", "fibre_volume_fraction", 4, lambda masks: share(masks, 1, 2)),
+    "roots": Material("phantom:roots?n={}&size=64", "total_length_px", 5, length),
 }
 
 
@@ -81,7 +81,7 @@ def determination(asked: np.ndarray, measured: np.ndarray) -> tuple[float, float
 def classes(options: argparse.Namespace, material: Material) -> tuple[list[str], np.ndarray]:
     """Ask for classes: lines of a table, a picture of samples."""
     bins = options.bins
-    data = open_dataset(material.data, 64, masks=True, label=material.label, bins=bins)
+    data = open_dataset(material.data.format(options.images), 64, masks=True, label=material.label, bins=bins)
     tiles = {which: data.tiles(which)[0] for which in ("train", "test")}
     cond = {which: data.tile_conditions(which) for which in ("train", "test")}
     edges = np.array(data.labels.edges)
@@ -112,7 +112,7 @@ def classes(options: argparse.Namespace, material: Material) -> tuple[list[str],
 
 def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str], Figure]:
     """Ask for numbers: lines of a table, scatter plots over guidance scales."""
-    data = open_dataset(material.data, 64, masks=True, label=material.label)
+    data = open_dataset(material.data.format(options.images), 64, masks=True, label=material.label)
     tiles = {which: data.tiles(which)[0] for which in ("train", "test")}
     cond = {which: data.tile_conditions(which) for which in ("train", "test")}
     network = train_segmentation(tiles["train"], cond["train"]["mask"], classes=material.classes, steps=options.steps)
@@ -157,8 +157,9 @@ def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str],
 def trained(recipe: str, options: argparse.Namespace, material: Material) -> Path:
     """The run folder of a recipe."""
     return train(
-        recipe, material.data, options.out / f"{options.material}-{recipe}-{options.bins}", resume=True,
+        recipe, material.data.format(options.images), options.out / f"{options.material}-{recipe}-{options.bins}", resume=True,
         minutes=options.minutes, label=material.label, bins=options.bins, threads=options.threads,
+        **dict(pair.split("=", 1) for pair in options.set),
     )  # fmt: skip
 
 
@@ -173,6 +174,8 @@ def main() -> None:
     parser.add_argument("--scales", default="1,2,4", help="guidance scales, where a recipe has one")
     parser.add_argument("--each", type=int, default=64, help="samples a class, a fourth of those of numbers")
     parser.add_argument("--steps", type=int, default=800, help="training steps of what measures")
+    parser.add_argument("--images", type=int, default=600, help="phantoms, a part of which is held out")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the recipes")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -171,6 +171,48 @@ def test_a_real_number_is_a_label_too():
     assert all(p.grad is not None for p in model.label.parameters())
 
 
+def test_warped_tiles_are_told_and_samples_are_not_warped():
+    """Zeros in sampling, so that enlarged tiles in training do not make enlarged samples."""
+    model = build(warp=0.5, classes=2)
+    heard = []
+    model.said.register_forward_hook(lambda module, inputs, output: heard.append((inputs[0], output)))
+    label = torch.zeros(6)
+    next(model.losses(batch(label=label), 0))
+    (said, _), plain = heard.pop(), build(classes=2)
+    assert said.shape == (6, 5) and 0 < (said != 0).float().mean() < 1
+    model.eval(), plain.eval()
+    with torch.no_grad():
+        drawn = model.sample(2, {"label": label[:2]}, ImageNoise(0, range(2)))
+        assert heard and all(not said.any() and not output.any() for said, output in heard)
+        # The same network without augmentation, to the last digit.
+        plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("said")})
+        assert torch.equal(drawn, plain.sample(2, {"label": label[:2]}, ImageNoise(0, range(2))))
+
+
+def test_a_number_can_be_asked_for():
+    """Brightness as a continuous label: uniform images, none of which has the brightness that is asked for.
+
+    At noise levels where the mean of an image is decided; U-Nets normalise single channels at width 16.
+    """
+    torch.manual_seed(0)
+    model = Denoiser(1, 8, widths=(32,), attention=(False,), classes=0, sampling_steps=10, noise_mean=0.5)
+    level = torch.linspace(-0.8, 0.8, 32)
+    image = level.reshape(-1, 1, 1, 1) + 0.05 * torch.randn(32, 1, 8, 8)
+    model.prepare(image)
+    optimiser = torch.optim.Adam(model.parts["denoiser"].parameters(), 3e-3)
+    for step in range(100):
+        given = Batch.at(image, {"label": level / level.std()}, seed=0, step=step, start=0, total=32)
+        loss = next(model.losses(given, step))[1]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    asked = torch.linspace(-0.7, 0.7, 24) + 0.013
+    with torch.no_grad():
+        made = model.eval().sample(24, {"label": asked / level.std()}, ImageNoise(0, range(24))).mean((1, 2, 3))
+    error = (made - asked).square().sum() / (asked - asked.mean()).square().sum()
+    assert 1 - error > 0.9
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..batch import Batch
 from ..errors import InputError
 from ..guidance import classifier_free, clipped
+from ..nets import warp as warping
 from ..nets.dit import DiT
 from ..nets.label import LabelOrNone
 from ..nets.spectrum import Spectrum
@@ -58,6 +59,10 @@ class Denoiser(nn.Module):
         of the formulation has.
     noise_mean, noise_std : float
         For edm: mean and standard deviation of the logarithm of training noise levels, for data of standard deviation 0.5.
+    warp : float
+        Share of training tiles that are enlarged or shrunk, stretched, and shifted (`veridical.nets.warp.warp`), each by itself.
+        The network is told, and in sampling it is told that there was nothing of this: samples are as large as images are. Not
+        for labels that change with it, such as a grain size.
     min_snr : float
         Weigh the loss by the signal-to-noise ratio, at most this; 0 leaves the formulation its own weight.
     variance : {"small", "large", "learned"}
@@ -95,6 +100,7 @@ class Denoiser(nn.Module):
         skip: str = "wiener",
         noise_mean: float = -1.2,
         noise_std: float = 1.5,
+        warp: float = 0.0,
         min_snr: float = 0.0,
         variance: str = "small",
         sigma_min: float = 0.002,
@@ -131,15 +137,18 @@ class Denoiser(nn.Module):
         if network == "dit":
             self.net = DiT(self.inside, out, size // patch, widths[0], layers, conditioning, dropout)
         else:
-            self.net = UNet(self.inside, out, size // patch, widths, layers, attention, dropout, classes >= 0)
-        self.parts: dict[str, nn.Module] = {"denoiser": self.net}
-        self.label = None
-        if classes >= 0:
-            self.label = LabelOrNone(classes, self.net.dim)
-            self.parts = {"denoiser": nn.ModuleList([self.net, self.label])}
+            self.net = UNet(
+                self.inside, out, size // patch, widths, layers, attention, dropout, classes >= 0 or warp > 0
+            )
+        self.label = LabelOrNone(classes, self.net.dim) if classes >= 0 else None
+        # Without a bias: nothing said is nothing added.
+        self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if warp else None
+        beside = [module for module in (self.label, self.said) if module is not None]
+        self.parts: dict[str, nn.Module] = {"denoiser": nn.ModuleList([self.net, *beside]) if beside else self.net}
         self.formulation = formulation
         self.span = Span(noise_mean, noise_std, sigma_min, sigma_max)
         self.min_snr, self.variance, self.label_dropout, self.given = min_snr, variance, label_dropout, given
+        self.warp = warp
         self.sampling_steps, self.solver, self.clamp = sampling_steps, solver, clamp
         self.guidance_scale, self.guidance_interval = guidance_scale, (guidance_interval[0], guidance_interval[1])
         self.settings: dict[str, Any] = {
@@ -178,11 +187,17 @@ class Denoiser(nn.Module):
         return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
 
     def _denoise(
-        self, x: Tensor, sigma: Tensor, cond: dict | None, keep: Tensor | None = None
+        self, x: Tensor, sigma: Tensor, cond: dict | None, keep: Tensor | None = None, said: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Preconditioned]:
-        """Expected x0, spread of the variance (only where it is learned) and what the network saw."""
+        """Expected x0, spread of the variance (only where it is learned) and what the network saw.
+
+        Labels are known where `keep`; `said` is how tiles were warped.
+        """
         known = self.precondition(x, sigma, cond)
         vector = None if self.label is None else self.label((cond or {}).get("label"), len(x), keep)
+        if self.said is not None:
+            told = self.said(x.new_zeros(len(x), warping.NUMBERS) if said is None else said)
+            vector = told if vector is None else vector + told
         output = F.pixel_shuffle(self.net(known.seen, known.time, vector), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread, known
@@ -200,11 +215,12 @@ class Denoiser(nn.Module):
         With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
         sum of a thousand steps).
         """
-        z = self.encode(batch.image)
+        image, said = warping.warp(batch.image, batch, self.warp) if self.warp else (batch.image, None)
+        z = self.encode(image)
         sigma = FORMULATIONS[self.formulation].law(batch.normal(), self.span)
         x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
         keep = None if self.label is None else batch.uniform() >= self.label_dropout
-        clean, spread, known = self._denoise(x, sigma, batch.cond, keep)
+        clean, spread, known = self._denoise(x, sigma, batch.cond, keep, said)
         loss = ((clean - z) / known.unit).square()
         if self.min_snr:
             loss = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.min_snr) * (clean - z).square()

@@ -24,7 +24,7 @@ class Guided(nn.Module):
 
     Parameters
     ----------
-    channels, size, patch, widths, layers, attention, dropout, formulation, sampling_steps, solver
+    channels, size, patch, widths, layers, attention, dropout, formulation, noise_mean, noise_std, sampling_steps, solver
         The denoiser, see `Denoiser`.
     classes : int
         Of the label; 0 for a real number, standardised.
@@ -47,6 +47,8 @@ class Guided(nn.Module):
         attention: tuple[bool, ...] = (False, True),
         dropout: float = 0.0,
         formulation: str = "edm",
+        noise_mean: float = -1.2,
+        noise_std: float = 1.5,
         classifier_widths: tuple[int, ...] = (32, 64),
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, ...] = (0.0, 20.0),
@@ -56,7 +58,8 @@ class Guided(nn.Module):
         super().__init__()
         self.denoiser = Denoiser(
             channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
-            sampling_steps=sampling_steps, solver=solver, guidance_interval=guidance_interval,
+            noise_mean=noise_mean, noise_std=noise_std, sampling_steps=sampling_steps, solver=solver,
+            guidance_interval=guidance_interval,
         )  # fmt: skip
         self.classes, self.scale = classes, guidance_scale
         self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)

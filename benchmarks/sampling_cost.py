@@ -1,0 +1,113 @@
+"""What does a step of sampling buy?
+
+python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solver_pp_2m,unipc] [--steps 2,4,8,18,36] [-n 192]
+
+Draws images from one trained diffusion model of pixels with every solver and number of steps. Makes DIR/sampling_cost.csv
+and DIR/sampling_cost.png: distance to held-out tiles (`kid_over_random_phase`) against steps, and against images a second.
+Points that DIR/sampling_cost.csv has already are kept, so that solvers can be added; ``--reference 1000`` adds ancestral
+sampling of so many steps, the line to compare with.
+"""
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from veridical import draw, load, open_dataset
+from veridical.checkpoint import read_run
+from veridical.config import TrainConfig
+from veridical.score import score
+
+FIELDS = ("solver", "steps", "evaluations", "images_per_second", "kid", "low", "high", "n")
+
+
+def measure(run: Path, solver: str, steps: int, options: argparse.Namespace, real: dict) -> dict:
+    """One point: what it costs and how good it is."""
+    loaded = load(run, settings={"solver": solver, "sampling_steps": steps})
+    calls = []
+    hook = loaded.model.net.register_forward_hook(lambda *_: calls.append(1))
+    began = time.monotonic()
+    images = draw(loaded, options.n, seed=1, batch=options.batch)
+    seconds = time.monotonic() - began
+    hook.remove()
+    rows = score(
+        real["test"], images, real_groups=real["test_groups"], floor_real=real["train"],
+        floor_groups=real["train_groups"], cache=options.out / "cache",
+    )  # fmt: skip
+    (found,) = [row for row in rows if row["metric"] == "kid_over_random_phase"]
+    return {
+        "solver": solver,
+        "steps": steps,
+        "evaluations": len(calls) // -(-options.n // options.batch),
+        "images_per_second": round(options.n / seconds, 4),
+        "kid": found["value"],
+        "low": found["low"],
+        "high": found["high"],
+        "n": options.n,
+    }
+
+
+def figure(points: list[dict]) -> Figure:
+    """Quality against steps and against speed, a line a solver."""
+    drawn = Figure(figsize=(9, 4), dpi=120, layout="constrained")
+    left, right = drawn.subplots(1, 2, sharey=True)
+    for solver in dict.fromkeys(point["solver"] for point in points):
+        mine = sorted((p for p in points if p["solver"] == solver), key=lambda p: int(p["steps"]))
+        kid = [float(p["kid"]) for p in mine]
+        spread = [
+            [k - float(p["low"]) for k, p in zip(kid, mine, strict=True)],
+            [float(p["high"]) - k for k, p in zip(kid, mine, strict=True)],
+        ]
+        left.errorbar([int(p["steps"]) for p in mine], kid, spread, marker="o", markersize=3, capsize=2, label=solver)
+        right.plot([float(p["images_per_second"]) for p in mine], kid, marker="o", markersize=3, label=solver)
+    for axis, name in ((left, "steps"), (right, "images a second")):
+        axis.set_xscale("log")
+        axis.set_xlabel(name)
+        axis.grid(alpha=0.3)
+    left.set_ylabel("kid_over_random_phase")
+    right.legend(fontsize=8)
+    return drawn
+
+
+def main() -> None:
+    """Draw, score, plot."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--solvers", default="euler,heun,dpm_solver_pp_2m,unipc")
+    parser.add_argument("--steps", default="2,4,8,18,36")
+    parser.add_argument("--reference", type=int, default=0, help="steps of ancestral sampling; 0: none")
+    parser.add_argument("-n", type=int, default=192)
+    parser.add_argument("--batch", type=int, default=32)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    about = read_run(options.run)
+    config = TrainConfig.from_json(about["config"])
+    data = open_dataset(
+        about["dataset"]["spec"], config.size, augment=config.augment, scale=config.scale, split=config.split or None,
+        limit=config.limit,
+    )  # fmt: skip
+    real: dict = {}
+    for which in ("test", "train"):
+        real[which], real[f"{which}_groups"] = data.tiles(which, 1000)
+    table = options.out / "sampling_cost.csv"
+    points: list[dict] = list(csv.DictReader(table.open())) if table.is_file() else []
+    wanted = [(s, int(k)) for s in options.solvers.split(",") for k in options.steps.split(",")]
+    wanted += [("ancestral", options.reference)] if options.reference else []
+    for solver, steps in wanted:
+        if any((p["solver"], int(p["steps"])) == (solver, steps) for p in points):
+            continue
+        points.append(measure(options.run, solver, steps, options, real))
+        print(points[-1], flush=True)
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, FIELDS)
+            writer.writeheader()
+            writer.writerows(points)
+    figure(points).savefig(options.out / "sampling_cost.png")
+    print(options.out / "sampling_cost.png")
+
+
+if __name__ == "__main__":
+    main()
