@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,7 @@ def restore_file(
         "width": width if asked[0] in ("--rings", "--streaks") else None,
         "deviation": deviation,
         "samples": samples,
+        "settings": asdict(settings or Settings()),
         "seed": seed,
         "synthetic": "pixels under the mask" if mask is not None else "what the artefact hid",
     }
