@@ -46,7 +46,19 @@ def trained(tiles, tmp_path_factory):
 
 
 def test_every_command_has_help(run):
-    commands = ["recipes", "data", "phantom", "train", "sample", "score", "audit", "utility", "bench", "report"]
+    commands = [
+        "recipes",
+        "data",
+        "phantom",
+        "train",
+        "sample",
+        "restore",
+        "score",
+        "audit",
+        "utility",
+        "bench",
+        "report",
+    ]
     code, text, _ = run("--help")
     assert code == 0 and all(name in text for name in commands)
     for name in commands:

@@ -9,7 +9,7 @@ from torch import nn
 from veridical import InputError
 from veridical.models.denoiser import Denoiser
 from veridical.nets.spectrum import Spectrum
-from veridical.restoration import Settings, hidden, inpaint, restore, rings, streaks, wedge
+from veridical.restoration import Settings, hidden, inpaint, interpolate, restore, rings, streaks, wedge
 from veridical.restoration.posterior import tiled
 
 S = 12
@@ -162,6 +162,28 @@ def test_any_pair_of_linear_functions_can_be_inverted():
     assert np.abs(large - spread(small).numpy()).mean() > 1e-3
 
 
+def test_between_equal_slices_lies_the_same_slice():
+    """And at the ends of the interval the neighbours themselves; between different ones lies neither."""
+    model = Gaussian()
+    before, after = model.draw(1), model.draw(2)
+    np.testing.assert_allclose(interpolate(model, before, before), before, atol=1e-5)
+    for fraction, end in ((0.0, before), (1.0, after)):
+        np.testing.assert_allclose(interpolate(model, before, after, fraction), end, atol=1e-5)
+    middle = interpolate(model, before, after, settings=Settings(steps=6))
+    assert np.abs(middle - before).mean() > 0.01 < np.abs(middle - after).mean()
+
+
+def test_interpolation_is_right_where_its_assumption_holds():
+    """Brownian bridges of Gaussian images: the mean of draws is nearer to the truth than the linear mean."""
+    model, rng = Gaussian(), np.random.default_rng(0)
+    truth = np.concatenate([model.draw(k) for k in range(40)])
+    noise = rng.normal(0, 0.1, (2, *truth.shape)).astype(np.float32)
+    before, after = truth + noise[0], truth + noise[1]
+    draws = [interpolate(model, before, after, seed=seed, settings=Settings(steps=8)) for seed in range(4)]
+    error = np.square(np.mean(draws, 0) - truth).mean()
+    assert error < 0.8 * np.square((before + after) / 2 - truth).mean()
+
+
 def edm(size=32):
     torch.manual_seed(0)
     model = Denoiser(1, size, widths=(32, 32), attention=(False, False)).eval().requires_grad_(False)
@@ -170,7 +192,7 @@ def edm(size=32):
 
 
 def test_what_was_measured_is_kept_and_seeds_decide():
-    model, quick = edm(), Settings(steps=3, iterations=1)
+    model, quick = edm(), Settings(steps=3, resamplings=2)
     image = np.random.default_rng(0).random((1, 1, 40, 90), np.float32)
     mask = np.zeros((40, 90), bool)
     mask[3:9, 2:12] = mask[20:30, 60:75] = mask[18:19, 80:90] = True
@@ -205,9 +227,9 @@ def test_tiles_of_a_local_denoiser_are_those_of_the_whole():
 def test_checkpoints_change_no_gradient(monkeypatch):
     model, operator = edm(16), streaks((24, 24), width=4)
     measured = np.random.default_rng(0).random((1, 1, 24, 24), np.float32)
-    kept = restore(model, measured, operator, size=16, settings=Settings(steps=2))
+    kept = restore(model, measured, operator, size=16, settings=Settings(steps=2, iterations=2))
     monkeypatch.setattr("veridical.restoration.posterior.GRAPHS", 1)
-    again = restore(model, measured, operator, size=16, settings=Settings(steps=2))
+    again = restore(model, measured, operator, size=16, settings=Settings(steps=2, iterations=2))
     np.testing.assert_allclose(again, kept, atol=1e-5)
 
 
@@ -230,7 +252,11 @@ def test_what_cannot_be_restored():
         streaks((40, 40), "diagonals")
     with pytest.raises(InputError, match="at least 2 pixels"):
         rings((40, 40), (3, 3), 1)
-    with pytest.raises(InputError, match="iterations=0"):
-        Settings(iterations=0)
+    with pytest.raises(InputError, match="fraction=2"):
+        interpolate(model, image, image, 2)
+    with pytest.raises(InputError, match="do not fit"):
+        interpolate(model, image, image[..., :30])
+    with pytest.raises(InputError, match="resamplings=0"):
+        Settings(resamplings=0)
     with pytest.raises(InputError, match="deviation=-1"):
         restore(model, image, streaks((40, 40)), deviation=-1)

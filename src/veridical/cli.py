@@ -225,6 +225,57 @@ def sample(
     print(f"{n} images, provenance.json, grid.png: {folder}")
 
 
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical restore runs/edm slice.tif --mask cracks.png --out filled.tif\n"
+    "veridical restore runs/edm slice.tif --rings 512,498.5 --out clean.tif\n"
+    "veridical restore runs/edm slice.tif --streaks rows --width 8 --out clean.tif\n"
+    "veridical restore runs/edm xz.tif --wedge 60 --samples 8 --spread doubt.tif --out whole.tif"
+)
+def restore(
+    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="One image, larger than the tiles of the run or as large.")
+    ],
+    out: Annotated[Path, typer.Option(help="Image file to write; a .json of its name says how it was made.")],
+    mask: Annotated[
+        Path | None, typer.Option(help="Image of the same size, not 0 where to fill; all other pixels are kept.")
+    ] = None,
+    rings: Annotated[
+        str | None, typer.Option(metavar="CX,CY", help="Remove rings about column CX and row CY, in pixels.")
+    ] = None,
+    streaks: Annotated[str | None, typer.Option(metavar="rows|columns", help="Remove streaks along these.")] = None,
+    wedge: Annotated[
+        float | None, typer.Option(metavar="DEGREES", help="Fill a missing wedge of this opening about the columns.")
+    ] = None,
+    width: Annotated[int, typer.Option(help="Of rings or streaks, in pixels at most.")] = 16,
+    deviation: Annotated[
+        float, typer.Option(help="Noise of the measured parts, as a share of the intensity window.")
+    ] = 0.0,
+    samples: Annotated[int, typer.Option(help="Draws; the mean of several is closer to the truth but smoother.")] = 1,
+    spread: Annotated[
+        Path | None, typer.Option(help="Write the standard deviation of the draws, in counts, to this TIFF file.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="steps, resamplings, iterations or batch."),
+    ] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
+    from .restoration import Settings
+    from .restoration.files import restore_file
+
+    path = restore_file(
+        run, image, out, mask=mask, ring_centre=_point(rings), streak_axis=streaks, wedge_degrees=wedge, width=width,
+        deviation=deviation, samples=samples, spread=spread, settings=Settings.parse(_pairs(set_ or [])), seed=seed,
+        device=device, quiet=quiet,
+    )  # fmt: skip
+    print(f"restored: {path}")
+
+
 @app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
 def score(
     real: Annotated[str, typer.Argument(metavar="REAL")],
@@ -335,6 +386,18 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a bench.")]) -
     from .bench.report import report as write
 
     print(f"report: {write(folder)}")
+
+
+def _point(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--rings {text} is no point: write the column and the row of the centre, --rings 512,498.5."
+        ) from None
+    return x, y
 
 
 def _pairs(items: list[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ measurement, so that the mean over several draws is the best guess and their spr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,16 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..batch import ImageNoise, mix
+from ..config import parse_value
 from ..errors import InputError
 from ..progress import Progress
 from ..samplers import Denoise, heun, karras_grid
 from .operators import Operator, hidden, rings, streaks, wedge
 from .posterior import measured_denoiser, repaint, tiled
 
-__all__ = ["Operator", "Settings", "hidden", "inpaint", "restore", "rings", "streaks", "wedge"]
+__all__ = ["Operator", "Settings", "hidden", "inpaint", "interpolate", "restore", "rings", "streaks", "wedge"]
 
+BLUR = 1.5  # pixels over which neighbouring slices are compared
 SIGMA_MIN, SIGMA_MAX = 0.01, 20.0  # encoded images have a standard deviation of about 0.5
 
 
@@ -36,24 +38,34 @@ class Settings:
     Parameters
     ----------
     steps : int
-        Noise levels; each but the last takes two evaluations of the network.
-    iterations : int
-        Of conjugate gradients in an evaluation at most (see `veridical.restoration.posterior.measured_denoiser`).
+        Noise levels.
     resamplings : int
-        If not 0, the method of RePaint with so many turns at each level instead: no gradients, less exact.
+        Turns at each level (Lugmayr et al. 2022), an evaluation of the network each.
+    iterations : int
+        If not 0, integrate the flow of the exact conditional moments instead, with so many conjugate gradient steps in each
+        evaluation (`veridical.restoration.posterior.measured_denoiser`): exact for Gaussian images, fragile with networks
+        that were trained for minutes.
     batch : int
         Tiles at a time.
     """
 
-    steps: int = 12
-    iterations: int = 3
-    resamplings: int = 0
+    steps: int = 20
+    resamplings: int = 5
+    iterations: int = 0
     batch: int = 32
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 2), ("iterations", 1), ("resamplings", 0), ("batch", 1)):
+        for name, least in (("steps", 2), ("resamplings", 1), ("iterations", 0), ("batch", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name}={getattr(self, name)} is too small: give at least {least}.")
+
+    @classmethod
+    def parse(cls, pairs: dict[str, str]) -> Settings:
+        """Settings from text, as from the command line."""
+        for name in pairs:
+            if name not in {field.name for field in fields(cls)}:
+                raise InputError(f"there is no setting {name!r}: use {', '.join(field.name for field in fields(cls))}.")
+        return cls(**{name: parse_value(text, int) for name, text in pairs.items()})
 
 
 def restore(
@@ -62,7 +74,7 @@ def restore(
     operator: Operator | tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]],
     *,
     size: int | None = None,
-    deviation: float = 0.0,
+    deviation: float | NDArray = 0.0,
     settings: Settings | None = None,
     seed: int = 0,
     cond: dict[str, Tensor] | None = None,
@@ -81,9 +93,9 @@ def restore(
     size : int, optional
         Side of the tiles that the model was trained on; larger images are denoised in overlapping tiles. By default images
         are taken whole.
-    deviation : float
-        Standard deviation of the noise of ``pseudoinverse(measured)``, where 1 is the range of images. 0: what was measured
-        is kept exactly.
+    deviation : float or ndarray
+        Standard deviation of the noise of ``pseudoinverse(measured)``, where 1 is the range of images; an array is one for
+        each pixel, where the operator keeps each pixel or none of it. 0: what was measured is kept exactly.
     settings : Settings, optional
     seed : int
         Image k depends on `seed` and k, not on N (to rounding).
@@ -103,11 +115,11 @@ def restore(
 
     References
     ----------
-    Rozet, Andry, Lanusse and Louppe 2024, arXiv:2405.13712; Lugmayr et al. 2022, arXiv:2201.09865; for large images
-    Bar-Tal et al. 2023, arXiv:2302.08113.
+    Lugmayr et al. 2022, arXiv:2201.09865, with the range and null space of Wang et al. 2023, arXiv:2212.00490, in place of
+    a mask; Rozet et al. 2024, arXiv:2405.13712; for large images Bar-Tal et al. 2023, arXiv:2302.08113.
     """
     settings = settings or Settings()
-    if not 0 <= deviation < np.inf:
+    if not (np.isfinite(deviation).all() and np.min(deviation) >= 0):
         raise InputError(
             f"deviation={deviation} cannot be: give the noise as a share of the range of images, 0 for none."
         )
@@ -120,19 +132,19 @@ def restore(
         return pseudoinverse(forward(x))
 
     known = keep(model.encode(2 * back - 1))
-    level = deviation * _contrast(model, back)
+    level = torch.as_tensor(deviation, dtype=torch.float32, device=device) * _contrast(model, back)
     noise = ImageNoise(seed, range(len(back)), device)
     grid = karras_grid(settings.steps, SIGMA_MIN, SIGMA_MAX)
-    total = settings.steps * settings.resamplings or 2 * settings.steps - 1
+    total = 2 * settings.steps - 1 if settings.iterations else settings.steps * settings.resamplings
     with torch.no_grad(), Progress("restore", quiet) as progress:
         denoise = _counted(denoise, total, progress)
         x = known + noise(back.shape[1:]) * SIGMA_MAX
-        if settings.resamplings:
+        if settings.iterations:
+            x = heun(measured_denoiser(denoise, keep, known, level, settings.iterations), x, grid, cond)
+        else:
             draw = partial(noise, back.shape[1:])
             x = repaint(denoise, keep, known, x, grid, draw, level, settings.resamplings, cond)
-        else:
-            x = heun(measured_denoiser(denoise, keep, known, level, settings.iterations), x, grid, cond)
-        if level == 0:
+        if not level.any():
             x = x - keep(x) + known
         return ((model.decode(x) + 1) / 2).clamp(0, 1).float().cpu().numpy()
 
@@ -185,6 +197,59 @@ def inpaint(
         )
         filled[:, :, rows, columns] = np.where(hole, drawn, part)
     return filled
+
+
+def interpolate(
+    model: Any,
+    before: NDArray,
+    after: NDArray,
+    fraction: float = 0.5,
+    *,
+    size: int | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    cond: dict[str, Tensor] | None = None,
+    quiet: bool = True,
+) -> NDArray:
+    """Draw the slice between two neighbours of a stack.
+
+    Along the stack grey levels are taken for Brownian bridges, as structures with sharp edges have variograms that rise
+    linearly: the linear mean of the neighbours is a measurement whose noise has the variance
+    ``fraction * (1 - fraction) * (after - before)^2``, averaged over a few pixels. Where neighbours agree the slice is theirs,
+    where they do not the model decides.
+
+    Parameters
+    ----------
+    model, size, settings, seed, cond, quiet
+        As for `restore`.
+    before, after : ndarray of float32, shape (N, C, H, W), values in [0, 1]
+    fraction : float
+        Where the slice lies, from 0 (`before`) to 1 (`after`).
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W), values in [0, 1]
+
+    Raises
+    ------
+    InputError
+        If the neighbours differ in size, or if `fraction` lies outside [0, 1].
+    """
+    if before.shape != after.shape:
+        raise InputError(f"neighbours of shapes {before.shape} and {after.shape} do not fit: cut them to one size.")
+    if not 0 <= fraction <= 1:
+        raise InputError(f"fraction={fraction} lies outside the slices: give a number from 0 to 1.")
+    mean = (1 - fraction) * before + fraction * after
+    change = ndimage.gaussian_filter(np.square(after - before), (0, 0, BLUR, BLUR))
+    deviation = np.sqrt(fraction * (1 - fraction) * change)
+    return restore(
+        model, mean, Operator(_same, _same), size=size, deviation=deviation, settings=settings, seed=seed, cond=cond,
+        quiet=quiet,
+    )  # fmt: skip
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
 
 
 def _surroundings(mask: NDArray, size: int | None) -> list[tuple[slice, ...]]:

@@ -73,7 +73,11 @@ def _starts(length: int, size: int, overlap: float) -> list[int]:
 
 
 def measured_denoiser(
-    denoise: Denoise, keep: Callable[[Tensor], Tensor], known: Tensor, deviation: float = 0.0, iterations: int = 4
+    denoise: Denoise,
+    keep: Callable[[Tensor], Tensor],
+    known: Tensor,
+    deviation: float | Tensor = 0.0,
+    iterations: int = 4,
 ) -> Denoise:
     """Expected clean image given its noisy version and a measurement: ``E[x0 | x, y]`` where ``y = keep(x0) + noise``.
 
@@ -89,8 +93,8 @@ def measured_denoiser(
         Orthogonal projection of images (N, C, H, W) onto what is measured.
     known : Tensor, shape (N, C, H, W)
         The measurement, in the range of `keep`.
-    deviation : float
-        Standard deviation of its noise.
+    deviation : float or Tensor
+        Standard deviation of its noise, of each pixel if it is a tensor (then `keep` must keep every pixel).
     iterations : int
         Conjugate gradient steps at most; each costs one backward pass.
 
@@ -140,14 +144,15 @@ def repaint(
     x: Tensor,
     grid: Tensor,
     noise: Callable[[], Tensor],
-    deviation: float = 0.0,
+    deviation: float | Tensor = 0.0,
     resamplings: int = 5,
     cond: Any = None,
 ) -> Tensor:
     """Sample images that agree with a measurement by putting it back at every noise level (Lugmayr et al. 2022, algorithm 1).
 
     Every step is taken `resamplings` times, with noise added again in between, so that both parts come to fit. The
-    measurement is put back down to the level of its own noise; from there the step is the model's alone, which is exact.
+    measurement is put back down to the level of its own noise, where it is a draw of the noisy image itself; from there the
+    model goes on alone.
 
     Parameters
     ----------
@@ -162,16 +167,16 @@ def repaint(
     resamplings : int
     cond : optional
     """
+    level = torch.as_tensor(deviation, device=x.device)
     for now, then in pairwise(grid.tolist()):
         for turn in range(resamplings):
             clean = denoise(x, torch.full((len(x),), now, device=x.device), cond)
             ratio = (then / now) ** 2
             # Ho et al. 2020, eq. 6 and 7, for x = x0 + sigma * noise.
             lower = clean + ratio * (x - clean) + then * (1 - ratio) ** 0.5 * noise()
-            if then >= deviation:
-                lower = lower - keep(lower) + keep(known + (then**2 - deviation**2) ** 0.5 * noise())
-            if turn == resamplings - 1 or then < deviation:
-                break
-            x = lower + (now**2 - then**2) ** 0.5 * noise()
+            added = noise() * (then**2 - level**2).clamp(min=0).sqrt()
+            lower = lower + keep((known + added - lower) * (level <= then))
+            if turn < resamplings - 1:
+                x = lower + (now**2 - then**2) ** 0.5 * noise()
         x = lower
     return x
