@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--set", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--defects", nargs="+")
+    parser.add_argument("--alone", action="store_true", help="the audit without the others")
     parser.add_argument("--middle", action="store_true", help="only the middle severity")
     options = parser.parse_args()
     p = pool(options.data, options.dataset, options.cache)
@@ -54,7 +55,7 @@ def main() -> None:
     real = np.flatnonzero(~np.isin(p.slices, out))
     held = np.sort(rng.permutation(held)[: options.images])
     case = Case(p, real, held)
-    peers = Peers(case)
+    peers = None if options.alone else Peers(case)
     clean = case.judged(p.measured[held], case.copies(p.images[held]))
     rows = []
     print(
@@ -74,9 +75,10 @@ def main() -> None:
         copies = case.copies(images) if defect in ("copied", "memorised") else clean["copies"]
         found = case.judged(x, copies)
         row = {"dataset": options.dataset, "defect": defect, "severity": severity, "level": DEFECTS[defect].level}
-        row["auc"] = {"audit": auc(found["score"], clean["score"])} | peers.auc(images, x)
+        row["auc"] = {"audit": auc(found["score"], clean["score"])}
+        row["auc"] |= peers.auc(images, x) if peers else {}
         row |= set_power(case, x, copies, defect, options.set, options.repeats, rng)
-        row["power"] |= peers.power(images, x, options.set, options.repeats, rng)
+        row["power"] |= peers.power(images, x, options.set, options.repeats, rng) if peers else {}
         failed = [each for each in found["images"] if each["verdict"] == "fail"]
         row["failed_images"] = len(failed) / len(images)
         if DEFECTS[defect].level == "image":
