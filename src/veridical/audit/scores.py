@@ -9,6 +9,7 @@ import numpy as np
 
 from veridical.audit.measure import COLOUR, PROPERTIES, SHAPES, TONE, Measured
 
+UNRELATED = 0.5  # copy distance; 0 is a copy, about 1 unrelated
 NEIGHBOURS = 3  # real images that a deep distance is taken to
 
 
@@ -109,21 +110,32 @@ def colour_in_grey(case: Case) -> np.ndarray:
 
 
 def palette_shift(case: Case) -> np.ndarray:
-    """Grey levels and, in colour images, colours together; or another gain: noise of all grains off by the same factor."""
+    """Grey levels and, in colour images, colours together; or another gain: other noise of the usual grain."""
     names = TONE if np.max(case.real.values["colour"]) < 0.02 else TONE + COLOUR
-    noise = np.stack([case.deviation(f"log_noise_{k}") for k in range(3)], 1)
-    gain = np.abs(noise).min(1) * (np.abs(np.sign(noise).sum(1)) == 3)
     usual = case.real.table(names)
     tone = joint(case.x.table(names), usual) / max(float(np.quantile(joint(usual, usual), 0.95)), 1e-3)
-    return np.maximum(2 * tone, gain)
+    return np.maximum(2 * tone, np.abs(case.deviation("log_noise_0")) * usual_grain(case))
+
+
+def usual_grain(case: Case) -> np.ndarray:
+    """1 where noise falls from scale to scale as in real images, as it does under another gain; 0 where it does not."""
+    levels = [np.stack([v.values[f"log_noise_{k}"] for k in range(3)], 1) for v in (case.x, case.real)]
+    grain = deviations(*(-np.diff(each, axis=1) for each in levels))
+    return np.exp(-(grain**2).sum(1) / 8)
+
+
+def tail(case: Case) -> np.ndarray:
+    """Deviation of the power at the highest frequencies from that at middle ones; blur takes it away, sharp edges do not."""
+    fall, usual = ((v.bands[:, 7] - v.bands[:, 4])[:, None] for v in (case.x, case.real))
+    return deviations(fall, usual)[:, 0]
 
 
 def blur(case: Case) -> np.ndarray:
-    """Fine detail weak and edges soft, both."""
+    """Fine detail weak, and the weaker the finer."""
     fine = case.real.bands[:, -3:].mean(1) - case.real.bands[:, 1:4].mean(1)
     mine = case.x.bands[:, -3:].mean(1) - case.x.bands[:, 1:4].mean(1)
     fine_z = -deviations(mine[:, None], fine[:, None])[:, 0]
-    return np.minimum(np.minimum(fine_z, case.low("log_noise_0")), 3 * case.low("log_sharpness") + 1)
+    return np.minimum(np.minimum(fine_z, case.low("log_noise_0")), -tail(case))
 
 
 def noise_mismatch(case: Case) -> np.ndarray:
@@ -131,9 +143,7 @@ def noise_mismatch(case: Case) -> np.ndarray:
 
     Then it is rather the gain that is another (`palette_shift`).
     """
-    level = np.abs(case.deviation("log_noise_0"))
-    grain, usual = (v.values["log_noise_0"] - v.values["log_noise_1"] for v in (case.x, case.real))
-    return np.maximum(np.minimum(level, np.abs(deviations(grain[:, None], usual[:, None])[:, 0])), 0.4 * level)
+    return np.abs(case.deviation("log_noise_0")) * (1.2 - usual_grain(case))
 
 
 def checkerboard(case: Case) -> np.ndarray:
@@ -142,9 +152,10 @@ def checkerboard(case: Case) -> np.ndarray:
 
 
 def stylised(case: Case) -> np.ndarray:
-    """Smooth surfaces between sharp edges: little noise, heavy tails of the finest detail, flat patches."""
+    """Smooth surfaces between sharp edges: little noise, heavy tails of the finest detail or flat patches, and no blur."""
     flat = np.maximum(case.x.values["flat"] - np.quantile(case.real.values["flat"], 0.95), 0) * 20
-    return np.minimum(case.low("log_noise_0"), np.maximum(case.high("log_tails"), flat))
+    drawn = np.minimum(case.low("log_noise_0"), np.maximum(case.high("log_tails"), flat))
+    return drawn - np.maximum(-tail(case) - 1, 0)
 
 
 def patches_alone(x: Nearness) -> np.ndarray:
@@ -170,17 +181,19 @@ def out_of_domain(case: Case) -> np.ndarray:
 
 
 def implausible_structure(case: Case) -> np.ndarray:
-    """Shapes of particles, skeleton and phases together."""
+    """Shapes of particles, skeleton and phases together, and what local features are like on average over the image."""
     names = (*SHAPES, *PROPERTIES)
-    return joint(case.x.table(names), case.real.table(names))
+    shapes = joint(case.x.table(names), case.real.table(names))
+    return shapes + joint(case.x.patches.mean(1), case.real.patches.mean(1))
 
 
 def copied(case: Case) -> np.ndarray:
-    """Nearness to a training crop; 0 where nothing was searched."""
+    """Nearness to a training crop, if it is nearer than half way to unrelated ones; 0 where nothing was searched."""
     mine, usual = case.x.copy_distance, case.real.copy_distance
     if mine is None or usual is None:
         return np.zeros(len(case.x))
-    return deviations(*(-np.log(distance + 0.02)[:, None] for distance in (mine, usual)))[:, 0]
+    near = deviations(*(-np.log(distance + 0.02)[:, None] for distance in (mine, usual)))[:, 0]
+    return np.where(mine < UNRELATED, np.maximum(near, 0), 0)
 
 
 # What a score must exceed the usual ones by to count at all, in its own units: the least scale of its calibration.
