@@ -1,0 +1,32 @@
+"""The command line: a thin shell over the public functions."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import InputError
+from .shell import app
+
+# isort: off
+from . import look, make, judge  # noqa: F401  # help lists commands in this order
+# isort: on
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command; bad input or usage is one sentence and exit code 2."""
+    # Threads that wait must sleep: two processes that spin on the same cores slow each other down tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except (InputError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        text = str(error)
+        if isinstance(error, OSError):
+            where = error.filename or "a file"
+            text = f"{where} cannot be read or written ({error.strerror or error}): free some space or choose another place."
+        print(f"veridical: {text}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,123 @@
+"""The commands score, audit, utility, bench and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..bench.spec import EXAMPLE
+from .shell import Json, app, out_console, write_json
+
+
+@app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
+def score(
+    real: Annotated[str, typer.Argument(metavar="REAL")],
+    synth: Annotated[str, typer.Argument(metavar="SYNTH")],
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Images of one name belong together: SSIM, PSNR, LPIPS.")
+    ] = False,
+    train: Annotated[
+        str | None, typer.Option(help="Other real images for the real-against-real floor; else REAL is halved.")
+    ] = None,
+    extractor: Annotated[str, typer.Option(help="efficientnet_lite0 or inception.")] = "efficientnet_lite0",
+    inception: Annotated[Path | None, typer.Option(help="TorchScript file of the FID Inception network.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
+    from ..score import format_rows
+    from ..score import score as compare
+
+    rows = compare(real, synth, floor_real=train, paired=paired, extractor=extractor, inception=inception)
+    out_console.print(format_rows(rows))
+    write_json(json_file, rows)
+
+
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical audit scans/test samples --train scans/train --html audit.html\n"
+    "veridical audit scans/core.tif samples --size 64 --json audit.json\n"
+    "veridical audit tiles samples --field 'f[0-9]+'        (the part of a file name that says its slice)\n"
+    "Exit code 0: pass. 3: fail. 4: too few images to say. 2: bad input."
+)
+def audit(
+    real: Annotated[str, typer.Argument(metavar="REAL", help="Real images, best such as were not trained on.")],
+    synth: Annotated[str, typer.Argument(metavar="SYNTH", help="Synthetic images.")],
+    train: Annotated[str | None, typer.Option(metavar="DATA", help="Training images, to search for copies.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="DATA", help="What edited images were made of; files of one name are pairs.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(min=0.001, max=0.5, help="Chance of a false alarm.")] = 0.05,
+    size: Annotated[
+        int | None, typer.Option(min=16, help="Cut images to this size. Default: what fits if sizes differ.")
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Finds the slice in a file name. Default: the name without place."),
+    ] = None,
+    power: Annotated[bool, typer.Option(help="With a pass, find what would have been caught.")] = True,
+    json_file: Json = None,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained page here.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Can synthetic images be trusted, and if not, why? A verdict with reasons, calibrated on real images."""
+    import tempfile
+
+    from ..audit.page import page, summary
+    from ..audit.verdict import audit as judge
+    from ..progress import Progress
+
+    with tempfile.TemporaryDirectory() as scratch, Progress("audit", quiet) as bar:
+        pictures = json_file.parent if json_file is not None else Path(scratch)
+        report = judge(
+            real, synth, train, source, alpha, field=field, size=size, power=power,
+            pictures=pictures if json_file is not None or html is not None else None, progress=bar.update,
+        )  # fmt: skip
+        if html is not None:
+            page(html, report, pictures, {"real": real, "synth": synth})
+    print(summary(report))
+    write_json(json_file, report)
+    raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])
+
+
+@app.command(epilog="Example: veridical utility scans/labelled samples --size 64 --json utility.json")
+def utility(
+    real: Annotated[str, typer.Argument(metavar="REAL", help="Real images with masks/ beside them.")],
+    synth: Annotated[str, typer.Argument(metavar="SYNTH", help="Synthetic images with masks/ beside them.")],
+    size: Annotated[int, typer.Option(min=16, help="Side of the tiles in pixels.")] = 64,
+    scale: Annotated[float | None, typer.Option(help="Resize images by this factor first.")] = None,
+    split: Annotated[str | None, typer.Option(metavar="CSV", help="What is held out: columns name,split.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Networks of each kind.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 600,
+    json_file: Json = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train a segmentation on synthetic images, on real ones and on both; test on held-out real ones: Dice."""
+    from ..progress import Progress
+    from ..score import format_rows
+    from ..utility import utility as measure
+
+    with Progress("utility", quiet) as bar:
+        rows = measure(real, synth, size=size, scale=scale, split=split, seeds=seeds, steps=steps, progress=bar.update)
+    out_console.print(format_rows(rows))
+    write_json(json_file, rows)
+
+
+@app.command(epilog="The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n" + EXAMPLE)
+def bench(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bench; give it again to go on.")],
+) -> None:
+    """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
+    from ..bench.run import bench as run
+
+    print(f"report: {run(spec, out)}")
+
+
+@app.command(epilog="Example: veridical report bench")
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a bench.")]) -> None:
+    """Write report.html, tables (CSV, Markdown, LaTeX) and figures of a bench."""
+    from ..bench.report import report as write
+
+    print(f"report: {write(folder)}")

@@ -1,0 +1,84 @@
+"""The commands recipes, data and phantom."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from .shell import Json, Seed, app, out_console, write_json
+
+
+@app.command()
+def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """The table of systems: family, task, needs, citation."""
+    from ..recipes import RECIPES
+
+    if as_json:
+        rows = {
+            n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs", "first")}
+            for n, r in RECIPES.items()
+        }
+        rows = {
+            n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()
+        }
+        print(json.dumps(rows, indent=1))
+        return
+    for name, row in RECIPES.items():
+        needs = ", ".join(row.needs) or (f"first stage {row.first}" if row.first else "images")
+        out_console.print(f"[bold]{name}[/bold]  {row.family}, {row.task}, needs {needs}", highlight=False)
+        out_console.print(f"    {row.summary}\n    {row.citation}", highlight=False, style="dim")
+
+
+@app.command(epilog="Example: veridical data scans/core.tif --preview core.png")
+def data(
+    spec: Annotated[str, typer.Argument(metavar="DATA", help="Images to look at.")],
+    size: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 64,
+    scale: Annotated[float, typer.Option(help="Resize images by this factor first.")] = 1.0,
+    preview: Annotated[
+        Path | None, typer.Option(help="Write a picture of training (left) and test tiles (right) here.")
+    ] = None,
+    json_file: Json = None,
+) -> None:
+    """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
+    import numpy as np
+
+    from .. import images
+    from ..dataset import open_dataset
+
+    dataset = open_dataset(spec, size, scale=scale)
+    summary = dataset.summary()
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for key, value in summary.items():
+        table.add_row(key, "; ".join(value) if key == "notes" else str(value))
+    out_console.print(table)
+    if preview is not None:
+        sides = [
+            images.to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")
+        ]
+        height = max(side.shape[0] for side in sides)
+        padded = [
+            np.pad(s, [(0, height - s.shape[0]), (0, 8)] + [(0, 0)] * (s.ndim - 2), constant_values=255) for s in sides
+        ]
+        images.save_png(preview, np.concatenate(padded, axis=1))
+        print(f"preview: {preview}")
+    write_json(json_file, summary)
+
+
+@app.command(epilog="Example: veridical phantom rocks -n 200 --size 256 --out phantoms/rocks")
+def phantom(
+    kind: Annotated[str, typer.Argument(help="cmc, rocks or roots.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    n: Annotated[int, typer.Option("-n", help="Number of images.")] = 100,
+    size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
+    seed: Seed = 0,
+) -> None:
+    """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
+    from ..phantoms import generate, write_phantoms
+
+    write_phantoms(out, generate(kind, n, size, seed, workers=os.cpu_count() or 1))
+    print(f"{n} {kind} phantoms: {out}")

@@ -1,0 +1,180 @@
+"""The commands train, sample and restore."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..config import TrainConfig
+from ..errors import InputError
+from .shell import Seed, app, pairs_of
+
+
+def train(
+    recipe: str, data: str, out: Path, resume: bool, first: Path | None, set_: list[str], quiet: bool, **flags: Any
+) -> None:
+    """Train a recipe in your own domain.
+
+    Settings of the recipe's network are given as --set NAME=VALUE; `veridical recipes --json` lists them.
+    """
+    from ..train import train as run
+
+    given: dict[str, Any] = {**flags, **pairs_of(set_)}
+    folder = run(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"run: {folder}")
+
+
+def _train_signature() -> inspect.Signature:
+    """Arguments of `train`: its own, then a flag for each field of `TrainConfig` (default: the recipe's)."""
+    own: list[tuple[str, Any, Any]] = [
+        ("recipe", Annotated[str, typer.Argument(help="A name from `veridical recipes`.")], inspect.Parameter.empty),
+        ("data", Annotated[str, typer.Argument(metavar="DATA", help="Images to learn from.")], inspect.Parameter.empty),
+        ("out", Annotated[Path, typer.Option(help="Run folder to write.")], inspect.Parameter.empty),
+        ("resume", Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")], False),
+        (
+            "first",
+            Annotated[Path | None, typer.Option(help="Run folder of a trained first stage, for two-stage systems.")],
+            None,
+        ),
+        (
+            "set_",
+            Annotated[
+                list[str],
+                typer.Option("--set", metavar="NAME=VALUE", help="Any setting or network argument; repeatable."),
+            ],
+            [],
+        ),
+        ("quiet", Annotated[bool, typer.Option("--quiet", help="No progress.")], False),
+    ]
+    kinds = {"int": int, "float": float, "str": str, "int | None": int, "float | None": float}
+    for f in dataclasses.fields(TrainConfig):
+        default = "" if f.default is None else f" Usually {f.default}."
+        own.append(
+            (f.name, Annotated[kinds[str(f.type)] | None, typer.Option(help=f.metadata["help"] + default)], None)
+        )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in own])
+
+
+train.__signature__ = _train_signature()  # type: ignore[attr-defined]
+train.__annotations__ = {p.name: p.annotation for p in train.__signature__.parameters.values()}  # type: ignore[attr-defined]
+app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical train edm scans/core.tif --out runs/edm --minutes 30\n"
+    "veridical train cgan 'phantom:rocks?n=400&size=64' --label porosity --bins 4 --out runs/cgan\n"
+    "veridical train pix2pix scans --out runs/pix2pix        (with scans/masks/)\n"
+    "veridical train cyclegan scans --source 'phantom:rocks?n=400&size=64' --out runs/cyclegan"
+)(train)
+
+
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical sample runs/edm -n 64 --out samples\n"
+    "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
+    "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
+    "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
+)
+def sample(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Classes or values to draw, in turn; repeatable or with commas. Default: all in turn."),
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Label images to draw from. Default: held-out ones.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Images to translate. Default: held-out ones of the source.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
+    ] = None,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Draw images from a trained run, in the units and bit depth of its data, with their provenance.
+
+    Images drawn from label images, or translated from images that have one, come with masks/.
+    """
+    from ..sample import sample as draw
+
+    folder = draw(
+        run, n, out, label=label or (), masks=masks, source=source, settings=pairs_of(set_ or []), seed=seed, batch=batch,
+        device=device, quiet=quiet,
+    )  # fmt: skip
+    print(f"{n} images, provenance.json, grid.png: {folder}")
+
+
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical restore runs/edm slice.tif --mask cracks.png --out filled.tif\n"
+    "veridical restore runs/edm slice.tif --rings 512,498.5 --out clean.tif\n"
+    "veridical restore runs/edm slice.tif --streaks rows --width 8 --out clean.tif\n"
+    "veridical restore runs/edm xz.tif --wedge 60 --samples 8 --spread doubt.tif --out whole.tif"
+)
+def restore(
+    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="One image, larger than the tiles of the run or as large.")
+    ],
+    out: Annotated[Path, typer.Option(help="Image file to write; a .json of its name says how it was made.")],
+    mask: Annotated[
+        Path | None, typer.Option(help="Image of the same size, not 0 where to fill; all other pixels are kept.")
+    ] = None,
+    rings: Annotated[
+        str | None, typer.Option(metavar="CX,CY", help="Remove rings about column CX and row CY, in pixels.")
+    ] = None,
+    streaks: Annotated[str | None, typer.Option(metavar="rows|columns", help="Remove streaks along these.")] = None,
+    wedge: Annotated[
+        float | None, typer.Option(metavar="DEGREES", help="Fill a missing wedge of this opening about the columns.")
+    ] = None,
+    width: Annotated[int, typer.Option(help="Of rings or streaks, in pixels at most.")] = 16,
+    deviation: Annotated[
+        float, typer.Option(help="Noise of the measured parts, as a share of the intensity window.")
+    ] = 0.0,
+    samples: Annotated[int, typer.Option(help="Draws; the mean of several is closer to the truth but smoother.")] = 1,
+    spread: Annotated[
+        Path | None, typer.Option(help="Write the standard deviation of the draws, in counts, to this TIFF file.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="steps, resamplings, iterations or batch."),
+    ] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
+    from ..restoration import Settings
+    from ..restoration.files import restore_file
+
+    path = restore_file(
+        run, image, out, mask=mask, ring_centre=_point(rings), streak_axis=streaks, wedge_degrees=wedge, width=width,
+        deviation=deviation, samples=samples, spread=spread, settings=Settings.parse(pairs_of(set_ or [])), seed=seed,
+        device=device, quiet=quiet,
+    )  # fmt: skip
+    print(f"restored: {path}")
+
+
+def _point(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--rings {text} is no point: write the column and the row of the centre, --rings 512,498.5."
+        ) from None
+    return x, y
