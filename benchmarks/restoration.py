@@ -94,8 +94,8 @@ def damage_and_restore(task, tiles, rng, draw):
         operator = rings(shape, (0.4 * side, -0.3 * side)) if task == "rings" else streaks(shape, "columns")
         offsets = rng.normal(0, RING_STD, (len(tiles), int(coordinate.max()) + 3))
         offsets *= rng.random(offsets.shape) < 0.4
-        # Rings lie half a pixel off the radii at which `rings` puts its profile: the truth is not in its span.
-        places = coordinate + (0.5 if task == "rings" else 0)
+        # Rings lie off the radii at which `rings` has its knots: the truth is not in its span.
+        places = coordinate + (0.3 if task == "rings" else 0)
         artefact = np.stack([np.interp(places, np.arange(len(row)), row) for row in offsets])[:, None]
         damaged = (tiles + artefact).astype(np.float32)
         classical = {

@@ -50,8 +50,10 @@ def rings(shape: tuple[int, int], centre: tuple[float, float], width: int = 16) 
     width : int
         Of rings, in pixels at most.
     """
+    _check_width(width)
     y, x = np.mgrid[: shape[0], : shape[1]]
-    return _without_profile(np.hypot(x - centre[0], y - centre[1]), width)
+    # Rings lie between pixels: knots every half pixel.
+    return _without_profile(2 * np.hypot(x - centre[0], y - centre[1]), 2 * width)
 
 
 def streaks(shape: tuple[int, int], axis: str = "rows", width: int = 16) -> Operator:
@@ -68,7 +70,13 @@ def streaks(shape: tuple[int, int], axis: str = "rows", width: int = 16) -> Oper
     """
     if axis not in ("rows", "columns"):
         raise InputError(f"streaks along {axis!r} cannot be: use rows or columns.")
+    _check_width(width)
     return _without_profile(np.mgrid[: shape[0], : shape[1]][0 if axis == "rows" else 1].astype(float), width)
+
+
+def _check_width(width: int) -> None:
+    if width < 2:
+        raise InputError(f"width={width} leaves no artefact to remove: give at least 2 pixels.")
 
 
 def _without_profile(coordinate: np.ndarray, width: int) -> Operator:
@@ -77,8 +85,6 @@ def _without_profile(coordinate: np.ndarray, width: int) -> Operator:
     Profiles are piecewise linear between whole numbers. Those that are piecewise linear between multiples of `width` are
     broad; they lie in the span of the others, so that the difference of the projections onto both is a projection.
     """
-    if width < 2:
-        raise InputError(f"width={width} leaves no artefact to remove: give at least 2 pixels.")
     coordinate = coordinate - np.floor(coordinate.min())
     below, share = np.floor(coordinate).astype(int).ravel(), (coordinate % 1).ravel()
     bins = int(below.max()) + 2
@@ -94,12 +100,14 @@ def _without_profile(coordinate: np.ndarray, width: int) -> Operator:
     index, above, solve = torch.from_numpy(below), torch.from_numpy(share), torch.from_numpy(invert)
 
     def keep(x: Tensor) -> Tensor:
-        at, far, matrix = index.to(x.device), above.to(x), solve.to(x)
-        pixels = x.flatten(2)
-        sums = x.new_zeros(*x.shape[:2], bins)
+        # Neighbouring knots are nearly alike where circles are small: single precision would lose digits.
+        kind = torch.float32 if x.device.type == "mps" else torch.float64
+        at, far, matrix = index.to(x.device), above.to(x.device, kind), solve.to(x.device, kind)
+        pixels = x.flatten(2).to(kind)
+        sums = pixels.new_zeros(*x.shape[:2], bins)
         sums = sums.index_add(2, at, pixels * (1 - far)).index_add(2, at + 1, pixels * far)
         profile = sums @ matrix
-        return (pixels - profile[..., at] * (1 - far) - profile[..., at + 1] * far).reshape(x.shape)
+        return (pixels - profile[..., at] * (1 - far) - profile[..., at + 1] * far).reshape(x.shape).to(x.dtype)
 
     return Operator(keep, keep)
 
