@@ -76,6 +76,15 @@ def test_planted_defects_fail_under_their_names(real, held_out, tmp_path):
     json.dumps(report, allow_nan=False)
 
 
+def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out):
+    """A shift far inside what single images show can be far outside what sets show."""
+    brighter = np.clip(held_out + np.std(held_out.mean((1, 2, 3))), 0, 1)
+    found = {f["defect"]: f for f in audit(real, brighter, power=False)["findings"]}
+    quoted = [f for f in found.values() if f["level"] == "set" and f["expected"] is not None]
+    assert quoted and all("90 % of real sets" in f["explanation"] for f in quoted)
+    assert all(not f["expected"][0] <= f["statistic"] <= f["expected"][1] for f in quoted)
+
+
 def test_copies_and_files_of_the_real_set_are_named(real):
     turned = np.ascontiguousarray(real[:12, :, ::-1] * 0.9 + 0.03)
     report = audit(real, np.concatenate([turned, real[20:24]]), power=False)

@@ -110,19 +110,25 @@ WORDS: dict[str, tuple[str, bool]] = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an explanation quotes: a value, and the range of nine in ten real images."""
+    """What an explanation quotes: a value, and the range of nine in ten real images, or sets."""
 
     name: str
     value: float
     low: float
     high: float
+    of: str = "images"
 
     def __str__(self) -> str:
-        return f"{WORDS[self.name][0]} is {_short(self.value)}; 90 % of real images: {_short(self.low)} to {_short(self.high)}"
+        return f"{WORDS[self.name][0]} is {_short(self.value)}; 90 % of real {self.of}: {_short(self.low)} to {_short(self.high)}"
 
 
-def quote(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray]) -> Evidence | None:
-    """The value that is farthest off: the median over `x`, each (M,), beside the 5th and 95th percentile of `real`."""
+def quote(
+    names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray], of: str = "images"
+) -> Evidence | None:
+    """The value that is farthest off: the median over `x`, each (M,), beside the 5th and 95th percentile of `real`.
+
+    `of` says what `real` has values of: images, or sets.
+    """
     names = tuple(name for name in names if name in x and np.isfinite(x[name]).any() and np.isfinite(real[name]).any())
     if not names:
         return None
@@ -130,8 +136,8 @@ def quote(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.n
     off = np.abs(deviations(middle, np.stack([real[name] for name in names], 1)))[0]
     name = names[int(off.argmax())]
     low, high = np.nanquantile(real[name], [0.05, 0.95])
-    shown = (np.exp(v) if WORDS[name][1] else v for v in (middle[0, off.argmax()], low, high))
-    return Evidence(name, *(float(v) for v in shown))
+    value, low, high = (float(np.exp(v) if WORDS[name][1] else v) for v in (middle[0, off.argmax()], low, high))
+    return Evidence(name, value, low, high, of)
 
 
 def ordered(found: dict[str, float]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from veridical.audit import blocks, calibration, sets
+from veridical.audit.blocks import Units
 from veridical.audit.compare import Comparison, compare, fair_distances, independent
 from veridical.audit.defects import DEFECTS, ordered, quotable, quote
 from veridical.audit.inputs import Side, open_sides, with_groups
@@ -217,6 +219,7 @@ def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[s
     others = np.unique(c.groups, return_inverse=True)[1]
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
+    usual = _medians_of_sets(usual, c.units)
     strength = dict(zip(SCORES, c.scored.mean.mean(0), strict=True))
     found = {name: strength.get(name, -value) for name, value in zip(tests, p, strict=True) if value <= alpha}
     findings = []
@@ -228,7 +231,7 @@ def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[s
             text = f"{DEFECTS[name].what}: {share:.0%} of the real images have a synthetic one as near as their fellows"
             entry: dict[str, Any] = {"statistic": share, "expected": None}
         else:
-            words = quote(DEFECTS[name].values, values, usual)
+            words = quote(DEFECTS[name].values, values, usual, "sets")
             text = f"{DEFECTS[name].what}: in the median {words}" if words else DEFECTS[name].what
             entry = {"statistic": words.value, "expected": [words.low, words.high]} if words else {
                 "statistic": None, "expected": None}  # fmt: skip
@@ -240,6 +243,20 @@ def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     """What explanations may quote of synthetic and of real images."""
     synth, real = c.strangeness()
     return quotable(c.synth, *synth), quotable(c.real, *real)
+
+
+def _medians_of_sets(usual: dict[str, np.ndarray], units: Units, draws: int = 200) -> dict[str, np.ndarray]:
+    """Medians (draws,) of real sets: as many blocks as SYNTH has, drawn from the real ones with replacement."""
+    rng, table = np.random.default_rng(0), np.stack(list(usual.values()), 1)
+    real, synth = units.sizes
+    rows = [np.flatnonzero(units.real == k) for k in range(real)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what no real image has, such as branch points, stays NaN
+        medians = [
+            np.nanmedian(table[np.concatenate([rows[k] for k in rng.integers(real, size=synth)])], 0)
+            for _ in range(draws)
+        ]
+    return dict(zip(usual, np.stack(medians, 1), strict=True))
 
 
 def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
