@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable
 
 
-def timed(what: str, function: Callable) -> object:
-    """Run, print what it took, and return the result."""
-    wall, cpu = time.monotonic(), time.process_time()
-    found = function()
-    print(f"{what:<56}{time.monotonic() - wall:9.2f} s{time.process_time() - cpu:9.2f} s CPU", flush=True)
+def timed(what: str, function: Callable, runs: int = 1) -> object:
+    """Run, print what the fastest run took, and return the result."""
+    best = (float("inf"), 0.0)
+    for _ in range(runs):
+        wall, cpu = time.monotonic(), time.process_time()
+        found = function()
+        best = min(best, (time.monotonic() - wall, time.process_time() - cpu))
+    print(f"{what:<56}{best[0]:9.2f} s{best[1]:9.2f} s CPU", flush=True)
     return found
 
 
@@ -74,17 +77,17 @@ def descriptors() -> None:
     from veridical.metrics.physics_phases import chord_lengths, granulometry, two_point_correlation
 
     mask = texture(1, 2560, 0)[0, 0] > 0.5
-    timed("two-point correlation of 2560 x 2560, reach 1280", lambda: two_point_correlation(mask))
-    timed("chord lengths of 2560 x 2560, both axes", lambda: [chord_lengths(mask, axis) for axis in (0, 1)])
-    timed("granulometry of 2560 x 2560, 7 radii", lambda: granulometry(mask[None]))
+    timed("two-point correlation of 2560 x 2560, reach 1280", lambda: two_point_correlation(mask), 3)
+    timed("chord lengths of 2560 x 2560, both axes", lambda: [chord_lengths(mask, axis) for axis in (0, 1)], 3)
+    timed("granulometry of 2560 x 2560, 7 radii", lambda: granulometry(mask[None]), 3)
     if importlib.util.find_spec("porespy") is None:
         print("PoreSpy is not installed here")
         return
     import porespy
 
-    timed("PoreSpy: two_point_correlation", lambda: porespy.metrics.two_point_correlation(mask))
-    timed("PoreSpy: apply_chords, both axes", lambda: [porespy.filters.apply_chords(mask, axis=a) for a in (0, 1)])
-    timed("PoreSpy: porosimetry, 7 sizes", lambda: porespy.filters.porosimetry(mask, sizes=[1, 2, 3, 4, 6, 8, 12]))
+    timed("PoreSpy: two_point_correlation", lambda: porespy.metrics.two_point_correlation(mask), 3)
+    timed("PoreSpy: apply_chords, both axes", lambda: [porespy.filters.apply_chords(mask, axis=a) for a in (0, 1)], 3)
+    timed("PoreSpy: porosimetry, 7 sizes", lambda: porespy.filters.porosimetry(mask, sizes=[1, 2, 3, 4, 6, 8, 12]), 3)
 
 
 if __name__ == "__main__":
