@@ -33,8 +33,11 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=100_000)
     options = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS=str(options.threads), OPENBLAS_NUM_THREADS=str(options.threads))
-    for name in options.only:
-        {"descriptors": descriptors, "audit": whole, "copies": lambda: copies(options.tiles)}[name]()
+    from scipy.fft import set_workers
+
+    with set_workers(options.threads):
+        for name in options.only:
+            {"descriptors": descriptors, "audit": whole, "copies": lambda: copies(options.tiles)}[name]()
 
 
 def texture(n: int, size: int, seed: int):

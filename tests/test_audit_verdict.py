@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from veridical import cli
 from veridical.audit import blocks, defects, scores, sets
-from veridical.audit.inputs import open_sides
+from veridical.audit.inputs import MOST, _cut, open_sides
 from veridical.audit.measure import Segmentation, fit_segmentation
 from veridical.audit.pairs import pair_findings
 from veridical.audit.plant import PLANTS, plant
@@ -187,6 +187,16 @@ def test_images_of_other_sizes_are_cut_to_what_fits_both(real, held_out):
     assert sides["train"].images.shape[2:] == (48, 48) and len(sides["real"].names) == len(real)
     tiles = open_sides(real, held_out[..., :20, :20], None, None, None, None)["real"]
     assert len(tiles.images) == 4 * len(real) and len(set(tiles.groups)) == len(real)
+
+
+def test_large_images_are_cut_into_a_bounded_number_of_tiles():
+    large = np.arange(2 * 640 * 640, dtype=np.float32).reshape(2, 1, 640, 640) / (2 * 640 * 640)
+    tiles, names = _cut(large, ["a", "b"], 16, "REAL")
+    assert len(tiles) == len(names) == len(set(names)) == MOST
+    assert {name[0] for name in names} == {"a", "b"}
+    for tile, name in zip(tiles[::50], names[::50], strict=True):
+        y, x = map(int, name[3:].split("x"))
+        assert np.array_equal(tile, large["ab".index(name[0]), :, y : y + 16, x : x + 16])
 
 
 def test_grey_images_for_coloured_ones_are_refused(real, held_out):

@@ -11,6 +11,7 @@ import numpy as np
 from veridical.errors import InputError
 
 FEWEST = 8
+MOST = 512  # tiles that large images are cut into; the comparison of all with all grows with the square
 LARGER = 1.25  # synthetic images may be so many times as large as real ones, to be cut
 CALLED = {"real": "REAL", "synth": "SYNTH", "train": "the training data", "source": "the source"}
 
@@ -89,7 +90,8 @@ def _array(images, name: str) -> np.ndarray:
 
 
 def _cut(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[np.ndarray, list[str]]:
-    """Tiles of `size` side by side, named after their places; the middle of images that hold but one."""
+    """Tiles of `size` side by side, at most `MOST` spread evenly, named after their places; the middle of images that hold but
+    one."""
     height, width = images.shape[2:]
     if (height, width) == (size, size):
         return images, names
@@ -100,8 +102,14 @@ def _cut(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[
         for y in range(height % size // 2, height - size + 1, size)
         for x in range(width % size // 2, width - size + 1, size)
     ]
-    tiles = np.stack([image[:, y : y + size, x : x + size] for image in images for y, x in places])
-    return tiles, names if len(places) == 1 else [f"{name}_y{y}x{x}" for name in names for y, x in places]
+    if len(places) == 1:
+        y, x = places[0]
+        return images[:, :, y : y + size, x : x + size], names
+    total = len(images) * len(places)
+    chosen = np.unique(np.linspace(0, total - 1, min(MOST, total)).round().astype(int))
+    corners = [(int(k) // len(places), *places[int(k) % len(places)]) for k in chosen]
+    tiles = np.stack([images[k, :, y : y + size, x : x + size] for k, y, x in corners])
+    return tiles, [f"{names[k]}_y{y}x{x}" for k, y, x in corners]
 
 
 def _group(name: str, field: str | None, needed: bool) -> str:

@@ -3,8 +3,6 @@
 A mask is a boolean array (H, W) or (N, H, W); lengths are in pixels.
 """
 
-import os
-
 import numpy as np
 
 # Torquato 2002, Random Heterogeneous Materials, for the definitions of the two-point correlation and of chords.
@@ -35,7 +33,7 @@ def two_point_correlation(masks: np.ndarray, reach: int | None = None) -> tuple[
     Not periodic and unbiased: pairs that both lie in the image, over their number (Torquato 2002, section 12.2), by
     FFT with padding. Lags are averaged over rings of one pixel, all directions.
     """
-    from scipy.fft import fft, irfft, next_fast_len, rfft, set_workers
+    from scipy.fft import fft, irfft, next_fast_len, rfft
 
     masks = np.asarray(masks, bool)
     stack = masks[None] if masks.ndim == 2 else masks
@@ -50,15 +48,14 @@ def two_point_correlation(masks: np.ndarray, reach: int | None = None) -> tuple[
     rings = ring.ravel()
     pairs = np.bincount(rings, weights=weight.ravel())[: reach + 1]
     found = np.empty((len(stack), reach + 1))
-    with set_workers(os.cpu_count() or 1):
-        for k, mask in enumerate(stack):
-            spectrum = fft(rfft(mask.astype(np.float64), shape[1], axis=1), shape[0], axis=0, overwrite_x=True)
-            # The power is real, so that the way back along the rows is the conjugate of a transform of real numbers.
-            half = rfft(spectrum.real**2 + spectrum.imag**2, axis=0)[: reach + 1].conj()
-            lags = irfft(half, shape[1], axis=1) / shape[0]
-            near = np.concatenate([lags[:, -reach:], lags[:, : reach + 1]], 1)
-            # Numbers of pairs are whole.
-            found[k] = np.bincount(rings, weights=np.rint(near).ravel())[: reach + 1] / pairs
+    for k, mask in enumerate(stack):
+        spectrum = fft(rfft(mask.astype(np.float64), shape[1], axis=1), shape[0], axis=0, overwrite_x=True)
+        # The power is real, so that the way back along the rows is the conjugate of a transform of real numbers.
+        half = rfft(spectrum.real**2 + spectrum.imag**2, axis=0)[: reach + 1].conj()
+        lags = irfft(half, shape[1], axis=1) / shape[0]
+        near = np.concatenate([lags[:, -reach:], lags[:, : reach + 1]], 1)
+        # Numbers of pairs are whole.
+        found[k] = np.bincount(rings, weights=np.rint(near).ravel())[: reach + 1] / pairs
     return np.arange(reach + 1.0), found[0] if masks.ndim == 2 else found
 
 
