@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--phantoms", type=int, default=150, help="images of 128 x 128 pixels; a fifth is held out")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the recipe")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     phantoms, split = options.out / "phantoms", options.out / "split.csv"
@@ -45,7 +46,7 @@ def main() -> None:
     split.write_text("name,split\nrocks_0,train\nrocks_2,test\n")
     folder, crops = options.out / "run", options.rocks / "crops"
     given = {"split": str(split), "source": str(phantoms), "minutes": options.minutes, "seed": options.seed}
-    train("cyclegan", crops, folder, resume=True, **given)
+    train("cyclegan", crops, folder, resume=True, **given, **dict(pair.split("=", 1) for pair in options.set))
 
     run = load(folder)
     real = open_dataset(crops, run.run["size"], split=split, window=run.window)

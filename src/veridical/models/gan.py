@@ -205,26 +205,20 @@ class Generator(nn.Module):
     classes : int or None
         Number of classes, 0 for a number as label, None without label. Its embedding joins the noise (Mirza and Osindero
         2014, section 4.1).
-    norm : bool
-        Batch norm.
     """
 
-    def __init__(
-        self, channels: int, size: int, width: int, latent: int, classes: int | None = None, norm: bool = True
-    ) -> None:
+    def __init__(self, channels: int, size: int, width: int, latent: int, classes: int | None = None) -> None:
         super().__init__()
         self.label = None if classes is None else LabelEmbedding(classes, latent)
         widths = [width * min(2**level, 8) for level in reversed(range(halvings(size)))]
-        after = lambda n: [nn.BatchNorm2d(n), nn.ReLU()] if norm else [nn.ReLU()]  # noqa: E731
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent if classes is None else 2 * latent, widths[0], 4, bias=not norm)
-        ]
+        inputs = latent if classes is None else 2 * latent
+        layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, bias=False)]
         for current, following in pairwise(widths):
-            layers += [*after(current), nn.ConvTranspose2d(current, following, 4, 2, 1, bias=not norm)]
-        layers += [*after(width), nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
-        self.net = nn.Sequential(*layers)
-        if norm:
-            self.net.apply(_initialise)
+            up = nn.ConvTranspose2d(current, following, 4, 2, 1, bias=False)
+            layers += [nn.BatchNorm2d(current), nn.ReLU(), up]
+        last = nn.ConvTranspose2d(width, channels, 4, 2, 1)
+        self.net = nn.Sequential(*layers, nn.BatchNorm2d(width), nn.ReLU(), last, nn.Tanh())
+        self.net.apply(_initialise)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (N, C, S, S) in [-1, 1] of noise (N, latent)."""
@@ -290,13 +284,20 @@ def vanilla_gan(
     channels: int,
     size: int,
     latent: int = 100,
-    width: int = 32,
+    width: int = 24,
     loss: str = "nonsaturating",
+    r1: float = 0.1,
     augmentation: str = "none",
 ) -> GAN:
-    """The game of Goodfellow et al. (2014): convolutions without the normalisation that came later."""
-    generator = Generator(channels, size, width, latent, norm=False)
-    return GAN(generator, Discriminator(channels, size, width, norm="none"), latent, loss, augmentation=augmentation)
+    """The game of Goodfellow et al. (2014), as it stands: its discriminator has no normalisation.
+
+    The generator has batch norm, without which its images stay nearly empty.
+    """
+    generator, discriminator = (
+        Generator(channels, size, width, latent),
+        Discriminator(channels, size, width, norm="none"),
+    )
+    return GAN(generator, discriminator, latent, loss, r1=r1, augmentation=augmentation)
 
 
 def dcgan(

@@ -19,7 +19,7 @@ ROWS: dict[str, Recipe] = {
         vanilla_gan,
         family="GAN",
         task="unconditional",
-        summary="the vanilla adversarial game, without normalisation",
+        summary="the vanilla adversarial game, its discriminator without normalisation",
         citation="Goodfellow et al. 2014, arXiv:1406.2661",
         train=ADAM_GAN,
     ),
