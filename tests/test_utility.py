@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from veridical.errors import InputError
 from veridical.images import save_png
-from veridical.utility import dice, predict_masks, train_segmentation, utility
+from veridical.utility import _dice_loss, dice, predict_masks, train_segmentation, utility
 
 
 def pairs(n=24, size=32, seed=0):
@@ -32,8 +33,6 @@ def test_network_learns_to_find_discs(network):
 
 
 def test_training_is_repeatable_and_leaves_the_global_generator_alone(network):
-    import torch
-
     images, masks = pairs()
     torch.manual_seed(7)
     expected = torch.rand(1)
@@ -61,6 +60,16 @@ def test_dice_of_known_overlap():
     assert dice(true, predicted) == pytest.approx({0: 2 / 3, 1: 4 / 5})
     assert dice(true, true) == {0: 1.0, 1: 1.0}
     assert dice(np.zeros(3, np.uint8), np.full(3, 2, np.uint8)) == {0: 0.0, 2: 0.0}
+
+
+def test_dice_loss_of_certain_predictions_is_one_minus_dice():
+    true = np.array([[[0, 0, 1, 1, 255, 255]]], np.uint8)
+    predicted = np.array([[[0, 1, 1, 1, 2, 0]]])
+    scores = 100 * torch.eye(3)[torch.from_numpy(predicted)].permute(0, 3, 1, 2)
+    known = dice(true, predicted.astype(np.uint8))
+    loss = _dice_loss(scores, torch.from_numpy(true.astype(np.int64)))
+    assert loss.item() == pytest.approx(1 - (known[0] + known[1]) / 2, abs=1e-6)  # class 2 is nowhere
+    assert _dice_loss(scores, torch.full((1, 1, 6), 255)).item() == 0
 
 
 def test_bad_pairs_are_refused():
