@@ -74,11 +74,20 @@ def test_a_critic_takes_its_steps_on_different_tiles():
         list(model.losses(Batch.at(image[:2], {}, seed=0, step=0, start=0, total=2), 0))
 
 
+def learned(model):
+    """As if it had learned what labels say; before, they say nothing."""
+    for embedding in (model.generator.label, model.discriminator.label):
+        assert not embedding(torch.tensor([0, 1])).any()
+        for parameter in embedding.parameters():
+            nn.init.normal_(parameter)
+    return model
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("classes", [3, 0])
 @pytest.mark.parametrize("name", ["cgan", "biggan"])
 def test_the_label_changes_image_and_judgement(name, classes):
-    model = build(name, 1, 32, TOY[name] | {"classes": classes}).eval()
+    model = learned(build(name, 1, 32, TOY[name] | {"classes": classes}).eval())
     label = torch.tensor([0, 1, 2, 0])
     noise = lambda: ImageNoise(0, [5, 5, 5, 5])  # noqa: E731
     images = model.sample(4, {"label": label}, noise())
@@ -89,7 +98,7 @@ def test_the_label_changes_image_and_judgement(name, classes):
 
 
 def test_concatenated_labels_reach_the_discriminator():
-    model = build("cgan", 1, 32, TOY["cgan"] | {"conditioning": "concatenation"}).eval()
+    model = learned(build("cgan", 1, 32, TOY["cgan"] | {"conditioning": "concatenation"}).eval())
     logits = model.discriminator(torch.zeros(2, 1, 32, 32), torch.tensor([0, 1]))
     assert logits[0] != logits[1]
 

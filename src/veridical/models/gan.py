@@ -92,7 +92,8 @@ class GAN(nn.Module):
     penalty : float
         Weight of `gradient_penalty` (10 in WGAN-GP).
     r1 : float
-        Weight gamma of `r1_penalty`, computed every 16 steps only and then 16 times as strong (Karras et al. 2020).
+        Weight gamma of `r1_penalty` with respect to standardised images, so that it does not depend on their contrast;
+        computed every 16 steps only and then 16 times as strong (Karras et al. 2020).
     augmentation : str
         What is done to real and generated images in front of the discriminator, see `veridical.nets.augment`.
     truncation : float
@@ -159,7 +160,7 @@ class GAN(nn.Module):
             critic = lambda image: self._logit(image, label)  # noqa: E731
             loss = loss + self.penalty * gradient_penalty(critic, batch.image, fake, batch.uniform())
         if regularise:
-            loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_logit, real)
+            loss = loss + self.r1 / 2 * self.r1_every * self.standard.deviation**2 * r1_penalty(real_logit, real)
         self.augment.adapt(real_logit)
         return loss
 
@@ -179,12 +180,14 @@ def truncate(z: Tensor, limit: float) -> Tensor:
 
 
 def orthogonal_penalty(network: nn.Module) -> Tensor:
-    """Squared cosines between the filters of every layer (Brock et al. 2019, eq. 3: off-diagonal of W W^T)."""
+    """Squared inner products between the filters of every layer (Brock et al. 2019, eq. 3: off-diagonal of W W^T)."""
     total = torch.zeros(())
     for name, weight in network.named_parameters():
         if weight.dim() > 1 and "label" not in name:
             rows = weight.flatten(1)
-            total = total.to(rows) + (rows @ rows.T).fill_diagonal_(0).square().sum()
+            # W W^T and W^T W have one Frobenius norm; the smaller is made.
+            gram = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows
+            total = total.to(rows) + gram.square().sum() - rows.square().sum(1).square().sum()
     return total
 
 
@@ -321,13 +324,12 @@ def cgan(
     width: int = 24,
     loss: str = "nonsaturating",
     conditioning: str = "projection",
-    r1: float = 0.1,
     augmentation: str = "none",
 ) -> GAN:
     """DCGAN with a label in both networks (Mirza and Osindero 2014; Miyato and Koyama 2018)."""
     generator = Generator(channels, size, width, latent, classes)
-    discriminator = Discriminator(channels, size, width, classes, "group", conditioning)
-    return GAN(generator, discriminator, latent, loss, r1=r1, augmentation=augmentation)
+    discriminator = Discriminator(channels, size, width, classes, conditioning=conditioning)
+    return GAN(generator, discriminator, latent, loss, augmentation=augmentation)
 
 
 def wgan_gp(

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class LabelEmbedding(nn.Module):
-    """Label (N,) to vector (N, dim).
+    """Label (N,) to vector (N, dim), at first 0: nothing, until it has been learned what a label says.
+
+    A random one is as loud as the noise of a GAN, which then draws one image a class.
 
     Parameters
     ----------
@@ -19,10 +21,14 @@ class LabelEmbedding(nn.Module):
     def __init__(self, classes: int, dim: int) -> None:
         super().__init__()
         self.net: nn.Module
+        last: nn.Module
         if classes:
-            self.net = nn.Embedding(classes, dim)
+            self.net = last = nn.Embedding(classes, dim)
         else:
-            self.net = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, dim))
+            last = nn.Linear(64, dim)
+            self.net = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), last)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.classes = classes
 
     def forward(self, label: Tensor) -> Tensor:
