@@ -54,7 +54,7 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="residual networks with self-attention, spectral norm and hinge loss",
         citation="Zhang et al. 2019, arXiv:1805.08318; Miyato et al. 2018, arXiv:1802.05957",
-        train=ADAM_GAN | {"beta1": 0.0, "beta2": 0.9, "batch": 8},
+        train=ADAM_GAN | {"beta1": 0.0, "beta2": 0.9, "batch": 8, "decay": 0.5},
     ),
     "biggan": Recipe(
         biggan,
@@ -62,7 +62,7 @@ ROWS: dict[str, Recipe] = {
         task="class or property",
         summary="SAGAN with the label in every layer, orthogonal regularisation and truncation",
         citation="Brock, Donahue and Simonyan 2019, arXiv:1809.11096",
-        train=ADAM_GAN | {"beta1": 0.0, "batch": 8},
+        train=ADAM_GAN | {"beta1": 0.0, "batch": 8, "decay": 0.5},
         needs=("label",),
         sampling=("truncation",),
     ),
