@@ -19,16 +19,18 @@ class Average:
     def __init__(self, model: Any, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
-        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
-        self._float = [p for p in pairs if p[0].is_floating_point()]
-        self._other = [p for p in pairs if not p[0].is_floating_point()]
+        live = model.state_dict()
+        # The average of the unit vectors of spectral norm is shorter than 1, and would make every layer too strong.
+        whole = {k for k, v in live.items() if k.endswith(("._u", "._v")) or not v.is_floating_point()}
+        self._averaged = [(v, live[k]) for k, v in self.model.state_dict().items() if k not in whole]
+        self._copied = [(v, live[k]) for k, v in self.model.state_dict().items() if k in whole]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after step `step` (0 is the first, which the average copies)."""
         share = 1 - min(self.decay, step / (step + 9))
-        torch._foreach_lerp_([a for a, _ in self._float], [b for _, b in self._float], share)
-        for mine, theirs in self._other:
+        torch._foreach_lerp_([a for a, _ in self._averaged], [b for _, b in self._averaged], share)
+        for mine, theirs in self._copied:
             mine.copy_(theirs)
 
 
