@@ -188,7 +188,7 @@ def biggan(
     loss: str = "hinge",
     orthogonal: float = 1e-4,
     truncation: float = 0.0,
-    augmentation: str = "none",
+    augmentation: str = "fixed",
 ) -> GAN:
     """BigGAN (Brock et al. 2019) small: class-conditional norms from one shared embedding, orthogonal regularisation."""
     generator = ResidualGenerator(channels, size, width, latent, classes, skips=True)

@@ -324,9 +324,12 @@ def cgan(
     width: int = 24,
     loss: str = "nonsaturating",
     conditioning: str = "projection",
-    augmentation: str = "none",
+    augmentation: str = "fixed",
 ) -> GAN:
-    """DCGAN with a label in both networks (Mirza and Osindero 2014; Miyato and Koyama 2018)."""
+    """DCGAN with a label in both networks (Mirza and Osindero 2014; Miyato and Koyama 2018).
+
+    Without augmentation the discriminator learns few images with their labels by heart, and the generator draws one image.
+    """
     generator = Generator(channels, size, width, latent, classes)
     discriminator = Discriminator(channels, size, width, classes, conditioning=conditioning)
     return GAN(generator, discriminator, latent, loss, augmentation=augmentation)
