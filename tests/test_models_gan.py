@@ -70,8 +70,6 @@ def test_a_critic_takes_its_steps_on_different_tiles():
     parts = [part for part, _ in model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=12), 0)]
     assert parts == ["discriminator"] * 3 + ["generator"]
     assert torch.equal(torch.cat(seen[0:9:3]), image)
-    with pytest.raises(InputError, match="larger batch"):
-        list(model.losses(Batch.at(image[:2], {}, seed=0, step=0, start=0, total=2), 0))
 
 
 def learned(model):
@@ -116,3 +114,10 @@ def test_attention_begins_as_the_identity_and_looks_everywhere():
 def test_attention_sits_at_the_resolution_asked_for():
     assert list(ResidualGenerator(1, 64, 8, 8, attention=16).attention) == ["1"]
     assert not ResidualGenerator(1, 64, 8, 8, attention=0).attention
+
+
+@pytest.mark.parametrize("name", ["wgan_gp", "dcgan", "progan"])
+def test_adaptive_augmentation_needs_logits_with_a_meaning(name):
+    loss = {} if name == "wgan_gp" else {"loss": "wasserstein" if name == "progan" else "least_squares"}
+    with pytest.raises(InputError, match="reads the sign"):
+        build(name, 1, 32, TOY[name] | loss | {"augmentation": "adaptive"})

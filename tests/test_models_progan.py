@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from toy import write_tiles
 from veridical import checkpoint
 from veridical.batch import Batch, ImageNoise
-from veridical.errors import InputError
 from veridical.models.progan import ProGAN
 from veridical.nets.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation, pixel_norm
 from veridical.nets.resize import down_convolution, up_convolution
@@ -137,8 +136,3 @@ def test_growth_is_saved_averaged_and_resumed(tmp_path, monkeypatch):
     assert whole["average.step"] == 11 and whole["average.step"].dtype == torch.int64
     assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
     assert draw(load(tmp_path / "whole"), 2).shape == (2, 1, 32, 32)
-
-
-def test_an_adaptive_wasserstein_critic_is_refused():
-    with pytest.raises(InputError, match="nonsaturating"):
-        small(augmentation="adaptive")

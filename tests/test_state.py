@@ -1,21 +1,10 @@
-"""What averaging does to weights and to buffers."""
+"""Averaged weights of layers with spectral norm."""
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from veridical.state import Average
-
-
-def test_weights_are_averaged_with_growing_memory_and_counts_are_copied():
-    model = nn.BatchNorm1d(1)
-    average = Average(model, 0.9)
-    for step, value in enumerate([0.0, 1.0, 2.0]):
-        nn.init.constant_(model.weight, value)
-        model.num_batches_tracked.fill_(step)
-        average.update(step)
-    assert average.model.weight.item() == torch.tensor(0.9).lerp(torch.tensor(2.0), 9 / 11)
-    assert average.model.num_batches_tracked == 2
 
 
 def test_the_average_of_layers_with_spectral_norm_has_spectral_norm_one():

@@ -145,6 +145,9 @@ def parse_value(text: str, like: Any) -> Any:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
         if kinds[0] is tuple:
             return tuple(parse_value(t, like[0]) for t in text.strip("()[] ").split(",") if t)
-        return kinds[0](text)
+        value = kinds[0](text)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError
+        return value
     except (ValueError, KeyError) as error:
         raise InputError(f"{text!r} is not a {kinds[0].__name__}: give a value such as {like!r}.") from error

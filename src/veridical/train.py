@@ -212,6 +212,10 @@ def fit(
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
     start, stop = world.rows(config.batch)
+    if stop - start < getattr(model, "critic_steps", 1):
+        raise InputError(
+            f"critic_steps={model.critic_steps} are shares of a batch: give --batch {model.critic_steps * world.size} or more."
+        )
     model = model.to(device, memory_format=memory_format(device))
     average = Average(model, config.ema)
     optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}

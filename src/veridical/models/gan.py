@@ -48,10 +48,22 @@ ADVERSARIAL: dict[str, tuple[DiscriminatorLoss, GeneratorLoss]] = {
 }
 
 
-def adversarial(loss: str) -> tuple[DiscriminatorLoss, GeneratorLoss]:
-    """Losses called `loss`; an `InputError` lists their names."""
+def adversarial(loss: str, augmentation: str = "none") -> tuple[DiscriminatorLoss, GeneratorLoss]:
+    """Losses called `loss`.
+
+    Raises
+    ------
+    InputError
+        With their names, if there are none of this name; if ``adaptive`` augmentation is asked of logits whose sign does not
+        tell real from generated.
+    """
     if loss not in ADVERSARIAL:
         raise InputError(f"loss={loss} is not known: use {', '.join(ADVERSARIAL)}.")
+    if augmentation == "adaptive" and loss in ("wasserstein", "least_squares"):
+        raise InputError(
+            f"augmentation=adaptive reads the sign of the logits, which says nothing with loss={loss}: "
+            "use augmentation=fixed, or another loss."
+        )
     return ADVERSARIAL[loss]
 
 
@@ -88,7 +100,7 @@ class GAN(nn.Module):
     loss : str
         A name in `ADVERSARIAL`.
     critic_steps : int
-        Steps of the discriminator before one of the generator, each on its own share of the batch.
+        Steps of the discriminator before one of the generator, each on its own share of the batch; a remainder is left out.
     penalty : float
         Weight of `gradient_penalty` (10 in WGAN-GP).
     r1 : float
@@ -124,7 +136,8 @@ class GAN(nn.Module):
         self.generator, self.discriminator, self.latent = generator, discriminator, latent
         self.parts = {"discriminator": discriminator, "generator": generator}
         self.rates = {"discriminator": discriminator_rate}
-        self.loss, self.critic_steps, self.penalty, self.r1 = adversarial(loss), critic_steps, penalty, r1
+        self.loss = adversarial(loss, augmentation)
+        self.critic_steps, self.penalty, self.r1 = critic_steps, penalty, r1
         self.truncation, self.orthogonal = truncation, orthogonal
         self.augment = Augmentation(augmentation)
         self.standard = Standardise()
@@ -138,8 +151,6 @@ class GAN(nn.Module):
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss `critic_steps` times, then the generator's."""
-        if len(batch.image) < self.critic_steps:
-            raise InputError(f"{self.critic_steps} critic steps need as many tiles: give a larger batch.")
         for turn in range(self.critic_steps):
             share = batch.share(turn, self.critic_steps)
             label = share.cond.get("label")
@@ -154,11 +165,12 @@ class GAN(nn.Module):
         label = batch.cond.get("label")
         regularise = self.r1 > 0 and step % self.r1_every == 0
         real = batch.image.detach().requires_grad_(regularise)
-        real_logit = self._logit(self.augment(real, batch), label)
-        loss = self.loss[0](real_logit, self._logit(self.augment(fake, batch), label))
+        shown, false = self.augment(real, batch), self.augment(fake, batch)
+        real_logit = self._logit(shown, label)
+        loss = self.loss[0](real_logit, self._logit(false, label))
         if self.penalty:
             critic = lambda image: self._logit(image, label)  # noqa: E731
-            loss = loss + self.penalty * gradient_penalty(critic, batch.image, fake, batch.uniform())
+            loss = loss + self.penalty * gradient_penalty(critic, shown.detach(), false, batch.uniform())
         if regularise:
             loss = loss + self.r1 / 2 * self.r1_every * self.standard.deviation**2 * r1_penalty(real_logit, real)
         self.augment.adapt(real_logit)
@@ -292,9 +304,9 @@ def vanilla_gan(
     r1: float = 0.1,
     augmentation: str = "none",
 ) -> GAN:
-    """The game of Goodfellow et al. (2014), as it stands: its discriminator has no normalisation.
+    """The game of Goodfellow et al. (2014): its discriminator has no normalisation.
 
-    The generator has batch norm, without which its images stay nearly empty.
+    The generator has batch norm, without which its images stay nearly empty, and `r1` keeps the discriminator from winning.
     """
     generator, discriminator = (
         Generator(channels, size, width, latent),
@@ -350,16 +362,15 @@ def wgan_gp(
     return GAN(generator, critic, latent, "wasserstein", critic_steps, penalty, augmentation=augmentation)
 
 
-def patch_discriminator(channels: int, width: int) -> nn.Sequential:
-    """Image (N, C, S, S) to a map of logits, one a patch of 22 pixels (after Isola et al. 2017, appendix 6.1.2)."""
+def patch_discriminator(channels: int, width: int, norm: bool = True) -> nn.Sequential:
+    """Image (N, C, S, S) to a map of logits, one a patch of 26 pixels (after Isola et al. 2017, appendix 6.1.2)."""
+    after = lambda n: [nn.GroupNorm(8, n), nn.LeakyReLU(0.2)] if norm else [nn.LeakyReLU(0.2)]  # noqa: E731
     return nn.Sequential(
         nn.Conv2d(channels, width, 4, 2, 1),
         nn.LeakyReLU(0.2),
         nn.Conv2d(width, 2 * width, 4, 2, 1),
-        nn.GroupNorm(8, 2 * width),
-        nn.LeakyReLU(0.2),
+        *after(2 * width),
         nn.Conv2d(2 * width, 4 * width, 3, 1, 1),
-        nn.GroupNorm(8, 4 * width),
-        nn.LeakyReLU(0.2),
+        *after(4 * width),
         nn.Conv2d(4 * width, 1, 3, 1, 1),
     )

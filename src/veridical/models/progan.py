@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
 from ..nets.equalised import EqualisedConv2d, EqualisedLinear, channels_last, leaky, minibatch_deviation, pixel_norm
@@ -129,18 +128,13 @@ class ProGAN(nn.Module):
         augmentation: str = "none",
     ) -> None:
         super().__init__()
-        if loss == "wasserstein" and augmentation == "adaptive":
-            raise InputError(
-                "augmentation=adaptive reads the sign of the logits, which a Wasserstein critic does not have: "
-                "use augmentation=fixed, or loss=nonsaturating."
-            )
         self.levels, self.latent, self.phase_steps = halvings(size), latent, phase_steps
         widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
         self.standard = Standardise()
         self.generator = Generator(channels, latent, widths)
         self.discriminator = Discriminator(channels, widths)
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
-        self.wasserstein, self.loss = loss == "wasserstein", adversarial(loss)
+        self.wasserstein, self.loss = loss == "wasserstein", adversarial(loss, augmentation)
         self.penalty, self.drift, self.r1 = penalty, drift, r1
         self.augment = Augmentation(augmentation)
         # How far the networks have grown, for sampling; a whole number, which the averaged copy takes as it is.

@@ -20,7 +20,7 @@ from .gan import ADVERSARIAL, patch_discriminator
 
 
 def one_hot(mask: Tensor, classes: int) -> Tensor:
-    """Class numbers (N, H, W) to (N, classes, H, W) of 0 and 1; other numbers (255: not labelled) are 0 throughout."""
+    """Class numbers (N, H, W) to (N, classes, H, W) of 0 and 1; other numbers are 0 throughout."""
     numbers = torch.arange(classes, device=mask.device).reshape(1, -1, 1, 1)
     return (mask.unsqueeze(1) == numbers).float()
 
@@ -104,7 +104,7 @@ class Pix2Pix(nn.Module):
     ----------
     channels, size : int
     classes : int
-        Classes of the masks, numbered from 0; pixels of other numbers (255) are given as no class.
+        Classes of the masks, numbered from 0; pixels of other numbers are given as no class.
     width : int
         Channels of generator and discriminator next to the image (64 in the paper).
     l1 : float
@@ -146,7 +146,7 @@ class Pix2Pix(nn.Module):
         yield "generator", generator_loss(self._judge(mask, fake, batch)) + self.l1 * F.l1_loss(fake, batch.image)
 
     def _judge(self, mask: Tensor, image: Tensor, batch: Batch) -> Tensor:
-        return self.discriminator(self.augmentation(torch.cat([mask, image], 1), batch))
+        return self.discriminator(self.augmentation(image, batch, beside=mask))
 
     def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of the masks ``cond["mask"]`` (n, H, W); each noise another image."""
@@ -190,8 +190,7 @@ class ResidualGenerator(nn.Module):
 
 def _texture_judge(channels: int, width: int) -> nn.Sequential:
     """A patch discriminator that sees grey levels: normalising each image hides them, and they would not be learned."""
-    layers = patch_discriminator(channels, width)
-    return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.GroupNorm)))
+    return patch_discriminator(channels, width, norm=False)
 
 
 class Pool(nn.Module):

@@ -41,13 +41,18 @@ class Augmentation(nn.Module):
         self.probability: Tensor
         self.register_buffer("probability", torch.tensor(probability if mode == "fixed" else 0.0))
 
-    def forward(self, image: Tensor, batch: Batch) -> Tensor:
-        """Change images (N, C, H, W) in [-1, 1]; random numbers come from `batch`."""
+    def forward(self, image: Tensor, batch: Batch, beside: Tensor | None = None) -> Tensor:
+        """Change images (N, C, H, W) in [-1, 1]; random numbers come from `batch`.
+
+        Maps `beside` them, such as masks, are put in front of their channels and move with them; their values stay.
+        """
+        both = image if beside is None else torch.cat([beside, image], 1)
         if self.mode == "none":
-            return image
+            return both
         chance, amount = batch.uniform(6), batch.uniform(10)
         on = (chance < self.probability).to(image.dtype)
-        return _blank(_grey(_move(image, on, amount), on, amount), on, amount)
+        maps, image = _move(both, on, amount).tensor_split([both.shape[1] - image.shape[1]], 1)
+        return _blank(torch.cat([maps, _grey(image, on, amount)], 1), on, amount)
 
     @torch.no_grad()
     def adapt(self, real_logit: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from typing import Any
 
 from torch import nn
@@ -38,7 +39,22 @@ def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:
             known = f"it has {', '.join(row.sampling)}" if row.sampling else "it has none"
             raise InputError(f"{recipe} has no sampling setting {name!r}: {known}; others are set when it is trained.")
     defaults = row.arguments()
-    return {k: parse_value(v, defaults[k]) if isinstance(v, str) else v for k, v in given.items()}
+    return {k: _value(k, v, defaults[k]) for k, v in given.items()}
+
+
+def _value(name: str, value: Any, default: Any) -> Any:
+    """The argument `name`, text converted to the type of its default value, which also tells where it may lie: what is
+    counted is at least 1, unless it is 0 by default, and other numbers are not negative, unless they are by default.
+    """
+    value = parse_value(value, default) if isinstance(value, str) else value
+    for one, usual in zip(*(v if isinstance(v, tuple | list) else (v,) for v in (value, default)), strict=False):
+        if type(usual) in (int, float) and usual >= 0 and type(one) in (int, float):
+            least = 1 if type(usual) is int and usual else 0
+            if not least <= one < math.inf:
+                raise InputError(
+                    f"{name}={value} cannot be: give {'numbers' if one is not value else 'a number'} from {least} on."
+                )
+    return value
 
 
 def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str, Any]]:
@@ -66,7 +82,9 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         if name in types:
             config[name] = parse_value(value, hints[str(types[name])]) if isinstance(value, str) else value
         elif name in arguments:
-            args[name] = parse_value(value, arguments[name]) if isinstance(value, str) else value
+            if name == "classes":
+                raise InputError("classes are those of the data: change their number with --bins, or by other masks.")
+            args[name] = _value(name, value, arguments[name])
         else:
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
     if config.get("steps") is None and config.get("minutes") is None:
