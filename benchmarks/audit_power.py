@@ -34,6 +34,7 @@ UNSEEN = {  # defects in another form than the planted one that names are found 
     "out_of_domain/coffee": "another photograph", "blur/box": "mean of 3 x 3 pixels", "stylised/median": "median of 5 x 5",
     "noise_mismatch/grain": "noise with grain of 2 pixels",
 }  # fmt: skip
+COPIED = ("copied", "memorised", "low_coverage")  # which have other copy distances than the images they are made of
 PEERS = ("ssim", "lpips_efficientnet_lite0", "frechet", "kid", "c2st")
 
 
@@ -62,7 +63,7 @@ def main() -> None:
     held = np.flatnonzero(np.isin(p.slices, out))
     real = np.flatnonzero(~np.isin(p.slices, out))
     held = np.sort(rng.permutation(held)[: options.images])
-    case = Case(p, real, held)
+    case = Case(p, real, held, options.cache)
     peers = None if options.alone else Peers(case)
     clean = case.judged(p.measured[held], case.copies(p.images[held]))
     rows = []
@@ -84,8 +85,8 @@ def main() -> None:
             if options.unseen
             else spoil(defect, severity, p.images[held], p.images[real], rng)
         )
-        x = measure(images, p.segmentation)
-        copies = case.copies(images) if defect in ("copied", "memorised") else clean["copies"]
+        x = measure(images, p.segmentation, cache=options.cache)
+        copies = case.copies(images) if defect in COPIED else clean["copies"]
         found = case.judged(x, copies)
         row = {"dataset": options.dataset, "defect": form, "severity": severity, "level": DEFECTS[defect].level}
         row["auc"] = {"audit": auc(found["score"], clean["score"])}
@@ -128,15 +129,13 @@ def spoil(defect: str, severity: float, images: np.ndarray, real: np.ndarray, rn
     """Images with a defect.
 
     Copied: a real image of the reference, turned, shifted by two pixels for each unit of severity, of lower contrast, with noise
-    of two 8-bit levels for each. Memorised: a share of those. Low coverage: the share of a set that is brightest.
+    of two 8-bit levels for each. Memorised: a share of those. Low coverage: the share of a set that is brightest, a smaller set.
     """
     n = len(images)
     if defect in PLANTS:
         return plant(defect, images, severity)
     if defect == "low_coverage":
-        few = np.argsort(-images.mean((1, 2, 3)))[: round(severity * n)]
-        turned = [np.rot90(images[few[k % len(few)]], k // len(few), (1, 2)) for k in range(n)]
-        return np.stack(turned).astype(np.float32)
+        return images[np.argsort(-images.mean((1, 2, 3)))[: round(severity * n)]]
     strength = severity if defect == "copied" else 1.0
     chosen = real[rng.permutation(len(real))[np.arange(n) % len(real)]]
     shifted = np.roll(chosen, (round(2 * strength), round(2 * strength)), (2, 3))[:, :, ::-1]
@@ -176,13 +175,16 @@ def unseen(form: str, severity: float, images: np.ndarray, rng) -> np.ndarray:
 class Case:
     """Real images to judge by, and held-out ones."""
 
-    def __init__(self, p: Pool, real: np.ndarray, held: np.ndarray):
+    def __init__(self, p: Pool, real: np.ndarray, held: np.ndarray, cache: Path):
         self.pool, self.real, self.held = p, real, held
         # as of a generator, whose images are named one by one
         self.reference = Reference(p, real, np.arange(len(held)).astype(str), ALPHA)
         found = self.compare(p.measured[held], self.copies(p.images[held]))
         rows = chosen_rows(found.scored.fold)
-        self.patterns, self.size = patterns(found, Planted(p.images[real], rows, p.segmentation)), len(rows)
+        self.patterns, self.size = (
+            patterns(found, Planted(p.images[real], rows, p.segmentation, cache=cache)),
+            len(rows),
+        )
 
     def copies(self, images: np.ndarray) -> np.ndarray:
         """Distances (parts, M) to the nearest crop in each part of the reference."""

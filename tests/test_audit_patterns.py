@@ -24,3 +24,13 @@ def test_a_defect_is_measured_once():
     planted = patterns.Planted(texture(4, 32), np.arange(2), lambda images: images[:, 0] > 0.5)
     assert planted("blur", 1.0) is planted("blur", 1.0) and len(planted("blur", 1.0)) == 2
     assert "mode_collapse" not in planted.defects and "colour_in_grey" in planted.defects
+
+
+def test_units_are_the_spread_within_kinds_whatever_lies_between_them():
+    rng = np.random.default_rng(0)
+    spread = np.array([0.5, 3.0, 20.0])
+    kinds = [rng.standard_normal((400, 3)) * spread + shift for shift in (0, 1000, np.array([-50, 0, 300]))]
+    white = [points @ patterns._whitening(kinds) for points in kinds]
+    assert np.std(white[1], 0) == pytest.approx(spread / np.sqrt(spread**2 + patterns.FLOOR**2), rel=0.1)
+    constant = [np.ones((20, 2)), np.zeros((20, 2))]
+    assert patterns._whitening(constant) == pytest.approx(np.eye(2) / patterns.FLOOR)

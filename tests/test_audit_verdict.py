@@ -224,6 +224,12 @@ def test_bad_input_is_one_sentence(real, held_out, change, words):
         audit(real, change(held_out))
 
 
+def test_one_place_is_no_reference(real, held_out):
+    one = np.clip(real[:1] + 0.01 * np.random.default_rng(0).standard_normal((9, *real.shape[1:])), 0, 1)
+    with pytest.raises(InputError, match="one place"):
+        audit(one, held_out)
+
+
 def test_images_of_other_sizes_are_cut_to_what_fits_both(real, held_out):
     sides = open_sides(real, held_out[..., 1:-1, :-2], real, None, None, None)
     assert sides["synth"].images.shape[2:] == sides["real"].images.shape[2:] == (46, 46)

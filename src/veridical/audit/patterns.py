@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from veridical.audit.sets import collapse, uncovered
 
 IMAGES = 6  # real images that defects are planted in
 STEPS = (1, 2)  # severities of `PLANTS` on the way of a defect
-SHRINK = 0.5  # of the covariance of real images to its diagonal
+SHRINK = 0.5  # of the covariance to its diagonal
 FLOOR = 0.1  # least standard deviation of a feature; some are constant in real images
 DRAWS = 50  # subsets of the size of a planted one
 COPY = 0.05  # copy distance of a planted copy
@@ -82,23 +82,23 @@ def patterns(c: Comparison, planted: Planted) -> Patterns:
 
     Notes
     -----
-    Images are points: their scores and the z-scores of all measurements, compressed by arsinh, in units in which real images have
-    unit covariance (shrunk to the diagonal). A defect leads from the mean of real images over those of images with it at growing
-    severities. A set is the mean of its images, and how near they lie to their fellows and to real images.
+    Images are points: their scores and the z-scores of all measurements, compressed by arsinh, in units in which images of one
+    kind, real ones or those with one defect, have unit covariance (as in linear discriminant analysis; shrunk to the diagonal). A
+    defect leads from the mean of real images over those of images with it at growing severities. A set is the mean of its
+    images, and how near they lie to their fellows and to real images.
     """
-    usual = _points(c.scored.real, c.real, c.real)
-    covariance = (1 - SHRINK) * np.cov(usual, rowvar=False)
-    covariance[np.diag_indices_from(covariance)] = usual.var(0) + FLOOR**2
-    whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
-    origin, spaces = usual.mean(0) @ whiten, _Spaces(c, len(planted.rows))
-    images: dict[str, list[np.ndarray]] = {}
+    usual, rows, spaces = _points(c.scored.real, c.real, c.real), planted.rows, _Spaces(c, len(planted.rows))
+    seen: dict[str, list[np.ndarray]] = {}
     places: dict[str, list[np.ndarray]] = {}
     for defect in planted.defects:
-        measured = [_searched(planted(defect, PLANTS[defect].severities[k]), c.real, planted.rows) for k in STEPS]
-        images[defect] = [_seen(c, x).mean(0) @ whiten for x in measured]
-        places[defect] = [spaces.of_planted(x, planted.rows) for x in measured]
+        measured = [_searched(planted(defect, PLANTS[defect].severities[k]), c.real, rows) for k in STEPS]
+        seen[defect] = [_seen(c, x) for x in measured]
+        places[defect] = [spaces.of_planted(x, rows) for x in measured]
+    whiten = _whitening([usual, *chain.from_iterable(seen.values())])
+    origin = usual.mean(0) @ whiten
+    images = {defect: [points.mean(0) @ whiten for points in way] for defect, way in seen.items()}
     if c.searched:
-        clean = c.real[planted.rows]
+        clean = c.real[rows]
         copied = _seen(c, clean.with_copies(np.full(len(clean), COPY))).mean(0) @ whiten
         images |= {"copied": [copied], "memorised": [origin + s * (copied - origin) for s in ALTERED["memorised"]]}
     for defect in ("mode_collapse", "low_coverage"):
@@ -127,6 +127,14 @@ def _points(scores: np.ndarray, x: Measured, real: Measured) -> np.ndarray:
     names = list(real.values)
     z = deviations(x.table(names), real.table(names)), deviations(x.bands, real.bands)
     return np.arcsinh(np.concatenate([scores, *z], 1))
+
+
+def _whitening(kinds: list[np.ndarray]) -> np.ndarray:
+    """Matrix (D, D) from points of several kinds, (N, D) each, that gives points about their kind's mean unit covariance."""
+    apart = np.concatenate([points - points.mean(0) for points in kinds])
+    covariance = (1 - SHRINK) * apart.T @ apart / (len(apart) - len(kinds))
+    covariance[np.diag_indices_from(covariance)] /= 1 - SHRINK
+    return np.linalg.inv(np.linalg.cholesky(covariance + FLOOR**2 * np.eye(len(covariance)))).T
 
 
 def _seen(c: Comparison, x: Measured) -> np.ndarray:

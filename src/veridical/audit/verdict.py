@@ -69,7 +69,7 @@ def audit(
     Raises
     ------
     InputError
-        Fewer than 8 images, another size or modality, NaN, or a source that does not pair up.
+        Fewer than 8 images or real ones of one place only, another size or modality, NaN, or a source that does not pair up.
 
     Notes
     -----
@@ -83,6 +83,8 @@ def audit(
     say(0.0, "counting fields of view")
     linked = blocks.same_place(side.images)
     fields, slices = blocks.components(linked), blocks.components(linked, side.groups)
+    if not fields.max():
+        raise InputError(f"all {len(fields)} real images show one place; an audit needs real images of several")
     segmentation = fit_segmentation(side.images)
     total = len(side.images) + len(other.images)
     x = measure(
