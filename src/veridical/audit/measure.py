@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -130,7 +131,7 @@ def measure(
     if cache is not None:
         images = np.ascontiguousarray(images, np.float32)
         digest = hashlib.sha256(repr((__version__, segmentation, images.shape)).encode())
-        digest.update(images)
+        digest.update(images.tobytes())
         stored = Path(cache) / f"measured-{digest.hexdigest()[:32]}.npz"
         if (found := _load(stored)) is not None:
             return found
@@ -138,8 +139,8 @@ def measure(
     if stored is not None:
         stored.parent.mkdir(parents=True, exist_ok=True)
         with replacing(stored) as temporary, temporary.open("wb") as file:
-            values = {f"value_{name}": each for name, each in found.values.items()}
-            np.savez(file, bands=found.bands, deep=found.deep, patches=found.patches, **values)
+            kept: dict[str, Any] = {f"value_{name}": each for name, each in found.values.items()}
+            np.savez(file, bands=found.bands, deep=found.deep, patches=found.patches, **kept)
     return found
 
 

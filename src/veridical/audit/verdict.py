@@ -246,7 +246,7 @@ def judge_set(
 ) -> list[dict[str, Any]]:
     """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
 
-    What explains the set best by `explained` comes first; without it, the smallest p-value.
+    If there are any, what explains the set best by `explained` comes first, with its own p-value; without it, the smallest.
     """
     if not c.units.enough:
         return []
@@ -257,8 +257,12 @@ def judge_set(
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
     usual = _medians_of_sets(usual, c.units)
-    found = [name for name, value in zip(tests, p, strict=True) if value <= alpha]
-    misfit = dict(zip(tests, p, strict=True)) if explained is None else explained.whole
+    found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
+    misfit = dict(zip(tests, p, strict=True))
+    if explained is not None:
+        misfit = {name: explained.whole[name] for name in tests if name in explained.whole}
+    if found:
+        found.add(min(misfit, key=misfit.__getitem__))
     findings = []
     for name in ordered(found, [], misfit):
         value = float(p[tests.index(name)])
