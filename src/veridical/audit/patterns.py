@@ -63,18 +63,23 @@ def chosen_rows(fold: np.ndarray) -> np.ndarray:
 
 
 class Patterns(NamedTuple):
-    """Where defects lead: corners of a line for each, over growing severities, for images and for sets; made by `patterns`."""
+    """Where defects lead: corners of a line for each, over growing severities, for images and for sets; made by `patterns`.
+
+    `usual` is the squared distance from their mean that 95 % of the real images keep.
+    """
 
     images: dict[str, list[np.ndarray]]
     sets: dict[str, list[np.ndarray]]
     whiten: np.ndarray
+    usual: float
 
 
 class Misfits(NamedTuple):
-    """How badly each defect explains `images`, (M,) each, and the `whole` set; 0 is perfectly."""
+    """How badly each defect explains `images`, (M,) each, and the `whole` set; up to `usual`, what remains is nothing unusual."""
 
     images: dict[str, np.ndarray]
     whole: dict[str, float]
+    usual: float
 
 
 def patterns(c: Comparison, planted: Planted) -> Patterns:
@@ -109,7 +114,8 @@ def patterns(c: Comparison, planted: Planted) -> Patterns:
         there = places.get(defect, [spaces.usual] * len(ways))
         corners = zip([origin, *ways], [spaces.usual, *there], strict=True)
         sets[defect] = [np.concatenate(corner) for corner in corners]
-    return Patterns({name: [origin, *ways] for name, ways in images.items()}, sets, whiten)
+    usually = float(np.quantile(((usual @ whiten - origin) ** 2).sum(1), 0.95))
+    return Patterns({name: [origin, *ways] for name, ways in images.items()}, sets, whiten, usually)
 
 
 def misfits(c: Comparison, found: Patterns, size: int = IMAGES) -> Misfits:
@@ -119,6 +125,7 @@ def misfits(c: Comparison, found: Patterns, size: int = IMAGES) -> Misfits:
     return Misfits(
         {name: _to_line(mine, corners) for name, corners in found.images.items()},
         {name: float(_to_line(whole, corners)[0]) for name, corners in found.sets.items()},
+        found.usual,
     )
 
 

@@ -205,8 +205,8 @@ def judge_images(
 ) -> list[dict[str, Any]]:
     """Verdict and findings of every image; `certain` as from `certain_defects`.
 
-    First comes what no real image can have, then what explains the image best by `explained`, whether or not its own score is
-    unusual: that of another defect may be what gives it away. Without it findings are in the order of their scores.
+    First comes what no real image can have, then what explains the image best by `explained`. If it explains all that is unusual,
+    its own score need not be: that of another defect may give it away. Without it findings are in the order of their scores.
     """
     worst = c.scored.real.max(1)
     fold = c.scored.fold
@@ -227,8 +227,9 @@ def judge_images(
             misfit = {name: float(each[j]) for name, each in explained.images.items() if name in SCORES}
         reasons = {name for name in p_of if p_of[name] <= alpha}
         failed = p_worst[j] <= alpha or bool(reasons)
-        if failed:
-            reasons.add(min(misfit, key=misfit.__getitem__))
+        best = min(misfit, key=misfit.__getitem__)
+        if failed and (not reasons or (explained is not None and misfit[best] <= explained.usual)):
+            reasons.add(best)
         found = []
         for name in ordered(reasons, sure, misfit):
             words = quote(DEFECTS[name].values, {key: v[j : j + 1] for key, v in values.items()}, usual)
@@ -246,7 +247,8 @@ def judge_set(
 ) -> list[dict[str, Any]]:
     """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
 
-    If there are any, what explains the set best by `explained` comes first, with its own p-value; without it, the smallest.
+    If there are any, what explains the set best by `explained` comes first; if it explains all that is unusual, whatever its own
+    p-value. Without it, the smallest p-value comes first.
     """
     if not c.units.enough:
         return []
@@ -261,8 +263,9 @@ def judge_set(
     misfit = dict(zip(tests, p, strict=True))
     if explained is not None:
         misfit = {name: explained.whole[name] for name in tests if name in explained.whole}
-    if found:
-        found.add(min(misfit, key=misfit.__getitem__))
+    best = min(misfit, key=misfit.__getitem__)
+    if found and explained is not None and misfit[best] <= explained.usual:
+        found.add(best)
     findings = []
     for name in ordered(found, [], misfit):
         value = float(p[tests.index(name)])
