@@ -6,7 +6,7 @@ Each defect of `veridical.audit.plant` is planted, in three severities, in held-
 images are the reference. Image level: area under the ROC curve of planted against clean held-out images. Set level: share of sets
 of 32 that fail; for the peers, at the threshold that 5 % of clean held-out sets exceed, which is not known in practice. SSIM and
 LPIPS compare with the nearest of a few real images (no scores of pairs: synthetic images have no original). Named first: share of
-the failed images (or of the failed sets, for defects of sets) whose first finding is the planted defect.
+the failed images, and of the failed sets, whose first finding is the planted defect.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from audit_pool import Pool, Reference, pool
 from veridical.audit.compare import Comparison
 from veridical.audit.defects import DEFECTS
 from veridical.audit.measure import Measured, measure
+from veridical.audit.patterns import Misfits, Planted, chosen_rows, misfits, patterns
 from veridical.audit.plant import PLANTS, plant
 from veridical.audit.verdict import certain_defects, judge_images, judge_set, set_findings
 from veridical.metrics.distribution import frechet, kid
@@ -29,6 +30,11 @@ ALPHA = 0.05
 REFERENCES = 4
 WAYS = 299  # permutations of a set
 NULLS = 200  # real sets for the thresholds of the peers
+UNSEEN = {  # defects in another form than the planted one that names are found by
+    "out_of_domain/coffee": "another photograph", "blur/box": "mean of 3 x 3 pixels", "stylised/median": "median of 5 x 5",
+    "noise_mismatch/grain": "noise with grain of 2 pixels",
+}  # fmt: skip
+COPIED = ("copied", "memorised", "low_coverage")  # which have other copy distances than the images they are made of
 PEERS = ("ssim", "lpips_efficientnet_lite0", "frechet", "kid", "c2st")
 
 
@@ -45,6 +51,9 @@ def main() -> None:
     parser.add_argument("--defects", nargs="+")
     parser.add_argument("--alone", action="store_true", help="the audit without the others")
     parser.add_argument("--middle", action="store_true", help="only the middle severity")
+    parser.add_argument(
+        "--unseen", action="store_true", help="defects in another form than that of veridical.audit.plant"
+    )
     options = parser.parse_args()
     p = pool(options.data, options.dataset, options.cache)
     rng = np.random.default_rng(0)
@@ -54,7 +63,7 @@ def main() -> None:
     held = np.flatnonzero(np.isin(p.slices, out))
     real = np.flatnonzero(~np.isin(p.slices, out))
     held = np.sort(rng.permutation(held)[: options.images])
-    case = Case(p, real, held)
+    case = Case(p, real, held, options.cache)
     peers = None if options.alone else Peers(case)
     clean = case.judged(p.measured[held], case.copies(p.images[held]))
     rows = []
@@ -62,25 +71,31 @@ def main() -> None:
         f"{options.dataset}: {len(real)} real images of {len(np.unique(p.slices[real]))} slices, {len(held)} held out"
     )
     print(f"{'defect':<22}{'severity':>9}  AUC: audit {' '.join(f'{n[:7]:>8}' for n in PEERS)}  power: audit "
-          f"{' '.join(f'{n[:7]:>8}' for n in PEERS)}  named", flush=True)  # fmt: skip
+          f"{' '.join(f'{n[:7]:>8}' for n in PEERS)}  named: images, sets", flush=True)  # fmt: skip
     planted = planted_defects(p.images.shape[1])
     wanted = [
         (defect, planted[defect][k]) for k in ([1] if options.middle else [1, 0, 2]) for defect in planted
     ]  # the middle severity of all first
-    for defect, severity in wanted:
+    for form, severity in [(form, planted[form.split("/")[0]][1]) for form in UNSEEN] if options.unseen else wanted:
+        defect = form.split("/")[0]
         if options.defects and defect not in options.defects:
             continue
-        images = spoil(defect, severity, p.images[held], p.images[real], rng)
-        x = measure(images, p.segmentation)
-        copies = case.copies(images) if defect in ("copied", "memorised") else clean["copies"]
+        images = (
+            unseen(form, severity, p.images[held], rng)
+            if options.unseen
+            else spoil(defect, severity, p.images[held], p.images[real], rng)
+        )
+        x = measure(images, p.segmentation, cache=options.cache)
+        copies = case.copies(images) if defect in COPIED else clean["copies"]
         found = case.judged(x, copies)
-        row = {"dataset": options.dataset, "defect": defect, "severity": severity, "level": DEFECTS[defect].level}
+        row = {"dataset": options.dataset, "defect": form, "severity": severity, "level": DEFECTS[defect].level}
         row["auc"] = {"audit": auc(found["score"], clean["score"])}
         row["auc"] |= peers.auc(images, x) if peers else {}
         row |= set_power(case, x, copies, defect, options.set, options.repeats, rng)
         row["power"] |= peers.power(images, x, options.set, options.repeats, rng) if peers else {}
         failed = [each for each in found["images"] if each["verdict"] == "fail"]
         row["failed_images"] = len(failed) / len(images)
+        row["named"], row["names"] = None, {}
         if DEFECTS[defect].level == "image":
             firsts = [each["findings"][0]["defect"] if each["findings"] else "none" for each in failed]
             row["named"] = firsts.count(defect) / len(firsts) if firsts else None
@@ -97,10 +112,10 @@ def line(row: dict) -> str:
     def cells(values, names):
         return " ".join(f"{values[n]:8.2f}" if values.get(n) is not None else f"{'-':>8}" for n in names)
 
-    named = "-" if row["named"] is None else f"{row['named']:.2f}"
+    named = " ".join("   -" if row[key] is None else f"{row[key]:.2f}" for key in ("named", "named_set"))
     return (
         f"{row['defect']:<22}{row['severity']:>9}  {cells(row['auc'], ('audit', *PEERS))}        "
-        f"{cells(row['power'], ('audit', *PEERS))}  {named} {row['names']}"
+        f"{cells(row['power'], ('audit', *PEERS))}  {named} {row['names']} {row['names_set']}"
     )
 
 
@@ -114,15 +129,13 @@ def spoil(defect: str, severity: float, images: np.ndarray, real: np.ndarray, rn
     """Images with a defect.
 
     Copied: a real image of the reference, turned, shifted by two pixels for each unit of severity, of lower contrast, with noise
-    of two 8-bit levels for each. Memorised: a share of those. Low coverage: the share of a set that is brightest.
+    of two 8-bit levels for each. Memorised: a share of those. Low coverage: the share of a set that is brightest, a smaller set.
     """
     n = len(images)
     if defect in PLANTS:
         return plant(defect, images, severity)
     if defect == "low_coverage":
-        few = np.argsort(-images.mean((1, 2, 3)))[: round(severity * n)]
-        turned = [np.rot90(images[few[k % len(few)]], k // len(few), (1, 2)) for k in range(n)]
-        return np.stack(turned).astype(np.float32)
+        return images[np.argsort(-images.mean((1, 2, 3)))[: round(severity * n)]]
     strength = severity if defect == "copied" else 1.0
     chosen = real[rng.permutation(len(real))[np.arange(n) % len(real)]]
     shifted = np.roll(chosen, (round(2 * strength), round(2 * strength)), (2, 3))[:, :, ::-1]
@@ -136,13 +149,42 @@ def spoil(defect: str, severity: float, images: np.ndarray, real: np.ndarray, rn
     return mixed
 
 
+def unseen(form: str, severity: float, images: np.ndarray, rng) -> np.ndarray:
+    """Images with a defect in a form of `UNSEEN`."""
+    from scipy.ndimage import gaussian_filter, median_filter, uniform_filter
+    from skimage.data import coffee
+
+    if form == "blur/box":
+        return uniform_filter(images, (0, 0, 3, 3))
+    if form == "stylised/median":
+        return median_filter(images, (1, 1, 5, 5))
+    if form == "noise_mismatch/grain":
+        grain = gaussian_filter(rng.standard_normal(images.shape), (0, 0, 1, 1))
+        return np.clip(images + severity * 0.02 * grain / grain.std(), 0, 1).astype(np.float32)
+    height, width = images.shape[2:]
+    photo = coffee()[:, :, : images.shape[1]].mean(2) / 255
+    found = []
+    for image in images:
+        y, x = rng.integers(len(photo) - height), rng.integers(photo.shape[1] - width)
+        part = photo[y : y + height, x : x + width]
+        part = (part - part.mean()) / max(part.std(), 1e-3) * image.std() + image.mean()
+        found.append((1 - severity) * image + severity * part)
+    return np.clip(found, 0, 1).astype(np.float32)
+
+
 class Case:
     """Real images to judge by, and held-out ones."""
 
-    def __init__(self, p: Pool, real: np.ndarray, held: np.ndarray):
+    def __init__(self, p: Pool, real: np.ndarray, held: np.ndarray, cache: Path):
         self.pool, self.real, self.held = p, real, held
         # as of a generator, whose images are named one by one
         self.reference = Reference(p, real, np.arange(len(held)).astype(str), ALPHA)
+        found = self.compare(p.measured[held], self.copies(p.images[held]))
+        rows = chosen_rows(found.scored.fold)
+        self.patterns, self.size = (
+            patterns(found, Planted(p.images[real], rows, p.segmentation, cache=cache)),
+            len(rows),
+        )
 
     def copies(self, images: np.ndarray) -> np.ndarray:
         """Distances (parts, M) to the nearest crop in each part of the reference."""
@@ -158,11 +200,15 @@ class Case:
         """Defects that no real image can have."""
         return certain_defects(self.pool.images[self.real], x, np.zeros(len(x), bool))
 
+    def misfits(self, c: Comparison) -> Misfits:
+        """How badly each defect explains what is seen."""
+        return misfits(c, self.patterns, self.size)
+
     def judged(self, x: Measured, copies: np.ndarray) -> dict:
         """Verdicts and suspicion of single images."""
         c, certain = self.compare(x, copies), self.certain(x)
         score = c.scored.mean.max(1) + 1e3 * np.any(list(certain.values()), 0)
-        verdicts = judge_images(c, ALPHA, certain, [str(k) for k in range(len(x))])
+        verdicts = judge_images(c, ALPHA, certain, [str(k) for k in range(len(x))], self.misfits(c))
         return {"score": score, "images": verdicts, "copies": copies}
 
 
@@ -172,12 +218,13 @@ def set_power(case: Case, x, copies, defect, size, repeats, rng) -> dict:
     for _ in range(repeats):
         rows = np.sort(rng.permutation(len(x))[:size])
         c, certain = case.compare(x[rows], copies[:, rows]), case.certain(x[rows])
-        findings = set_findings(judge_set(c, ALPHA, WAYS), judge_images(c, ALPHA, certain, [""] * len(rows)), certain)
+        tested = judge_set(c, ALPHA, WAYS, case.misfits(c))
+        findings = set_findings(tested, judge_images(c, ALPHA, certain, [""] * len(rows)), certain)
         failed += bool(findings)
         firsts += [findings[0]["defect"]] if findings else []
     return {
-        "power": {"audit": failed / repeats}, "named": firsts.count(defect) / len(firsts) if firsts else None,
-        "names": {name: firsts.count(name) for name in sorted(set(firsts))},
+        "power": {"audit": failed / repeats}, "named_set": firsts.count(defect) / len(firsts) if firsts else None,
+        "names_set": {name: firsts.count(name) for name in sorted(set(firsts))},
     }  # fmt: skip
 
 

@@ -36,8 +36,14 @@ def held_out():
 
 
 @pytest.fixture(scope="module")
-def passed(real, held_out):
-    return audit(real, held_out)
+def cache(tmp_path_factory):
+    """Keeps what is measured on `real`."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def passed(real, held_out, cache):
+    return audit(real, held_out, cache=cache)
 
 
 def first(report):
@@ -60,14 +66,14 @@ def test_a_pass_says_what_would_have_been_caught(passed):
     assert rows["memorised"]["severity"] is not None and rows["memorised"]["level"] == "set"
 
 
-def test_planted_defects_fail_under_their_names(real, held_out, tmp_path):
+def test_planted_defects_fail_under_their_names(real, held_out, tmp_path, cache):
     """Four defects at middle severity, four images each."""
     planted = ["blur", "checkerboard", "stylised", "colour_in_grey"]
     images = np.concatenate([
         np.broadcast_to(plant(name, held_out[4 * k : 4 * k + 4], PLANTS[name].severities[1]), (4, 3, 48, 48))
         for k, name in enumerate(planted)
     ])  # fmt: skip
-    report = audit(real, images, pictures=tmp_path)
+    report = audit(real, images, pictures=tmp_path, cache=cache)
     assert report["verdict"] == "fail" and first(report) == "colour_in_grey"
     named = [image["findings"][0]["defect"] if image["findings"] else "" for image in report["images"]]
     right = [name == planted[k // 4] for k, name in enumerate(named)]
@@ -76,21 +82,59 @@ def test_planted_defects_fail_under_their_names(real, held_out, tmp_path):
     json.dumps(report, allow_nan=False)
 
 
-def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out):
+def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out, cache):
     """A shift far inside what single images show can be far outside what sets show."""
     brighter = np.clip(held_out + np.std(held_out.mean((1, 2, 3))), 0, 1)
-    found = {f["defect"]: f for f in audit(real, brighter, power=False)["findings"]}
+    found = {f["defect"]: f for f in audit(real, brighter, power=False, cache=cache)["findings"]}
     quoted = [f for f in found.values() if f["level"] == "set" and f["expected"] is not None]
     assert quoted and all("90 % of real sets" in f["explanation"] for f in quoted)
     assert all(not f["expected"][0] <= f["statistic"] <= f["expected"][1] for f in quoted)
 
 
-def test_copies_and_files_of_the_real_set_are_named(real):
+def test_copies_and_files_of_the_real_set_are_named(real, cache):
     turned = np.ascontiguousarray(real[:12, :, ::-1] * 0.9 + 0.03)
-    report = audit(real, np.concatenate([turned, real[20:24]]), power=False)
+    report = audit(real, np.concatenate([turned, real[20:24]]), power=False, cache=cache)
     assert report["verdict"] == "fail" and "memorised" in {f["defect"] for f in report["findings"]}
     assert first(report) == "copied" and "4 of 16" in report["findings"][0]["explanation"]
     assert sum(image["findings"][0]["defect"] == "copied" for image in report["images"] if image["findings"]) >= 15
+
+
+@pytest.mark.parametrize("defect", ["implausible_structure", "property_shift"])
+def test_sets_are_called_by_what_explains_them_best(real, held_out, cache, defect):
+    """Tearing and magnifying change the noise, too."""
+    images = plant(defect, held_out, PLANTS[defect].severities[1])
+    assert first(audit(real, images, power=False, cache=cache)) == defect
+
+
+def test_few_kinds_of_images_are_no_copies_of_each_other_but_copies_are(real, held_out, cache):
+    pool = texture(150, seed=7)
+    bright = pool[np.argsort(-pool.mean((1, 2, 3)))[:16]]
+    found = audit(real, bright, power=False, cache=cache)["findings"]
+    assert "mode_collapse" not in [f["defect"] for f in found[:1]]
+    assert first(audit(real, plant("mode_collapse", held_out, 1.0), power=False, cache=cache)) == "mode_collapse"
+
+
+def test_real_images_are_measured_once_and_copies_are_not_searched_for_again(
+    real, held_out, passed, cache, monkeypatch
+):
+    from veridical.audit import measure
+    from veridical.metrics import novelty
+
+    measured = []
+    plain = measure._measure
+    monkeypatch.setattr(measure, "_measure", lambda images, *how: measured.append(len(images)) or plain(images, *how))
+    again = audit(real, held_out, cache=cache)
+    assert again == passed and sum(measured) == len(held_out)
+    train = texture(20, seed=8)
+    searched = audit(real, held_out, train, power=False, cache=cache)
+    copies = novelty.nearest_crop(real, list(train)).distance, novelty.nearest_crop(held_out, list(train)).distance
+    monkeypatch.setattr(novelty, "nearest_crop", None)
+    assert audit(real, held_out, train, power=False, cache=cache, copies=copies) == searched
+    with pytest.raises(InputError, match="copies"):
+        audit(real, held_out, train, power=False, copies=(copies[0][:3], copies[1]))
+    kept = sorted(cache.glob("measured-*"))[0]
+    kept.write_bytes(b"damaged")
+    assert audit(real, held_out, train, power=False, cache=cache, copies=copies) == searched
 
 
 def test_few_fields_are_insufficient(real, held_out):
@@ -178,6 +222,12 @@ def test_edits_that_do_nothing_or_leave_nothing():
 def test_bad_input_is_one_sentence(real, held_out, change, words):
     with pytest.raises(InputError, match=words):
         audit(real, change(held_out))
+
+
+def test_one_place_is_no_reference(real, held_out):
+    one = np.clip(real[:1] + 0.01 * np.random.default_rng(0).standard_normal((9, *real.shape[1:])), 0, 1)
+    with pytest.raises(InputError, match="one place"):
+        audit(one, held_out)
 
 
 def test_images_of_other_sizes_are_cut_to_what_fits_both(real, held_out):

@@ -168,6 +168,18 @@ def test_blocks_change_little(images, monkeypatch):
     assert (places_of(novelty.nearest_crop(tiles, images)) == places).all()
 
 
+def test_threads_change_nothing(images, monkeypatch):
+    from scipy.fft import set_workers
+
+    tiles, _ = crops_of(images, 30, 64, 18)
+    monkeypatch.setattr(correlation, "LINES", 16)  # several groups of tiles
+    alone = novelty.nearest_crop(tiles, images)
+    with set_workers(3):
+        together = novelty.nearest_crop(tiles, images)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("n", [19, 50, 200])
 def test_real_images_score_the_stated_share(n):
     """Of new draws from the held-out distribution, k / (n + 1) fall below the threshold, whatever the distribution."""

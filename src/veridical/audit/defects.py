@@ -1,4 +1,4 @@
-"""The table of defects: what each is, in words and numbers, and which explains which."""
+"""The table of defects: what each is, in words and numbers."""
 
 from __future__ import annotations
 
@@ -19,42 +19,40 @@ class Defect:
     level : "image" or "set"
     what : a sentence for people
     values : measurements that show it; the explanation quotes the one that is farthest off
-    rank : of several defects found, the one of lowest rank explains the others and is named first
     """
 
     level: str
     what: str
     values: tuple[str, ...]
-    rank: int
 
 
 GREY, COLOURS = TONE, COLOUR
 SPECTRUM = tuple(f"band_{k}" for k in range(8))
 
 DEFECTS: dict[str, Defect] = {
-    "blank": Defect("image", "there is almost nothing to see", ("contrast",), 0),
-    "colour_in_grey": Defect("image", "there is colour, and real images have none", ("colour",), 1),
-    "copied": Defect("image", "it is a training image, perhaps turned, shifted or changed in grey level", ("copy",), 1),
-    "unchanged": Defect("image", "the edit did nothing: it is its own source", (), 1),
+    "blank": Defect("image", "there is almost nothing to see", ("contrast",)),
+    "colour_in_grey": Defect("image", "there is colour, and real images have none", ("colour",)),
+    "copied": Defect("image", "it is a training image, perhaps turned, shifted or changed in grey level", ("copy",)),
+    "unchanged": Defect("image", "the edit did nothing: it is its own source", ()),
     "checkerboard": Defect("image", "a pattern repeats every two or four pixels, as upsampling leaves it",
-                           ("checkerboard",), 2),
+                           ("checkerboard",)),
     "stylised": Defect("image", "surfaces are smooth between sharp edges, as if drawn",
-                       ("log_noise_0", "log_tails", "flat"), 3),
-    "blur": Defect("image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness"), 3),
-    "foreign_patch": Defect("image", "one place looks like nothing in the real images", ("strangest_place",), 3),
-    "out_of_domain": Defect("image", "as a whole it looks like none of the real images", ("strangeness",), 3),
-    "saturated": Defect("image", "too many pixels are black or white", ("saturated",), 4),
+                       ("log_noise_0", "log_tails", "flat")),
+    "blur": Defect("image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness")),
+    "foreign_patch": Defect("image", "one place looks like nothing in the real images", ("strangest_place",)),
+    "out_of_domain": Defect("image", "as a whole it looks like none of the real images", ("strangeness",)),
+    "saturated": Defect("image", "too many pixels are black or white", ("saturated",)),
     "palette_shift": Defect("image", "grey levels or colours are not those of real images",
-                            (*GREY, *COLOURS, "log_noise_0"), 5),
-    "noise_mismatch": Defect("image", "the noise is not that of real images", ("log_noise_0",), 5),
+                            (*GREY, *COLOURS, "log_noise_0")),
+    "noise_mismatch": Defect("image", "the noise is not that of real images", ("log_noise_0",)),
     "implausible_structure": Defect("image", "shapes, sizes or texture are not those of real images",
-                                    (*SHAPES, *PROPERTIES, "strangeness"), 6),
-    "structure_lost": Defect("image", "the structure of its source is gone", (), 6),
-    "mode_collapse": Defect("set", "images are too much like each other", ("nearest_fellow",), 1),
-    "memorised": Defect("set", "images are nearer to the training images than held-out real ones are", ("copy",), 1),
-    "property_shift": Defect("set", "material properties differ on average", (*PROPERTIES, *SHAPES), 7),
-    "spectrum_shift": Defect("set", "the power spectrum differs on average", SPECTRUM, 7),
-    "low_coverage": Defect("set", "whole kinds of real images have no synthetic image near them", ("coverage",), 8),
+                                    (*SHAPES, *PROPERTIES, "strangeness")),
+    "structure_lost": Defect("image", "the structure of its source is gone", ()),
+    "mode_collapse": Defect("set", "images are too much like each other", ("nearest_fellow",)),
+    "memorised": Defect("set", "images are nearer to the training images than held-out real ones are", ("copy",)),
+    "property_shift": Defect("set", "material properties differ on average", (*PROPERTIES, *SHAPES)),
+    "spectrum_shift": Defect("set", "the power spectrum differs on average", SPECTRUM),
+    "low_coverage": Defect("set", "whole kinds of real images have no synthetic image near them", ("coverage",)),
 }  # fmt: skip
 
 # Value -> what it is called, and whether it is kept as a logarithm.
@@ -138,11 +136,6 @@ def quote(
     low, high = np.nanquantile(real[name], [0.05, 0.95])
     value, low, high = (float(np.exp(v) if WORDS[name][1] else v) for v in (middle[0, off.argmax()], low, high))
     return Evidence(name, value, low, high, of)
-
-
-def ordered(found: dict[str, float]) -> list[str]:
-    """Names of defects, that which explains the others first: by rank, then by strength (the scaled score)."""
-    return sorted(found, key=lambda name: (DEFECTS[name].rank, -found[name]))
 
 
 def quotable(x: Measured, strangest: np.ndarray, strangeness: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from veridical.checkpoint import replacing
 from veridical.metrics import physics_grey as grey
 from veridical.metrics import physics_phases as phases
 from veridical.metrics import physics_spectrum as spectrum
 from veridical.metrics import physics_structure as structure
+from veridical.version import __version__
 
 BANDS = 8  # rings of the power spectrum
 RADII = (1, 2, 3, 4, 6, 8, 12)  # of the granulometry, pixels
@@ -107,9 +113,50 @@ class Measured:
 
 
 def measure(
-    images: np.ndarray, segmentation: Segmentation, *, progress: Callable[[int, int], None] | None = None
+    images: np.ndarray,
+    segmentation: Segmentation,
+    *,
+    cache: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Measured:
-    """Measure images (N, C, H, W) in [0, 1]; `progress` is called with (done, total) images."""
+    """Measure images.
+
+    Parameters
+    ----------
+    images : (N, C, H, W) in [0, 1]
+    cache : None for none, or a folder: measurements are kept there by a hash of the images and of how they are measured
+    progress : function called with (done, total) images
+    """
+    stored = None
+    if cache is not None:
+        images = np.ascontiguousarray(images, np.float32)
+        digest = hashlib.sha256(repr((__version__, segmentation, images.shape)).encode())
+        digest.update(images.tobytes())
+        stored = Path(cache) / f"measured-{digest.hexdigest()[:32]}.npz"
+        if (found := _load(stored)) is not None:
+            return found
+    found = _measure_all(images, segmentation, progress)
+    if stored is not None:
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(stored) as temporary, temporary.open("wb") as file:
+            kept: dict[str, Any] = {f"value_{name}": each for name, each in found.values.items()}
+            np.savez(file, bands=found.bands, deep=found.deep, patches=found.patches, **kept)
+    return found
+
+
+def _load(file: Path) -> Measured | None:
+    """What was kept, or None if there is nothing or the file is damaged (it is written again then)."""
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            values = {name.removeprefix("value_"): kept[name] for name in kept.files if name.startswith("value_")}
+            return Measured(values, kept["bands"], kept["deep"], kept["patches"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
+def _measure_all(
+    images: np.ndarray, segmentation: Segmentation, progress: Callable[[int, int], None] | None
+) -> Measured:
     parts = []
     for start in range(0, len(images), 16):
         parts.append(_measure(images[start : start + 16], segmentation))

@@ -50,13 +50,13 @@ def test_set(c: Comparison, *, distance: np.ndarray | None = None, most: int = W
         _both(real.bands, synth.bands),
     ]
     edges = np.cumsum([one_sided, *(table.shape[1] for table in tables)])
-    means = calibration.block_means(np.concatenate([*columns, *tables], 1), block)
+    # All blocks are of about one size: means of few images vary more, and distances to the nearest are larger.
+    thin = thinned(units, block)
+    means = calibration.block_means(np.concatenate([*columns, *tables], 1)[thin], block[thin])
     t = calibration.difference_t(means, called)
     found = [t[:, :one_sided]]
     found += [np.abs(t[:, a:b]).max(1, keepdims=True) for a, b in pairwise(edges.tolist())]
-    # A block is moved as a whole, so its images are no fellows: else they would be near to each other in all ways. Distances
-    # to the nearest depend on how many there are, so all blocks are of about one size.
-    thin = thinned(units, block)
+    # A block is moved as a whole, so its images are no fellows: else they would be near to each other in all ways.
     fellow = np.where(block[:, None] == block, np.inf, distance)[np.ix_(thin, thin)]
     found.append(
         np.array([[collapse(fellow, way[block[thin]]), uncovered(fellow, way[block[thin]])] for way in called])

@@ -10,11 +10,11 @@ import numpy as np
 
 from veridical.audit import calibration, sets
 from veridical.audit.compare import Comparison
-from veridical.audit.measure import PROPERTIES, SHAPES, Segmentation, measure
-from veridical.audit.plant import PLANTS, plant
+from veridical.audit.measure import PROPERTIES, SHAPES
+from veridical.audit.patterns import Planted
+from veridical.audit.plant import PLANTS
 from veridical.audit.scores import SCORES, nearness
 
-IMAGES = 8  # held-out real images that a defect is planted in
 WAYS = 299  # permutations of each trial
 SETS = {
     "mode_collapse": ((0.3, 0.6, 1.0), "of the images copies of three"),
@@ -26,19 +26,13 @@ SETS = {
 
 
 def smallest_caught(
-    images: np.ndarray,
-    segmentation: Segmentation,
-    c: Comparison,
-    alpha: float,
-    *,
-    seed: int = 0,
-    progress: Callable[[float], None] | None = None,
+    planted: Planted, c: Comparison, alpha: float, *, progress: Callable[[float], None] | None = None
 ) -> list[dict[str, Any]]:
     """Smallest severity of each image-level defect with which at least half of the images fail.
 
     Parameters
     ----------
-    images : (N, C, H, W) the real images of `c`
+    planted : real images of `c` with defects
     alpha : level
     progress : function called with the share done
 
@@ -51,18 +45,14 @@ def smallest_caught(
     fields, real, scored = c.fields, c.real, c.scored
     if int(fields.max()) + 1 < calibration.fields_needed(alpha):
         return []
-    held = np.flatnonzero(scored.fold == 0)
-    held = held[np.linspace(0, len(held) - 1, min(IMAGES, len(held))).astype(int)]
     worst = scored.real.max(1)
     rows = []
-    defects = [name for name in SCORES if name in PLANTS]
-    if images.shape[1] == 3:
-        defects.remove("colour_in_grey")
+    defects = [name for name in SCORES if name in planted.defects]
     for k, defect in enumerate(defects):
         row: dict[str, Any] = {"defect": defect, "level": "image", "severity": None, "unit": PLANTS[defect].unit}
         for severity in PLANTS[defect].severities:
-            x = measure(plant(defect, images[held], severity, seed), segmentation)
-            x = x if real.copy_distance is None else x.with_copies(real.copy_distance[held])
+            x = planted(defect, severity)
+            x = x if real.copy_distance is None else x.with_copies(real.copy_distance[planted.rows])
             z = scored.of(x, real, nearness(x, real), c.own, fold=0)
             p = calibration.conformal_p(z.max(1), worst, fields)
             row["caught"] = float((p <= alpha).mean())

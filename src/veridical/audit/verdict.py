@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import numpy as np
 from veridical.audit import blocks, calibration, sets
 from veridical.audit.blocks import Units
 from veridical.audit.compare import Comparison, compare, fair_distances, independent
-from veridical.audit.defects import DEFECTS, ordered, quotable, quote
+from veridical.audit.defects import DEFECTS, quotable, quote
 from veridical.audit.inputs import Side, open_sides, with_groups
 from veridical.audit.measure import Measured, fit_segmentation, measure
 from veridical.audit.pairs import pair_findings
+from veridical.audit.patterns import Misfits, Planted, chosen_rows, misfits, patterns
 from veridical.audit.scores import SCORES
+from veridical.errors import InputError
 
 COLOUR = 3 / 255  # a grey image with more than that between its channels has colour
 CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
+CERTAIN = 100.0  # added to the score of what no real image can have
 PARTS = 10  # of the real images, one of which is left out in the search for copies
 
 
@@ -35,6 +38,8 @@ def audit(
     field: str | None = None,
     size: int | None = None,
     power: bool = True,
+    copies: tuple[np.ndarray, np.ndarray] | None = None,
+    cache: str | Path | None = None,
     pictures: str | Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> dict[str, Any]:
@@ -50,6 +55,8 @@ def audit(
     field : instead, a regular expression that finds the slice in a file name
     size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
     power : with a pass, find the smallest severity of each defect that would have been caught
+    copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known
+    cache : folder where measurements of `real` are kept for the next audit, or None
     pictures : folder for evidence pictures; none are made by default
     progress : function called with (share done, what is going on)
 
@@ -62,7 +69,7 @@ def audit(
     Raises
     ------
     InputError
-        Fewer than 8 images, another size or modality, NaN, or a source that does not pair up.
+        Fewer than 8 images or real ones of one place only, another size or modality, NaN, or a source that does not pair up.
 
     Notes
     -----
@@ -76,9 +83,13 @@ def audit(
     say(0.0, "counting fields of view")
     linked = blocks.same_place(side.images)
     fields, slices = blocks.components(linked), blocks.components(linked, side.groups)
+    if not fields.max():
+        raise InputError(f"all {len(fields)} real images show one place; an audit needs real images of several")
     segmentation = fit_segmentation(side.images)
     total = len(side.images) + len(other.images)
-    x = measure(side.images, segmentation, progress=lambda k, n: say(0.7 * k / total, "measuring real images"))
+    x = measure(
+        side.images, segmentation, cache=cache, progress=lambda k, n: say(0.7 * k / total, "measuring real images")
+    )
     done = 0.7 * len(side.images) / total
     y = measure(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
@@ -86,17 +97,20 @@ def audit(
     say(0.7, "searching for copies")
     units = blocks.choose_units(slices, fields, other.groups, len(sets.names(True)), alpha)
     part = blocks.folds(independent(units, fields, slices), PARTS)
-    x, y, fair, identical = _copies(side, other, sides.get("train"), part, x, y)
+    x, y, fair, identical = _copies(side, other, sides.get("train"), copies, part, x, y)
     say(0.85, "comparing")
     c = compare(x, y, fields, slices, other.groups, units, fair=fair)
+    say(0.9, "looking for what explains it")
+    planted = Planted(side.images, chosen_rows(c.scored.fold), segmentation, cache=cache)
+    explained = misfits(c, patterns(c, planted), len(planted.rows))
     certain = certain_defects(side.images, y, identical)
-    images = judge_images(c, alpha, certain, other.names)
+    images = judge_images(c, alpha, certain, other.names, explained)
     if "source" in sides:
         for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
             if found is not None:
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
-    findings = set_findings(judge_set(c, alpha), images, certain)
+    findings = set_findings(judge_set(c, alpha, explained=explained), images, certain)
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
     counted, notes = _counted(c, alpha)
     report: dict[str, Any] = {
@@ -108,9 +122,8 @@ def audit(
 
         report["power"] = smallest_set_defect(c, alpha)
         report["power"] += smallest_caught(
-            side.images, segmentation, c, alpha,
-            progress=lambda share: say(0.87 + 0.12 * share, "asking what would have been caught"),
-        )  # fmt: skip
+            planted, c, alpha, progress=lambda share: say(0.93 + 0.06 * share, "asking what would have been caught")
+        )
     if pictures is not None:
         from veridical.audit.evidence import write_evidence
 
@@ -146,25 +159,33 @@ def _counted(c: Comparison, alpha: float) -> tuple[dict[str, Any], list[str]]:
     return counted, notes
 
 
-def _copies(side: Side, other: Side, train: Side | None, part: np.ndarray, x: Measured, y: Measured):
+def _copies(side: Side, other: Side, train: Side | None, known, part: np.ndarray, x: Measured, y: Measured):
     """Measurements with distances to training crops, fair ones, and which synthetic images equal a real or training image.
 
-    Without training data, copies of REAL are searched for.
+    Without training data, copies of REAL are searched for. As many threads search as the network's.
     """
+    import torch
+    from scipy.fft import set_workers
+
     from veridical.metrics.novelty import nearest_crop
     from veridical.rows import digests
 
     synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
-    known = set(digests(side.images)) | set(digests(train.images) if train else ())
-    identical = np.array([digest in known for digest in digests(np.ascontiguousarray(synth))])
+    files = set(digests(side.images)) | set(digests(train.images) if train else ())
+    identical = np.array([digest in files for digest in digests(np.ascontiguousarray(synth))])
+    if known is not None:
+        if [len(each) for each in known] != [len(x), len(y)]:
+            raise InputError(f"copies must hold {len(x)} distances of real and {len(y)} of synthetic images")
+        return x.with_copies(known[0]), y.with_copies(known[1]), np.asarray(known[1], np.float64), identical
     both = np.concatenate([side.images, synth])
-    if train is not None:
-        found = nearest_crop(both, list(train.images)).distance
-        return x.with_copies(found[: len(x)]), y.with_copies(found[len(x) :]), found[len(x) :], identical
-    parts = int(part.max()) + 1
-    if parts < 2:
-        return x, y, None, identical
-    found = np.stack([nearest_crop(both, list(side.images[part == f])).distance for f in range(parts)])
+    with set_workers(torch.get_num_threads()):
+        if train is not None:
+            found = nearest_crop(both, list(train.images)).distance
+            return x.with_copies(found[: len(x)]), y.with_copies(found[len(x) :]), found[len(x) :], identical
+        parts = int(part.max()) + 1
+        if parts < 2:
+            return x, y, None, identical
+        found = np.stack([nearest_crop(both, list(side.images[part == f])).distance for f in range(parts)])
     own, nearest, fair = fair_distances(found, part, len(y))
     return x.with_copies(own), y.with_copies(nearest), fair, identical
 
@@ -179,8 +200,14 @@ def certain_defects(real: np.ndarray, y: Measured, identical: np.ndarray) -> dic
     }
 
 
-def judge_images(c: Comparison, alpha: float, certain: dict[str, np.ndarray], names: list[str]) -> list[dict[str, Any]]:
-    """Verdict and findings of every image; `certain` as from `certain_defects`."""
+def judge_images(
+    c: Comparison, alpha: float, certain: dict[str, np.ndarray], names: list[str], explained: Misfits | None = None
+) -> list[dict[str, Any]]:
+    """Verdict and findings of every image; `certain` as from `certain_defects`.
+
+    First comes what no real image can have, then what explains the image best by `explained`. If it explains all that is unusual,
+    its own score need not be: that of another defect may give it away. Without it findings are in the order of their scores.
+    """
     worst = c.scored.real.max(1)
     fold = c.scored.fold
     p_worst = calibration.conformal_p(c.scored.synth.max(2), worst, c.fields, fold)
@@ -192,25 +219,37 @@ def judge_images(c: Comparison, alpha: float, certain: dict[str, np.ndarray], na
     mean = c.scored.mean
     images = []
     for j, file in enumerate(names):
-        strength = {name: float(mean[j, k]) for k, name in enumerate(SCORES) if p[j, k] <= alpha}
-        p_of = {name: float(p[j, list(SCORES).index(name)]) for name in strength}
-        for name, which in certain.items():
-            if which[j]:
-                strength[name], p_of[name] = max(strength.get(name, 0.0), 100.0), 0.0
+        sure = [name for name, which in certain.items() if which[j]]
+        strength = dict(zip(SCORES, mean[j].tolist(), strict=True))
+        p_of = dict(zip(SCORES, p[j].tolist(), strict=True)) | dict.fromkeys(sure, 0.0)
+        misfit = {name: -value for name, value in strength.items()}
+        if explained is not None:
+            misfit = {name: float(each[j]) for name, each in explained.images.items() if name in SCORES}
+        reasons = {name for name in p_of if p_of[name] <= alpha}
+        failed = p_worst[j] <= alpha or bool(reasons)
+        best = min(misfit, key=misfit.__getitem__)
+        if failed and (not reasons or (explained is not None and misfit[best] <= explained.usual)):
+            reasons.add(best)
         found = []
-        for name in ordered(strength):
+        for name in ordered(reasons, sure, misfit):
             words = quote(DEFECTS[name].values, {key: v[j : j + 1] for key, v in values.items()}, usual)
             text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
-            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": strength[name]}
+            statistic = strength[name] + CERTAIN * (name in sure)
+            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": statistic}
             found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
-        failed = p_worst[j] <= alpha or bool(found)
         verdict = "fail" if failed else "pass" if able else "insufficient"
         images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
     return images
 
 
-def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[str, Any]]:
-    """Findings of the whole set by at most `most` permutations; none where there are too few independent units."""
+def judge_set(
+    c: Comparison, alpha: float, most: int = sets.WAYS, explained: Misfits | None = None
+) -> list[dict[str, Any]]:
+    """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
+
+    If there are any, what explains the set best by `explained` comes first; if it explains all that is unusual, whatever its own
+    p-value. Without it, the smallest p-value comes first.
+    """
     if not c.units.enough:
         return []
     tests, distance = sets.names(c.searched), c.distance
@@ -220,10 +259,15 @@ def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[s
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
     usual = _medians_of_sets(usual, c.units)
-    strength = dict(zip(SCORES, c.scored.mean.mean(0), strict=True))
-    found = {name: strength.get(name, -value) for name, value in zip(tests, p, strict=True) if value <= alpha}
+    found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
+    misfit = dict(zip(tests, p, strict=True))
+    if explained is not None:
+        misfit = {name: explained.whole[name] for name in tests if name in explained.whole}
+    best = min(misfit, key=misfit.__getitem__)
+    if found and explained is not None and misfit[best] <= explained.usual:
+        found.add(best)
     findings = []
-    for name in ordered(found):
+    for name in ordered(found, [], misfit):
         value = float(p[tests.index(name)])
         if name == "low_coverage":
             everyone = np.arange(len(distance)) >= len(c.real)
@@ -237,6 +281,11 @@ def judge_set(c: Comparison, alpha: float, most: int = sets.WAYS) -> list[dict[s
                 "statistic": None, "expected": None}  # fmt: skip
         findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
     return findings
+
+
+def ordered(found: Iterable[str], sure: list[str], misfit: dict[str, float]) -> list[str]:
+    """Names of defects, those that are `sure` first, then those that explain best."""
+    return sorted(found, key=lambda name: (name not in sure, misfit.get(name, np.inf), name))
 
 
 def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -268,7 +317,7 @@ def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def set_findings(
     tested: list[dict[str, Any]], images: list[dict[str, Any]], certain: dict[str, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Findings of `judge_set` with those of defects that no real image can have, and of edits; the first explains most."""
+    """Findings of `judge_set` after those of defects that no real image can have, and of edits."""
     found = []
     for name, which in certain.items():
         if which.any():
@@ -284,5 +333,4 @@ def set_findings(
             found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
                           "expected": None, "explanation": text})  # fmt: skip
     known = {f["defect"] for f in found}
-    found += [f for f in tested if f["defect"] not in known]
-    return sorted(found, key=lambda f: (DEFECTS[f["defect"]].rank, f["p_value"] or 0.0))
+    return found + [f for f in tested if f["defect"] not in known]

@@ -75,9 +75,10 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         names = {pair["metric"] for pair in pairs}
         rows = [r for r in rows if r["metric"] not in names] + [pair | about for pair in pairs]
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
-    novelty = _novelty_row(images, real, target, out / "datasets" / dataset, folder)
+    novelty, near = _novelty_row(images, real, target, out / "datasets" / dataset, folder)
     apart = about | _spacing_row(images[:distinct], other, real, out / "cache")
-    checkpoint.write_json(folder / "audit.json", _audit(images, real, groups, other, folder / "audit"))
+    report = _audit(images, real, groups, other, near, out / "cache", folder / "audit")
+    checkpoint.write_json(folder / "audit.json", report)
     checkpoint.write_json(folder / "rows.json", [*rows, about | novelty, apart])
     cost = dict(run.run["cost"])
     if "first" in run.run:
@@ -88,8 +89,12 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     checkpoint.write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
 
 
-def _novelty_row(images: np.ndarray, test: np.ndarray, dataset: Dataset, place: Path, folder: Path) -> dict[str, Any]:
-    """The row `memorised`; what is nearest to the samples goes to nearest.json and nearest.npy.
+def _novelty_row(
+    images: np.ndarray, test: np.ndarray, dataset: Dataset, place: Path, folder: Path
+) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]:
+    """The row `memorised`, and the distances of held-out tiles and samples to the nearest training crop.
+
+    What is nearest to the samples goes to nearest.json and nearest.npy.
 
     The distances of the held-out tiles, the same for all cells of equal training data, are kept beside them.
     """
@@ -103,15 +108,22 @@ def _novelty_row(images: np.ndarray, test: np.ndarray, dataset: Dataset, place: 
         _save(kept, np.array(found["test_distance"]))
     checkpoint.write_json(folder / "nearest.json", found | {"name": [groups[k] for k in found["train"]]})
     _save(folder / "nearest.npy", crops)
-    return row
+    return row, (np.array(found["test_distance"]), np.array(found["distance"]))
 
 
 def _audit(
-    images: np.ndarray, test: np.ndarray, groups: list[str], train: np.ndarray, pictures: Path
+    images: np.ndarray,
+    test: np.ndarray,
+    groups: list[str],
+    train: np.ndarray,
+    copies: tuple[np.ndarray, np.ndarray],
+    cache: Path,
+    pictures: Path,
 ) -> dict[str, Any]:
     """What the audit says of the samples; without a verdict, the reason. What it would have found is not asked."""
+    about: dict[str, Any] = {"real_groups": groups, "copies": copies, "cache": cache, "pictures": pictures}
     try:
-        return audit(test, images, train, real_groups=groups, power=False, pictures=pictures)
+        return audit(test, images, train, power=False, **about)
     except InputError as error:
         return {"verdict": None, "reason": str(error)}
 

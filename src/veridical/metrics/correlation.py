@@ -1,6 +1,6 @@
 """Normalised cross-correlation of tiles with all windows of images: candidates first, then the best place exactly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -42,16 +42,21 @@ class Candidates:
         """Candidates (m, 4) of tile k: image, top, left, turn."""
         return self._places[k][self._values[k] > -np.inf]
 
-    def offer(self, windows: np.ndarray, places: np.ndarray) -> None:
+    def offer(self, windows: np.ndarray, places: np.ndarray, each: Callable = map) -> None:
         """Compare with windows (m, C, h, w), unit vectors, at `places` (m, 3): image, top, left; neighbours in order.
 
         With e and o the products of the parts that are even and odd under mirroring, a tile correlates as e + o and
-        its mirror image as e - o: two orientations at the price of one.
+        its mirror image as e - o: two orientations at the price of one. `each` goes through groups of tiles, which have
+        nothing in common: `map`, or that of a pool of threads.
         """
-        for start in range(0, len(windows), BLOCK):
-            even, odd = _parts(windows[start : start + BLOCK])
-            for group in self._groups:
-                self._compare(group, even, odd, places[start : start + BLOCK])
+        starts = range(0, len(windows), BLOCK)
+        blocks = [(*_parts(windows[start : start + BLOCK]), places[start : start + BLOCK]) for start in starts]
+
+        def compare(group):
+            for block in blocks:
+                self._compare(group, *block)
+
+        list(each(compare, self._groups))
 
     def _compare(self, group, even, odd, places) -> None:
         tiles, tiles_even, tiles_odd = group

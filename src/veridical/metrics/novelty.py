@@ -1,6 +1,7 @@
 """Is a synthetic image new? Distance to the nearest crop of the training images, at any place and in any orientation."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -69,8 +70,11 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
     Search: all places and orientations in low-passed images of 12 samples across the compared part; the best 16, no two
     from one block of neighbours, at every pixel around them. A nearest crop that is no copy can be missed, for tiles to
     judge and held-out tiles alike, so `memorised_threshold` stays exact. Cost is a matrix product, N times orientations by
-    places / (H / 16)^2; kept in memory are 2 bytes a pixel of the images.
+    places / (H / 16)^2; kept in memory are 2 bytes a pixel of the images. As many threads work as `scipy.fft.set_workers`
+    says, on tiles some hundred at a time.
     """
+    from scipy.fft import get_workers
+
     tiles = np.asarray(tiles, np.float32)
     same = tiles.ndim == 4 and all(image.ndim == 3 and len(image) == tiles.shape[1] for image in images)
     if not len(tiles) or not same:
@@ -100,24 +104,25 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         small.append(np.stack([unit(unturned(middle, code)) for code in codes if not code & 1], 1))
     candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1)
     whites: list[np.ndarray] = []
-    for part in alike(used):
-        white = _filtered(part, kernel)
-        small_white = _low_passed(white, step)[:, :, phase[0] :: step, phase[1] :: step]
-        for rows, places in windows_of(small_white, shape):
-            at = places * np.array([1, step, step]) + np.array([len(whites), phase[0] - first[0], phase[1] - first[1]])
-            candidates.offer(rows, at)
-        whites += list(white.astype(np.float16))
-    found = Crops(np.ones(len(tiles)), *np.zeros((4, len(tiles)), int))
-    power = _resampled(power, core)
-    for k, tile in enumerate(exact):
-        value, (number, y, x, turn) = best_place(tile, whites, candidates.of(k), min(step, top, left))
-        crop = whites[number][:, y : y + core[0], x : x + core[1]].astype(np.float32)
-        # A blurred image correlates with anything, by so much more than the crop does.
-        value *= min(1, _chance(crop, power) / max(_chance(tile[0], power), 1e-6))
-        entries = np.clip(1 - value, 0, 2), numbers[number], y - top, x - left, turn
-        for array, entry in zip(found, entries, strict=True):
-            array[k] = entry
-    return found
+    with ThreadPoolExecutor(get_workers()) as pool:
+        for part in alike(used):
+            white = _filtered(part, kernel)
+            small_white = _low_passed(white, step)[:, :, phase[0] :: step, phase[1] :: step]
+            corner = np.array([len(whites), phase[0] - first[0], phase[1] - first[1]])
+            for rows, places in windows_of(small_white, shape):
+                candidates.offer(rows, places * np.array([1, step, step]) + corner, pool.map)
+            whites += list(white.astype(np.float16))
+        power = _resampled(power, core)
+
+        def nearest(k: int) -> tuple:
+            value, (number, y, x, turn) = best_place(exact[k], whites, candidates.of(k), min(step, top, left))
+            crop = whites[number][:, y : y + core[0], x : x + core[1]].astype(np.float32)
+            # A blurred image correlates with anything, by so much more than the crop does.
+            value *= min(1, _chance(crop, power) / max(_chance(exact[k][0], power), 1e-6))
+            return np.clip(1 - value, 0, 2), numbers[number], y - top, x - left, turn
+
+        columns = zip(*pool.map(nearest, range(len(exact))), strict=True)
+        return Crops(*map(np.array, columns))
 
 
 def cut_crops(images: Sequence[np.ndarray], crops: Crops, shape: tuple[int, int]) -> np.ndarray:
