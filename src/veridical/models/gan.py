@@ -336,15 +336,16 @@ def cgan(
     width: int = 24,
     loss: str = "nonsaturating",
     conditioning: str = "projection",
+    r1: float = 1.0,
     augmentation: str = "fixed",
 ) -> GAN:
     """DCGAN with a label in both networks (Mirza and Osindero 2014; Miyato and Koyama 2018).
 
-    Without augmentation the discriminator learns few images with their labels by heart, and the generator draws one image.
+    Without augmentation the discriminator learns few images with their labels by heart, without R1 the generator draws one.
     """
     generator = Generator(channels, size, width, latent, classes)
-    discriminator = Discriminator(channels, size, width, classes, conditioning=conditioning)
-    return GAN(generator, discriminator, latent, loss, augmentation=augmentation)
+    discriminator = Discriminator(channels, size, width, classes, "group", conditioning)
+    return GAN(generator, discriminator, latent, loss, r1=r1, augmentation=augmentation)
 
 
 def wgan_gp(
