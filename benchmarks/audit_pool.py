@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from veridical.audit import blocks
-from veridical.audit.compare import Comparison, alone, compare, fair_distances
+from veridical.audit.compare import Comparison, alone, compare
+from veridical.audit.copies import fair_distances
 from veridical.audit.measure import Measured, Segmentation, fit_segmentation, measure
 from veridical.audit.scores import Nearness, nearness
 from veridical.audit.sets import names

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from veridical.audit import scores, sets
 from veridical.audit.blocks import Units
-from veridical.audit.compare import fair_distances
+from veridical.audit.copies import fair_distances
 
 
 def test_everybody_is_searched_for_in_as_many_parts():

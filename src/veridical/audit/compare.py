@@ -102,22 +102,3 @@ def alone(own: Nearness) -> Nearness:
     own.deep[rows, rows] = np.inf
     own.patch[rows, :, rows] = np.inf
     return own
-
-
-def fair_distances(found: np.ndarray, part: np.ndarray, synth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Copy distances of real images, of synthetic ones, and of those to as many training images as real ones have.
-
-    Parameters
-    ----------
-    found : (parts, N + M)
-        Distance of every image, real ones first, to the nearest crop in each part of the real images.
-    part : (N,)
-        Part that each real image belongs to. It is not searched for in there, so each synthetic one leaves out one, too.
-    synth : M
-    """
-    parts, n = len(found), len(part)
-    left_out = np.concatenate([part, np.arange(synth) % parts])
-    others = found.copy()
-    others[left_out, np.arange(found.shape[1])] = np.inf
-    nearest = others.min(0)
-    return nearest[:n], found[:, n:].min(0), nearest[n:]

@@ -11,9 +11,10 @@ import numpy as np
 
 from veridical.audit import blocks, calibration, sets
 from veridical.audit.blocks import Units
-from veridical.audit.compare import Comparison, compare, fair_distances, independent
+from veridical.audit.compare import Comparison, compare, independent
+from veridical.audit.copies import with_copies
 from veridical.audit.defects import DEFECTS, quotable, quote
-from veridical.audit.inputs import Side, open_sides, with_groups
+from veridical.audit.inputs import open_sides, with_groups
 from veridical.audit.measure import Measured, fit_segmentation, measure
 from veridical.audit.pairs import pair_findings
 from veridical.audit.patterns import Misfits, Planted, chosen_rows, misfits, patterns
@@ -97,7 +98,7 @@ def audit(
     say(0.7, "searching for copies")
     units = blocks.choose_units(slices, fields, other.groups, len(sets.names(True)), alpha)
     part = blocks.folds(independent(units, fields, slices), PARTS)
-    x, y, fair, identical = _copies(side, other, sides.get("train"), copies, part, x, y)
+    x, y, fair, identical = with_copies(side, other, sides.get("train"), copies, part, x, y)
     say(0.85, "comparing")
     c = compare(x, y, fields, slices, other.groups, units, fair=fair)
     say(0.9, "looking for what explains it")
@@ -157,37 +158,6 @@ def _counted(c: Comparison, alpha: float) -> tuple[dict[str, Any], list[str]]:
             f"{counted['fields_of_view_needed']} are enough"
         )
     return counted, notes
-
-
-def _copies(side: Side, other: Side, train: Side | None, known, part: np.ndarray, x: Measured, y: Measured):
-    """Measurements with distances to training crops, fair ones, and which synthetic images equal a real or training image.
-
-    Without training data, copies of REAL are searched for. As many threads search as the network's.
-    """
-    import torch
-    from scipy.fft import set_workers
-
-    from veridical.metrics.novelty import nearest_crop
-    from veridical.rows import digests
-
-    synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
-    files = set(digests(side.images)) | set(digests(train.images) if train else ())
-    identical = np.array([digest in files for digest in digests(np.ascontiguousarray(synth))])
-    if known is not None:
-        if [len(each) for each in known] != [len(x), len(y)]:
-            raise InputError(f"copies must hold {len(x)} distances of real and {len(y)} of synthetic images")
-        return x.with_copies(known[0]), y.with_copies(known[1]), np.asarray(known[1], np.float64), identical
-    both = np.concatenate([side.images, synth])
-    with set_workers(torch.get_num_threads()):
-        if train is not None:
-            found = nearest_crop(both, list(train.images)).distance
-            return x.with_copies(found[: len(x)]), y.with_copies(found[len(x) :]), found[len(x) :], identical
-        parts = int(part.max()) + 1
-        if parts < 2:
-            return x, y, None, identical
-        found = np.stack([nearest_crop(both, list(side.images[part == f])).distance for f in range(parts)])
-    own, nearest, fair = fair_distances(found, part, len(y))
-    return x.with_copies(own), y.with_copies(nearest), fair, identical
 
 
 def certain_defects(real: np.ndarray, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
