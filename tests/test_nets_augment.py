@@ -80,3 +80,14 @@ def test_two_processes_see_the_changes_of_one():
 def test_an_unknown_mode_is_refused():
     with pytest.raises(InputError, match="adaptive"):
         Augmentation("lots")
+
+
+def test_maps_beside_images_move_and_keep_their_values():
+    image = torch.rand(16, 1, 32, 32)
+    augment = Augmentation("fixed", probability=1.0)
+    first, second = (Batch.at(image, {}, seed=0, step=0, start=0, total=16) for _ in range(2))
+    shown = augment(image, first, beside=torch.ones(16, 2, 32, 32))
+    assert shown.shape == (16, 3, 32, 32)
+    maps = shown[:, :2]
+    assert (((maps - 1).abs() < 1e-5) | (maps == 0)).all()  # 0 where a square is blank
+    assert torch.equal(shown[:, 2:], augment(image, second))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
-from .gan import patch_discriminator
+from .dcgan import patch_discriminator
 from .vae import gaussian_kl
 
 

@@ -96,7 +96,7 @@ class ResidualGenerator(nn.Module):
     ----------
     channels, size, width, latent : int
     classes : int or None
-        As in `veridical.models.gan.Generator`.
+        As in `veridical.models.dcgan.Generator`.
     attention : int
         Resolution that gets self-attention; 0 for none.
     skips : bool

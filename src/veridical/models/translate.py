@@ -16,7 +16,8 @@ from ..batch import Batch
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
-from .gan import ADVERSARIAL, patch_discriminator
+from .dcgan import patch_discriminator
+from .gan import ADVERSARIAL
 
 
 def one_hot(mask: Tensor, classes: int) -> Tensor:

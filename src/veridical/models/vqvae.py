@@ -13,7 +13,7 @@ from ..batch import Batch
 from ..errors import InputError
 from ..nets.convolution import map_decoder, map_encoder
 from ..nets.pixelcnn import PixelCNN
-from .gan import patch_discriminator
+from .dcgan import patch_discriminator
 
 
 class Codebook(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..models.biggan import biggan, sagan
-from ..models.gan import cgan, dcgan, vanilla_gan, wgan_gp
+from ..models.dcgan import cgan, dcgan, vanilla_gan, wgan_gp
 from ..models.progan import ProGAN
 from ..models.stylegan import StyleGAN
 from ..models.translate import CycleGAN, Pix2Pix
