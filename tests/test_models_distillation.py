@@ -16,8 +16,8 @@ def images(n=64, size=16):
     return smooth[..., :size, :size] * 2
 
 
-def batch(step, n=64):
-    return Batch.at(images(n), {}, seed=0, step=step, start=0, total=n)
+def batch(step, n=64, reached=0.0):
+    return Batch.at(images(n), {}, seed=0, step=step, start=0, total=n, reached=reached)
 
 
 def teacher():
@@ -37,7 +37,7 @@ def flow(model, x, now, then):
 
 def test_the_target_is_where_two_steps_of_the_teacher_lead():
     """A student that gives the target takes one Euler step to there: with the teacher's own two steps the loss is 0."""
-    model = ProgressiveDistillation(teacher(), start_steps=8, final_steps=4, phase_steps=10)
+    model = ProgressiveDistillation(teacher(), start_steps=8, final_steps=4)
     fine, coarse = karras_grid(8, 0.002, 80.0), model.grid()
     assert torch.equal(coarse, fine[::2])
 
@@ -62,18 +62,18 @@ def test_the_target_is_where_two_steps_of_the_teacher_lead():
     assert ideal < 1e-6 < 1e-3 < before
 
 
-def test_steps_halve_at_the_end_of_a_phase_and_the_student_becomes_the_teacher():
-    model = ProgressiveDistillation(teacher(), start_steps=16, final_steps=2, phase_steps=3)
+def test_steps_halve_at_equal_shares_and_the_student_becomes_the_teacher():
+    model = ProgressiveDistillation(teacher(), start_steps=16, final_steps=2)
     seen = []
-    for step in range(12):
+    for step in range(9):
         with torch.no_grad():
             next(iter(model.student.net.parameters())).add_(0.01)
-        for _ in model.losses(batch(step, 4), step):
+        for _ in model.losses(batch(step, 4, step / 9), step):
             pass
         seen.append(int(model.steps))
         same = torch.equal(*(next(iter(m.net.parameters())) for m in (model.teacher, model.student)))
         assert same == (step in (3, 6))
-    assert seen == [8] * 3 + [4] * 3 + [2] * 6
+    assert seen == [8] * 3 + [4] * 3 + [2] * 3
     assert model.sample(2, {}, ImageNoise(0, range(2))).shape == (2, 1, 16, 16)
 
 

@@ -1,5 +1,8 @@
 """Equalised layers and ProGAN: exact cheap forms, growth, and what sampling sees of it."""
 
+import json
+import signal
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,20 +18,20 @@ from veridical.sample import draw, load
 from veridical.train import train
 
 
-def batch(step: int, size: int = 32, n: int = 4, channels: int = 1) -> Batch:
-    image = torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(step)).clamp(-1, 1)
-    return Batch.at(image, {}, seed=0, step=step, start=0, total=n)
+def batch(reached: float, size: int = 32, n: int = 4) -> Batch:
+    image = torch.randn(n, 1, size, size, generator=torch.Generator().manual_seed(int(99 * reached))).clamp(-1, 1)
+    return Batch.at(image, {}, seed=0, step=0, start=0, total=n, reached=reached)
 
 
 def small(**args) -> ProGAN:
     torch.manual_seed(0)
-    return ProGAN(1, 32, **{"latent": 8, "width": 4, "phase_steps": 2, **args})
+    return ProGAN(1, 32, **{"latent": 8, "width": 4, **args})
 
 
-def descend(model: ProGAN, step: int) -> dict[str, set[str]]:
-    """Names of the parameters that got a gradient in one step, by part."""
+def descend(model: ProGAN, reached: float) -> dict[str, set[str]]:
+    """Names of the parameters that got a gradient in a step at that share of the training, by part."""
     used = {}
-    for part, loss in model.losses(batch(step), step):
+    for part, loss in model.losses(batch(reached), 0):
         assert loss.dim() == 0 and torch.isfinite(loss)
         parameters = dict(model.parts[part].named_parameters())
         for p in parameters.values():
@@ -86,12 +89,19 @@ def test_minibatch_deviation_sees_repeated_images():
 
 
 def test_stages_grow_fade_and_hold():
-    model = small(phase_steps=10)
-    assert model.stage(0) == model.stage(9) == (0, 1.0)
-    assert model.stage(10) == (1, 0.1) and model.stage(19) == model.stage(29) == (1, 1.0)
-    assert model.stage(30) == (2, 0.1) and model.stage(50) == (3, 0.1)
-    assert model.stage(10_000) == (3, 1.0)
-    assert small(phase_steps=0).stage(0) == (3, 1.0)
+    model = small(growing=0.6)
+
+    def stage(reached: float) -> tuple[int, float]:
+        descend(model, reached)
+        return model.stage()
+
+    # Three resolutions to come: six phases of a tenth of the training each.
+    assert stage(0) == stage(0.1) == (0, 1.0)
+    assert stage(0.15) == (1, pytest.approx(0.5)) and stage(0.2) == stage(0.3) == (1, 1.0)
+    assert stage(0.35) == (2, pytest.approx(0.5, abs=0.01)) and stage(0.55) == (3, pytest.approx(0.5, abs=0.01))
+    assert stage(0.6) == stage(0.99) == stage(0.1) == (3, 1.0)  # a run that is made longer stays what it is
+    model = small(growing=0.0)
+    assert stage(0) == (3, 1.0)
 
 
 def test_the_first_moment_of_a_fade_changes_no_image():
@@ -108,16 +118,16 @@ def test_every_layer_is_trained_when_its_turn_comes_and_no_sooner(args):
     model = small(**args)
     first, seen = descend(model, 0), {part: set() for part in model.parts}
     assert not any(name.startswith(("up.", "down.", "conv.")) for names in first.values() for name in names)
-    for step in range(16):
-        for part, names in descend(model, step).items():
+    for reached in (0.05, 0.1, 0.15, 0.18, 0.2, 0.3):
+        for part, names in descend(model, reached).items():
             seen[part] |= names
     assert seen == {part: {name for name, _ in m.named_parameters()} for part, m in model.parts.items()}
 
 
 def test_samples_have_full_size_and_the_detail_reached():
     model = small()
-    for step, side in ((0, 4), (3, 8), (7, 16), (20, 32)):
-        descend(model, step)
+    for reached, side in ((0, 4), (0.05, 8), (0.12, 16), (0.3, 32)):
+        descend(model, reached)
         images = model.sample(2, {}, ImageNoise(0, range(2)))
         assert images.shape == (2, 1, 32, 32) and images.abs().max() <= 1
         assert torch.equal(images, F.interpolate(F.interpolate(images, size=(side, side)), size=(32, 32)))
@@ -125,14 +135,23 @@ def test_samples_have_full_size_and_the_detail_reached():
 
 def test_growth_is_saved_averaged_and_resumed(tmp_path, monkeypatch):
     """Stopped in the middle of a fade and resumed, a run ends with the same numbers, to the bit."""
-    row = Recipe(ProGAN, family="GAN", task="unconditional", summary="", citation="")
-    monkeypatch.setitem(RECIPES, "growing", row)
+
+    class Stopped(ProGAN):
+        def losses(self, batch, step):
+            if step == 5:
+                signal.raise_signal(signal.SIGTERM)
+            return super().losses(batch, step)
+
     data = write_tiles(tmp_path / "data")
-    for run, stops in (("whole", (12,)), ("parts", (5, 12))):
-        for steps in stops:
-            given = {"size": 32, "batch": 4, "steps": steps, "latent": 8, "width": 4, "phase_steps": 2}
-            train("growing", data, tmp_path / run, resume=steps != stops[0], quiet=True, **given)
+    given = {"size": 32, "batch": 4, "steps": 12, "latent": 8, "width": 4, "growing": 0.6, "quiet": True}
+    for run, model in (("whole", ProGAN), ("parts", Stopped)):
+        row = Recipe(model, family="GAN", task="unconditional", summary="", citation="")
+        monkeypatch.setitem(RECIPES, "growing", row)
+        train("growing", data, tmp_path / run, **given)
+    halfway = checkpoint.read_tensors(tmp_path / "parts" / "resume.safetensors")[0]["model.grown"]
+    assert 0 < halfway < 6000 and not json.loads((tmp_path / "parts" / "run.json").read_text())["finished"]
+    train("growing", data, tmp_path / "parts", resume=True, **given)
     whole, parts = (checkpoint.read_tensors(tmp_path / run / "resume.safetensors")[0] for run in ("whole", "parts"))
-    assert whole["average.step"] == 11 and whole["average.step"].dtype == torch.int64
+    assert whole["average.grown"] == 6000 and whole["average.grown"].dtype == torch.int64
     assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
     assert draw(load(tmp_path / "whole"), 2).shape == (2, 1, 32, 32)

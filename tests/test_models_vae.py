@@ -33,7 +33,9 @@ def fit(model, draw, steps, lr=2e-3):
     nats = []
     for step in range(steps):
         x = draw()
-        ((_, loss),) = model.losses(Batch.at(x, {}, seed=0, step=step, start=0, total=len(x)), step)
+        ((_, loss),) = model.losses(
+            Batch.at(x, {}, seed=0, step=step, start=0, total=len(x), reached=step / steps), step
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -49,7 +51,7 @@ def test_divergence_is_that_of_two_normal_distributions():
 
 
 def test_rising():
-    assert [rising(s, 4) for s in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
+    assert [rising(s, 0.4) for s in (0, 0.1, 0.4, 0.9)] == [0, 0.25, 1, 1]
     assert rising(0, 0) == 1
 
 
@@ -119,18 +121,18 @@ def test_loss_is_the_bound_of_the_measured_variance():
 
 def test_beta_rises():
     x, loss = blobs(), {}
-    for step in (0, 5, 10, 20):
+    for reached in (0, 0.25, 0.5, 0.9):
         torch.manual_seed(0)
-        model = VAE(1, 32, **TOY, beta=10.0, beta_steps=10)
-        ((_, value),) = model.losses(Batch.at(x, {}, seed=0, step=0, start=0, total=8), step)
-        loss[step] = value.item()
-    assert loss[0] < loss[5] < loss[10] == loss[20]
-    assert loss[5] - loss[0] == pytest.approx((loss[10] - loss[0]) / 2, rel=1e-3)
+        model = VAE(1, 32, **TOY, beta=10.0, beta_rise=0.5)
+        ((_, value),) = model.losses(Batch.at(x, {}, seed=0, step=0, start=0, total=8, reached=reached), 0)
+        loss[reached] = value.item()
+    assert loss[0] < loss[0.25] < loss[0.5] == loss[0.9]
+    assert loss[0.25] - loss[0] == pytest.approx((loss[0.5] - loss[0]) / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("capacity", [2.0, 6.0])
 def test_divergence_reaches_the_capacity(capacity):
-    model = VAE(1, 16, **TOY, beta=100.0, capacity=capacity, capacity_steps=50)
+    model = VAE(1, 16, **TOY, beta=100.0, capacity=capacity, capacity_rise=0.4)
     assert fit(model, small, 120, lr=3e-3) == pytest.approx(capacity, abs=1.2)
 
 

@@ -59,12 +59,12 @@ def test_a_shift_moves_whole_pixels():
 def test_the_probability_rises_while_the_discriminator_is_sure_and_falls_again():
     augment = Augmentation("adaptive", tiles=80)
     for _ in range(4):
-        augment.adapt(torch.ones(8))
+        augment.adapt(torch.ones(8), batch(8))
     assert augment.probability == pytest.approx(0.4)
-    augment.adapt(-torch.ones(8))
+    augment.adapt(-torch.ones(8), batch(8))
     assert augment.probability == pytest.approx(0.3)
     for _ in range(20):
-        augment.adapt(torch.ones(8))
+        augment.adapt(torch.ones(8), batch(8))
     assert augment.probability == pytest.approx(0.8)
     assert "probability" in augment.state_dict()
 

@@ -33,6 +33,8 @@ class Batch:
     image : Tensor, shape (stop - start, C, H, W), values in [-1, 1]
     cond : dict of str to Tensor
         Conditions of the same rows (label, text, mask, source); empty where the recipe needs none.
+    reached : float
+        Share of the training (steps or minutes) that is over, in [0, 1): what schedules of a model go by.
     """
 
     image: Tensor
@@ -41,12 +43,23 @@ class Batch:
     start: int
     stop: int
     total: int
+    reached: float = 0.0
 
     @classmethod
-    def at(cls, image: Tensor, cond: dict[str, Any], *, seed: int, step: int, start: int, total: int) -> Batch:
+    def at(
+        cls,
+        image: Tensor,
+        cond: dict[str, Any],
+        *,
+        seed: int,
+        step: int,
+        start: int,
+        total: int,
+        reached: float = 0.0,
+    ) -> Batch:
         """Make the batch of step `step`, whose rows begin at `start` of `total`."""
         generator = torch.Generator().manual_seed(mix(seed, step))
-        return cls(image, cond, generator, start, start + len(image), total)
+        return cls(image, cond, generator, start, start + len(image), total, reached)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise, shape (rows, \\*shape)."""
@@ -61,7 +74,7 @@ class Batch:
         size = len(self.image) // turns
         rows, start = slice(turn * size, (turn + 1) * size), self.start // turns
         cond = {name: values[rows] for name, values in self.cond.items()}
-        return Batch(self.image[rows], cond, self.generator, start, start + size, self.total // turns)
+        return Batch(self.image[rows], cond, self.generator, start, start + size, self.total // turns, self.reached)
 
     def _rows(self, noise: Tensor) -> Tensor:
         return noise[self.start : self.stop].to(self.image.device)

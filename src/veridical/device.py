@@ -54,6 +54,15 @@ def peak_memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if os.uname().sysname == "Linux" else 2**20)
 
 
+def average_over_processes(x: Tensor) -> Tensor:
+    """Mean of a tensor over the processes that train together: for what a model measures beside its gradients."""
+    if not dist.is_initialized():
+        return x
+    x = x.clone()
+    dist.all_reduce(x)
+    return x / dist.get_world_size()
+
+
 def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
@@ -92,10 +101,10 @@ class World:
         for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
-    def any(self, flag: bool) -> bool:
-        """Whether any process says so."""
+    def largest(self, *numbers: float) -> list[float]:
+        """The largest of every number over processes: what they have to agree on. None goes on before all have come here."""
         if self.size == 1:
-            return flag
-        votes = torch.tensor([float(flag)], device=self.device)
-        dist.all_reduce(votes)
-        return bool(votes.item())
+            return list(numbers)
+        told = torch.tensor(numbers, device=self.device)
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        return told.tolist()

@@ -265,15 +265,17 @@ def fit(
                 if not optimisers
                 else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
             )
-            halted = world.any(interrupt.is_set())
-            if halted or world.any(reached >= 1):
+            # Clocks differ between processes: what follows from the time must not.
+            reached, halted = world.largest(reached, interrupt.is_set())
+            if halted or reached >= 1:
                 break
             # Dropout and the like: the same whenever this step is run, different in each process.
             torch.manual_seed(mix(config.seed, state.step, world.rank))
             model.train()
             rate = _learning_rate(config, state.step, reached)
             losses = {}
-            for part, loss in model.losses(_batch(data, config, state.step, start, stop, device), state.step):
+            batch = _batch(data, config, state.step, start, stop, device, reached)
+            for part, loss in model.losses(batch, state.step):
                 value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
@@ -302,7 +304,7 @@ def fit(
         if world.rank == 0 and not halted:
             _preview(average.model, cond, out, state.step, device)
         save(finished=not halted)
-        world.any(False)  # nobody goes on before the run is written: a second stage reads it
+        world.largest(0)  # nobody goes on before the run is written: a second stage reads it
         progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
     return out
 
@@ -323,10 +325,13 @@ def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
     return config.lr * rise * fall
 
 
-def _batch(data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device) -> Batch:
+def _batch(
+    data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device, reached: float
+) -> Batch:
     tiles, cond = data.batch(config.batch, step, config.seed, start, stop)
     image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
-    return Batch.at(image, as_tensors(cond, device), seed=config.seed, step=step, start=start, total=config.batch)
+    told = as_tensors(cond, device)
+    return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)
 
 
 def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: float, world: World) -> float:

@@ -25,11 +25,10 @@ class ProgressiveDistillation(nn.Module):
         Trained denoiser, the first teacher.
     start_steps, final_steps : int
         Steps of the first teacher and of the last student; their ratio is a power of two.
-    phase_steps : int
-        Training steps of each student; the last one goes on to the end.
+        Every student has the same share of the training.
     """
 
-    def __init__(self, first: nn.Module, start_steps: int = 32, final_steps: int = 4, phase_steps: int = 300) -> None:
+    def __init__(self, first: nn.Module, start_steps: int = 32, final_steps: int = 4) -> None:
         super().__init__()
         halvings = math.log2(start_steps / final_steps)
         if halvings < 1 or halvings != int(halvings):
@@ -39,7 +38,7 @@ class ProgressiveDistillation(nn.Module):
         self.teacher = _denoiser(first).eval().requires_grad_(False)
         self.student = _denoiser(first).requires_grad_(True)
         self.parts = dict(self.student.parts)
-        self.start_steps, self.final_steps, self.phase_steps = start_steps, final_steps, phase_steps
+        self.start_steps, self.students = start_steps, int(halvings)
         self.steps: Tensor
         self.register_buffer("steps", torch.tensor(start_steps // 2))
 
@@ -58,7 +57,8 @@ class ProgressiveDistillation(nn.Module):
         """Yield the squared error of what would lead to the teacher's place in one step (algorithm 2), weighted by the
         truncated signal-to-noise ratio (section 4).
         """
-        if step and step % self.phase_steps == 0 and int(self.steps) > self.final_steps:
+        # Never back to an earlier student, where a run is made longer.
+        if int(self.steps) > self.start_steps >> (int(batch.reached * self.students) + 1):
             self.teacher.load_state_dict(self.student.state_dict())
             self.steps //= 2
         fine = FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span).to(batch.image)
@@ -97,9 +97,7 @@ class Consistency(nn.Module):
     path : {"teacher", "data"}
         Distillation or training.
     levels, most_levels : int
-        Noise levels at first, and at most; they double.
-    double_every : int
-        Training steps between doublings.
+        Noise levels at first, and at most; they double at equal shares of the training.
     sampling_steps : int
         Evaluations; from the second on, noise is added again.
     """
@@ -110,7 +108,6 @@ class Consistency(nn.Module):
         path: str = "teacher",
         levels: int = 18,
         most_levels: int = 72,
-        double_every: int = 500,
         sampling_steps: int = 2,
     ) -> None:
         super().__init__()
@@ -120,7 +117,7 @@ class Consistency(nn.Module):
         self.student = _denoiser(first).requires_grad_(True)
         self.parts = dict(self.student.parts)
         self.path, self.levels, self.most_levels = path, levels, most_levels
-        self.double_every, self.sampling_steps = double_every, sampling_steps
+        self.sampling_steps = sampling_steps
 
     def train(self, mode: bool = True) -> Consistency:
         """Set the mode of the student; the teacher stays as it is."""
@@ -143,7 +140,8 @@ class Consistency(nn.Module):
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the distance of the ends of two neighbours: pseudo-Huber, over the distance of their levels."""
-        steps = min(self.levels * 2 ** (step // self.double_every), self.most_levels)
+        doublings = math.log2(self.most_levels / self.levels) + 1
+        steps = min(self.levels * 2 ** int(batch.reached * doublings), self.most_levels)
         rising = self._levels(steps).flip(0)
         # Which pair: a log-normal law (Song and Dhariwal 2024, eq. 10).
         share = torch.erf((rising.log() + 1.1) / (math.sqrt(2) * 2.0)).diff().cumsum(0)

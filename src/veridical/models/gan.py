@@ -170,7 +170,7 @@ class GAN(nn.Module):
             loss = loss + self.penalty * gradient_penalty(critic, shown.detach(), false, batch.uniform())
         if regularise:
             loss = loss + self.r1 / 2 * self.r1_every * self.standard.deviation**2 * r1_penalty(real_logit, real)
-        self.augment.adapt(real_logit)
+        self.augment.adapt(real_logit, batch)
         return loss
 
     def sample(self, n: int, cond: dict[str, Any], noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -79,9 +80,9 @@ class Discriminator(nn.Module):
 class ProGAN(nn.Module):
     """Two networks that grow together.
 
-    Training begins at 4 x 4 for `phase_steps` steps; every further resolution fades in over as many and then is held for
-    as many. Layers of resolutions to come take no part before: they have no gradient, and the optimiser begins with them
-    when they are first used. Samples come at full size at any time, enlarged while the networks grow.
+    Training begins at 4 x 4; every further resolution fades in and then is held as long. Layers of resolutions to come take
+    no part before: they have no gradient, and the optimiser begins with them when they are first used. Samples come at full
+    size at any time, enlarged while the networks grow.
 
     Parameters
     ----------
@@ -92,8 +93,8 @@ class ProGAN(nn.Module):
         Length of the noise vector.
     width : int
         Channels at full size; they double with every halving, up to 8 times.
-    phase_steps : int
-        Steps of a phase; 0 begins with the grown networks.
+    growing : float
+        Share of the training after which the last resolution has faded in; 0 begins with the grown networks.
     loss : str
         ``wasserstein``, with gradient penalty and drift term as in the paper, or another name in `gan.ADVERSARIAL`, with
         the lazy gradient penalty R1 on real images.
@@ -112,7 +113,7 @@ class ProGAN(nn.Module):
     """
 
     r1_every = 16
-    step: Tensor
+    grown: Tensor
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class ProGAN(nn.Module):
         size: int,
         latent: int = 128,
         width: int = 8,
-        phase_steps: int = 300,
+        growing: float = 0.2,
         loss: str = "wasserstein",
         penalty: float = 10.0,
         drift: float = 1e-3,
@@ -128,7 +129,7 @@ class ProGAN(nn.Module):
         augmentation: str = "none",
     ) -> None:
         super().__init__()
-        self.levels, self.latent, self.phase_steps = halvings(size), latent, phase_steps
+        self.levels, self.latent, self.growing = halvings(size), latent, growing
         widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
         self.standard = Standardise()
         self.generator = Generator(channels, latent, widths)
@@ -137,8 +138,8 @@ class ProGAN(nn.Module):
         self.wasserstein, self.loss = loss == "wasserstein", adversarial(loss, augmentation)
         self.penalty, self.drift, self.r1 = penalty, drift, r1
         self.augment = Augmentation(augmentation)
-        # How far the networks have grown, for sampling; a whole number, which the averaged copy takes as it is.
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        # How far they have grown, in thousandths of a phase: a whole number, which the averaged copy takes as it is.
+        self.register_buffer("grown", torch.zeros((), dtype=torch.int64))
 
     def prepare(self, image: Tensor) -> None:
         """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
@@ -147,18 +148,19 @@ class ProGAN(nn.Module):
     def _image(self, z: Tensor, level: int, alpha: float) -> Tensor:
         return self.standard.inverse(self.generator(z, level, alpha))
 
-    def stage(self, step: int) -> tuple[int, float]:
-        """Level (resolution 4 * 2^level) of a training step and how far it has faded in, in (0, 1]."""
-        if self.phase_steps == 0:
-            return self.levels, 1.0
-        level = min(self.levels, (step + self.phase_steps) // (2 * self.phase_steps))
-        since = step - (2 * level - 1) * self.phase_steps
-        return level, min(1.0, (since + 1) / self.phase_steps) if level else 1.0
+    def stage(self) -> tuple[int, float]:
+        """Level of the moment (resolution 4 * 2^level) and how far it has faded in, in (0, 1]."""
+        # The first resolution is held for a phase, every other fades in over one and is held for one.
+        phase = int(self.grown) / 1000
+        level = math.ceil(phase / 2 - 0.5)
+        return level, min(1.0, phase - (2 * level - 1)) if level else 1.0
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, at the resolution of this step."""
-        self.step.fill_(step)
-        level, alpha = self.stage(step)
+        share = min(1.0, batch.reached / self.growing) if self.growing else 1.0
+        # Never back to less, where a run is made longer.
+        self.grown.clamp_(min=round(1000 * 2 * self.levels * share))
+        level, alpha = self.stage()
         real = F.avg_pool2d(batch.image, 2 ** (self.levels - level))
         if alpha < 1:
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
@@ -178,12 +180,12 @@ class ProGAN(nn.Module):
         if regularise:
             gamma = self.r1 / 4 ** (self.levels - level)
             loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)
-        self.augment.adapt(real_logit)
+        self.augment.adapt(real_logit, batch)
         yield "discriminator", loss
         yield "generator", self.loss[1](judge(self.augment(fake, batch)))
 
     def sample(self, n: int, cond: dict[str, Any], noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of full size whatever has been reached."""
-        level, alpha = self.stage(int(self.step))
+        level, alpha = self.stage()
         image = self._image(noise((self.latent,)), level, alpha)
         return F.interpolate(image, scale_factor=2 ** (self.levels - level)).clamp(-1, 1)

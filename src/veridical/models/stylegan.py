@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch, ImageNoise
+from ..device import average_over_processes
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
@@ -266,7 +267,7 @@ class StyleGAN(nn.Module):
             real = real.detach()
         real_logit = self.discriminator(real)
         loss = judge_loss(real_logit, self.discriminator(self._seen(fake.detach(), batch)))
-        self.augment.adapt(real_logit)
+        self.augment.adapt(real_logit, batch)
         yield "discriminator", loss
         yield "generator", generator_loss(self.discriminator(self._seen(fake, batch)))
 
@@ -274,7 +275,7 @@ class StyleGAN(nn.Module):
         """Styles (rows, layers, latent): of most images those after a random layer come from another noise."""
         w = self.generator.mapping(torch.cat([batch.normal(self.latent), batch.normal(self.latent)]))
         with torch.no_grad():
-            self.mean_style.lerp_(w.mean(0), 0.005)
+            self.mean_style.lerp_(average_over_processes(w.mean(0)), 0.005)
         one, other = w[:, None].chunk(2)
         layers = self.generator.synthesis.layers
         chance = batch.uniform(2)
@@ -293,9 +294,8 @@ class StyleGAN(nn.Module):
         length = slope.square().sum(2).mean(1).sqrt()
         with torch.no_grad():
             # The first measurement is the mean; the running mean of the paper would begin by shrinking all paths to zero.
-            self.mean_path.copy_(
-                torch.where(self.mean_path == 0, length.mean(), self.mean_path.lerp(length.mean(), 0.01))
-            )
+            mean = average_over_processes(length.mean())
+            self.mean_path.copy_(torch.where(self.mean_path == 0, mean, self.mean_path.lerp(mean, 0.01)))
         return (length - self.mean_path).square().mean() + 0 * image.sum()
 
     def styles(self, z: Tensor) -> Tensor:

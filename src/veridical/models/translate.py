@@ -141,7 +141,7 @@ class Pix2Pix(nn.Module):
         fake = self.generator(mask, lambda shape: batch.uniform(*shape) >= self.dropout)
         real_logit = self._judge(mask, batch.image, batch)
         fake_logit = self._judge(mask, fake.detach(), batch)
-        self.augmentation.adapt(real_logit)
+        self.augmentation.adapt(real_logit, batch)
         discriminator_loss, generator_loss = ADVERSARIAL["nonsaturating"]
         yield "discriminator", discriminator_loss(real_logit, fake_logit) / 2
         yield "generator", generator_loss(self._judge(mask, fake, batch)) + self.l1 * F.l1_loss(fake, batch.image)
@@ -280,7 +280,7 @@ class CycleGAN(nn.Module):
             real_score = self._judge(k, real[k], batch)
             pool, augmentation = cast(Pool, self.pools[k]), cast(Augmentation, self.augmentations[k])
             fake_score = self._judge(k, pool.exchange(fake[k], batch), batch)
-            augmentation.adapt(real_score - 0.5)  # 1 is real, 0 is not
+            augmentation.adapt(real_score - 0.5, batch)  # 1 is real, 0 is not
             loss = loss + discriminator_loss(real_score, fake_score) / 2
         yield "discriminators", loss
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..batch import Batch
+from ..device import average_over_processes
 from ..nets.convolution import Decoder, Encoder
 from ..nets.cosine import CosineTransform
 
@@ -22,9 +22,9 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1) / 2
 
 
-def rising(step: int, steps: int) -> float:
-    """From 0 at step 0 linearly to 1 at step `steps`, and 1 from there on."""
-    return min(1.0, step / steps) if steps else 1.0
+def rising(reached: float, share: float) -> float:
+    """From 0 linearly to 1 when `share` of the training is reached, and 1 from there on."""
+    return min(1.0, reached / share) if share else 1.0
 
 
 class VAE(nn.Module):
@@ -48,12 +48,12 @@ class VAE(nn.Module):
     beta : float
         Weight of the divergence (Higgins et al. 2017, eq. 4); 1 is the bound itself. With a capacity, the weight gamma of the
         divergence's distance from it.
-    beta_steps : int
-        Steps over which `beta` rises from 0.
+    beta_rise : float
+        Share of the training over which `beta` rises from 0.
     capacity : float
         Divergence aimed at, in nats (Burgess et al. 2018, eq. 8); 0 for none.
-    capacity_steps : int
-        Steps over which the capacity rises from 0, so that latents find factors one after another.
+    capacity_rise : float
+        Share of the training over which the capacity rises from 0, so that latents find factors one after another.
     grain : bool
         Sample the likelihood, mean and noise, instead of showing the mean.
     """
@@ -65,14 +65,14 @@ class VAE(nn.Module):
         latent: int = 64,
         width: int = 24,
         beta: float = 1.0,
-        beta_steps: int = 0,
+        beta_rise: float = 0.0,
         capacity: float = 0.0,
-        capacity_steps: int = 1000,
+        capacity_rise: float = 0.3,
         grain: bool = True,
     ) -> None:
         super().__init__()
         self.latent, self.grain, self.shape = latent, grain, (channels, size, size)
-        self.beta, self.beta_steps, self.capacity, self.capacity_steps = beta, beta_steps, capacity, capacity_steps
+        self.beta, self.beta_rise, self.capacity, self.capacity_rise = beta, beta_rise, capacity, capacity_rise
         self.encoder = Encoder(channels, size, width, 2 * latent)
         self.decoder = Decoder(channels, size, width, latent)
         self.transform = CosineTransform(channels, size)
@@ -101,11 +101,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def _measure(self, error: Tensor) -> None:
-        power = self.transform(error).square().mean(0)
-        if dist.is_initialized():
-            # Every process keeps the spectrum of the whole batch.
-            dist.all_reduce(power)
-            power /= dist.get_world_size()
+        power = average_over_processes(self.transform(error).square().mean(0))
         self.spectrum.lerp_(power, 0.01)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
@@ -117,8 +113,8 @@ class VAE(nn.Module):
         surprise = error.square().mean() / (2 * variance) + variance.log() / 2
         divergence = gaussian_kl(mean, log_variance).mean()
         if self.capacity:
-            divergence = (divergence - self.capacity * rising(step, self.capacity_steps)).abs()
-        weight = self.beta * rising(step, self.beta_steps) / batch.image[0].numel()
+            divergence = (divergence - self.capacity * rising(batch.reached, self.capacity_rise)).abs()
+        weight = self.beta * rising(batch.reached, self.beta_rise) / batch.image[0].numel()
         yield "vae", surprise + weight * divergence
 
     def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:

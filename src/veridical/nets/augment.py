@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
+from ..device import average_over_processes
 from ..errors import InputError
 
 MODES = ("none", "fixed", "adaptive")
@@ -55,12 +56,12 @@ class Augmentation(nn.Module):
         return _blank(torch.cat([maps, _grey(image, on, amount)], 1), on, amount)
 
     @torch.no_grad()
-    def adapt(self, real_logit: Tensor) -> None:
-        """Raise or lower the probability after a step of the discriminator on real images."""
+    def adapt(self, real_logit: Tensor, batch: Batch) -> None:
+        """Raise or lower the probability after a step of the discriminator on the real images of `batch`."""
         if self.mode != "adaptive":
             return
-        overfitting = real_logit.detach().sign().mean()
-        step = torch.sign(overfitting - self.target) * len(real_logit) / self.tiles
+        overfitting = average_over_processes(real_logit.sign().mean())
+        step = torch.sign(overfitting - self.target) * batch.total / self.tiles
         # Above 0.8 changes begin to leak into what is generated (Karras et al. 2020, figure 3).
         self.probability.add_(step).clamp_(0, 0.8)
 

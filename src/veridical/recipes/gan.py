@@ -72,7 +72,7 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="both networks grow from 4 x 4, each resolution fading in; minibatch deviation, pixel norm",
         citation="Karras, Aila, Laine and Lehtinen 2018, arXiv:1710.10196",
-        args={"loss": "nonsaturating", "phase_steps": 150},
+        args={"loss": "nonsaturating"},
         train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 16, "warmup": 0, "ema": 0.995},
     ),
     "stylegan": Recipe(
