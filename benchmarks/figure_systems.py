@@ -22,23 +22,23 @@ def main() -> None:
         Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).resolve().parents[1] / "docs" / "img" / "systems.png"
     )
     spec = json.loads((bench / "spec.json").read_text())
-    rows, names = [], ["real"]
+    sides = ["datasets/{0}/test.npy", *(f"cells/{{0}}/{recipe}-seed0/samples.npy" for recipe in spec["recipes"])]
+    # Systems that every dataset has.
+    sides = [side for side in sides if all((bench / side.format(dataset)).is_file() for dataset in spec["datasets"])]
+    names = [Path(side).parent.name.replace("{0}", "real").removesuffix("-seed0") for side in sides]
+    rows = []
     for dataset in spec["datasets"]:
-        real = np.load(bench / "datasets" / dataset / "test.npy")
-        rows.append(real[:: max(1, len(real) // SHOWN)][:SHOWN])
-        names = ["real"]
-        for recipe in spec["recipes"]:
-            samples = bench / "cells" / dataset / f"{recipe}-seed0" / "samples.npy"
-            if samples.is_file():
-                rows.append(np.load(samples)[:SHOWN])
-                names.append(recipe)
-    columns = SHOWN * len(names)
-    grid = Image.fromarray(to_grid(np.concatenate(rows), columns=columns))
-    canvas = Image.new("L", (grid.width, grid.height + 18), 255)
+        for side in sides:
+            images = np.load(bench / side.format(dataset))
+            rows.append(images[:: max(1, len(images) // SHOWN)][:SHOWN] if "datasets" in side else images[:SHOWN])
+    channels = max(images.shape[1] for images in rows)
+    rows = [np.broadcast_to(images, (SHOWN, channels, *images.shape[2:])) for images in rows]
+    grid = Image.fromarray(to_grid(np.concatenate(rows), columns=SHOWN * len(names)))
+    canvas = Image.new(grid.mode, (grid.width, grid.height + 18), "white")
     canvas.paste(grid, (0, 18))
     draw = ImageDraw.Draw(canvas)
     for k, name in enumerate(names):
-        draw.text((k * grid.width / len(names) + 4, 2), name, fill=0, font=ImageFont.load_default(13))
+        draw.text((k * grid.width / len(names) + 4, 2), name, fill="black", font=ImageFont.load_default(13))
     output.parent.mkdir(parents=True, exist_ok=True)
     canvas.save(output, optimize=True)
     print(output)
