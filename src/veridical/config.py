@@ -29,7 +29,8 @@ class TrainConfig:
     steps: int | None = _setting(None, "Stop after this many optimiser steps.")
     minutes: float | None = _setting(None, "Stop after this many minutes of wall-clock time.")
     batch: int = _setting(32, "Tiles in a step, over all processes.")
-    lr: float = _setting(2e-4, "Learning rate of Adam.")
+    optimiser: str = _setting("adamw", "adamw, or muon for the weights of hidden layers.")
+    lr: float = _setting(2e-4, "Learning rate.")
     beta1: float = _setting(0.9, "Adam's decay of the first moment.")
     beta2: float = _setting(0.99, "Adam's decay of the second moment.")
     weight_decay: float = _setting(0.0, "Decoupled weight decay (AdamW).")
@@ -80,6 +81,8 @@ class TrainConfig:
         for name in ("steps", "minutes"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}={getattr(self, name)} would train nothing: give a positive number.")
+        if self.optimiser not in ("adamw", "muon"):
+            raise InputError(f"optimiser={self.optimiser} is not known: use adamw or muon.")
         if self.augment not in ("auto", "dihedral", "flip", "none"):
             raise InputError(f"augment={self.augment} is not known: use auto, dihedral, flip or none.")
 

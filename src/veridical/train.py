@@ -17,6 +17,7 @@ from .conditions import Arrays, Data, as_tensors, open_data
 from .config import TrainConfig, listed
 from .device import World, memory_format, peak_memory_mb, pick_device, use_threads
 from .errors import InputError
+from .optimise import make_optimiser
 from .progress import Progress
 from .signals import on_stop
 from .state import Average, Log, State
@@ -218,7 +219,7 @@ def fit(
         )
     model = model.to(device, memory_format=memory_format(device))
     average = Average(model, config.ema)
-    optimisers = {part: _adam(module, config, device) for part, module in model.parts.items()}
+    optimisers = {part: make_optimiser(module, config, device) for part, module in model.parts.items()}
     rates = getattr(model, "rates", {})
     state = State(out, model, average, optimisers)
     state.restore()
@@ -311,12 +312,6 @@ def fit(
 
 def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
     return optimiser.param_groups[0]["params"]
-
-
-def _adam(module: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:
-    betas = (config.beta1, config.beta2)
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(module.parameters(), config.lr, betas, weight_decay=config.weight_decay, fused=fused)
 
 
 def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:

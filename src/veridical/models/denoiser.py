@@ -98,7 +98,7 @@ class Denoiser(nn.Module):
         conditioning: str = "adaln_zero",
         formulation: str = "edm",
         skip: str = "wiener",
-        noise_mean: float = -1.2,
+        noise_mean: float = -0.4,
         noise_std: float = 1.5,
         warp: float = 0.0,
         min_snr: float = 0.0,

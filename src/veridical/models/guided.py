@@ -47,7 +47,7 @@ class Guided(nn.Module):
         attention: tuple[bool, ...] = (False, True),
         dropout: float = 0.0,
         formulation: str = "edm",
-        noise_mean: float = -1.2,
+        noise_mean: float = -0.4,
         noise_std: float = 1.5,
         classifier_widths: tuple[int, ...] = (32, 64),
         guidance_scale: float = 1.0,

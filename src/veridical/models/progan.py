@@ -125,7 +125,7 @@ class ProGAN(nn.Module):
         loss: str = "wasserstein",
         penalty: float = 10.0,
         drift: float = 1e-3,
-        r1: float = 0.3,
+        r1: float = 0.03,
         augmentation: str = "none",
     ) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ def latent_diffusion(
     return LatentDiffusion(first, denoiser)
 
 
-DIFFUSION: dict[str, Any] = {"lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5}
+DIFFUSION: dict[str, Any] = {"optimiser": "muon", "lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5}
 
 # Arguments that act on sampling alone.
 STEPPING = ("sampling_steps", "solver")
@@ -160,7 +160,7 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="a student halves the steps of its teacher, again and again, down to four or one",
         citation="Salimans and Ho 2022, arXiv:2202.00512",
-        train=DIFFUSION | {"lr": 3e-4, "ema": 0.99},
+        train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4, "ema": 0.99},
         first="edm",
         first_share=0.6,
     ),
@@ -170,7 +170,7 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="from noise to the end of its path in one, two or four steps: consistency distillation or training",
         citation="Song et al. 2023, arXiv:2303.01469; Song and Dhariwal 2024, arXiv:2310.14189",
-        train=DIFFUSION | {"lr": 3e-4},
+        train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4},
         sampling=("sampling_steps",),
         first="edm",
         first_share=0.6,
