@@ -65,25 +65,25 @@ class Muon(torch.optim.Optimizer):
                 continue
             p.mul_(1 - group["lr"] * group["weight_decay"])
             if p.dim() >= 2 and min(len(p), p[0].numel()) >= THINNEST:
-                self._follow(p, group["lr"])
+                self._follow(p, p.grad, group["lr"])
             else:
-                self._adam(p, group["lr"], *group["betas"])
+                self._adam(p, p.grad, group["lr"], *group["betas"])
 
-    def _follow(self, p: Tensor, lr: float) -> None:
+    def _follow(self, p: Tensor, gradient: Tensor, lr: float) -> None:
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        momentum = state["momentum"].lerp_(p.grad, 1 - MOMENTUM)
-        ahead = torch.lerp(p.grad, momentum, MOMENTUM)
+        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        ahead = torch.lerp(gradient, momentum, MOMENTUM)
         direction = orthogonalise(ahead.reshape(len(p), -1))
         p.sub_(direction.reshape(p.shape), alpha=0.2 * max(direction.shape) ** 0.5 * lr)
 
-    def _adam(self, p: Tensor, lr: float, beta1: float, beta2: float) -> None:
+    def _adam(self, p: Tensor, gradient: Tensor, lr: float, beta1: float, beta2: float) -> None:
         state = self.state[p]
         if not state:
             state.update(step=torch.zeros(()), mean=torch.zeros_like(p), square=torch.zeros_like(p))
         state["step"] += 1
-        mean, square = state["mean"].lerp_(p.grad, 1 - beta1), state["square"].lerp_(p.grad.square(), 1 - beta2)
+        mean, square = state["mean"].lerp_(gradient, 1 - beta1), state["square"].lerp_(gradient.square(), 1 - beta2)
         count = state["step"].item()
         deviation = (square / (1 - beta2**count)).sqrt_().add_(1e-8)
         p.addcdiv_(mean, deviation, value=-lr / (1 - beta1**count))

@@ -55,9 +55,10 @@ class Upsampler(nn.Module):
             raise InputError(f"tiles of {size} pixels do not divide by factor={factor}: choose another --size.")
         if not 0 <= condition_noise <= augmentation:
             raise InputError(f"condition_noise={condition_noise} must lie between 0 and augmentation={augmentation}.")
+        # A lower noise law than that of images: the coarse half is known.
         self.denoiser = Denoiser(
             channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
-            sampling_steps=sampling_steps, solver=solver, classes=0, label_dropout=0.0, given=channels,
+            noise_mean=-1.2, sampling_steps=sampling_steps, solver=solver, classes=0, label_dropout=0.0, given=channels,
         )  # fmt: skip
         self.parts = dict(self.denoiser.parts)
         self.size, self.factor = size, factor

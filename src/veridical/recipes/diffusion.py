@@ -27,7 +27,7 @@ def latent_diffusion(
     channels, size, _ = first.shape  # type: ignore[misc]
     denoiser = Denoiser(
         channels, size, patch=1, widths=widths, layers=layers, attention=attention, dropout=dropout,
-        sampling_steps=sampling_steps, solver=solver,
+        noise_mean=-1.2, sampling_steps=sampling_steps, solver=solver,
     )  # fmt: skip
     return LatentDiffusion(first, denoiser)
 
