@@ -37,7 +37,7 @@ ADVERSARIAL: dict[str, tuple[DiscriminatorLoss, GeneratorLoss]] = {
     "hinge": (lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), lambda fake: -fake.mean()),
     # Arjovsky et al. 2017, eq. 2.
     "wasserstein": (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
-    # Mao et al. 2017, eq. 2 with labels 0 and 1.
+    # Mao et al. 2017, eq. 2 with labels 0 and 1, without its factors of a half: Adam does not see them.
     "least_squares": (
         lambda real, fake: (real - 1).square().mean() + fake.square().mean(),
         lambda fake: (fake - 1).square().mean(),

@@ -171,7 +171,8 @@ class StyleGAN(nn.Module):
     """StyleGAN2 with adaptive discriminator augmentation, or with the layers of the first StyleGAN.
 
     The non-saturating loss with two lazy regularisers (2020, section 3.1), each a step of its own before that of the loss: R1
-    every 16 steps, path length every 8. Neither version grows (2020, section 4).
+    every 16 steps, path length every 8. Neither version grows (2020, section 4). The learning rate and decays of Adam stay as
+    they are; the paper takes 16 / 17 and 8 / 9 of the rate for the steps between.
 
     Parameters
     ----------
