@@ -4,7 +4,8 @@
 
 copies: 1,000 synthetic tiles of 64 x 64 against 100,000 training tiles, at all shifts of up to an eighth and in 8 orientations.
 audit: 200 images of 128 x 128 against 200, with what would have been caught. descriptors: of one 2560 x 2560 mask. Printed are
-wall-clock and CPU seconds. PoreSpy is compared with where it is installed.
+wall-clock and CPU seconds. PoreSpy is compared with where it
+is installed: `make peers`, then `PYTHONPATH=src .venv-peers/bin/python benchmarks/audit_speed.py --only descriptors`.
 """
 
 import argparse
