@@ -21,13 +21,17 @@ def measure(recipe: str, threads: int, layout: str, steps: int) -> float:
     import torch
 
     from veridical.batch import Batch
+    from veridical.config import TrainConfig
+    from veridical.optimise import make_optimiser
+    from veridical.recipes import RECIPES as ROWS
     from veridical.recipes import build
 
     torch.set_num_threads(threads)
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     model = build(recipe, 1, 64).to(memory_format=form)
     tiles = torch.rand(RECIPES[recipe], 1, 64, 64).mul(2).sub(1).contiguous(memory_format=form)
-    parts = {k: torch.optim.AdamW(m.parameters(), 1e-4, fused=True) for k, m in model.parts.items()}
+    config = TrainConfig(**ROWS[recipe].train)
+    parts = {k: make_optimiser(m, config, torch.device("cpu")) for k, m in model.parts.items()}
     best = float("inf")
     for step in range(steps):
         began = time.perf_counter()

@@ -1,5 +1,7 @@
 """Files of a run: what is refused, and that nothing sound is."""
 
+import json
+
 import pytest
 import torch
 
@@ -28,6 +30,6 @@ def test_files_of_torch_save_are_refused(archive, tmp_path):
 
 
 def test_a_record_that_lacks_something_names_it(tmp_path):
-    (tmp_path / "run.json").write_text('{"format": 1, "recipe": "vae"}')
+    (tmp_path / "run.json").write_text(json.dumps({"format": checkpoint.FORMAT, "recipe": "vae"}))
     with pytest.raises(InputError, match=r"run.json does not say 'args'"):
         checkpoint.read_run(tmp_path)

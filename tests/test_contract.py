@@ -1,5 +1,8 @@
 """Every row of the table keeps the contract of a model: losses, samples, saving, resuming, seeds."""
 
+import importlib
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from veridical.recipes import RECIPES, build
 from veridical.sample import draw, load
 from veridical.train import train
 
+training = importlib.import_module("veridical.train")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -38,12 +42,13 @@ def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.T
     return {k: cond[k] for k in RECIPES[name].needs}
 
 
-def batch(name: str, channels: int, size: int, n: int = 4, step: int = 0) -> Batch:
+def batch(name: str, channels: int, size: int, n: int = 4, step: int = 0, reached: float = 0.5) -> Batch:
     rng = np.random.default_rng(step)
     y, x = np.mgrid[:size, :size]
     tiles = np.stack([np.sin(x / 3 + p) * np.cos(y / 4 + p) for p in rng.uniform(0, 6, (n * channels))])
     image = torch.from_numpy(tiles.reshape(n, channels, size, size).astype(np.float32))
-    return Batch.at(image, conditions(name, n, channels, size), seed=0, step=step, start=0, total=n)
+    cond = conditions(name, n, channels, size)
+    return Batch.at(image, cond, seed=0, step=step, start=0, total=n, reached=reached)
 
 
 def test_every_recipe_has_a_toy_version():
@@ -65,9 +70,9 @@ def test_every_recipe_cites_its_paper():
 def test_losses_are_finite_and_reach_every_parameter_of_their_part(name, channels, size):
     model = toy(name, channels, size)
     missing = {(part, k) for part, module in model.parts.items() for k, _ in module.named_parameters()}
-    # A growing network reaches its last layers when it has grown.
+    # A growing network fades in its layers one after another.
     for step in range(24 if name == "progan" else 1):
-        for part, loss in model.losses(batch(name, channels, size), step):
+        for part, loss in model.losses(batch(name, channels, size, reached=step / 24), step):
             assert loss.dim() == 0 and torch.isfinite(loss)
             parameters = dict(model.parts[part].named_parameters())
             torch.autograd.backward(loss, inputs=list(parameters.values()))
@@ -116,13 +121,24 @@ def test_every_part_lowers_its_loss_while_the_others_stand_still(name):
         assert after < before - 0.05 * abs(before), part
 
 
+def stopping(last: int) -> Callable[..., Batch]:
+    """What makes the batches of training, and asks it to stop at step `last`."""
+
+    def made(data, config, step, *rest):
+        if step == last - 1:
+            signal.raise_signal(signal.SIGTERM)
+        return original(data, config, step, *rest)
+
+    original = training._batch
+    return made
+
+
 @pytest.mark.parametrize("name", RECIPES)
-def test_train_save_load_and_resume(name, tmp_path):
+def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
     """A run stopped after three steps and resumed ends with the weights, to the bit, and log of one that was not."""
     data = write_tiles(tmp_path / "data", conditions=True)
-    # A run of three steps that is lengthened is one of six that was stopped, unless its learning rate knows where it ends.
     model = {k: v for k, v in TOY[name].items() if k != "classes"}  # those of the data
-    given = {"size": 32, "batch": 4, "quiet": True, "decay": 0.0, **model}
+    given = {"size": 32, "batch": 4, "quiet": True, **model}
     for need, setting in (("label", {"label": "kind"}), ("source", {"source": str(data)})):
         given |= setting if need in RECIPES[name].needs else {}
     if RECIPES[name].first:
@@ -138,7 +154,10 @@ def test_train_save_load_and_resume(name, tmp_path):
         )
         given["first"] = tmp_path / "first"
     train(name, data, tmp_path / "whole", steps=6, **given)
-    train(name, data, tmp_path / "parts", steps=3, **given)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_batch", stopping(3))
+        train(name, data, tmp_path / "parts", steps=6, **given)
+    assert checkpoint.read_run(tmp_path / "parts")["finished"] == (name == "random_phase")
     train(name, data, tmp_path / "parts", steps=6, resume=True, **given)
     for file in ("model.safetensors", "resume.safetensors"):
         whole, parts = (checkpoint.read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))

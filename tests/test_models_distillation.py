@@ -65,15 +65,16 @@ def test_the_target_is_where_two_steps_of_the_teacher_lead():
 def test_steps_halve_at_equal_shares_and_the_student_becomes_the_teacher():
     model = ProgressiveDistillation(teacher(), start_steps=16, final_steps=2)
     seen = []
-    for step in range(9):
+    for step in range(10):
         with torch.no_grad():
             next(iter(model.student.net.parameters())).add_(0.01)
-        for _ in model.losses(batch(step, 4, step / 9), step):
+        # Last of all the run is made longer: what was reached stays.
+        for _ in model.losses(batch(step, 4, step / 9 if step < 9 else 0.1), step):
             pass
         seen.append(int(model.steps))
         same = torch.equal(*(next(iter(m.net.parameters())) for m in (model.teacher, model.student)))
         assert same == (step in (3, 6))
-    assert seen == [8] * 3 + [4] * 3 + [2] * 3
+    assert seen == [8] * 3 + [4] * 3 + [2] * 4
     assert model.sample(2, {}, ImageNoise(0, range(2))).shape == (2, 1, 16, 16)
 
 
@@ -89,6 +90,16 @@ def test_neighbours_of_a_path_have_one_end(path):
         assert exact < 0.1 * untrained
     else:  # along a random straight line: right in the mean only
         assert exact > 0
+
+
+def test_levels_of_consistency_double_at_equal_shares():
+    model = Consistency(teacher(), levels=18, most_levels=72)
+    asked, inner = [], model._levels
+    model._levels = lambda steps: asked.append(steps) or inner(steps)
+    for reached in (0.0, 0.32, 0.34, 0.65, 0.67, 0.99):
+        asked.clear()
+        next(model.losses(batch(0, 4, reached), 0))
+        assert asked[0] == {0.0: 18, 0.32: 18, 0.34: 36, 0.65: 36}.get(reached, 72)
 
 
 def test_the_end_at_the_lowest_level_is_the_image_itself():

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from toy import write_tiles
 from veridical import checkpoint
 from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
 from veridical.models.progan import ProGAN
 from veridical.nets.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation, pixel_norm
 from veridical.nets.resize import down_convolution, up_convolution
@@ -102,6 +103,8 @@ def test_stages_grow_fade_and_hold():
     assert stage(0.6) == stage(0.99) == stage(0.1) == (3, 1.0)  # a run that is made longer stays what it is
     model = small(growing=0.0)
     assert stage(0) == (3, 1.0)
+    with pytest.raises(InputError, match="growing=150 is a share"):
+        small(growing=150)
 
 
 def test_the_first_moment_of_a_fade_changes_no_image():

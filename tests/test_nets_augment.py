@@ -67,6 +67,10 @@ def test_the_probability_rises_while_the_discriminator_is_sure_and_falls_again()
         augment.adapt(torch.ones(8), batch(8))
     assert augment.probability == pytest.approx(0.8)
     assert "probability" in augment.state_dict()
+    # A process that has half of a batch counts all of it.
+    half = Batch.at(batch(8).image, {}, seed=0, step=0, start=0, total=16)
+    augment.adapt(-torch.ones(8), half)
+    assert augment.probability == pytest.approx(0.6)
 
 
 def test_two_processes_see_the_changes_of_one():

@@ -54,6 +54,20 @@ def test_steps_are_as_large_as_those_of_adam_and_of_one_size_in_all_directions(s
     assert values[-1] > 0.4 * values[0]
 
 
+def test_muon_is_descent_along_the_orthogonalised_momentum():
+    """Jordan's loop, written out, with the scale of Liu et al. 2025, eq. 4."""
+    mine = torch.randn(80, 96, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    weight, momentum = mine.detach().clone(), torch.zeros(80, 96)
+    descend(Muon([mine], 1e-2, (0.9, 0.99), 0.1), [mine], steps=6)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(6):
+        gradient = torch.randn(80, 96, generator=generator)
+        momentum = 0.95 * momentum + 0.05 * gradient
+        step = orthogonalise(0.95 * momentum + 0.05 * gradient)
+        weight = (1 - 1e-2 * 0.1) * weight - 1e-2 * 0.2 * 96**0.5 * step
+    torch.testing.assert_close(mine.detach(), weight, atol=1e-5, rtol=1e-4)
+
+
 class Mean(nn.Module):
     """Learns the mean image through a square matrix; told to stop at step 5."""
 

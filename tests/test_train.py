@@ -98,6 +98,29 @@ def test_no_thread_of_the_process_group_outlives_it(tmp_path):
     subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
+def test_processes_agree_on_what_they_measure_and_how_far_they_are(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, time, torch\n"
+        "from veridical.batch import Batch\n"
+        "from veridical.device import World, average_over_processes\n"
+        "from veridical.recipes import build\n"
+        "torch.set_num_threads(1)\n"
+        "rank = int(os.environ['RANK'])\n"
+        "world = World(torch.device('cpu'))\n"
+        "assert world.largest(0.25 + rank / 2, -rank, rank == 1) == [0.75, 0, 1]\n"
+        "assert average_over_processes(torch.tensor([1.0, rank])).tolist() == [1, 0.5]\n"
+        "torch.manual_seed(0)\n"
+        "model = build('stylegan', 1, 16, {'width': 4, 'latent': 8, 'mapping': 2, 'path_length': 1.0})\n"
+        "image = torch.rand(4, 1, 16, 16) + rank\n"
+        "batch = Batch.at(image, {}, seed=0, step=0, start=4 * rank, total=8)\n"
+        "for _ in model.losses(batch, 0): pass\n"
+        "measured = [*model.mean_style.tolist(), model.mean_path.item(), model.augment.probability.item()]\n"
+        "assert any(measured) and world.largest(*measured) == [-x for x in world.largest(*(-x for x in measured))]\n"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
 def test_minutes_stop_training(data, tmp_path):
     run = train_run("vae", data, tmp_path / "run", minutes=0.05, quiet=True, **SMALL, **TOY["vae"])
     cost = json.loads((run / "run.json").read_text())["cost"]

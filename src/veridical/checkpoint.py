@@ -28,7 +28,7 @@ from torch import nn
 
 from .errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 # What run.json says of every run, and of what type.
 CONTENT = {
     "recipe": str, "args": dict, "config": dict, "channels": int, "size": int, "window": dict, "dataset": dict,

@@ -29,7 +29,7 @@ class TrainConfig:
     steps: int | None = _setting(None, "Stop after this many optimiser steps.")
     minutes: float | None = _setting(None, "Stop after this many minutes of wall-clock time.")
     batch: int = _setting(32, "Tiles in a step, over all processes.")
-    optimiser: str = _setting("adamw", "adamw, or muon for the weights of hidden layers.")
+    optimiser: str = _setting("adamw", "adamw, or muon for matrices of at least 64 rows and columns.")
     lr: float = _setting(2e-4, "Learning rate.")
     beta1: float = _setting(0.9, "Adam's decay of the first moment.")
     beta2: float = _setting(0.99, "Adam's decay of the second moment.")

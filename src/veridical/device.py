@@ -105,6 +105,6 @@ class World:
         """The largest of every number over processes: what they have to agree on. None goes on before all have come here."""
         if self.size == 1:
             return list(numbers)
-        told = torch.tensor(numbers, device=self.device)
+        told = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         dist.all_reduce(told, dist.ReduceOp.MAX)
         return told.tolist()

@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""The one error that is the user's to mend, and a check that many need."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,15 @@ class InputError(ValueError):
     The message is one sentence that names the file or option, says what is wrong and what to do. The command line
     prints it without a traceback and exits with code 2.
     """
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse what is no share.
+
+    Raises
+    ------
+    InputError
+        If `value` does not lie between 0 and 1.
+    """
+    if not 0 <= value <= 1:
+        raise InputError(f"{name}={value} is a share: give a number from 0 to 1.")

@@ -1,4 +1,4 @@
-"""What makes the steps of training: AdamW, or Muon for the weights of hidden layers."""
+"""What makes the steps of training: AdamW, or Muon for large matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .config import TrainConfig
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 MOMENTUM = 0.95
-# Thinner matrices (the first and last layers, filters of few channels) have few directions to balance.
+# Thinner matrices (most last layers, filters of few channels) have few directions to balance.
 THINNEST = 64
 
 
@@ -44,11 +44,12 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Weights of hidden layers follow their orthogonalised momentum, the others AdamW.
+    """Matrices of at least 64 rows and columns follow their orthogonalised momentum, all else AdamW.
 
     Every direction of a layer then moves by the same amount, those with small gradients, too (Jordan et al. 2024,
     https://kellerjordan.github.io/posts/muon). A filter bank (out, in, height, width) is a matrix of `out` rows. Steps are as
-    large as Adam's, so that both share a learning rate (Liu et al. 2025, arXiv:2502.16982, eq. 4).
+    large as Adam's, so that both share a learning rate (Liu et al. 2025, arXiv:2502.16982, eq. 4). Jordan et al. leave first
+    and last layers and embeddings to AdamW; here that is so only where they are thin.
 
     PyTorch's own takes matrices only and works in bfloat16, which is slow on many CPUs.
     """

@@ -75,6 +75,8 @@ def train(
     out, data = Path(out), str(data)
     row = recipes.find(recipe)
     config, args = recipes.settings(recipe, given)
+    # All of them: a default that changes later must not change this run.
+    args = row.arguments() | args
     started = _look(out, resume)
     if started is not None:
         if started["recipe"] != recipe:
@@ -93,7 +95,7 @@ def train(
                 f"{given_as} is not the data that {out} was trained on: give the same images, or start a new run."
             )
     if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
-        args = {"classes": opened.target.classes} | args
+        args["classes"] = opened.target.classes
     _make_folder(out)
     description = {
         "format": checkpoint.FORMAT,
@@ -145,8 +147,7 @@ def _resumed(
     out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """Settings and arguments of a run to go on with: what is asked for now may lengthen it, but not change it."""
-    row = recipes.find(started["recipe"])
-    now, before = config.to_json() | args, row.arguments() | started["config"] | started["args"]
+    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | started["args"]
     asked = [name for name, value in given.items() if value is not None]
     for name in asked:
         if name not in FREE and listed(now[name]) != listed(before.get(name)):
@@ -292,7 +293,7 @@ def fit(
                 log.write(state.step, state.seconds, losses)
             speed = state.step * config.batch / max(state.seconds - state.aside, 1e-9)
             note = ", ".join(f"{part} {value:.4f}" for part, value in losses.items())
-            progress.update(min(reached, 1.0), f"step {state.step}  {note}  {speed:.0f} tiles/s")
+            progress.update(reached, f"step {state.step}  {note}  {speed:.0f} tiles/s")
             if time.monotonic() - saved > config.save_every:
                 save(finished=False)
                 saved = time.monotonic()

@@ -25,7 +25,7 @@ class ProgressiveDistillation(nn.Module):
         Trained denoiser, the first teacher.
     start_steps, final_steps : int
         Steps of the first teacher and of the last student; their ratio is a power of two.
-        Every student has the same share of the training.
+        Every student has the same share of the training, but one step at least.
     """
 
     def __init__(self, first: nn.Module, start_steps: int = 32, final_steps: int = 4) -> None:
@@ -97,7 +97,8 @@ class Consistency(nn.Module):
     path : {"teacher", "data"}
         Distillation or training.
     levels, most_levels : int
-        Noise levels at first, and at most; they double at equal shares of the training.
+        Noise levels at first, and at most; they double at equal shares of the training, and begin anew where a run is made
+        longer.
     sampling_steps : int
         Evaluations; from the second on, noise is added again.
     """

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
+from ..errors import check_share
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
 from ..nets.equalised import EqualisedConv2d, EqualisedLinear, channels_last, leaky, minibatch_deviation, pixel_norm
@@ -109,7 +110,8 @@ class ProGAN(nn.Module):
     Raises
     ------
     InputError
-        If `size` is not 4 * 2^k, or ``adaptive`` augmentation is asked of a Wasserstein critic, whose sign says nothing.
+        If `size` is not 4 * 2^k, `growing` is no share, or ``adaptive`` augmentation is asked of a Wasserstein critic, whose
+        sign says nothing.
     """
 
     r1_every = 16
@@ -129,6 +131,7 @@ class ProGAN(nn.Module):
         augmentation: str = "none",
     ) -> None:
         super().__init__()
+        check_share("growing", growing)
         self.levels, self.latent, self.growing = halvings(size), latent, growing
         widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
         self.standard = Standardise()

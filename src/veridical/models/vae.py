@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..device import average_over_processes
+from ..errors import check_share
 from ..nets.convolution import Decoder, Encoder
 from ..nets.cosine import CosineTransform
 
@@ -71,6 +72,8 @@ class VAE(nn.Module):
         grain: bool = True,
     ) -> None:
         super().__init__()
+        check_share("beta_rise", beta_rise)
+        check_share("capacity_rise", capacity_rise)
         self.latent, self.grain, self.shape = latent, grain, (channels, size, size)
         self.beta, self.beta_rise, self.capacity, self.capacity_rise = beta, beta_rise, capacity, capacity_rise
         self.encoder = Encoder(channels, size, width, 2 * latent)
