@@ -102,8 +102,9 @@ class ProGAN(nn.Module):
     penalty, drift : float
         Weights of the gradient penalty and of the mean square of the real logits (section A.1), for ``wasserstein``.
     r1 : float
-        Weight gamma of R1 at full size for the other losses, on every 16th step and 16 times as strong; at lower resolutions
-        in proportion to the pixels (Karras et al. 2020, arXiv:2006.06676, appendix C), for there the same slope is steeper.
+        Weight gamma of R1 at full size for the other losses, for images of standard deviation 1 whatever theirs is, on every
+        16th step and 16 times as strong; at lower resolutions in proportion to the pixels (Karras et al. 2020,
+        arXiv:2006.06676, appendix C), for there the same slope is steeper.
     augmentation : str
         See `veridical.nets.augment`.
 
@@ -127,7 +128,7 @@ class ProGAN(nn.Module):
         loss: str = "wasserstein",
         penalty: float = 10.0,
         drift: float = 1e-3,
-        r1: float = 0.03,
+        r1: float = 0.4,
         augmentation: str = "none",
     ) -> None:
         super().__init__()
@@ -181,7 +182,7 @@ class ProGAN(nn.Module):
             loss = loss + self.drift * real_logit.square().mean()
             loss = loss + self.penalty * gradient_penalty(judge, shown, false, batch.uniform())
         if regularise:
-            gamma = self.r1 / 4 ** (self.levels - level)
+            gamma = self.r1 * self.standard.deviation**2 / 4 ** (self.levels - level)
             loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)
         self.augment.adapt(real_logit, batch)
         yield "discriminator", loss
