@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
-from veridical.models.stylegan import StyledConvolution, StyleGAN, style_mixing
+from veridical.models.stylegan import StyleGAN, style_mixing
+from veridical.nets.style import StyledConvolution
 
 
 def small(**args) -> StyleGAN:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from veridical.bench import figures, tables
+from veridical.bench import figures, formats, tables
 from veridical.bench.report import report
 from veridical.errors import InputError
 
@@ -302,7 +302,7 @@ def test_markdown_and_latex_agree_with_csv(bench):
         assert value
         for got, key in zip(value.groups(), ("", "_low", "_high")):
             assert float(got.replace("−", "-")) == pytest.approx(float(row[f"kid_over_random_phase{key}"]), abs=0.0051)
-        cells = (tables.latex_escape(text[key]) for key in ("system", "kid_over_random_phase"))
+        cells = (formats.latex_escape(text[key]) for key in ("system", "kid_over_random_phase"))
         assert " & ".join(cells) in latex
     assert latex.count(r"\\") == len(body) + 1
     assert r"50\% \textless{}b\textgreater{}" in latex and r"step 120 \& 50" in latex
@@ -395,14 +395,14 @@ def test_importing_the_report_does_not_import_torch():
     ],
 )
 def test_numbers_have_sensible_digits(value, low, high, text):
-    assert tables.uncertain(value, low, high) == text
+    assert formats.uncertain(value, low, high) == text
 
 
 def test_floors_and_minutes_are_short():
     assert tables.floor_text("kid_over_random_phase", [-0.00037]) == "0.000"
     assert tables.floor_text("precision", [0.875, 1.0]) == "0.88–1.00"
     assert tables.floor_text("recall", []) == "–"
-    assert [tables.minutes(x) for x in (0.0025, 0.0, 6.02, None)] == ["<0.1", "0.0", "6.0", "–"]
+    assert [formats.minutes(x) for x in (0.0025, 0.0, 6.02, None)] == ["<0.1", "0.0", "6.0", "–"]
 
 
 def test_fid_and_extractors_are_found():
@@ -413,13 +413,13 @@ def test_fid_and_extractors_are_found():
 
 def test_latex_escapes_what_latex_reads_as_commands():
     row = {"a_b": "50 % & #1 {x} ~ ^ $ \\cmd\nnext"}
-    text = tables.to_latex([row], "caption", "tab:x").splitlines()
+    text = formats.to_latex([row], "caption", "tab:x").splitlines()
     assert r"a\_b \\" in text
     assert r"50 \% \& \#1 \{x\} \textasciitilde{} \textasciicircum{} \$ \textbackslash{}cmd next \\" in text
 
 
 def test_markdown_keeps_its_columns():
-    lines = tables.to_markdown([{"a": "x | y\nz", "b": None}]).splitlines()
+    lines = formats.to_markdown([{"a": "x | y\nz", "b": None}]).splitlines()
     assert lines == ["| a | b |", "| --- | --- |", r"| x \| y z | – |"]
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import checkpoint, images, recipes
+from . import checkpoint, images, recipes, runs
 from .batch import Batch, ImageNoise, mix
 from .conditions import Arrays, Data, as_tensors, open_data
-from .config import TrainConfig, listed
+from .config import TrainConfig
 from .device import World, memory_format, peak_memory_mb, pick_device, use_threads
 from .errors import InputError
 from .optimise import make_optimiser
@@ -22,9 +22,6 @@ from .progress import Progress
 from .signals import on_stop
 from .state import Average, Log, State
 from .version import __version__
-
-# Settings that may be others when a run is resumed.
-FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
 
 
 class TrainingDiverged(InputError):
@@ -77,13 +74,13 @@ def train(
     config, args = recipes.settings(recipe, given)
     # All of them: a default that changes later must not change this run.
     args = row.arguments() | args
-    started = _look(out, resume)
+    started = runs.look(out, resume)
     if started is not None:
         if started["recipe"] != recipe:
             raise InputError(
                 f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
             )
-        config, args = _resumed(out, started, given, config, args)
+        config, args = runs.resume(out, started, given, config, args)
         first = first or started.get("given_first")
     if row.own_source and not config.source:
         config = config.replace(source=data, source_scale=config.scale)
@@ -96,7 +93,7 @@ def train(
             )
     if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
         args["classes"] = opened.target.classes
-    _make_folder(out)
+    runs.make_folder(out)
     description = {
         "format": checkpoint.FORMAT,
         "version": __version__,
@@ -115,87 +112,18 @@ def train(
         if first is not None:
             description["given_first"] = str(folder.resolve())
         if first is None:
-            mine, config = _share(config, row.first_share)
-            if not _finished(folder):
+            mine, config = runs.share_budget(config, row.first_share)
+            if not runs.is_finished(folder):
                 train(row.first, data, folder, resume=True, quiet=quiet, **mine)
-            if not _finished(folder):
+            if not runs.is_finished(folder):
                 return out
-        stage, description["first"] = _load_first(folder, config)
+        stage, description["first"] = runs.load_first(folder, config)
         if started is not None and started["first"] != description["first"]:
             raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
     use_threads(config.threads)  # orthogonal first weights depend on their number
     torch.manual_seed(mix(config.seed))
     model = recipes.build(recipe, opened.target.channels, config.size, args, stage)
     return fit(model, opened, config, out, description, quiet=quiet)
-
-
-def _look(out: Path, resume: bool) -> dict[str, Any] | None:
-    """What is known of a run to resume in `out`; None for a new run."""
-    if (out / "run.json").is_file() and resume:
-        return checkpoint.read_run(out)
-    held = [p.name for p in out.iterdir()] if out.is_dir() else []
-    # A first stage that was being trained, a file that was being written when the run was killed.
-    leftovers = [name for name in held if name != "first" and not name.startswith(".run.json.")]
-    if leftovers and "run.json" in leftovers:
-        raise InputError(f"{out} holds a run: add --resume to go on with it, or choose another --out.")
-    if leftovers:
-        raise InputError(f"{out} holds something that is not a run ({leftovers[0]}): choose another --out.")
-    return None
-
-
-def _resumed(
-    out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
-) -> tuple[TrainConfig, dict[str, Any]]:
-    """Settings and arguments of a run to go on with: what is asked for now may lengthen it, but not change it."""
-    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | started["args"]
-    asked = [name for name, value in given.items() if value is not None]
-    for name in asked:
-        if name not in FREE and listed(now[name]) != listed(before.get(name)):
-            raise InputError(
-                f"{out} was trained with {name}={before.get(name)}, not {now[name]}: leave it out, or choose another --out."
-            )
-    changes = {name: now[name] for name in asked if name in FREE}
-    if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
-        changes = {"steps": None, "minutes": None} | changes
-    return TrainConfig.from_json(started["config"]).replace(**changes), started["args"]
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}): choose another --out.") from error
-
-
-def _finished(folder: Path) -> bool:
-    return (folder / "run.json").is_file() and checkpoint.read_run(folder)["finished"]
-
-
-def _share(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
-    """Divide a budget: the first stage's settings, and those left for the second."""
-    same = (
-        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
-        "save_every", "preview_every",
-    )  # fmt: skip
-    mine: dict[str, Any] = {k: getattr(config, k) for k in same}
-    mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
-    mine["minutes"] = None if config.minutes is None else config.minutes * share
-    rest = {
-        "steps": None if config.steps is None else max(1, config.steps - mine["steps"]),
-        "minutes": None if config.minutes is None else config.minutes - mine["minutes"],
-    }
-    return mine, config.replace(**rest)
-
-
-def _load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
-    from .sample import load
-
-    stage = load(folder, device="cpu")
-    if stage.run["size"] != config.size:
-        raise InputError(
-            f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
-        )
-    return stage.model, {k: stage.run[k] for k in ("recipe", "args", "config", "dataset", "cost")}
 
 
 def fit(

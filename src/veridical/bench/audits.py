@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from veridical.bench.figures import data_uri
+from veridical.bench.formats import DASH
 from veridical.bench.results import Cell, read_json
-from veridical.bench.tables import DASH
 
 EXPLAINED = (
     "Verdict of veridical audit on the samples against held-out real tiles: do they pass for real, and if not, why. An audit "

@@ -1,6 +1,6 @@
 """What a bench found, in plain sentences, and the settings of its metrics."""
 
-from veridical.bench import tables
+from veridical.bench import formats, tables
 from veridical.bench.results import Cell
 
 
@@ -15,7 +15,7 @@ def finding(systems: list[dict]) -> list[str]:
     best = scored[0]
     stat = best["metrics"][tables.HEADLINE]
     seeds = f", mean of {len(stat['values'])} seeds" if len(stat["values"]) > 1 else ""
-    value = tables.uncertain(stat["value"], stat["low"], stat["high"])
+    value = formats.uncertain(stat["value"], stat["low"], stat["high"])
     if stat["low"] is None or stat["high"] is None:
         return [
             f"{best['system']} has the lowest {tables.HEADLINE}, {value}{seeds}.",
@@ -26,7 +26,7 @@ def finding(systems: list[dict]) -> list[str]:
     lead = f"{best['system']} is the best learned system" if not rivals else f"{best['system']} has the best value"
     if len(scored) == 1:
         lead = f"{best['system']} is the only learned system with a score"
-    said = [f"{lead}: {tables.HEADLINE} {value}{seeds}, n = {tables.number(stat['n'])}."]
+    said = [f"{lead}: {tables.HEADLINE} {value}{seeds}, n = {formats.number(stat['n'])}."]
     if stat["high"] < 1:
         said.append("It beats the line at 1, a Gaussian texture (random_phase).")
     elif stat["low"] > 1:
@@ -34,7 +34,7 @@ def finding(systems: list[dict]) -> list[str]:
     else:
         said.append("It is not distinguishable from the line at 1, a Gaussian texture (random_phase).")
     if stat["floor"] is not None:
-        floor = f"real tiles against other real tiles: {tables.fixed(stat['floor'], 3)}"
+        floor = f"real tiles against other real tiles: {formats.fixed(stat['floor'], 3)}"
         apart = stat["low"] > max(stat["floor"], 0)
         said.append(
             f"It is still apart from the real data ({floor})." if apart else
@@ -46,9 +46,9 @@ def finding(systems: list[dict]) -> list[str]:
         said.append("Its interval lies apart from those of all other systems.")
     copied = best["metrics"]["memorised"]
     if copied["value"] is not None:
-        share = tables.uncertain(copied["value"], copied["low"], copied["high"])
+        share = formats.uncertain(copied["value"], copied["low"], copied["high"])
         if copied["floor"] is not None:
-            share += f"; {tables.fixed(copied['floor'])} is expected of new real tiles"
+            share += f"; {formats.fixed(copied['floor'])} is expected of new real tiles"
         said.append(f"Share of {best['system']}'s samples that count as memorised: {share}.")
     return said + missing
 
@@ -89,7 +89,7 @@ def settings_of(cells: list[Cell]) -> list[tuple[str, str]]:
 def _values(values: list) -> str:
     """The values of a setting over the cells: a range of numbers, or up to three texts."""
     if len(values) > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        return tables.between(values)
+        return formats.between(values)
     return " | ".join(plain(v) for v in values[:3]) + (" | …" if len(values) > 3 else "")
 
 

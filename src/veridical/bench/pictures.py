@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.bench import figures, tables
+from veridical.bench import figures, formats
 from veridical.bench.results import Cell, read_images, read_json, read_log
 from veridical.images import to_grid
 
@@ -67,14 +67,14 @@ def pairs(out: Path, dataset: str, system: dict, scale: int) -> dict:
         pair = np.stack([samples[i], crops[k]])
         grids.append(to_grid(pair, columns=2, scale=scale))
         where = f"{found['name'][k]} at {found['left'][k]}, {found['top'][k]}"
-        caption = f"{tables.number(distance[k], 2)} · sample {i}, {where}"
+        caption = f"{formats.number(distance[k], 2)} · sample {i}, {where}"
         png = figures.save(out / f"{dataset}-{name}-nearest-{len(grids)}.png", grids[-1])
         view["pairs"].append({"caption": caption, "uri": figures.data_uri(png),
                               "width": grids[-1].shape[1], "height": grids[-1].shape[0]})  # fmt: skip
-    closest, median = tables.number(float(distance.min()), 2), tables.number(float(np.median(distance)), 2)
+    closest, median = formats.number(float(distance.min()), 2), formats.number(float(np.median(distance)), 2)
     said = f"seed {cell.seed}: closest {closest}, median {median}"
     if held_out := found.get("test_distance"):
-        closest, median = tables.number(min(held_out), 2), tables.number(float(np.median(held_out)), 2)
+        closest, median = formats.number(min(held_out), 2), formats.number(float(np.median(held_out)), 2)
         said += f"; unseen real tiles: closest {closest}, median {median}"
     return view | {"said": said}
 
@@ -90,7 +90,7 @@ def losses(out: Path, dataset: str, system: dict) -> list[dict]:
         stage = "-first" if where == "run/first" else ""
         png = figures.save(out / f"{dataset}-{system['system']}{stage}-loss.png", figures.loss_plot(curves, title))
         ends = [
-            f"{part} from {tables.number(float(line[0]))} to {tables.number(float(line[-1]))} (seed {seed})"
+            f"{part} from {formats.number(float(line[0]))} to {formats.number(float(line[-1]))} (seed {seed})"
             for seed, curve in curves.items() for part, values in curve["parts"].items()
             for line in [figures.smooth(values[np.isfinite(values)])]
         ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from veridical.bench import audits, figures, tables
+from veridical.bench import audits, figures, formats, tables
 from veridical.bench.findings import finding, plain, settings_of
 from veridical.bench.pictures import TILE, losses, pairs, strips
 from veridical.bench.results import Cell, bench_spec, read_cells, read_images, read_json
@@ -98,16 +98,16 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict]], cells: list[Cell]
     shown = [row for dataset, systems in ranked.items() for row in tables.ranking_shown(dataset, systems)]
     interval = "values with 95 % intervals"
     caption = f"Systems ranked by {tables.HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
-    tables.write_tables(folder, "ranking", rows, shown, caption)
-    tables.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
+    formats.write_tables(folder, "ranking", rows, shown, caption)
+    formats.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
     rows = [row for dataset, systems in ranked.items() for row in stability_rows(dataset, systems)]
     if rows:
         shown = [row for dataset, systems in ranked.items() for row in stability_shown(dataset, systems)]
-        tables.write_tables(folder, "stability", rows, shown, STABILITY)
+        formats.write_tables(folder, "stability", rows, shown, STABILITY)
     if rows := audits.audit_rows(cells):
-        tables.write_tables(folder, "audit", rows, audits.audit_shown(cells), audits.EXPLAINED)
+        formats.write_tables(folder, "audit", rows, audits.audit_shown(cells), audits.EXPLAINED)
     rows, shown = tables.metric_rows(cells), tables.metric_shown(cells)
-    tables.write_tables(folder, "metrics", rows, shown, f"All metrics; {interval}.", long=True)
+    formats.write_tables(folder, "metrics", rows, shown, f"All metrics; {interval}.", long=True)
 
 
 def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: list[Cell]) -> dict:
@@ -140,7 +140,7 @@ def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: li
 
 def _columns(rows: list[dict]) -> list[dict]:
     """The rows without the dataset, which the heading names, and without notes if there are none."""
-    hidden = {"dataset"} | ({"notes"} if all(row.get("notes") == tables.DASH for row in rows) else set())
+    hidden = {"dataset"} | ({"notes"} if all(row.get("notes") == formats.DASH for row in rows) else set())
     return [{key: value for key, value in row.items() if key not in hidden} for row in rows]
 
 
@@ -163,17 +163,17 @@ def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]
             if kind == tables.HEADLINE:
                 spread = tables.spread(stat)
                 row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
-                row["cells"].append(_plain_cell("floor", tables.fixed(stat["floor"], 3)))
-                row["cells"].append(_plain_cell("n", tables.number(stat["n"])))
+                row["cells"].append(_plain_cell("floor", formats.fixed(stat["floor"], 3)))
+                row["cells"].append(_plain_cell("n", formats.number(stat["n"])))
         row["cells"].append(_plain_cell("audit", audits.verdict_of(system["cells"])))
-        row["cells"].append(_plain_cell("training min", tables.minutes(system["minutes"])))
+        row["cells"].append(_plain_cell("training min", formats.minutes(system["minutes"])))
     if any(row["cells"] for row in rows):
         rows.append(_floor_row(systems))
     return rows, [(mark, reason) for reason, mark in marks.items()]
 
 
 def _cell(label: str, stat: dict, marks: dict[str, str]) -> dict:
-    value, _, interval = tables.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
+    value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
     mark = None
     if stat["value"] is None:
         mark = marks.setdefault(stat["reason"] or "not measured", _letter(len(marks)))
@@ -210,7 +210,7 @@ def _ranking_plot(path: Path, dataset: str, systems: list[dict]) -> dict | None:
         for s in systems
     ]  # fmt: skip
     said = [
-        f"{e['name']} {tables.uncertain(e['value'], e['low'], e['high'])}" if e["value"] is not None
+        f"{e['name']} {formats.uncertain(e['value'], e['low'], e['high'])}" if e["value"] is not None
         else f"{e['name']}: {e['remark']}"
         for e in entries
     ]  # fmt: skip
@@ -237,9 +237,9 @@ def _facts(source: Path, given: str | None, test: np.ndarray | None, train: np.n
     facts.append(("stored as", summary.get("dtype")))
     facts.append(("channels", {1: "1 (grey)", 3: "3 (RGB)"}.get(summary.get("channels", 0))))
     size = summary.get("pixel_size")
-    facts.append(("pixel size of the tiles", f"{tables.number(size, 4)} µm" if size else "not stated in the files"))
+    facts.append(("pixel size of the tiles", f"{formats.number(size, 4)} µm" if size else "not stated in the files"))
     scaled = summary.get("scale")
-    facts.append(("scaled by", tables.number(scaled) if scaled and scaled != 1 else None))
+    facts.append(("scaled by", formats.number(scaled) if scaled and scaled != 1 else None))
     facts.append(("grey window", f"{plain(window['low'])} to {plain(window['high'])}" if window else None))
     facts.append(("turns and flips in training", summary.get("augment")))
     facts.append(("split", plain(summary["split"]) if summary.get("split") else None))
@@ -274,8 +274,8 @@ def _recipes(spec: dict) -> list[dict]:
     for name, r in spec.get("recipes", {}).items():
         limits = {f"only {k}" if k == "datasets" else k: r[k] for k in ("recipe", "datasets", "seeds") if r.get(k)}
         rows.append({
-            "system": name, "family": r.get("family") or tables.DASH, "what it is": r.get("summary") or tables.DASH,
-            "arguments": plain(limits | (r.get("args") or {})) or tables.DASH,
+            "system": name, "family": r.get("family") or formats.DASH, "what it is": r.get("summary") or formats.DASH,
+            "arguments": plain(limits | (r.get("args") or {})) or formats.DASH,
         })  # fmt: skip
     return rows
 

@@ -2,7 +2,8 @@
 
 import statistics
 
-from veridical.bench.tables import DASH, HEADLINE, find_metric, fixed, spread
+from veridical.bench.formats import DASH, fixed
+from veridical.bench.tables import HEADLINE, find_metric, spread
 
 COLLAPSED = 0.4  # of the real tiles' spacing; one to eight repeated images stay below 0.37, working systems above 0.49
 EXPLAINED = (

@@ -1,12 +1,9 @@
-"""Tables of a bench: lists of dictionaries, written as CSV (all digits), Markdown and LaTeX (as people print them)."""
+"""What the tables of a bench hold: lists of dictionaries with all digits, and as people print them."""
 
-import csv
-import io
-import json
 import math
-import re
 from collections.abc import Sequence
-from pathlib import Path
+
+from veridical.bench.formats import DASH, between, fixed, minutes, number, uncertain
 
 HEADLINE = "kid_over_random_phase"
 BASELINE = "random_phase"
@@ -15,41 +12,6 @@ RANKING_METRICS = (HEADLINE, "fd", "precision", "recall", "coverage", "memorised
 COST_KEYS = (
     "parameters", "train_seconds", "steps", "batch", "seconds_per_image", "peak_memory_mb", "device", "threads",
 )  # fmt: skip
-DASH = "–"
-
-
-# --- numbers as people read them ------------------------------------------------------------------------------------
-
-
-def number(value: float | int | None, digits: int = 3) -> str:
-    """`value` with `digits` significant digits (whole numbers in full, groups of three), a dash for None."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return DASH
-    if isinstance(value, int) or value == 0 or abs(value) >= 10**digits:
-        return _sign(f"{value:,.0f}".replace(",", "\u202f"))
-    magnitude = math.floor(math.log10(abs(value)))
-    if magnitude < -4:
-        return _sign(f"{value:.{digits - 1}e}")
-    return _sign(f"{value:.{max(digits - 1 - magnitude, 0)}f}")
-
-
-def uncertain(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`value (low–high)`, with as many decimals as the width of the interval warrants: 0.42 (0.31–0.55)."""
-    if value is None or low is None or high is None or not high > low:
-        return number(value)
-    decimals = min(max(1 - math.floor(math.log10(high - low)), 0), 6)
-    value_text, low_text, high_text = (_sign(f"{x:.{decimals}f}") for x in (value, low, high))
-    return f"{value_text} ({low_text}{' to ' if low_text.startswith('−') else '–'}{high_text})"
-
-
-def fixed(value: float | None, decimals: int = 2) -> str:
-    """`value` with that many decimals, a dash for None."""
-    return DASH if value is None else _sign(f"{value:.{decimals}f}")
-
-
-def minutes(value: float | None) -> str:
-    """Minutes of training to a tenth."""
-    return "<0.1" if value is not None and 0 < value < 0.05 else fixed(value, 1)
 
 
 def floor_text(kind: str, values: Sequence[float]) -> str:
@@ -60,99 +22,6 @@ def floor_text(kind: str, values: Sequence[float]) -> str:
         return between(values)
     low, high = (fixed(x, 3 if kind == HEADLINE else 2) for x in (min(values), max(values)))
     return low if low == high else f"{low}{' to ' if low.startswith('−') else '–'}{high}"
-
-
-def between(values: Sequence[float], digits: int = 2) -> str:
-    """Smallest to largest of `values`, or the one number that they all are."""
-    low, high = (number(x, digits) for x in (min(values), max(values)))
-    if low == high:
-        return low
-    return f"{low}{' to ' if low.startswith('−') else '–'}{high}"
-
-
-def _sign(text: str) -> str:
-    """A true minus sign, and no minus before zero."""
-    return text.replace("-", "−", 1) if text.startswith("-") and re.search(r"[1-9]", text) else text.lstrip("-")
-
-
-# --- writers --------------------------------------------------------------------------------------------------------
-
-
-def write_tables(
-    folder: Path, name: str, rows: list[dict], shown: list[dict], caption: str, long: bool = False
-) -> None:
-    """Write `name`.csv from `rows` (numbers) and `name`.md and `name`.tex from `shown` (text)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.csv").write_text(to_csv(rows), encoding="utf-8", newline="")
-    (folder / f"{name}.md").write_text(to_markdown(shown), encoding="utf-8")
-    (folder / f"{name}.tex").write_text(to_latex(shown, caption, f"tab:{name}", long), encoding="utf-8")
-
-
-def to_csv(rows: list[dict]) -> str:
-    """CSV with a header; numbers with all their digits, None as an empty field, lists and dictionaries as JSON."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in row.items()})
-    return out.getvalue()
-
-
-def to_markdown(rows: list[dict]) -> str:
-    """A GitHub-flavoured pipe table."""
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "".join(f"| {' | '.join(_markdown_cell(cell) for cell in line)} |\n" for line in lines)
-
-
-def _markdown_cell(value) -> str:
-    return " ".join(_text(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split("\n"))
-
-
-def to_latex(rows: list[dict], caption: str, label: str, long: bool = False) -> str:
-    """A booktabs table (``\\usepackage{booktabs}``), or a longtable that breaks over pages if `long`."""
-    if not rows:
-        return ""
-    columns = list(rows[0])
-    align = "".join("r" if all(re.match(r"[−–\d]", _text(row[c])) for row in rows) else "l" for c in columns)
-    head = " & ".join(latex_escape(c) for c in columns) + r" \\"
-    body = [" & ".join(latex_escape(_text(row[c])) for c in columns) + r" \\" for row in rows]
-    title = rf"\caption{{{latex_escape(caption)}}}\label{{{label}}}"
-    if long:
-        lines = [
-            rf"\begin{{longtable}}{{{align}}}", rf"{title} \\", r"\toprule", head, r"\midrule", r"\endhead",
-            r"\bottomrule", r"\endfoot", *body, r"\end{longtable}",
-        ]  # fmt: skip
-    else:
-        lines = [
-            r"\begin{table}", r"\centering", title, rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule",
-            *body, r"\bottomrule", r"\end{tabular}", r"\end{table}",
-        ]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "–": "--", "−": "$-$", "×": r"$\times$", "≈": r"$\approx$", "±": r"$\pm$", "µ": r"\textmu{}", "\u202f": r"\,",
-}  # fmt: skip
-
-
-def latex_escape(text: str) -> str:
-    """`text` so that LaTeX prints it as it is, on one line."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(re.split(r"[ \t\r\n]+", text)))
-
-
-def _text(value) -> str:
-    if value is None:
-        return DASH
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return number(value)
-
-
-# --- what the tables hold -------------------------------------------------------------------------------------------
 
 
 def find_metric(names: Sequence[str], kind: str) -> str | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch, ImageNoise
@@ -16,155 +14,9 @@ from ..device import average_over_processes
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
-from ..nets.equalised import (
-    GAIN,
-    EqualisedConv2d,
-    EqualisedLinear,
-    channels_last,
-    leaky,
-    minibatch_deviation,
-    pixel_norm,
-)
-from ..nets.resize import up_convolution
 from ..nets.standardise import Standardise
+from ..nets.style import MODULATIONS, Discriminator, Generator, Noise
 from .gan import ADVERSARIAL, r1_penalty
-
-Noise = Callable[[tuple[int, ...]], Tensor]
-MODULATIONS = ("weight", "adain")
-
-
-class Mapping(nn.Module):
-    """Noise z (N, latent) to style w (N, latent) (2019, figure 1b); its layers learn 100 times slower (2019, appendix C)."""
-
-    def __init__(self, latent: int, layers: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(EqualisedLinear(latent, latent, rate=0.01) for _ in range(layers))
-
-    def forward(self, z: Tensor) -> Tensor:
-        x = pixel_norm(z)
-        for layer in self.layers:
-            x = leaky(layer(x))
-        return x
-
-
-class StyledConvolution(nn.Module):
-    """Convolution whose feature maps a style scales, followed by noise, bias and leaky ReLU.
-
-    ``weight`` modulates and demodulates the weights (2020, eq. 1 to 3), written as scales of the input and output maps of one
-    convolution common to all images: the same numbers as a convolution of its own for every image. ``adain`` normalises
-    every output map and gives it scale and shift of the style (2019, eq. 1).
-
-    Parameters
-    ----------
-    inside, out, latent : int
-    modulation : {"weight", "adain"}
-    up : bool
-        Double the resolution first.
-    """
-
-    def __init__(self, inside: int, out: int, latent: int, modulation: str, up: bool = False) -> None:
-        super().__init__()
-        self.conv = EqualisedConv2d(inside, out, up=up, bias=False)
-        self.bias = nn.Parameter(torch.zeros(out, 1, 1))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.weighted, self.up = modulation == "weight", up
-        if self.weighted:
-            self.style = EqualisedLinear(latent, inside, bias=1.0, gain=1.0)
-        else:
-            self.style = EqualisedLinear(latent, 2 * out, gain=1.0)
-
-    def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
-        style = self.style(w)
-        if self.weighted:
-            weight = self.conv.weight * self.conv.scale
-            norm = (style.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt() * GAIN
-            x = x * style[:, :, None, None]
-            y = up_convolution(x, weight) if self.up else F.conv2d(x, weight, padding=1)
-            y = torch.addcmul(self.bias, y, norm[:, :, None, None])
-        else:
-            y = self.conv(x) + self.bias
-        y = leaky(y + noise((1, *y.shape[2:])) * self.noise_strength)
-        if self.weighted:
-            return y
-        scale, shift = style[:, :, None, None].chunk(2, 1)
-        return torch.addcmul(shift, F.instance_norm(y), 1 + scale)
-
-
-class ToImage(nn.Module):
-    """1 x 1 convolution to image channels, modulated but not demodulated (2020, section 2.2)."""
-
-    def __init__(self, inside: int, channels: int, latent: int) -> None:
-        super().__init__()
-        self.conv = EqualisedConv2d(inside, channels, 1, gain=1.0)
-        self.style = EqualisedLinear(latent, inside, bias=1.0, gain=1.0)
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return self.conv(x * self.style(w)[:, :, None, None])
-
-
-class Synthesis(nn.Module):
-    """Styles (N, layers, latent) to image.
-
-    Two styled convolutions a resolution, one at 4 x 4. With ``weight`` every resolution adds to the image, enlarged from the
-    one below (2020, figure 7b); with ``adain`` only the last makes it.
-    """
-
-    def __init__(self, channels: int, latent: int, widths: list[int], modulation: str) -> None:
-        super().__init__()
-        self.constant = nn.Parameter(torch.randn(widths[0], 4, 4))
-        self.first = StyledConvolution(widths[0], widths[0], latent, modulation)
-        self.up = nn.ModuleList(StyledConvolution(a, b, latent, modulation, up=True) for a, b in pairwise(widths))
-        self.conv = nn.ModuleList(StyledConvolution(b, b, latent, modulation) for b in widths[1:])
-        shown = widths if modulation == "weight" else widths[-1:]
-        self.to_image = nn.ModuleList(ToImage(b, channels, latent) for b in shown)
-        self.layers = 2 * len(widths)
-
-    def forward(self, w: Tensor, noise: Noise) -> Tensor:
-        x = self.first(channels_last(self.constant.expand(len(w), -1, -1, -1)), w[:, 0], noise)
-        skips = len(self.to_image) > 1
-        image = self.to_image[0](x, w[:, 1]) if skips else x
-        for k, (up, conv) in enumerate(zip(self.up, self.conv, strict=True), 1):
-            # As in the paper's network, the map to the image shares its style with the layer that comes next.
-            x = conv(up(x, w[:, 2 * k - 1], noise), w[:, 2 * k], noise)
-            if skips:
-                below = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-                image = below + self.to_image[k](x, w[:, 2 * k + 1])
-        return image if skips else self.to_image[-1](x, w[:, -1])
-
-
-class Generator(nn.Module):
-    """Mapping and synthesis, trained together."""
-
-    def __init__(self, channels: int, latent: int, widths: list[int], modulation: str, mapping: int) -> None:
-        super().__init__()
-        self.mapping = Mapping(latent, mapping)
-        self.synthesis = Synthesis(channels, latent, widths, modulation)
-
-
-class Discriminator(nn.Module):
-    """Image to logit (N,); residual (2020, figure 7c) or plain (2019, as in ProGAN)."""
-
-    def __init__(self, channels: int, widths: list[int], residual: bool) -> None:
-        super().__init__()
-        down = list(pairwise(reversed(widths)))
-        self.from_image = EqualisedConv2d(channels, widths[-1], 1)
-        self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
-        self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
-        self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down if residual)
-        self.last = EqualisedConv2d(widths[0] + 1, widths[0])
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            EqualisedLinear(16 * widths[0], widths[0]),
-            nn.LeakyReLU(0.2),
-            EqualisedLinear(widths[0], 1, gain=1.0),
-        )
-
-    def forward(self, image: Tensor) -> Tensor:
-        x = leaky(channels_last(self.from_image(image)))
-        for k, (conv, down) in enumerate(zip(self.conv, self.down, strict=True)):
-            y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
-            x = (y + self.skip[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5) if self.skip else y
-        return self.head(leaky(self.last(minibatch_deviation(x)))).flatten()
 
 
 class StyleGAN(nn.Module):

@@ -1,0 +1,87 @@
+"""Run folders to start, to go on with, or to build a second stage on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from . import checkpoint
+from .config import TrainConfig, listed
+from .errors import InputError
+
+# Settings that may be others when a run is resumed.
+FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
+
+
+def look(out: Path, resume: bool) -> dict[str, Any] | None:
+    """What is known of a run to resume in `out`; None for a new run."""
+    if (out / "run.json").is_file() and resume:
+        return checkpoint.read_run(out)
+    held = [p.name for p in out.iterdir()] if out.is_dir() else []
+    # A first stage that was being trained, a file that was being written when the run was killed.
+    leftovers = [name for name in held if name != "first" and not name.startswith(".run.json.")]
+    if leftovers and "run.json" in leftovers:
+        raise InputError(f"{out} holds a run: add --resume to go on with it, or choose another --out.")
+    if leftovers:
+        raise InputError(f"{out} holds something that is not a run ({leftovers[0]}): choose another --out.")
+    return None
+
+
+def resume(
+    out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """Settings and arguments of a run to go on with: what is asked for now may lengthen it, but not change it."""
+    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | started["args"]
+    asked = [name for name, value in given.items() if value is not None]
+    for name in asked:
+        if name not in FREE and listed(now[name]) != listed(before.get(name)):
+            raise InputError(
+                f"{out} was trained with {name}={before.get(name)}, not {now[name]}: leave it out, or choose another --out."
+            )
+    changes = {name: now[name] for name in asked if name in FREE}
+    if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
+        changes = {"steps": None, "minutes": None} | changes
+    return TrainConfig.from_json(started["config"]).replace(**changes), started["args"]
+
+
+def make_folder(out: Path) -> None:
+    """Make a run folder; an InputError says why it cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}): choose another --out.") from error
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether `folder` holds a run with its budget spent."""
+    return (folder / "run.json").is_file() and checkpoint.read_run(folder)["finished"]
+
+
+def share_budget(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
+    """Divide a budget: the first stage's settings, and those left for the second."""
+    same = (
+        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
+        "save_every", "preview_every",
+    )  # fmt: skip
+    mine: dict[str, Any] = {k: getattr(config, k) for k in same}
+    mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
+    mine["minutes"] = None if config.minutes is None else config.minutes * share
+    rest = {
+        "steps": None if config.steps is None else max(1, config.steps - mine["steps"]),
+        "minutes": None if config.minutes is None else config.minutes - mine["minutes"],
+    }
+    return mine, config.replace(**rest)
+
+
+def load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
+    """Model of a trained first stage, and what the second's ``run.json`` says of it."""
+    from .sample import load
+
+    stage = load(folder, device="cpu")
+    if stage.run["size"] != config.size:
+        raise InputError(
+            f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
+        )
+    return stage.model, {k: stage.run[k] for k in ("recipe", "args", "config", "dataset", "cost")}
