@@ -29,6 +29,11 @@ def small(**args) -> ProGAN:
     return ProGAN(1, 32, **{"latent": 8, "width": 4, **args})
 
 
+def silent(shape: tuple[int, ...]) -> torch.Tensor:
+    """Noise for three images that is none."""
+    return torch.zeros(3, *shape)
+
+
 def descend(model: ProGAN, reached: float) -> dict[str, set[str]]:
     """Names of the parameters that got a gradient in a step at that share of the training, by part."""
     used = {}
@@ -110,8 +115,8 @@ def test_stages_grow_fade_and_hold():
 def test_the_first_moment_of_a_fade_changes_no_image():
     model = small()
     z, low = torch.randn(3, 8), torch.randn(3, 1, 8, 8)
-    images = model.generator(z, 2, 1e-9)
-    torch.testing.assert_close(images, F.interpolate(model.generator(z, 1), scale_factor=2), rtol=1e-4, atol=1e-5)
+    images, before = model.generator(z, silent, 2, 1e-9), model.generator(z, silent, 1)
+    torch.testing.assert_close(images, F.interpolate(before, scale_factor=2), rtol=1e-4, atol=1e-5)
     large = F.interpolate(low, scale_factor=2)
     torch.testing.assert_close(model.discriminator(large, 2, 1e-9), model.discriminator(low, 1), rtol=1e-4, atol=1e-5)
 
@@ -125,6 +130,25 @@ def test_every_layer_is_trained_when_its_turn_comes_and_no_sooner(args):
         for part, names in descend(model, reached).items():
             seen[part] |= names
     assert seen == {part: {name for name, _ in m.named_parameters()} for part, m in model.parts.items()}
+
+
+def test_grain_is_noise_of_single_pixels_that_training_makes_louder():
+    model, z = small(), torch.randn(3, 8)
+
+    def loud(shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.randn(3, *shape)
+
+    without = model.generator(z, silent, 3)
+    assert torch.equal(model.generator(z, loud, 3), without)  # no grain that has not been learned
+    descend(model, 0.3)
+    for layer in (*model.generator.up, *model.generator.conv):
+        assert layer.strength.grad.abs().min() > 0
+        layer.strength.data -= 0.01 * layer.strength.grad.sign()
+    first, second = (model.generator(z, loud, 3) for _ in range(2))
+    assert (first - second).abs().mean() > 1e-3
+    plain = small(grain=False).generator
+    assert not any("strength" in name for name, _ in plain.named_parameters())
+    assert torch.equal(plain(z, loud, 3), plain(z, silent, 3))
 
 
 def test_samples_have_full_size_and_the_detail_reached():

@@ -19,6 +19,8 @@ from ..nets.equalised import EqualisedConv2d, EqualisedLinear, channels_last, le
 from ..nets.standardise import Standardise
 from .gan import adversarial, gradient_penalty, r1_penalty
 
+Noise = Callable[[tuple[int, ...]], Tensor]
+
 
 def _double(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=2)
@@ -29,24 +31,39 @@ def _fade(low: Tensor, high: Tensor, alpha: float) -> Tensor:
     return torch.lerp(low, high, alpha)
 
 
+class Layer(nn.Module):
+    """Convolution, leaky ReLU, pixel norm; with `grain`, noise in front of them, of a learned strength for every map."""
+
+    def __init__(self, inside: int, out: int, up: bool = False, grain: bool = False) -> None:
+        super().__init__()
+        self.conv = EqualisedConv2d(inside, out, up=up)
+        self.strength = nn.Parameter(torch.zeros(out, 1, 1)) if grain else None
+
+    def forward(self, x: Tensor, noise: Noise) -> Tensor:
+        x = self.conv(x)
+        if self.strength is not None:
+            x = torch.addcmul(x, noise((1, *x.shape[2:])), self.strength)
+        return pixel_norm(leaky(x))
+
+
 class Generator(nn.Module):
     """Vector (N, latent) to image; `widths` from 4 x 4 up."""
 
-    def __init__(self, channels: int, latent: int, widths: list[int]) -> None:
+    def __init__(self, channels: int, latent: int, widths: list[int], grain: bool) -> None:
         super().__init__()
         self.stem = EqualisedLinear(latent, 16 * widths[0])
-        self.first = EqualisedConv2d(widths[0], widths[0])
-        self.up = nn.ModuleList(EqualisedConv2d(a, b, up=True) for a, b in pairwise(widths))
-        self.conv = nn.ModuleList(EqualisedConv2d(b, b) for b in widths[1:])
+        self.first = Layer(widths[0], widths[0], grain=grain)
+        self.up = nn.ModuleList(Layer(a, b, up=True, grain=grain) for a, b in pairwise(widths))
+        self.conv = nn.ModuleList(Layer(b, b, grain=grain) for b in widths[1:])
         self.to_image = nn.ModuleList(EqualisedConv2d(b, channels, 1, gain=1.0) for b in widths)
 
-    def forward(self, z: Tensor, level: int, alpha: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, noise: Noise, level: int, alpha: float = 1.0) -> Tensor:
         """Images (N, C, S, S) of side S = 4 * 2^level, the last doubling faded in by `alpha`."""
         x = channels_last(self.stem(pixel_norm(z)).unflatten(1, (-1, 4, 4)))
-        x = before = pixel_norm(leaky(self.first(pixel_norm(leaky(x)))))
+        x = before = self.first(pixel_norm(leaky(x)), noise)
         for up, conv in zip(self.up[:level], self.conv[:level], strict=True):
             before = x
-            x = pixel_norm(leaky(conv(pixel_norm(leaky(up(x))))))
+            x = conv(up(x, noise), noise)
         image = self.to_image[level](x)
         return image if alpha == 1 else _fade(_double(self.to_image[level - 1](before)), image, alpha)
 
@@ -107,6 +124,9 @@ class ProGAN(nn.Module):
         arXiv:2006.06676, appendix C), for there the same slope is steeper.
     augmentation : str
         See `veridical.nets.augment`.
+    grain : bool
+        Noise of single pixels in every layer of the generator (Karras et al. 2019, arXiv:1812.04948, section 2 and table 1
+        E); ``False`` is the paper of 2018, where grain has to come out of the latent vector.
 
     Raises
     ------
@@ -128,15 +148,16 @@ class ProGAN(nn.Module):
         loss: str = "wasserstein",
         penalty: float = 10.0,
         drift: float = 1e-3,
-        r1: float = 0.4,
+        r1: float = 0.1,
         augmentation: str = "none",
+        grain: bool = True,
     ) -> None:
         super().__init__()
         check_share("growing", growing)
         self.levels, self.latent, self.growing = halvings(size), latent, growing
         widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
         self.standard = Standardise()
-        self.generator = Generator(channels, latent, widths)
+        self.generator = Generator(channels, latent, widths, grain)
         self.discriminator = Discriminator(channels, widths)
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
         self.wasserstein, self.loss = loss == "wasserstein", adversarial(loss, augmentation)
@@ -149,8 +170,8 @@ class ProGAN(nn.Module):
         """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
         self.standard.measure(image)
 
-    def _image(self, z: Tensor, level: int, alpha: float) -> Tensor:
-        return self.standard.inverse(self.generator(z, level, alpha))
+    def _image(self, noise: Noise, level: int, alpha: float) -> Tensor:
+        return self.standard.inverse(self.generator(noise((self.latent,)), noise, level, alpha))
 
     def stage(self) -> tuple[int, float]:
         """Level of the moment (resolution 4 * 2^level) and how far it has faded in, in (0, 1]."""
@@ -170,7 +191,7 @@ class ProGAN(nn.Module):
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
         judge = lambda image: self.discriminator(self.standard(image), level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
-        fake = self._image(batch.normal(self.latent), level, alpha)
+        fake = self._image(lambda shape: batch.normal(*shape), level, alpha)
 
         shown = self.augment(real, batch)
         regularise = not self.wasserstein and self.r1 > 0 and step % self.r1_every == 0
@@ -188,8 +209,8 @@ class ProGAN(nn.Module):
         yield "discriminator", loss
         yield "generator", self.loss[1](judge(self.augment(fake, batch)))
 
-    def sample(self, n: int, cond: dict[str, Any], noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of full size whatever has been reached."""
         level, alpha = self.stage()
-        image = self._image(noise((self.latent,)), level, alpha)
+        image = self._image(noise, level, alpha)
         return F.interpolate(image, scale_factor=2 ** (self.levels - level)).clamp(-1, 1)

@@ -70,10 +70,10 @@ ROWS: dict[str, Recipe] = {
         ProGAN,
         family="GAN",
         task="unconditional",
-        summary="both networks grow from 4 x 4, each resolution fading in; minibatch deviation, pixel norm",
+        summary="both networks grow from 4 x 4, each resolution fading in; minibatch deviation, pixel norm, grain",
         citation="Karras, Aila, Laine and Lehtinen 2018, arXiv:1710.10196",
         args={"loss": "nonsaturating"},
-        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 16, "warmup": 0, "ema": 0.995},
+        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 8, "warmup": 0, "ema": 0.995},
     ),
     "stylegan": Recipe(
         StyleGAN,
