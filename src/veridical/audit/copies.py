@@ -24,7 +24,7 @@ def with_copies(
 
     synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
     files = set(digests(side.images)) | set(digests(train.images) if train else ())
-    identical = np.array([digest in files for digest in digests(np.ascontiguousarray(synth))])
+    identical = np.array([digest in files for digest in digests(synth)])
     if known is not None:
         if [len(each) for each in known] != [len(x), len(y)]:
             raise InputError(f"copies must hold {len(x)} distances of real and {len(y)} of synthetic images")
