@@ -28,3 +28,15 @@ def test_wiener_filter_is_the_posterior_mean_of_gaussian_images():
     torch.testing.assert_close(estimate.reshape(4, 36), x.reshape(4, 36) @ gain.T, rtol=0, atol=1e-5)
     left = torch.trace(covariance - gain @ covariance) / 36
     torch.testing.assert_close(error.flatten(), left.sqrt().expand(4), rtol=0, atol=1e-5)
+
+
+def test_noise_to_start_from_has_the_covariance_of_noisy_images():
+    """C + sigma^2 of Gaussian images and noise, here with the whole covariance matrix."""
+    model, sigma = Spectrum(1, 6).double(), 0.3
+    model.deviation.copy_(torch.rand(1, 1, 6, 6, dtype=torch.double) + 0.05)
+    unit = torch.eye(36, dtype=torch.double).reshape(36, 1, 6, 6)
+    columns = model.transform.inverse(unit).reshape(36, 36)
+    covariance = columns.T @ torch.diag(model.deviation.flatten() ** 2) @ columns
+    colour = model.noisy(unit, sigma).reshape(36, 36)
+    expected = covariance + sigma**2 * torch.eye(36, dtype=torch.double)
+    torch.testing.assert_close(colour.T @ colour, expected, rtol=0, atol=1e-5)

@@ -68,7 +68,9 @@ class Denoiser(nn.Module):
     variance : {"small", "large", "learned"}
         For ddpm: of a step of the solver `ancestral`; learning it takes a network of twice the outputs.
     sigma_min, sigma_max : float
-        For edm the ends of the sampling grid, for ncsn and ve of the training levels, too; the others have their own.
+        For edm the ends of the sampling grid, for ncsn and ve of the training levels, too; the others have their own. With
+        ``skip=wiener`` sampling begins with the spectrum of the data, so that 20 is enough where there is no label (with one
+        the spectrum is another).
     sampling_steps, solver
         Sampling grid and solver (`veridical.samplers.SOLVERS`).
     eta, churn, snr, langevin_steps : float, float, float, int
@@ -103,7 +105,7 @@ class Denoiser(nn.Module):
         warp: float = 0.0,
         min_snr: float = 0.0,
         variance: str = "small",
-        sigma_min: float = 0.002,
+        sigma_min: float = 0.01,
         sigma_max: float = 80.0,
         sampling_steps: int = 18,
         solver: str = "heun",
@@ -234,6 +236,11 @@ class Denoiser(nn.Module):
         """Noise levels along which it samples, falling to 0; float64."""
         return FORMULATIONS[self.formulation].grid(self.sampling_steps, self.span)
 
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """Where sampling begins at the highest noise level: noise, with the spectrum of the data in it if that is known."""
+        white = noise(self.shape)
+        return self.spectrum.noisy(white, sigma) if self.skip == "wiener" else sigma * white
+
     def sample(self, n: int, cond: dict, noise: Noise, guide: Callable[[Denoise], Denoise] | None = None) -> Tensor:
         """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images. `guide` is further guidance."""
         grid = self.grid()
@@ -246,7 +253,7 @@ class Denoiser(nn.Module):
             if guide is not None or self.guidance_scale != 1:
                 raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
             denoise = self._moments
-        x = noise(self.shape) * grid[0].item()
+        x = self.start(noise, grid[0].item())
         return self.decode(SOLVERS[self.solver](denoise, x, grid, cond, noise, **self.settings.get(self.solver, {})))
 
     def _moments(self, x: Tensor, sigma: Tensor, cond: dict | None) -> tuple[Tensor, Tensor]:

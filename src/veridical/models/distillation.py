@@ -79,7 +79,7 @@ class ProgressiveDistillation(nn.Module):
     def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), in as many steps as the student of the moment takes."""
         grid = self.grid()
-        x = noise(self.student.shape) * grid[0].item()
+        x = self.student.start(noise, grid[0].item())
         return self.student.decode(euler(self.student.denoise, x, grid, cond))
 
 
@@ -168,7 +168,7 @@ class Consistency(nn.Module):
     def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W)."""
         levels = self._levels(self.sampling_steps + 1)[:-1]
-        x = noise(self.student.shape) * levels[0].item()
+        x = self.student.start(noise, levels[0].item())
         return self.student.decode(consistency(self.end, x, torch.cat([levels, levels.new_zeros(1)]), cond, noise))
 
 

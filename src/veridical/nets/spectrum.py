@@ -68,3 +68,10 @@ class Spectrum(nn.Module):
         kept = self.deviation**2 / (self.deviation**2 + sigma**2)
         error = (kept * sigma**2).mean((1, 2, 3), keepdim=True).sqrt()
         return self.transform.inverse(kept * self.transform(x)), error
+
+    def noisy(self, noise: Tensor, sigma: float) -> Tensor:
+        """Gaussian images with the spectrum of ``x0 + sigma * noise``, made from white noise (N, C, S, S) of deviation 1.
+
+        What an infinite sigma would start from, at one where coarse parts of images are as strong as the noise.
+        """
+        return self.transform.inverse((self.deviation**2 + sigma**2).sqrt() * self.transform(noise))
