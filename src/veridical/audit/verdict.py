@@ -24,6 +24,7 @@ from veridical.errors import InputError
 COLOUR = 3 / 255  # a grey image with more than that between its channels has colour
 CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
 CERTAIN = 100.0  # added to the score of what no real image can have
+CROWDED = 0.1  # share of images nearer to a fellow than any real image is: what the set is called for first
 PARTS = 10  # of the real images, one of which is left out in the search for copies
 
 
@@ -218,7 +219,8 @@ def judge_set(
     """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
 
     If there are any, what explains the set best by `explained` comes first; if it explains all that is unusual, whatever its own
-    p-value. Without it, the smallest p-value comes first.
+    p-value. Without it, the smallest p-value comes first. A significant mode collapse comes before all if images are nearer to
+    each other than any real ones are.
     """
     if not c.units.enough:
         return []
@@ -228,6 +230,8 @@ def judge_set(
     others = np.unique(c.groups, return_inverse=True)[1]
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
+    # Copies of few images have the peculiarities of those, too, but what is wrong is that they are copies.
+    crowded = np.nanmean(values["nearest_fellow"] < np.nanmin(usual["nearest_fellow"])) > CROWDED
     usual = _medians_of_sets(usual, c.units)
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
     misfit = dict(zip(tests, p, strict=True))
@@ -237,7 +241,7 @@ def judge_set(
     if found and explained is not None and misfit[best] <= explained.usual:
         found.add(best)
     findings = []
-    for name in ordered(found, [], misfit):
+    for name in ordered(found, ["mode_collapse"] if crowded else [], misfit):
         value = float(p[tests.index(name)])
         if name == "low_coverage":
             everyone = np.arange(len(distance)) >= len(c.real)
