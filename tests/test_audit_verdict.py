@@ -111,7 +111,9 @@ def test_few_kinds_of_images_are_no_copies_of_each_other_but_copies_are(real, he
     bright = pool[np.argsort(-pool.mean((1, 2, 3)))[:16]]
     found = audit(real, bright, power=False, cache=cache)["findings"]
     assert "mode_collapse" not in [f["defect"] for f in found[:1]]
-    assert first(audit(real, plant("mode_collapse", held_out, 1.0), power=False, cache=cache)) == "mode_collapse"
+    for share in (0.6, 1.0):
+        copies = plant("mode_collapse", held_out, share)
+        assert first(audit(real, copies, power=False, cache=cache)) == "mode_collapse"
 
 
 def test_real_images_are_measured_once_and_copies_are_not_searched_for_again(
