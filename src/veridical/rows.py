@@ -129,7 +129,7 @@ def equal_n_rows(fd, x, y, z, x_groups, y_groups, z_groups, settings) -> list[di
 
 def digests(images) -> list[bytes]:
     """One hash an image; equal where all pixels are."""
-    return [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images]
+    return [hashlib.sha256(image.tobytes()).digest() for image in images]
 
 
 def format_rows(rows: list[dict]):
