@@ -16,6 +16,7 @@ from ..batch import Batch
 from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import halvings
+from ..nets.standardise import Standardise
 from .dcgan import patch_discriminator
 from .gan import ADVERSARIAL
 
@@ -190,8 +191,16 @@ class ResidualGenerator(nn.Module):
 
 
 def _texture_judge(channels: int, width: int) -> nn.Sequential:
-    """A patch discriminator that sees grey levels: normalising each image hides them, and they would not be learned."""
-    return patch_discriminator(channels, width, norm=False)
+    """A patch discriminator that sees grey levels: normalising each image hides them, and they would not be learned.
+
+    Without it, the signal must not fade from layer to layer (He et al. 2015, arXiv:1502.01852, eq. 14).
+    """
+    judge = patch_discriminator(channels, width, norm=False)
+    for layer in judge:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, 0.2)
+            nn.init.zeros_(cast(Tensor, layer.bias))
+    return judge
 
 
 class Pool(nn.Module):
@@ -260,7 +269,12 @@ class CycleGAN(nn.Module):
         self.discriminators = nn.ModuleDict({k: _texture_judge(channels, width // 2) for k in ("image", "source")})
         self.pools = nn.ModuleDict({k: Pool(pool, channels, size) for k in ("image", "source")})
         self.augmentations = nn.ModuleDict({k: Augmentation(augmentation) for k in ("image", "source")})
+        self.standard = Standardise()
         self.parts = {"discriminators": self.discriminators, "generators": self.generators}
+
+    def prepare(self, image: Tensor) -> None:
+        """Measure mean and standard deviation of the training images: a discriminator hardly sees low contrast."""
+        self.standard.measure(image)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the loss of both generators, then that of both discriminators (least squares, section 4)."""
@@ -285,7 +299,7 @@ class CycleGAN(nn.Module):
         yield "discriminators", loss
 
     def _judge(self, which: str, image: Tensor, batch: Batch) -> Tensor:
-        return self.discriminators[which](self.augmentations[which](image, batch))
+        return self.discriminators[which](self.standard(self.augmentations[which](image, batch)))
 
     def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise plays no part."""
