@@ -116,6 +116,10 @@ def test_few_kinds_of_images_are_no_copies_of_each_other_but_copies_are(real, he
         assert first(audit(real, copies, power=False, cache=cache)) == "mode_collapse"
 
 
+def test_images_of_nothing_are_near_to_each_other_but_no_copies(real, held_out, cache):
+    assert first(audit(real, plant("blank", held_out, 0.9), power=False, cache=cache)) == "blank"
+
+
 def test_real_images_are_measured_once_and_copies_are_not_searched_for_again(
     real, held_out, passed, cache, monkeypatch
 ):

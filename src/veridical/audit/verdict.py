@@ -179,8 +179,9 @@ def judge_images(
 ) -> list[dict[str, Any]]:
     """Verdict and findings of every image; `certain` as from `certain_defects`.
 
-    First comes what no real image can have, and what no other defect can bring about (`SURE`), then what explains the image best by `explained`. If it explains all that is unusual,
-    its own score need not be: that of another defect may give it away. Without it findings are in the order of their scores.
+    First comes what no real image can have, and what no other defect can bring about (`SURE`), then what explains the image
+    best by `explained`. If it explains all that is unusual, its own score need not be: that of another defect may give it
+    away. Without it findings are in the order of their scores.
     """
     worst = c.scored.real.max(1)
     fold = c.scored.fold
