@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from veridical.audit import scores, sets
 from veridical.audit.blocks import Units
+from veridical.audit.compare import compare, independent
 from veridical.audit.copies import fair_distances
 
 
@@ -41,11 +42,80 @@ def measured(noise, bands=None):
     return SimpleNamespace(values=values, bands=bands)
 
 
-def test_another_gain_is_told_from_other_noise_by_its_grain():
+def near(mine, real):
+    """Distances between points (N, D) and (R, D), and between those of the real ones."""
+    own = cdist(real, real)
+    np.fill_diagonal(own, np.inf)
+    return tuple(scores.Nearness(deep, np.zeros((len(deep), 1, len(real)))) for deep in (cdist(mine, real), own))
+
+
+def beside_all(monkeypatch, n):
+    """Distances of `n` images to 50 real ones, all of which are alike."""
+    monkeypatch.setattr(scores, "ALIKE", 50)
+    return near(np.zeros((n, 1)), np.zeros((50, 1)))
+
+
+def two_kinds(rng):
+    """Values and deep features of 30 images of each of two kinds, and of two to judge: usual, and as between the kinds."""
+    kind = np.repeat([0.0, 1.0], 30)
+    values = 10 * kind + rng.normal(0, 0.5, 60)
+    features = 100 * kind[:, None] + rng.standard_normal((60, 3))
+    return values, features, np.array([0.2, 5.0]), rng.standard_normal((2, 3))
+
+
+def test_what_lies_between_two_kinds_is_no_image_of_either():
+    values, features, mine, mine_deep = two_kinds(np.random.default_rng(0))
+    case = scores.Case(None, None, *near(mine_deep, features))
+    beside = np.abs(case.deviations(mine, values))
+    everywhere = np.abs(scores.deviations(mine[:, None], values[:, None])[:, 0])
+    assert beside[0] < 2 and beside[1] > 5 and everywhere[1] < 0.5
+
+
+def test_images_are_alike_to_others_and_what_is_not_known_does_not_count():
+    values, features, mine, mine_deep = two_kinds(np.random.default_rng(1))
+    values[:5] = np.nan
+    case = scores.Case(None, None, *near(mine_deep, features))
+    rows, real_rows = case.alike
+    assert (rows < 30).all() and (real_rows[:30] < 30).all() and (real_rows != np.arange(60)[:, None]).all()
+    apart, usual = case.apart(mine[:, None], values[:, None])
+    assert np.isfinite(apart).all() and np.isnan(usual[:5]).all() and np.isfinite(usual[5:]).all()
+    assert apart[0, 0] == pytest.approx(mine[0] - np.nanmean(values[rows[0]]))
+
+
+def test_usual_values_that_do_not_go_together_are_unlikely():
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal(80)
+    real = {"colour": np.zeros(80), "a": common, "b": common + 0.05 * rng.standard_normal(80)}
+    x = {"colour": np.zeros(2), "a": np.array([1.0, 1.0]), "b": np.array([1.0, -1.0])}
+    tables = [scores.Measured(v, np.zeros((len(v["a"]), 8)), None, None) for v in (x, real)]
+    deep = rng.standard_normal((82, 3))
+    found = scores.unlikely(scores.Case(*tables, *near(deep[:2], deep[2:])))
+    assert found[1] > 1.5 * found[0]
+
+
+def stand_in(rng, n):
+    """Random measurements of n images."""
+    from veridical.audit.measure import measure
+
+    return measure(rng.random((n, 1, 32, 32), np.float32), lambda images: images[:, 0] > 0.5)
+
+
+def test_real_images_are_judged_by_other_units():
+    rng = np.random.default_rng(0)
+    slices, fields = np.repeat([0, 1], 20), np.arange(40)
+    for kind, labels in (("slices", slices), ("fields of view", fields)):
+        units = Units(labels, np.arange(8), kind, True)
+        assert (independent(units, fields, slices) == labels).all()
+    x = stand_in(rng, 48)
+    c = compare(x[np.arange(40)], x[np.arange(40, 48)], fields, slices, np.arange(8), units)
+    assert len(np.unique(c.scored.fold[:20])) == 5  # not one fold a slice
+
+
+def test_another_gain_is_told_from_other_noise_by_its_grain(monkeypatch):
     rng = np.random.default_rng(0)
     levels = np.log([0.04, 0.03, 0.02])[:, None] + 0.1 * rng.standard_normal((3, 50))
     x = np.median(levels, 1)[:, None] + np.array([[np.log(0.5), 1.0], [np.log(0.5), 0.2], [np.log(0.5), 0.0]])
-    case = scores.Case(measured(x), measured(levels), None, None)
+    case = scores.Case(measured(x), measured(levels), *beside_all(monkeypatch, 2))
     gain = scores.usual_grain(case)
     assert gain[0] == pytest.approx(1, abs=0.01) and gain[1] < 0.05
     noise = scores.noise_mismatch(case)
@@ -54,11 +124,12 @@ def test_another_gain_is_told_from_other_noise_by_its_grain():
     )
 
 
-def test_blur_takes_the_highest_frequencies_and_drawing_does_not():
+def test_blur_takes_the_highest_frequencies_and_drawing_does_not(monkeypatch):
     rng = np.random.default_rng(0)
     real = -np.arange(8.0) + 0.1 * rng.standard_normal((50, 8))
     blurred = -np.arange(8.0) - 0.2 * np.arange(8) ** 2
-    case = scores.Case(measured([[0]], np.stack([blurred, -np.arange(8.0)])), measured([[0]], real), None, None)
+    both = np.stack([blurred, -np.arange(8.0)])
+    case = scores.Case(measured([[0]], both), measured([[0]], real), *beside_all(monkeypatch, 2))
     assert scores.tail(case)[0] < -10 and abs(scores.tail(case)[1]) < 2
 
 

@@ -1,10 +1,14 @@
 """The defect that is named first is the one that, planted in real images, comes nearest to what is seen."""
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from test_audit_verdict import texture
 from veridical.audit import patterns
+from veridical.audit.scores import SCORES, Scored
 
 
 def test_misfit_is_the_distance_to_the_line():
@@ -34,3 +38,30 @@ def test_units_are_the_spread_within_kinds_whatever_lies_between_them():
     assert np.std(white[1], 0) == pytest.approx(spread / np.sqrt(spread**2 + patterns.FLOOR**2), rel=0.1)
     constant = [np.ones((20, 2)), np.zeros((20, 2))]
     assert patterns._whitening(constant) == pytest.approx(np.eye(2) / patterns.FLOOR)
+
+
+def judged(monkeypatch, raised, misfit):
+    """Names of the findings of an image with some scores above those of 40 real images."""
+    module = import_module("veridical.audit.verdict")
+    monkeypatch.setattr(module, "_quotable", lambda c: ({}, {}))
+    synth = np.zeros((1, 1, len(SCORES)))
+    for name, value in raised.items():
+        synth[0, 0, list(SCORES).index(name)] = value
+    real = np.random.default_rng(0).uniform(0, 1, (40, len(SCORES)))
+    scored = Scored(synth, real, np.zeros(40, int), np.zeros(len(SCORES)), np.ones(len(SCORES)))
+    explained = patterns.Misfits({name: np.array([value]) for name, value in misfit.items()}, {}, 1.0)
+    comparison = SimpleNamespace(scored=scored, fields=np.arange(40))
+    image = module.judge_images(comparison, 0.05, {}, ["a"], explained)[0]
+    return [finding["defect"] for finding in image["findings"]]
+
+
+def test_what_is_only_unlikely_is_called_by_what_explains_it_best(monkeypatch):
+    misfit = {"blur": 40.0, "palette_shift": 9.0}
+    assert judged(monkeypatch, {"unlikely": 5.0}, misfit) == ["palette_shift", "unlikely"]
+    assert judged(monkeypatch, {"unlikely": 5.0, "blur": 5.0}, misfit) == ["blur", "unlikely"]
+
+
+def test_a_copy_is_called_so_whatever_else_is_wrong_with_it(monkeypatch):
+    misfit = {"noise_mismatch": 0.1, "copied": 30.0}
+    assert judged(monkeypatch, {"copied": 5.0, "noise_mismatch": 20.0}, misfit) == ["copied", "noise_mismatch"]
+    assert judged(monkeypatch, {"copied": 0.0, "noise_mismatch": 20.0}, misfit) == ["noise_mismatch"]

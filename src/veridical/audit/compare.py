@@ -27,8 +27,7 @@ class Comparison:
     fields, slices : (N,) number of the field of view and of the slice of each real image
     groups : (M,) label of the slice of each synthetic image
     units : what counts as independent for tests of the set
-    scored : scores of all images, real ones by other slices
-    exchanged : scores for tests of the set: real ones by other units
+    scored : scores of all images, real ones by other units
     """
 
     real: Measured
@@ -42,7 +41,6 @@ class Comparison:
     groups: np.ndarray
     units: Units
     scored: Scored
-    exchanged: Scored
 
     @property
     def searched(self) -> bool:
@@ -79,16 +77,11 @@ def compare(
 
     near = nearness(synth, real) if near is None else near
     own = alone(nearness(real, real)) if own is None else own
-    # A real image is judged by other slices, as one of a new slice will be.
-    fold = blocks.folds(slices if slices.max() else fields)
+    # A real image is judged by other slices, as one of a new slice will be; by other places where these were counted.
+    fold = blocks.folds(independent(units, fields, slices))
     scored = score_images(synth, real, fold, near, own)
-    # Tests exchange units, so there each image is judged by other units.
-    other = blocks.folds(independent(units, fields, slices))
-    exchanged = scored if (other == fold).all() else score_images(synth, real, other, near, own)
     across = distances(synth.deep, synth.deep)
-    return Comparison(
-        real, synth, fair, near, own, across, fields, slices, np.asarray(groups), units, scored, exchanged
-    )
+    return Comparison(real, synth, fair, near, own, across, fields, slices, np.asarray(groups), units, scored)
 
 
 def independent(units: Units, fields: np.ndarray, slices: np.ndarray) -> np.ndarray:

@@ -47,6 +47,8 @@ DEFECTS: dict[str, Defect] = {
     "noise_mismatch": Defect("image", "the noise is not that of real images", ("log_noise_0",)),
     "implausible_structure": Defect("image", "shapes, sizes or texture are not those of real images",
                                     (*SHAPES, *PROPERTIES, "strangeness")),
+    "unlikely": Defect("image", "measurements do not go together as they do in real images",
+                       (*GREY, *SPECTRUM, *PROPERTIES, *SHAPES)),
     "structure_lost": Defect("image", "the structure of its source is gone", ()),
     "mode_collapse": Defect("set", "images are too much like each other", ("nearest_fellow",)),
     "memorised": Defect("set", "images are nearer to the training images than held-out real ones are", ("copy",)),

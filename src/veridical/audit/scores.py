@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,14 @@ from veridical.audit.measure import COLOUR, PROPERTIES, SHAPES, TONE, Measured
 
 UNRELATED = 0.5  # copy distance; 0 is a copy, about 1 unrelated
 NEIGHBOURS = 3  # real images that a deep distance is taken to
+ALONE = (
+    "contrast",
+    "colour",
+    "saturated",
+    "flat",
+    "checkerboard",
+)  # what most real images have none of, or is there twice
+ALIKE = 5  # real images nearest in deep features, beside which an image is judged
 
 
 @dataclass(frozen=True)
@@ -44,16 +53,42 @@ def nearness(x: Measured, real: Measured) -> Nearness:
 
 @dataclass(frozen=True)
 class Case:
-    """Images to judge and the real ones to judge them by, with the distances between them."""
+    """Images to judge and the real ones to judge them by, with the distances between them.
+
+    Real images may be of several kinds, and what lies between kinds is no image of any. So most scores look at the difference of
+    an image from the real ones that are most like it in deep features, in units of what those of real images vary by.
+    """
 
     x: Measured
     real: Measured
     near: Nearness
     real_near: Nearness  # of the real ones to each other; a distance to itself is infinite
 
+    @cached_property
+    def alike(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the real images most like each image to judge, and like each real one, (N, ALIKE) and (R, ALIKE)."""
+        few = max(1, min(ALIKE, len(self.real_near.deep) - 1))
+        return np.argsort(self.near.deep, 1)[:, :few], np.argsort(self.real_near.deep, 1)[:, :few]
+
+    def apart(self, mine: np.ndarray, usual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measurements (N, D) and (R, D) less the mean of those of the real images that are alike, as far as they are numbers."""
+        known = np.isfinite(usual)
+        filled = np.where(known, usual, 0)
+        means = []
+        for rows in self.alike:
+            count = known[rows].sum(1)
+            means.append(np.where(count > 0, filled[rows].sum(1) / np.maximum(count, 1), np.nan))
+        return mine - means[0], usual - means[1]
+
+    def deviations(self, mine: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """Robust z-scores of (N,) or (N, D) beside the real images that are alike."""
+        flat = mine.ndim == 1
+        z = deviations(*self.apart(mine[:, None], usual[:, None]) if flat else self.apart(mine, usual))
+        return z[:, 0] if flat else z
+
     def deviation(self, name: str) -> np.ndarray:
-        """Robust z-score of a value, (N,); 0 where it is not defined."""
-        return deviations(self.x.values[name][:, None], self.real.values[name][:, None])[:, 0]
+        """That of a value, (N,); 0 where it is not defined."""
+        return self.deviations(self.x.values[name], self.real.values[name])
 
     def high(self, name: str) -> np.ndarray:
         return self.deviation(name)
@@ -112,30 +147,27 @@ def colour_in_grey(case: Case) -> np.ndarray:
 def palette_shift(case: Case) -> np.ndarray:
     """Grey levels and, in colour images, colours together; or another gain: other noise of the usual grain."""
     names = TONE if np.max(case.real.values["colour"]) < 0.02 else TONE + COLOUR
-    usual = case.real.table(names)
-    tone = joint(case.x.table(names), usual) / max(float(np.quantile(joint(usual, usual), 0.95)), 1e-3)
+    mine, usual = case.apart(case.x.table(names), case.real.table(names))
+    tone = joint(mine, usual) / max(float(np.quantile(joint(usual, usual), 0.95)), 1e-3)
     return np.maximum(2 * tone, np.abs(case.deviation("log_noise_0")) * usual_grain(case))
 
 
 def usual_grain(case: Case) -> np.ndarray:
     """1 where noise falls from scale to scale as in real images, as it does under another gain; 0 where it does not."""
     levels = [np.stack([v.values[f"log_noise_{k}"] for k in range(3)], 1) for v in (case.x, case.real)]
-    grain = deviations(*(-np.diff(each, axis=1) for each in levels))
+    grain = case.deviations(*(-np.diff(each, axis=1) for each in levels))
     return np.exp(-(grain**2).sum(1) / 8)
 
 
 def tail(case: Case) -> np.ndarray:
     """Deviation of the power at the highest frequencies from that at middle ones; blur takes it away, sharp edges do not."""
-    fall, usual = ((v.bands[:, 7] - v.bands[:, 4])[:, None] for v in (case.x, case.real))
-    return deviations(fall, usual)[:, 0]
+    return case.deviations(*(v.bands[:, 7] - v.bands[:, 4] for v in (case.x, case.real)))
 
 
 def blur(case: Case) -> np.ndarray:
     """Fine detail weak, and the weaker the finer."""
-    fine = case.real.bands[:, -3:].mean(1) - case.real.bands[:, 1:4].mean(1)
-    mine = case.x.bands[:, -3:].mean(1) - case.x.bands[:, 1:4].mean(1)
-    fine_z = -deviations(mine[:, None], fine[:, None])[:, 0]
-    return np.minimum(np.minimum(fine_z, case.low("log_noise_0")), -tail(case))
+    fine = case.deviations(*(v.bands[:, -3:].mean(1) - v.bands[:, 1:4].mean(1) for v in (case.x, case.real)))
+    return np.minimum(np.minimum(-fine, case.low("log_noise_0")), -tail(case))
 
 
 def noise_mismatch(case: Case) -> np.ndarray:
@@ -166,9 +198,8 @@ def patches_alone(x: Nearness) -> np.ndarray:
 def foreign_patch(case: Case) -> np.ndarray:
     """The strangest place, as far as it is stranger than the image as a whole."""
     mine, real = (np.log(patches_alone(near) + 1e-6) for near in (case.near, case.real_near))
-    excess, usual = (each.max(1) - np.median(each, 1) for each in (mine, real))
-    top = deviations(mine.max(1)[:, None], real.max(1)[:, None])[:, 0]
-    return np.minimum(top, deviations(excess[:, None], usual[:, None])[:, 0] + 1)
+    excess = case.deviations(*(each.max(1) - np.median(each, 1) for each in (mine, real)))
+    return np.minimum(case.deviations(mine.max(1), real.max(1)), excess + 1)
 
 
 def out_of_domain(case: Case) -> np.ndarray:
@@ -177,14 +208,23 @@ def out_of_domain(case: Case) -> np.ndarray:
     for near in (case.near, case.real_near):
         whole = np.log(np.sort(near.deep, 1)[:, :NEIGHBOURS].mean(1) + 1e-6)
         found.append(np.stack([whole, np.log(np.median(patches_alone(near), 1) + 1e-6)], 1))
-    return deviations(*found).mean(1)
+    return case.deviations(*found).mean(1)
 
 
 def implausible_structure(case: Case) -> np.ndarray:
     """Shapes of particles, skeleton and phases together, and what local features are like on average over the image."""
     names = (*SHAPES, *PROPERTIES)
-    shapes = joint(case.x.table(names), case.real.table(names))
-    return shapes + joint(case.x.patches.mean(1), case.real.patches.mean(1))
+    shapes = joint(*case.apart(case.x.table(names), case.real.table(names)))
+    return shapes + joint(*case.apart(case.x.patches.mean(1), case.real.patches.mean(1)))
+
+
+def unlikely(case: Case) -> np.ndarray:
+    """All measurements together: each may be usual, and yet not go with the others as in real images."""
+    names = [name for name in case.real.values if name not in ALONE]
+    if np.max(case.real.values["colour"]) < 0.02:
+        names = [name for name in names if name not in COLOUR]
+    tables = (np.concatenate([v.table(names), v.bands], 1) for v in (case.x, case.real))
+    return joint(*case.apart(*tables), shrink=0.3)
 
 
 def copied(case: Case) -> np.ndarray:
@@ -210,6 +250,7 @@ SCORES: dict[str, tuple[Callable[[Case], np.ndarray], float]] = {
     "palette_shift": (palette_shift, 0.5),
     "implausible_structure": (implausible_structure, 0.5),
     "out_of_domain": (out_of_domain, 1.0),
+    "unlikely": (unlikely, 0.5),
 }
 
 

@@ -34,7 +34,7 @@ def test_set(c: Comparison, *, distance: np.ndarray | None = None, most: int = W
     most : int
         Ways to call blocks synthetic.
     """
-    real, synth, units, scored = c.real, c.synth, c.units, c.exchanged
+    real, synth, units, scored = c.real, c.synth, c.units, c.scored
     distance = c.distance if distance is None else distance
     n, _ = units.sizes
     block = np.concatenate([units.real, units.synth + n])

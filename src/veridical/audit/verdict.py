@@ -22,9 +22,12 @@ from veridical.audit.scores import SCORES
 from veridical.errors import InputError
 
 COLOUR = 3 / 255  # a grey image with more than that between its channels has colour
+SURE = ("copied", "blank")  # nothing else makes a copy of a training crop, or takes so much of the contrast
+UNNAMED = {"unlikely"}  # what says that something is wrong, but not what
 CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
 CERTAIN = 100.0  # added to the score of what no real image can have
-CROWDED = 0.1  # share of images nearer to a fellow than any real image is: what the set is called for first
+CLOSE = 0.6  # times the least distance of a real image to a fellow: nearer ones are copies of each other
+CROWDED = 0.1  # share of images with a copy: what the set is called for first
 PARTS = 10  # of the real images, one of which is left out in the search for copies
 
 
@@ -176,8 +179,9 @@ def judge_images(
 ) -> list[dict[str, Any]]:
     """Verdict and findings of every image; `certain` as from `certain_defects`.
 
-    First comes what no real image can have, then what explains the image best by `explained`. If it explains all that is unusual,
-    its own score need not be: that of another defect may give it away. Without it findings are in the order of their scores.
+    First comes what no real image can have, and what no other defect can bring about (`SURE`), then what explains the image
+    best by `explained`. If it explains all that is unusual, its own score need not be: that of another defect may give it
+    away. Without it findings are in the order of their scores.
     """
     worst = c.scored.real.max(1)
     fold = c.scored.fold
@@ -187,25 +191,26 @@ def judge_images(
     ], 1)  # fmt: skip
     able = int(c.fields.max()) + 1 >= calibration.fields_needed(alpha)
     values, usual = _quotable(c)
-    mean = c.scored.mean
+    mean, tests = c.scored.mean, list(SCORES)
     images = []
     for j, file in enumerate(names):
         sure = [name for name, which in certain.items() if which[j]]
+        sure += [name for name in SURE if p[j, tests.index(name)] <= alpha and name not in sure]
         strength = dict(zip(SCORES, mean[j].tolist(), strict=True))
-        p_of = dict(zip(SCORES, p[j].tolist(), strict=True)) | dict.fromkeys(sure, 0.0)
+        p_of = dict(zip(SCORES, p[j].tolist(), strict=True)) | {name: 0.0 for name in certain if certain[name][j]}
         misfit = {name: -value for name, value in strength.items()}
         if explained is not None:
             misfit = {name: float(each[j]) for name, each in explained.images.items() if name in SCORES}
         reasons = {name for name in p_of if p_of[name] <= alpha}
         failed = p_worst[j] <= alpha or bool(reasons)
         best = min(misfit, key=misfit.__getitem__)
-        if failed and (not reasons or (explained is not None and misfit[best] <= explained.usual)):
+        if failed and (reasons <= UNNAMED or (explained is not None and misfit[best] <= explained.usual)):
             reasons.add(best)
         found = []
         for name in ordered(reasons, sure, misfit):
             words = quote(DEFECTS[name].values, {key: v[j : j + 1] for key, v in values.items()}, usual)
             text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
-            statistic = strength[name] + CERTAIN * (name in sure)
+            statistic = strength[name] + CERTAIN * (p_of[name] == 0)
             entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": statistic}
             found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
         verdict = "fail" if failed else "pass" if able else "insufficient"
@@ -230,15 +235,18 @@ def judge_set(
     others = np.unique(c.groups, return_inverse=True)[1]
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
-    # Copies of few images have the peculiarities of those, too, but what is wrong is that they are copies.
-    crowded = np.nanmean(values["nearest_fellow"] < np.nanmin(usual["nearest_fellow"])) > CROWDED
+    # Copies of few images have the peculiarities of those, too, but what is wrong is that they are copies. Images of nothing
+    # are near to each other, too, but then all are.
+    width = np.median(c.across) / np.median(c.own.deep[np.isfinite(c.own.deep)])
+    close = values["nearest_fellow"] < CLOSE * min(width, 1) * np.nanmin(usual["nearest_fellow"])
+    crowded = np.mean(close) > CROWDED
     usual = _medians_of_sets(usual, c.units)
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
     misfit = dict(zip(tests, p, strict=True))
     if explained is not None:
         misfit = {name: explained.whole[name] for name in tests if name in explained.whole}
     best = min(misfit, key=misfit.__getitem__)
-    if found and explained is not None and misfit[best] <= explained.usual:
+    if found and explained is not None and (found <= UNNAMED or misfit[best] <= explained.usual):
         found.add(best)
     findings = []
     for name in ordered(found, ["mode_collapse"] if crowded else [], misfit):
