@@ -299,7 +299,7 @@ class CycleGAN(nn.Module):
         yield "discriminators", loss
 
     def _judge(self, which: str, image: Tensor, batch: Batch) -> Tensor:
-        return self.discriminators[which](self.standard(self.augmentations[which](image, batch)))
+        return self.discriminators[which](self.augmentations[which](self.standard(image), batch))
 
     def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise plays no part."""

@@ -58,7 +58,7 @@ class StyledConvolution(nn.Module):
         super().__init__()
         self.conv = EqualisedConv2d(inside, out, up=up, bias=False)
         self.bias = nn.Parameter(torch.zeros(out, 1, 1))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(out, 1, 1))
         self.weighted, self.up = modulation == "weight", up
         if self.weighted:
             self.style = EqualisedLinear(latent, inside, bias=1.0, gain=1.0)
@@ -75,7 +75,7 @@ class StyledConvolution(nn.Module):
             y = torch.addcmul(self.bias, y, norm[:, :, None, None])
         else:
             y = self.conv(x) + self.bias
-        y = leaky(y + noise((1, *y.shape[2:])) * self.noise_strength)
+        y = leaky(torch.addcmul(y, noise((1, *y.shape[2:])), self.noise_strength))
         if self.weighted:
             return y
         scale, shift = style[:, :, None, None].chunk(2, 1)
