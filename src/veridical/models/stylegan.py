@@ -72,7 +72,7 @@ class StyleGAN(nn.Module):
         widest: int = 8,
         modulation: str = "weight",
         mapping: int = 4,
-        r1: float = 0.5,
+        r1: float = 0.1,
         path_length: float = 0.0,
         mixing: float = 0.9,
         truncation: float = 1.0,

@@ -42,6 +42,9 @@ class Mapping(nn.Module):
 class StyledConvolution(nn.Module):
     """Convolution whose feature maps a style scales, followed by noise, bias and leaky ReLU.
 
+    Noise has a learned strength for every map (2019, appendix C), not one for all of them as in the second paper: with one, it
+    can hardly be made into grain, and grain becomes a lattice.
+
     ``weight`` modulates and demodulates the weights (2020, eq. 1 to 3), written as scales of the input and output maps of one
     convolution common to all images: the same numbers as a convolution of its own for every image. ``adain`` normalises
     every output map and gives it scale and shift of the style (2019, eq. 1).
