@@ -99,11 +99,10 @@ class GAN(nn.Module):
     critic_steps : int
         Steps of the discriminator before one of the generator, each on its own share of the batch; a remainder is left out.
     penalty : float
-        Weight of `gradient_penalty` (10 in WGAN-GP). Slopes are those at images as the discriminator sees them, which are
-        standardised: they do not depend on the contrast of the data.
+        Weight of `gradient_penalty` (10 in WGAN-GP).
     r1 : float
-        Weight gamma of `r1_penalty`, at the same images; computed every 16 steps only and then 16 times as strong (Karras et
-        al. 2020).
+        Weight gamma of `r1_penalty` at images as the discriminator sees them, standardised, so that it does not depend on
+        their contrast; computed every 16 steps only and then 16 times as strong (Karras et al. 2020).
     augmentation : str
         What is done to real and generated images in front of the discriminator, see `veridical.nets.augment`.
     truncation : float
@@ -167,8 +166,9 @@ class GAN(nn.Module):
         real_logit = self.discriminator(shown, label)
         loss = self.loss[0](real_logit, self.discriminator(false, label))
         if self.penalty:
-            critic = lambda image: self.discriminator(image, label)  # noqa: E731
-            loss = loss + self.penalty * gradient_penalty(critic, shown.detach(), false, batch.uniform())
+            critic = lambda image: self.discriminator(self.standard(image), label)  # noqa: E731
+            ends = (self.standard.inverse(each.detach()) for each in (shown, false))
+            loss = loss + self.penalty * gradient_penalty(critic, *ends, batch.uniform())
         if regularise:
             loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_logit, shown)
         self.augment.adapt(real_logit, batch)
