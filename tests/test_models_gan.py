@@ -123,13 +123,14 @@ def test_adaptive_augmentation_needs_logits_with_a_meaning(name):
         build(name, 1, 32, TOY[name] | loss | {"augmentation": "adaptive"})
 
 
+@pytest.mark.parametrize("augmentation", ["none", "fixed"])
 @pytest.mark.parametrize("name", ["cgan", "progan"])
-def test_the_slope_of_r1_does_not_depend_on_the_contrast_of_images(name):
+def test_neither_r1_nor_augmentation_depends_on_the_contrast_of_images(name, augmentation):
     found = []
     image = torch.randn(4, 1, 32, 32)
     for contrast in (1.0, 0.1):
         torch.manual_seed(0)
-        model = build(name, 1, 32, TOY[name] | {"loss": "nonsaturating", "r1": 1e6, "augmentation": "none"})
+        model = build(name, 1, 32, TOY[name] | {"loss": "nonsaturating", "r1": 1e6, "augmentation": augmentation})
         model.prepare(contrast * image)
         batch = Batch.at(contrast * image, {"label": torch.tensor([0, 1, 2, 0])}, seed=0, step=0, start=0, total=4)
         found.append(next(model.losses(batch, 0))[1].item())

@@ -101,6 +101,15 @@ def test_path_length_is_that_of_a_linear_map():
     assert model.mean_path.item() == pytest.approx(expected.item(), rel=1e-2)
 
 
+def test_every_map_takes_as_much_noise_as_it_has_strength():
+    layer = StyledConvolution(5, 3, 8, "weight")
+    layer.noise_strength.data[1] = 0.5
+    x, w = torch.randn(1, 5, 6, 6), torch.randn(1, 8)
+    quiet, noisy = layer(x, w, zeros(1)), layer(x, w, lambda shape: torch.ones(1, *shape))
+    changed = (quiet != noisy).flatten(2).any(2)[0]
+    assert changed.tolist() == [False, True, False]
+
+
 def test_styles_mix_only_as_often_as_asked():
     model = small(mixing=0.0)
     w = model._training_styles(batch(n=64))

@@ -101,8 +101,8 @@ class GAN(nn.Module):
     penalty : float
         Weight of `gradient_penalty` (10 in WGAN-GP).
     r1 : float
-        Weight gamma of `r1_penalty` with respect to standardised images, so that it does not depend on their contrast;
-        computed every 16 steps only and then 16 times as strong (Karras et al. 2020).
+        Weight gamma of `r1_penalty` at images as the discriminator sees them, standardised, so that it does not depend on
+        their contrast; computed every 16 steps only and then 16 times as strong (Karras et al. 2020).
     augmentation : str
         What is done to real and generated images in front of the discriminator, see `veridical.nets.augment`.
     truncation : float
@@ -143,9 +143,6 @@ class GAN(nn.Module):
         """Measure mean and standard deviation of the training images."""
         self.standard.measure(image)
 
-    def _logit(self, image: Tensor, label: Tensor | None) -> Tensor:
-        return self.discriminator(self.standard(image), label)
-
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss `critic_steps` times, then the generator's."""
         for turn in range(self.critic_steps):
@@ -155,21 +152,25 @@ class GAN(nn.Module):
             with torch.set_grad_enabled(turn == self.critic_steps - 1):
                 fake = self.generator(share.normal(self.latent), label)
             yield "discriminator", self._judge(share, fake.detach(), step)
-        loss = self.loss[1](self._logit(self.augment(fake, share), label))
+        loss = self.loss[1](self.discriminator(self._seen(fake, share), label))
         yield "generator", loss + self.orthogonal * orthogonal_penalty(self.generator) if self.orthogonal else loss
+
+    def _seen(self, image: Tensor, batch: Batch) -> Tensor:
+        """What the discriminator gets: standardised, then augmented, as grey levels change in units of their deviation."""
+        return self.augment(self.standard(image), batch)
 
     def _judge(self, batch: Batch, fake: Tensor, step: int) -> Tensor:
         label = batch.cond.get("label")
         regularise = self.r1 > 0 and step % self.r1_every == 0
-        real = batch.image.detach().requires_grad_(regularise)
-        shown, false = self.augment(real, batch), self.augment(fake, batch)
-        real_logit = self._logit(shown, label)
-        loss = self.loss[0](real_logit, self._logit(false, label))
+        shown, false = self._seen(batch.image, batch).requires_grad_(regularise), self._seen(fake, batch)
+        real_logit = self.discriminator(shown, label)
+        loss = self.loss[0](real_logit, self.discriminator(false, label))
         if self.penalty:
-            critic = lambda image: self._logit(image, label)  # noqa: E731
-            loss = loss + self.penalty * gradient_penalty(critic, shown.detach(), false, batch.uniform())
+            critic = lambda image: self.discriminator(self.standard(image), label)  # noqa: E731
+            ends = (self.standard.inverse(each.detach()) for each in (shown, false))
+            loss = loss + self.penalty * gradient_penalty(critic, *ends, batch.uniform())
         if regularise:
-            loss = loss + self.r1 / 2 * self.r1_every * self.standard.deviation**2 * r1_penalty(real_logit, real)
+            loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_logit, shown)
         self.augment.adapt(real_logit, batch)
         return loss
 

@@ -119,9 +119,9 @@ class ProGAN(nn.Module):
     penalty, drift : float
         Weights of the gradient penalty and of the mean square of the real logits (section A.1), for ``wasserstein``.
     r1 : float
-        Weight gamma of R1 at full size for the other losses, for images of standard deviation 1 whatever theirs is, on every
-        16th step and 16 times as strong; at lower resolutions in proportion to the pixels (Karras et al. 2020,
-        arXiv:2006.06676, appendix C), for there the same slope is steeper.
+        Weight gamma of R1 at full size for the other losses, at standardised images, on every 16th step and 16 times as
+        strong; at lower resolutions in proportion to the pixels (Karras et al. 2020, arXiv:2006.06676, appendix C), for there
+        the same slope is steeper.
     augmentation : str
         See `veridical.nets.augment`.
     grain : bool
@@ -170,9 +170,6 @@ class ProGAN(nn.Module):
         """Measure mean and standard deviation of the training images: equalised layers expect 0 and 1."""
         self.standard.measure(image)
 
-    def _image(self, noise: Noise, level: int, alpha: float) -> Tensor:
-        return self.standard.inverse(self.generator(noise((self.latent,)), noise, level, alpha))
-
     def stage(self) -> tuple[int, float]:
         """Level of the moment (resolution 4 * 2^level) and how far it has faded in, in (0, 1]."""
         # The first resolution is held for a phase, every other fades in over one and is held for one.
@@ -186,12 +183,13 @@ class ProGAN(nn.Module):
         # Never back to less, where a run is made longer.
         self.grown.clamp_(min=round(1000 * 2 * self.levels * share))
         level, alpha = self.stage()
-        real = F.avg_pool2d(batch.image, 2 ** (self.levels - level))
+        # Both networks work on standardised images; grey levels are augmented in units of their deviation.
+        real = F.avg_pool2d(self.standard(batch.image), 2 ** (self.levels - level))
         if alpha < 1:
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
-        judge = lambda image: self.discriminator(self.standard(image), level, alpha)  # noqa: E731
+        judge = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
-        fake = self._image(lambda shape: batch.normal(*shape), level, alpha)
+        fake = self.generator(batch.normal(self.latent), lambda shape: batch.normal(*shape), level, alpha)
 
         shown = self.augment(real, batch)
         regularise = not self.wasserstein and self.r1 > 0 and step % self.r1_every == 0
@@ -203,7 +201,7 @@ class ProGAN(nn.Module):
             loss = loss + self.drift * real_logit.square().mean()
             loss = loss + self.penalty * gradient_penalty(judge, shown, false, batch.uniform())
         if regularise:
-            gamma = self.r1 * self.standard.deviation**2 / 4 ** (self.levels - level)
+            gamma = self.r1 / 4 ** (self.levels - level)
             loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)
         self.augment.adapt(real_logit, batch)
         yield "discriminator", loss
@@ -212,5 +210,5 @@ class ProGAN(nn.Module):
     def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of full size whatever has been reached."""
         level, alpha = self.stage()
-        image = self._image(noise, level, alpha)
+        image = self.standard.inverse(self.generator(noise((self.latent,)), noise, level, alpha))
         return F.interpolate(image, scale_factor=2 ** (self.levels - level)).clamp(-1, 1)

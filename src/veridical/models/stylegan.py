@@ -72,7 +72,7 @@ class StyleGAN(nn.Module):
         widest: int = 8,
         modulation: str = "weight",
         mapping: int = 4,
-        r1: float = 0.5,
+        r1: float = 0.1,
         path_length: float = 0.0,
         mixing: float = 0.9,
         truncation: float = 1.0,
@@ -97,8 +97,8 @@ class StyleGAN(nn.Module):
         self.standard.measure(image)
 
     def _seen(self, image: Tensor, batch: Batch) -> Tensor:
-        """What the discriminator gets of images: augmented and standardised."""
-        return self.standard(self.augment(image, batch))
+        """What the discriminator gets: standardised, then augmented, as grey levels change in units of their deviation."""
+        return self.augment(self.standard(image), batch)
 
     def _image(self, w: Tensor, noise: Noise) -> Tensor:
         return self.standard.inverse(self.generator.synthesis(w, noise))

@@ -195,7 +195,7 @@ def _texture_judge(channels: int, width: int) -> nn.Sequential:
 
     Without it, the signal must not fade from layer to layer (He et al. 2015, arXiv:1502.01852, eq. 14).
     """
-    judge = patch_discriminator(channels, width, norm=False)
+    judge = patch_discriminator(channels, width, norm=False, halved=3)
     for layer in judge:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, 0.2)
@@ -236,7 +236,7 @@ class CycleGAN(nn.Module):
     ----------
     channels, size : int
     width : int
-        Channels of the generators at half resolution (128 in the paper), half of them in the discriminators' first layer.
+        Channels of the generators at half resolution (128 in the paper) and of the discriminators' first layer.
     blocks : int
         Residual blocks of each generator (6 or 9 in the paper).
     cycle : float
@@ -266,7 +266,7 @@ class CycleGAN(nn.Module):
         self.cycle, self.identity = cycle, identity
         # Named by what they make or judge.
         self.generators = nn.ModuleDict({k: ResidualGenerator(channels, width, blocks) for k in ("image", "source")})
-        self.discriminators = nn.ModuleDict({k: _texture_judge(channels, width // 2) for k in ("image", "source")})
+        self.discriminators = nn.ModuleDict({k: _texture_judge(channels, width) for k in ("image", "source")})
         self.pools = nn.ModuleDict({k: Pool(pool, channels, size) for k in ("image", "source")})
         self.augmentations = nn.ModuleDict({k: Augmentation(augmentation) for k in ("image", "source")})
         self.standard = Standardise()
@@ -299,7 +299,7 @@ class CycleGAN(nn.Module):
         yield "discriminators", loss
 
     def _judge(self, which: str, image: Tensor, batch: Batch) -> Tensor:
-        return self.discriminators[which](self.standard(self.augmentations[which](image, batch)))
+        return self.discriminators[which](self.augmentations[which](self.standard(image), batch))
 
     def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
         """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise plays no part."""

@@ -43,7 +43,7 @@ class Augmentation(nn.Module):
         self.register_buffer("probability", torch.tensor(probability if mode == "fixed" else 0.0))
 
     def forward(self, image: Tensor, batch: Batch, beside: Tensor | None = None) -> Tensor:
-        """Change images (N, C, H, W) in [-1, 1]; random numbers come from `batch`.
+        """Change images (N, C, H, W), standardised as a rule; random numbers come from `batch`.
 
         Maps `beside` them, such as masks, are put in front of their channels and move with them; their values stay.
         """
@@ -81,7 +81,7 @@ def _move(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
 
 
 def _grey(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
-    """Add up to a quarter of the range to the brightness, change contrast by up to a third."""
+    """Change brightness by up to half a deviation, contrast by up to a third."""
     brightness = (amount[:, 5] * 2 - 1) * 0.5 * on[:, 3]
     contrast = torch.exp((amount[:, 6] * 2 - 1) * 0.4 * on[:, 4])
     mean = image.mean((1, 2, 3), keepdim=True)
@@ -89,7 +89,7 @@ def _grey(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
 
 
 def _blank(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
-    """Set a square of up to half the side to middle grey."""
+    """Set a square of up to half the side to 0, which is the mean grey level."""
     size = image.shape[-1]
     place = torch.arange(size, device=image.device)
     half = (amount[:, 7] * size / 4 * on[:, 5]).reshape(-1, 1)

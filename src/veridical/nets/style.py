@@ -42,6 +42,9 @@ class Mapping(nn.Module):
 class StyledConvolution(nn.Module):
     """Convolution whose feature maps a style scales, followed by noise, bias and leaky ReLU.
 
+    Noise has a learned strength for every map (2019, appendix C), not one for all of them as in the second paper: with one, it
+    can hardly be made into grain, and grain becomes a lattice.
+
     ``weight`` modulates and demodulates the weights (2020, eq. 1 to 3), written as scales of the input and output maps of one
     convolution common to all images: the same numbers as a convolution of its own for every image. ``adain`` normalises
     every output map and gives it scale and shift of the style (2019, eq. 1).
@@ -58,7 +61,7 @@ class StyledConvolution(nn.Module):
         super().__init__()
         self.conv = EqualisedConv2d(inside, out, up=up, bias=False)
         self.bias = nn.Parameter(torch.zeros(out, 1, 1))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(out, 1, 1))
         self.weighted, self.up = modulation == "weight", up
         if self.weighted:
             self.style = EqualisedLinear(latent, inside, bias=1.0, gain=1.0)
@@ -75,7 +78,7 @@ class StyledConvolution(nn.Module):
             y = torch.addcmul(self.bias, y, norm[:, :, None, None])
         else:
             y = self.conv(x) + self.bias
-        y = leaky(y + noise((1, *y.shape[2:])) * self.noise_strength)
+        y = leaky(torch.addcmul(y, noise((1, *y.shape[2:])), self.noise_strength))
         if self.weighted:
             return y
         scale, shift = style[:, :, None, None].chunk(2, 1)
