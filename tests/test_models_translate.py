@@ -147,3 +147,17 @@ def test_discriminators_of_cyclegan_see_low_contrast():
         spread.append(model._judge("image", contrast * image, at(image, {})).std().item())
     assert spread[1] == pytest.approx(spread[0], rel=1e-3)
     assert spread[0] > 0.2  # nor does the signal fade from layer to layer
+
+
+def test_cyclegan_regularises_its_discriminators_every_16th_step():
+    found = {}
+    for r1 in (0.0, 10.0):
+        for step in (0, 1):
+            torch.manual_seed(0)
+            model = CycleGAN(1, 32, width=16, blocks=1, r1=r1)
+            source = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(step))
+            found[r1, step] = dict(model.losses(at(source.flip(0), {"source": source}, step), step))[
+                "discriminators"
+            ].item()
+    assert found[10.0, 0] > found[0.0, 0] + 0.01
+    assert found[10.0, 1] == pytest.approx(found[0.0, 1])
