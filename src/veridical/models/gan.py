@@ -167,8 +167,8 @@ class GAN(nn.Module):
         loss = self.loss[0](real_logit, self.discriminator(false, label))
         if self.penalty:
             critic = lambda image: self.discriminator(self.standard(image), label)  # noqa: E731
-            ends = (self.standard.inverse(each.detach()) for each in (shown, false))
-            loss = loss + self.penalty * gradient_penalty(critic, *ends, batch.uniform())
+            real, false = self.standard.inverse(shown.detach()), self.standard.inverse(false)
+            loss = loss + self.penalty * gradient_penalty(critic, real, false, batch.uniform())
         if regularise:
             loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_logit, shown)
         self.augment.adapt(real_logit, batch)
