@@ -202,8 +202,9 @@ def judge_images(
             misfit = {name: float(each[j]) for name, each in explained.images.items() if name in SCORES}
         reasons = {name for name in p_of if p_of[name] <= alpha}
         failed = p_worst[j] <= alpha or bool(reasons)
-        best = min(misfit, key=misfit.__getitem__)
-        if failed and (reasons <= UNNAMED or (explained is not None and misfit[best] <= explained.usual)):
+        # no name of which the image has less than half of the real ones: too much black where there is none
+        best = min((name for name in misfit if strength[name] > 0), key=misfit.__getitem__, default="unlikely")
+        if failed and (reasons <= UNNAMED or (explained is not None and misfit.get(best, np.inf) <= explained.usual)):
             reasons.add(best)
         found = []
         for name in ordered(reasons, sure, misfit):
