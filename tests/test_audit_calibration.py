@@ -166,4 +166,4 @@ def test_merged_blocks_are_even_and_keep_groups_together():
     groups = np.repeat(np.arange(30), 2)
     blocks = merged(groups, 7)
     assert np.ptp(np.bincount(blocks)) <= 2 and all(len(set(blocks[groups == g])) == 1 for g in range(30))
-    assert set(folds(groups)) == set(range(10))
+    assert set(folds(groups)) == set(range(5))

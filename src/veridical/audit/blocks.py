@@ -8,7 +8,6 @@ from veridical.audit.calibration import enough_blocks
 
 SIDE = 32  # images are compared at this size
 REACH = 4  # pixels of the small images that a neighbouring slice may be shifted by
-FOLDS = 10  # few enough to be quick, so many that rare kinds of images are seldom all in one
 CUT = 0.3  # cycles a small pixel; finer grain is noise that neighbours do not share
 
 
@@ -100,7 +99,7 @@ def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups, tests: in
     return units
 
 
-def folds(fields: np.ndarray, most: int = FOLDS) -> np.ndarray:
+def folds(fields: np.ndarray, most: int = 5) -> np.ndarray:
     """Number of the fold of each image, (N,): what has one label goes together; at most `most` folds of about equal size."""
     return merged(fields, most)
 

@@ -27,6 +27,7 @@ UNNAMED = {"unlikely"}  # what says that something is wrong, but not what
 CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
 CERTAIN = 100.0  # added to the score of what no real image can have
 CLOSE = 0.6  # times the least distance of a real image to a fellow: nearer ones are copies of each other
+PARTS = 10  # of the real images, one of which is left out in the search for copies
 CROWDED = 0.1  # share of images with a copy: what the set is called for first
 
 
@@ -100,7 +101,7 @@ def audit(
     )
     say(0.7, "searching for copies")
     units = blocks.choose_units(slices, fields, other.groups, len(sets.names(True)), alpha)
-    part = blocks.folds(independent(units, fields, slices))
+    part = blocks.folds(independent(units, fields, slices), PARTS)
     x, y, fair, identical = with_copies(side, other, sides.get("train"), copies, part, x, y)
     say(0.85, "comparing")
     c = compare(x, y, fields, slices, other.groups, units, fair=fair)
