@@ -57,8 +57,15 @@ def judged(monkeypatch, raised, misfit):
 
 def test_what_is_only_unlikely_is_called_by_what_explains_it_best(monkeypatch):
     misfit = {"blur": 40.0, "palette_shift": 9.0}
-    assert judged(monkeypatch, {"unlikely": 5.0}, misfit) == ["palette_shift", "unlikely"]
-    assert judged(monkeypatch, {"unlikely": 5.0, "blur": 5.0}, misfit) == ["blur", "unlikely"]
+    some = {"unlikely": 5.0, "palette_shift": 0.2}
+    assert judged(monkeypatch, some | {"blur": 0.5}, misfit) == ["palette_shift", "unlikely"]
+    assert judged(monkeypatch, some | {"blur": 5.0}, misfit) == ["blur", "unlikely"]
+
+
+def test_a_name_of_which_the_image_has_nothing_is_not_given(monkeypatch):
+    misfit = {"saturated": 3.0, "palette_shift": 9.0}
+    assert judged(monkeypatch, {"unlikely": 5.0, "palette_shift": 0.2}, misfit) == ["palette_shift", "unlikely"]
+    assert judged(monkeypatch, {"unlikely": 5.0}, misfit) == ["unlikely"]
 
 
 def test_a_copy_is_called_so_whatever_else_is_wrong_with_it(monkeypatch):

@@ -184,6 +184,20 @@ def test_the_threshold_is_that_of_the_real_images():
     assert isinstance(found, Segmentation) and found(image)[0, :, 20:].all() and not found(image)[0, :, :12].any()
 
 
+def test_a_mineral_that_few_images_show_is_no_phase_to_measure():
+    image = np.random.default_rng(0).normal(0.45, 0.02, (10, 1, 32, 32)).astype(np.float32)
+    image[:, :, :8] -= 0.3  # pores in all of them
+    image[0, :, 8:24] = 1.0
+    assert 0.2 < fit_segmentation(image).threshold < 0.4
+
+
+def test_what_is_defined_for_hardly_any_real_image_says_nothing():
+    real = np.full((40, 2), np.nan)
+    real[:3, 0], real[:10, 1] = 5.0, np.arange(10)
+    z = scores.deviations(np.array([[9.0, 99.0]]), real)[0]
+    assert z[0] == 0 and z[1] > 10
+
+
 def test_collapse_and_coverage_on_points():
     points = np.random.default_rng(0).standard_normal((40, 2))
     points[20:30] = points[20]

@@ -354,6 +354,14 @@ def test_written_set_holds_the_same(kind, tmp_path):
     assert [json.loads(line)["text"] for line in lines] == made.captions
 
 
+def test_grey_images_are_written_in_eight_bits_if_asked_for(tmp_path):
+    made = phantoms.generate("rocks", 1, 64)
+    stored = np.asarray(Image.open(phantoms.write_phantoms(tmp_path / "set", made, bits=8)[0]))
+    assert stored.dtype == np.uint8 and np.abs(stored / 255 - made.images[0, 0]).max() <= 0.51 / 255
+    with pytest.raises(InputError, match="12 bits"):
+        phantoms.write_phantoms(tmp_path / "other", made, bits=12)
+
+
 def test_write_refuses_a_folder_that_holds_something(tmp_path):
     made = phantoms.generate("roots", 1, 32)
     (tmp_path / "notes.txt").write_text("mine")

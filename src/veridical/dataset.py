@@ -191,9 +191,10 @@ class Dataset:
         layout, read = self._layout, self._slice
         self.window = window or survey.window_of(self.spec, self.slices, layout, read, self.seed, self.notes)
         if self.window.dtype != self.slices.dtype.name:
+            bits = {"uint8": " (phantoms: veridical phantom --bits 8)", "uint16": " (phantoms: --bits 16)"}
             raise InputError(
                 f"{self.spec}: holds {self.slices.dtype} values but the window is for {self.window.dtype}; "
-                "give images of the type that the window was made for"
+                f"save them as {self.window.dtype}, over the same grey levels{bits.get(self.window.dtype, '')}"
             )
         options: tuple = (self.size, self._span, self.augment, inside, self.seed, self.window, self.split)
         options = (options, layout.regions)

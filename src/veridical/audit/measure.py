@@ -19,6 +19,7 @@ from veridical.metrics import physics_structure as structure
 from veridical.version import __version__
 
 BANDS = 8  # rings of the power spectrum
+SHOWN = 1e-3  # share of an image that a phase must have to be seen in it
 RADII = (1, 2, 3, 4, 6, 8, 12)  # of the granulometry, pixels
 EIGHT_BIT = 1 / 255
 CELL = 16  # pixels of the network's input a patch
@@ -65,14 +66,23 @@ def contrast_image(images: np.ndarray) -> np.ndarray:
 
 
 def fit_segmentation(real: np.ndarray, sigma: float = 1.0) -> Segmentation:
-    """Otsu's threshold of all real images together, after a Gaussian of `sigma` pixels."""
+    """Otsu's threshold of all real images together, after a Gaussian of `sigma` pixels.
+
+    If less than half of the images show both phases (a few grains of a bright mineral, say), it is that of what is left
+    without the rare phase, so that there are two phases to measure in most images.
+    """
     from scipy.ndimage import gaussian_filter
     from skimage.filters import threshold_otsu
 
     smooth = gaussian_filter(contrast_image(real), (0, sigma, sigma))
     if np.ptp(smooth) < 1e-9:
         return Segmentation(sigma, float(smooth.flat[0]))
-    return Segmentation(sigma, float(threshold_otsu(smooth)))
+    threshold = threshold_otsu(smooth)
+    bright = smooth > threshold
+    share = bright.mean((1, 2))
+    if np.mean(np.minimum(share, 1 - share) > SHOWN) < 0.5:
+        threshold = threshold_otsu(smooth[bright == (bright.mean() > 0.5)])
+    return Segmentation(sigma, float(threshold))
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,9 @@ from veridical.audit.measure import COLOUR, PROPERTIES, SHAPES, TONE, Measured
 
 UNRELATED = 0.5  # copy distance; 0 is a copy, about 1 unrelated
 NEIGHBOURS = 3  # real images that a deep distance is taken to
-ALONE = (
-    "contrast",
-    "colour",
-    "saturated",
-    "flat",
-    "checkerboard",
-)  # what most real images have none of, or is there twice
+# what most real images have none of, or is there twice
+ALONE = ("contrast", "colour", "saturated", "flat", "checkerboard")
+FEWEST = 0.1  # share of real images that a measurement must be defined for
 ALIKE = 5  # real images nearest in deep features, beside which an image is judged
 
 
@@ -101,10 +97,11 @@ def deviations(x: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Robust z-scores of columns, (N, D): distance to the median of real ones over 1.48 times their median deviation.
 
     At least a fifth of their standard deviation, and never nothing: a column that is constant in real images has unit
-    1e-3. What is not a number scores 0.
+    1e-3. What is not a number scores 0, and so do columns that are numbers for less than a tenth of the real images: two
+    particles in one image do not say how large particles are.
     """
     finite = np.isfinite(real)
-    defined = finite.any(0)
+    defined = finite.any(0) & (finite.mean(0) >= FEWEST)
     if finite.all():  # many times as fast as with NaN
         centre, spread, sigma = np.median(real, 0), np.median(np.abs(real - np.median(real, 0)), 0), real.std(0)
     else:

@@ -27,8 +27,8 @@ UNNAMED = {"unlikely"}  # what says that something is wrong, but not what
 CONSTANT = 1e-4  # standard deviation below which there is nothing in an image
 CERTAIN = 100.0  # added to the score of what no real image can have
 CLOSE = 0.6  # times the least distance of a real image to a fellow: nearer ones are copies of each other
-CROWDED = 0.1  # share of images with a copy: what the set is called for first
 PARTS = 10  # of the real images, one of which is left out in the search for copies
+CROWDED = 0.1  # share of images with a copy: what the set is called for first
 
 
 def audit(
@@ -203,8 +203,9 @@ def judge_images(
             misfit = {name: float(each[j]) for name, each in explained.images.items() if name in SCORES}
         reasons = {name for name in p_of if p_of[name] <= alpha}
         failed = p_worst[j] <= alpha or bool(reasons)
-        best = min(misfit, key=misfit.__getitem__)
-        if failed and (reasons <= UNNAMED or (explained is not None and misfit[best] <= explained.usual)):
+        # no name of which the image has less than half of the real ones: too much black where there is none
+        best = min((name for name in misfit if strength[name] > 0), key=misfit.__getitem__, default="unlikely")
+        if failed and (reasons <= UNNAMED or (explained is not None and misfit.get(best, np.inf) <= explained.usual)):
             reasons.add(best)
         found = []
         for name in ordered(reasons, sure, misfit):

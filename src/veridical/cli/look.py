@@ -75,10 +75,11 @@ def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 100,
     size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
+    bits: Annotated[int, typer.Option(help="Of grey images: 8 or 16, as your real images have.")] = 16,
     seed: Seed = 0,
 ) -> None:
     """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
     from ..phantoms import generate, write_phantoms
 
-    write_phantoms(out, generate(kind, n, size, seed, workers=os.cpu_count() or 1))
+    write_phantoms(out, generate(kind, n, size, seed, workers=os.cpu_count() or 1), bits)
     print(f"{n} {kind} phantoms: {out}")

@@ -92,10 +92,10 @@ def _one(kind: str, size: int, seed: int, options: Options, k: int):
     return KINDS[kind][0].generate_slice(np.random.default_rng([seed, k]), size, options)
 
 
-def write_phantoms(folder: str | Path, phantoms: Phantoms) -> list[Path]:
+def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> list[Path]:
     """Write a set as ``images/NNNN.png``, ``masks/NNNN.png``, ``properties.csv`` and ``captions.jsonl``.
 
-    One-channel images are 16-bit PNG, colour images 8-bit PNG; the file of a mask has its image's name. Lines of
+    One-channel images are PNG of `bits` 8 or 16, colour images 8-bit PNG; the file of a mask has its image's name. Lines of
     the two tables name their image in `file_name`.
 
     Returns
@@ -104,10 +104,12 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms) -> list[Path]:
 
     Raises
     ------
-    InputError : the folder exists and is not empty.
+    InputError : the folder exists and is not empty, or `bits` is another number.
     """
     from PIL import Image
 
+    if bits not in (8, 16):
+        raise InputError(f"phantoms of {bits} bits cannot be written; use 8 or 16")
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
@@ -115,10 +117,10 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms) -> list[Path]:
     (folder / "masks").mkdir()
     names = [f"{k:04d}.png" for k in range(len(phantoms.images))]
     for name, image, mask in zip(names, phantoms.images, phantoms.masks):
-        if image.shape[0] == 1:
+        if image.shape[0] == 1 and bits == 16:
             picture = Image.fromarray(np.round(image[0] * 65535).astype(np.uint16))
         else:
-            picture = Image.fromarray(np.round(image.transpose(1, 2, 0) * 255).astype(np.uint8))
+            picture = Image.fromarray(np.round(image.transpose(1, 2, 0) * 255).astype(np.uint8).squeeze())
         picture.save(folder / "images" / name)
         Image.fromarray(mask).save(folder / "masks" / name)
     _write_tables(folder, names, phantoms.properties, phantoms.captions)
