@@ -69,7 +69,7 @@ def fit_segmentation(real: np.ndarray, sigma: float = 1.0) -> Segmentation:
     """Otsu's threshold of all real images together, after a Gaussian of `sigma` pixels.
 
     If less than half of the images show both phases (a few grains of a bright mineral, say), it is that of what is left
-    without the rare phase, so that there are two phases to measure in most images.
+    without the rare phase.
     """
     from scipy.ndimage import gaussian_filter
     from skimage.filters import threshold_otsu

@@ -33,7 +33,7 @@ class Planted:
     Parameters
     ----------
     images : (N, C, H, W) real images
-    rows : numbers of those that defects are planted in; no reference that judges them holds their slices
+    rows : numbers of those that defects are planted in; no reference that judges them holds their units
     segmentation : how they are measured
     cache : folder that keeps measurements, see `measure`
     """

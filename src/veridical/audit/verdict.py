@@ -225,8 +225,8 @@ def judge_set(
     """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
 
     If there are any, what explains the set best by `explained` comes first; if it explains all that is unusual, whatever its own
-    p-value. Without it, the smallest p-value comes first. A significant mode collapse comes before all if images are nearer to
-    each other than any real ones are.
+    p-value. Without it, the smallest p-value comes first. A significant mode collapse comes before all if images are much
+    nearer to each other than any real ones are.
     """
     if not c.units.enough:
         return []
@@ -237,8 +237,8 @@ def judge_set(
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
     # Copies of few images have the peculiarities of those, too, but what is wrong is that they are copies. Images of nothing
-    # are near to each other, too, but then all are.
-    width = np.median(c.across) / np.median(c.own.deep[np.isfinite(c.own.deep)])
+    # are near to each other, too: the less contrast, the nearer.
+    width = np.median(c.synth.values["contrast"]) / np.median(c.real.values["contrast"])
     close = values["nearest_fellow"] < CLOSE * min(width, 1) * np.nanmin(usual["nearest_fellow"])
     crowded = np.mean(close) > CROWDED
     usual = _medians_of_sets(usual, c.units)

@@ -106,7 +106,7 @@ def minkowski(masks: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def granulometry(masks: np.ndarray, radii=(1, 2, 3, 4, 6, 8, 12)) -> np.ndarray:
-    """Share of the phase that survives an opening with a disc, (N, len(radii)), falling with the radius in pixels.
+    """Share of the phase that survives an opening with a disc, (N, len(radii)), for radii in pixels.
 
     Matheron 1975. The opening is that with all pixels up to `radius` from the centre; what lies outside the image neither
     erodes nor fills. 0 for an empty mask.

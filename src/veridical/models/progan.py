@@ -199,7 +199,9 @@ class ProGAN(nn.Module):
         loss = self.loss[0](real_logit, judge(false))
         if self.wasserstein:
             loss = loss + self.drift * real_logit.square().mean()
-            loss = loss + self.penalty * gradient_penalty(judge, shown, false, batch.uniform())
+            critic = lambda image: judge(self.standard(image))  # noqa: E731
+            ends = self.standard.inverse(shown), self.standard.inverse(false)
+            loss = loss + self.penalty * gradient_penalty(critic, *ends, mix=batch.uniform())
         if regularise:
             gamma = self.r1 / 4 ** (self.levels - level)
             loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)

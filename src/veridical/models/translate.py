@@ -267,8 +267,8 @@ class CycleGAN(nn.Module):
         augmentation: str = "none",
     ) -> None:
         super().__init__()
-        if size % 2:
-            raise InputError(f"--size {size}: this system halves its images, so give an even size.")
+        if size % 2 or size < 8:
+            raise InputError(f"--size {size}: this system halves its images, so give an even size of at least 8.")
         self.cycle, self.identity, self.r1 = cycle, identity, r1
         # Named by what they make or judge.
         self.generators = nn.ModuleDict({k: ResidualGenerator(channels, width, blocks) for k in ("image", "source")})
@@ -279,7 +279,10 @@ class CycleGAN(nn.Module):
         self.parts = {"discriminators": self.discriminators, "generators": self.generators}
 
     def prepare(self, image: Tensor) -> None:
-        """Measure mean and standard deviation of the training images: a discriminator hardly sees low contrast."""
+        """Measure mean and standard deviation of the training images: a discriminator hardly sees low contrast.
+
+        Images of the source are standardised by the same numbers.
+        """
         self.standard.measure(image)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
