@@ -13,7 +13,7 @@ from veridical.audit.inputs import MOST, _cut, open_sides
 from veridical.audit.measure import Segmentation, fit_segmentation
 from veridical.audit.pairs import pair_findings
 from veridical.audit.plant import PLANTS, plant
-from veridical.audit.verdict import audit
+from veridical.audit.verdict import audit, crowded
 from veridical.errors import InputError
 
 
@@ -115,6 +115,14 @@ def test_few_kinds_of_images_are_no_copies_of_each_other_but_copies_are(real, he
     one = np.clip(held_out[:1] + noise, 0, 1)
     for copies in (plant("mode_collapse", held_out, 0.6), plant("mode_collapse", held_out, 1.0), one):
         assert first(audit(real, copies, power=False, cache=cache)) == "mode_collapse"
+
+
+def test_copies_are_told_from_images_of_nothing_by_their_contrast():
+    usual = np.array([10.0, 12.0, np.nan])
+    assert crowded(np.zeros(16), usual, 1.0)  # all are copies of one
+    assert crowded(np.array([1.0, 1.0, 11.0, 11.0]), usual, 3.0)
+    assert not crowded(np.full(16, 9.0), usual, 1.0)
+    assert not crowded(np.full(16, 1.0), usual, 0.1)
 
 
 def test_images_of_nothing_are_near_to_each_other_but_no_copies(real, held_out, cache):

@@ -123,6 +123,27 @@ def test_adaptive_augmentation_needs_logits_with_a_meaning(name):
         build(name, 1, 32, TOY[name] | loss | {"augmentation": "adaptive"})
 
 
+@pytest.mark.parametrize(("name", "module"), [("wgan_gp", "gan"), ("progan", "progan")])
+def test_the_slope_of_a_critic_is_that_at_images_as_they_are(name, module, monkeypatch):
+    image = 0.1 * torch.randn(10, 1, 32, 32)
+    seen = []
+
+    def penalty(critic, real, fake, mix):
+        seen.append((critic, real))
+        return torch.zeros(())
+
+    monkeypatch.setattr(f"veridical.models.{module}.gradient_penalty", penalty)
+    torch.manual_seed(0)
+    model = build(name, 1, 32, TOY[name] | ({"loss": "wasserstein", "growing": 0.0} if name == "progan" else {}))
+    model.prepare(image)
+    batch = Batch.at(image, {}, seed=0, step=0, start=0, total=10, reached=1.0)
+    next(model.losses(batch, 0))
+    critic, real = seen[0]
+    torch.testing.assert_close(real, image[: len(real)], atol=1e-5, rtol=1e-4)
+    judge = model.discriminator if name == "wgan_gp" else lambda x: model.discriminator(x, model.levels)
+    torch.testing.assert_close(critic(real), judge(model.standard(real)), atol=1e-4, rtol=1e-3)
+
+
 @pytest.mark.parametrize("augmentation", ["none", "fixed"])
 @pytest.mark.parametrize("name", ["cgan", "progan"])
 def test_neither_r1_nor_augmentation_depends_on_the_contrast_of_images(name, augmentation):

@@ -219,6 +219,17 @@ def judge_images(
     return images
 
 
+def crowded(nearest: np.ndarray, usual: np.ndarray, contrast: float) -> bool:
+    """Whether a set holds copies, which have the peculiarities of what they are copies of, too: that they are copies comes first.
+
+    Parameters
+    ----------
+    nearest, usual : (M,) and (N,) distances of synthetic and of real images to their nearest fellows
+    contrast : that of synthetic images over that of real ones; images of nothing are near to each other, too
+    """
+    return bool(np.mean(nearest < CLOSE * min(contrast, 1) * np.nanmin(usual)) > CROWDED)
+
+
 def judge_set(
     c: Comparison, alpha: float, most: int = sets.WAYS, explained: Misfits | None = None
 ) -> list[dict[str, Any]]:
@@ -236,11 +247,8 @@ def judge_set(
     others = np.unique(c.groups, return_inverse=True)[1]
     values["nearest_fellow"] = _nearest_fellow(c.across, others)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
-    # Copies of few images have the peculiarities of those, too, but what is wrong is that they are copies. Images of nothing
-    # are near to each other, too: the less contrast, the nearer.
-    width = np.median(c.synth.values["contrast"]) / np.median(c.real.values["contrast"])
-    close = values["nearest_fellow"] < CLOSE * min(width, 1) * np.nanmin(usual["nearest_fellow"])
-    crowded = np.mean(close) > CROWDED
+    contrast = np.median(c.synth.values["contrast"]) / np.median(c.real.values["contrast"])
+    copies = crowded(values["nearest_fellow"], usual["nearest_fellow"], contrast)
     usual = _medians_of_sets(usual, c.units)
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
     misfit = dict(zip(tests, p, strict=True))
@@ -250,7 +258,7 @@ def judge_set(
     if found and explained is not None and (found <= UNNAMED or misfit[best] <= explained.usual):
         found.add(best)
     findings = []
-    for name in ordered(found, ["mode_collapse"] if crowded else [], misfit):
+    for name in ordered(found, ["mode_collapse"] if copies else [], misfit):
         value = float(p[tests.index(name)])
         if name == "low_coverage":
             everyone = np.arange(len(distance)) >= len(c.real)

@@ -200,8 +200,8 @@ class ProGAN(nn.Module):
         if self.wasserstein:
             loss = loss + self.drift * real_logit.square().mean()
             critic = lambda image: judge(self.standard(image))  # noqa: E731
-            ends = self.standard.inverse(shown), self.standard.inverse(false)
-            loss = loss + self.penalty * gradient_penalty(critic, *ends, mix=batch.uniform())
+            ends = [self.standard.inverse(each) for each in (shown, false)]
+            loss = loss + self.penalty * gradient_penalty(critic, ends[0], ends[1], batch.uniform())
         if regularise:
             gamma = self.r1 / 4 ** (self.levels - level)
             loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)
