@@ -5,7 +5,8 @@ import torch
 
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
-from veridical.models.translate import CycleGAN, Pix2Pix, Pool, one_hot
+from veridical.models.cyclegan import CycleGAN, Pool
+from veridical.models.pix2pix import Pix2Pix, one_hot
 
 
 def train(model, batches, lr=2e-3):

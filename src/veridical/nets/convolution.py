@@ -17,6 +17,11 @@ def halvings(size: int, smallest: int = 4) -> int:
     return levels
 
 
+def mirrored(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """Convolution with mirrored borders: zeros tell where the border is, and normalising a flat image makes a pattern of it."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, 1, padding_mode="reflect")
+
+
 def _norm(channels: int) -> nn.Module:
     return nn.GroupNorm(min(8, channels), channels)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..models.biggan import biggan, sagan
+from ..models.cyclegan import CycleGAN
 from ..models.dcgan import cgan, dcgan, vanilla_gan, wgan_gp
+from ..models.pix2pix import Pix2Pix
 from ..models.progan import ProGAN
 from ..models.stylegan import StyleGAN
-from ..models.translate import CycleGAN, Pix2Pix
 from .recipe import Recipe
 
 # Radford et al. 2016, section 4.
