@@ -1,6 +1,7 @@
 """Normalised cross-correlation of tiles with all windows of images: candidates first, then the best place exactly."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -125,6 +126,17 @@ def alike(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
             stop += 1
         yield np.stack([np.asarray(image, np.float32) for image in images[start:stop]])
         start = stop
+
+
+def ahead(pool: Executor, function: Callable, items: Iterable) -> Iterator:
+    """What `function` makes of `items`, in order: the next one in the pool while the last one is used, and no more."""
+    coming = None
+    for item in items:
+        now, coming = coming, pool.submit(function, item)
+        if now is not None:
+            yield now.result()
+    if coming is not None:
+        yield coming.result()
 
 
 def windows_of(images: np.ndarray, shape: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from veridical.metrics.correlation import Candidates, alike, best_place, unit, unturned, windows_of
+from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, unturned, windows_of
 
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
 MARGIN = 8  # of a tile an eighth is left out at each side
@@ -99,15 +99,18 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         white = _filtered(part, kernel)
         middle = white[:, :, top : top + core[0], left : left + core[1]]
         exact += list(np.stack([unit(unturned(middle, code)) for code in codes], 1))
-        middle = _low_passed(white, step)[:, :, top + first[0] :: step, left + first[1] :: step]
+        middle = _low_passed(white, step, (top + first[0], left + first[1]))
         middle = middle[:, :, : shape[0], : shape[1]]
         small.append(np.stack([unit(unturned(middle, code)) for code in codes if not code & 1], 1))
     candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1)
     whites: list[np.ndarray] = []
+
+    def whitened(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        white = _filtered(part, kernel)
+        return white, _low_passed(white, step, phase)
+
     with ThreadPoolExecutor(get_workers()) as pool:
-        for part in alike(used):
-            white = _filtered(part, kernel)
-            small_white = _low_passed(white, step)[:, :, phase[0] :: step, phase[1] :: step]
+        for white, small_white in ahead(pool, whitened, alike(used)):
             corner = np.array([len(whites), phase[0] - first[0], phase[1] - first[1]])
             for rows, places in windows_of(small_white, shape):
                 candidates.offer(rows, places * np.array([1, step, step]) + corner, pool.map)
@@ -248,8 +251,12 @@ def _filtered(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return irfft2(product, fast)[:, :, inner, inner][:, :, : images.shape[2], : images.shape[3]]
 
 
-def _low_passed(images: np.ndarray, step: int) -> np.ndarray:
-    """Smoothed so that every `step`-th pixel will do: a wider Gaussian blurs more away, a narrower one misses shifts."""
-    from scipy.ndimage import gaussian_filter
+def _low_passed(images: np.ndarray, step: int, first: tuple[int, int]) -> np.ndarray:
+    """Every `step`-th pixel from `first` on, smoothed: a wider Gaussian blurs more away, a narrower one misses shifts."""
+    from scipy.ndimage import gaussian_filter1d
 
-    return gaussian_filter(images, (0, 0, 0.55 * step, 0.55 * step)) if step > 1 else images
+    for axis, begin in enumerate(first, start=2):
+        if step > 1:
+            images = gaussian_filter1d(images, 0.55 * step, axis)
+        images = images[(slice(None),) * axis + (slice(begin, None, step),)]
+    return images
