@@ -66,6 +66,15 @@ def test_every_command_has_help(run):
         assert code == 0 and "Usage" in text
 
 
+def test_phantoms_that_cannot_be_written_are_not_drawn(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("veridical.phantoms.generate", lambda *_, **__: pytest.fail("drawn"))
+    code, _, error = run("phantom", "rocks", "--out", tmp_path / "new", "--bits", 12)
+    assert code == 2 and "12 bits" in error
+    (tmp_path / "mine.txt").touch()
+    code, _, error = run("phantom", "rocks", "--out", tmp_path)
+    assert code == 2 and "not an empty folder" in error
+
+
 def test_version(run):
     code, text, _ = run("--version")
     assert code == 0 and text.strip() == __version__

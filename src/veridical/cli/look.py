@@ -79,7 +79,8 @@ def phantom(
     seed: Seed = 0,
 ) -> None:
     """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
-    from ..phantoms import generate, write_phantoms
+    from ..phantoms import check_output, generate, write_phantoms
 
+    check_output(out, bits)
     write_phantoms(out, generate(kind, n, size, seed, workers=os.cpu_count() or 1), bits)
     print(f"{n} {kind} phantoms: {out}")

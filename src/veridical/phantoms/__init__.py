@@ -92,6 +92,21 @@ def _one(kind: str, size: int, seed: int, options: Options, k: int):
     return KINDS[kind][0].generate_slice(np.random.default_rng([seed, k]), size, options)
 
 
+def check_output(folder: str | Path, bits: int) -> Path:
+    """The folder that `write_phantoms` may write to; before they are drawn, which takes long.
+
+    Raises
+    ------
+    InputError : the folder exists and is not empty, or `bits` is neither 8 nor 16.
+    """
+    folder = Path(folder)
+    if bits not in (8, 16):
+        raise InputError(f"phantoms of {bits} bits cannot be written; use 8 or 16")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
+    return folder
+
+
 def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> list[Path]:
     """Write a set as ``images/NNNN.png``, ``masks/NNNN.png``, ``properties.csv`` and ``captions.jsonl``.
 
@@ -104,15 +119,11 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
 
     Raises
     ------
-    InputError : the folder exists and is not empty, or `bits` is another number.
+    InputError : as `check_output` says.
     """
     from PIL import Image
 
-    if bits not in (8, 16):
-        raise InputError(f"phantoms of {bits} bits cannot be written; use 8 or 16")
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
+    folder = check_output(folder, bits)
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
     names = [f"{k:04d}.png" for k in range(len(phantoms.images))]
