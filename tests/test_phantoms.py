@@ -155,6 +155,17 @@ def skeleton_of(mask):
     return length, int((thin & (neighbours == 1)).sum())
 
 
+def test_rocks_of_one_contrast_without_air():
+    plain = RocksOptions(mineral_fraction=0.0, tube=0.0, contrast=0.12, bubbles=False, scan=QUIET)
+    made, usual = (phantoms.generate("rocks", 12, 96, 3, options=o) for o in (plain, replace(plain, bubbles=True)))
+    images, masks = made.images[:, 0], made.masks
+    gaps = [image[mask == 1].mean() - image[mask == 0].mean() for image, mask in zip(images, masks, strict=True)]
+    assert np.mean(gaps) == pytest.approx(0.12, abs=0.02) and np.std(gaps) < 0.015
+    assert np.array_equal(masks, usual.masks)
+    inner = np.stack([ndimage.binary_erosion(mask == 0, iterations=3) for mask in masks])
+    assert images[inner].min() > 0.3 > usual.images[:, 0][inner].min()
+
+
 def test_roots_length_and_tips_agree_with_the_skeleton():
     options = RootsOptions(n_main=1, main_length=(80, 120), n_laterals=(0, 8))
     made = phantoms.generate("roots", 8, 256, seed=0, options=options)

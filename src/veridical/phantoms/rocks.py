@@ -22,6 +22,8 @@ class RocksOptions:
     mean_diameter, diameter_spread : grain diameter (of the disc of equal area) in pixels, and its standard deviation
         over the mean, before contacts deform the grains.
     mineral_fraction : bright mineral area over solid area (below 0 counts as 0).
+    contrast : image value of grains above that of pores.
+    bubbles : air in the pores.
     tube : probability that the tube's wall crosses the tile.
     scan : microscope settings; None draws believable ones for each image.
     """
@@ -30,11 +32,16 @@ class RocksOptions:
     mean_diameter: Range = (16.0, 34.0)
     diameter_spread: Range = (0.3, 0.6)
     mineral_fraction: Range = (-0.01, 0.04)
+    contrast: Range = (0.06, 0.17)
+    bubbles: bool = True
     tube: float = 0.3
     scan: Scan | None = None
 
     def __post_init__(self):
-        check(self, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5))
+        check(
+            self, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5),
+            contrast=(0, 0.5),
+        )  # fmt: skip
 
 
 def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions):
@@ -60,7 +67,7 @@ def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions):
     mask[~inside] = LABELS["outside"]
     properties = _measure(mask, grains)
     settings = options.scan or _believable_scan(rng)
-    image = scan(_densities(rng, mask, grains, wall), rng, settings)
+    image = scan(_densities(rng, mask, grains, wall, options), rng, settings)
     return np.clip(image, 0, 1).astype(np.float32)[None], mask, properties, _caption(properties)
 
 
@@ -155,12 +162,12 @@ def _minerals(rng, grains, solid, fraction, diameter):
     return solid & (speck >= np.sort(speck[solid])[-count])
 
 
-def _densities(rng, mask, grains, wall):
+def _densities(rng, mask, grains, wall, options):
     """Relative attenuation of every pixel."""
     size = mask.shape[0]
     n = grains.max() + 1
     pore = rng.uniform(0.36, 0.43)
-    grain = pore + rng.uniform(0.06, 0.17)
+    grain = pore + draw(rng, options.contrast)
     coarse, fine = smooth_noise(rng, size, 4.0), smooth_noise(rng, size, 1.4)
     level = rng.normal(grain, 0.012, n)
     weathered = rng.random(n) < 0.3
@@ -172,7 +179,7 @@ def _densities(rng, mask, grains, wall):
     texture -= 0.06 * (lines & weathered[grains])
     image = np.where(grains > 0, texture, image)
     air = ndimage.binary_erosion(mask == LABELS["pore"], iterations=2) & (smooth_noise(rng, size, 6) > 2.2)
-    image[air] = 0.2
+    image[air & options.bubbles] = 0.2
     image[mask == LABELS["mineral"]] = rng.uniform(0.7, 0.95)
     if wall is not None:
         thickness = rng.uniform(10, 30)
