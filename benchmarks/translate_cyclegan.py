@@ -4,8 +4,8 @@ python benchmarks/translate_cyclegan.py ROCKS --out DIR [--minutes 10] [--seed 0
 
 ROCKS is a folder that holds crops/rocks_0.png and crops/rocks_2.png: the first is learned from, the second is held out.
 Phantoms are drawn with grains as large as in the crops (about 65 pixels), so that a tile of 64 pixels shows as much of the
-sample in both sets, by one microscope without rings; neither minerals nor the wall of a tube, which these crops do not
-show. Phantoms that were not trained on are translated; KID to held-out real tiles,
+sample in both sets, by one microscope without rings; neither minerals, nor air, nor the wall of a tube, which these crops do
+not show. Phantoms that were not trained on are translated; KID to held-out real tiles,
 and the Dice of one threshold with the mask, before and after.
 Makes DIR/cyclegan.md and DIR/cyclegan.png; a finished run in DIR/run is used again.
 """
@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
 from veridical import draw, generate, load, open_dataset, train, write_phantoms
+from veridical.batch import ImageNoise
 from veridical.images import IntensityWindow, save_png, to_grid
 from veridical.metrics.distribution import kid
 from veridical.metrics.features import extract
@@ -27,13 +28,16 @@ from veridical.phantoms.rocks import LABELS
 from veridical.utility import dice
 
 GOAL = 0.5  # of the KID of phantoms as they are
-# One microscope with its axis outside of the tiles, as the real slices are of one and show no rings. Its noise is what
-# the network makes the grain of the scan of: out of nothing it makes a lattice.
+# Phantoms of one sample in one microscope: grain and pores have one contrast, there is no air, and the rotation axis is outside
+# of the tile, as the real slices show no rings. There is hardly any noise, as the network makes the grain of the scan.
 MICROSCOPE = Scan(
-    n_angles=361, photons=8e4, attenuation=0.003, sample_diameter=900.0, gain_std=0.0006, bad_columns=0.0, phase=3.0,
+    n_angles=361, photons=4e5, attenuation=0.003, sample_diameter=900.0, gain_std=0.0006, bad_columns=0.0, phase=3.0,
     blur=0.6, axis=(380.0, 240.0), filter_name="hann", cutoff=0.9,
 )  # fmt: skip
-GRAINS = RocksOptions(mean_diameter=(40.0, 90.0), porosity=(0.35, 0.5), mineral_fraction=0.0, tube=0.0, scan=MICROSCOPE)
+GRAINS = RocksOptions(
+    mean_diameter=(30.0, 70.0), diameter_spread=(0.5, 0.8), porosity=(0.35, 0.5), mineral_fraction=0.0, contrast=0.11,
+    bubbles=False, tube=0.0, scan=MICROSCOPE,
+)  # fmt: skip
 
 
 def main() -> None:
@@ -80,7 +84,8 @@ def main() -> None:
     print(text)
 
     with torch.no_grad():
-        back = run.model.back(torch.from_numpy(held_out).to(run.device) * 2 - 1).cpu().numpy() / 2 + 0.5
+        noise = ImageNoise(0, range(len(held_out)), run.device)
+        back = run.model.back(torch.from_numpy(held_out).to(run.device) * 2 - 1, noise).cpu().numpy() / 2 + 0.5
     some, few = np.linspace(0, len(raw) - 1, 12).astype(int), np.linspace(0, len(held_out) - 1, 12).astype(int)
     rows = [masks[some, None] / max(LABELS.values()), raw[some], translated[some], held_out[few], back[few]]
     save_png(options.out / "cyclegan.png", to_grid(np.concatenate(rows), columns=12, scale=2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -10,61 +12,101 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..errors import InputError
 from ..nets.augment import Augmentation
 from ..nets.convolution import mirrored
+from ..nets.equalised import EqualisedConv2d, channels_last, leaky
 from ..nets.standardise import Standardise
-from .dcgan import patch_discriminator
-from .gan import ADVERSARIAL, r1_penalty
+from .gan import adversarial, r1_penalty
+
+GRAIN = 4  # pixels: what is finer is drawn anew in every image
+
+Noise = Callable[[tuple[int, ...]], Tensor]
+
+
+class _Grained(nn.Module):
+    """Convolution, and noise of a learned strength for every map."""
+
+    def __init__(self, inside: int, out: int) -> None:
+        super().__init__()
+        self.conv = mirrored(inside, out)
+        self.strength = nn.Parameter(torch.zeros(out, 1, 1))
+
+    def forward(self, x: Tensor, noise: Noise) -> Tensor:
+        x = self.conv(x)
+        return torch.addcmul(x, noise((1, *x.shape[2:])), self.strength)
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(mirrored(width, width), nn.ReLU(), mirrored(width, width))
+        self.first, self.second = _Grained(width, width), mirrored(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+    def forward(self, x: Tensor, noise: Noise) -> Tensor:
+        return x + self.second(F.relu(self.first(x, noise)))
 
 
 class ResidualGenerator(nn.Module):
-    """Image to image: residual blocks at half resolution (after Zhu et al. 2017, appendix 7.2).
+    """Image to image: residual blocks at a quarter of the resolution (after Zhu et al. 2017, appendix 7.2).
 
-    It says what to *add* to its input, at first hardly anything (and not nothing, where the cycle loss would hold it: there
-    it has its kink). Halved once instead of twice, by sorting pixels into
-    channels, and with the input at hand again at full resolution, it hardly can move things: the label mask of what is
-    translated keeps fitting. Without the paper's instance norm, which takes the mean grey level from an image, a grey level
-    means the same in a tile, in its neighbour and in a whole slice (Lim et al. 2017, arXiv:1707.02921, section 3.1). Any even
-    height and width will do.
+    It says what to *add* to its input, at first hardly anything. With that at hand at all resolutions it can hardly move
+    things: the label mask of what is translated keeps fitting. Without the paper's instance norm, which takes the mean grey
+    level from an image, a grey level means the same in a tile, in its neighbour and in a whole slice (Lim et al. 2017,
+    arXiv:1707.02921, section 3.1). Noise comes in as in StyleGAN, of a learned strength for every map: the grain of a scan
+    does not follow from what was scanned, and out of nothing a network makes a lattice of it.
     """
 
     def __init__(self, channels: int, width: int, blocks: int) -> None:
         super().__init__()
-        residuals = [_Residual(width) for _ in range(blocks)]
-        first, narrow = mirrored(4 * channels, width), mirrored(width, width // 4)
-        self.body = nn.Sequential(
-            nn.PixelUnshuffle(2), first, nn.ReLU(), *residuals, narrow, nn.Upsample(scale_factor=2)
-        )
-        self.head = nn.Sequential(
-            mirrored(width // 4 + channels, width // 2), nn.ReLU(), mirrored(width // 2, channels)
-        )
+        self.first = _Grained(4 * channels, width // 2)
+        self.down = _Grained(2 * width, width)
+        self.blocks = nn.ModuleList(_Residual(width) for _ in range(blocks))
+        self.middle = _Grained(width + width // 2, width // 2)
+        self.fine = _Grained(width // 2 + channels, width // 4)
+        self.finer = _Grained(width // 4, width // 4)
+        self.head = mirrored(width // 4, channels)
+
+    def forward(self, image: Tensor, noise: Noise) -> Tensor:
+        """Image (N, C, H, W) to image; training keeps it near [-1, 1]."""
+        height, width = image.shape[2:]
+        image = F.pad(image, (0, -width % 4, 0, -height % 4), mode="replicate")
+        half = F.relu(self.first(F.pixel_unshuffle(image, 2), noise))
+        x = F.relu(self.down(F.pixel_unshuffle(half, 2), noise))
+        for block in self.blocks:
+            x = block(x, noise)
+        x = F.relu(self.middle(torch.cat([F.interpolate(x, scale_factor=2), half], 1), noise))
+        x = F.relu(self.fine(torch.cat([F.interpolate(x, scale_factor=2), image], 1), noise))
+        return (image + self.head(F.relu(self.finer(x, noise))))[:, :, :height, :width]
+
+
+class TextureJudge(nn.Module):
+    """Image to a map of logits, one for every patch: the residual discriminator of StyleGAN2, cut off after three halvings.
+
+    Without normalisation, which hides grey levels. Grain and contrast are seen in patches of some 60 pixels.
+    """
+
+    def __init__(self, channels: int, width: int, halved: int = 3) -> None:
+        super().__init__()
+        widths = [width * 2**k for k in range(halved + 1)]
+        down = list(pairwise(widths))
+        self.from_image = EqualisedConv2d(channels, width, 1)
+        self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
+        self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
+        self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down)
+        self.last = EqualisedConv2d(widths[-1], widths[-1])
+        self.head = EqualisedConv2d(widths[-1], 1, 1, gain=1.0)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Image (N, C, H, W) to image; training keeps it near [-1, 1]."""
-        return image + self.head(torch.cat([self.body(image), image], 1))
+        """Logits (N, 1, H / 8, W / 8)."""
+        x = leaky(channels_last(self.from_image(image)))
+        for k, (conv, down) in enumerate(zip(self.conv, self.down, strict=True)):
+            y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
+            x = (y + self.skip[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5)
+        return self.head(leaky(self.last(x)))
 
 
-def _texture_judge(channels: int, width: int) -> nn.Sequential:
-    """A patch discriminator that sees grey levels: normalising each image hides them, and they would not be learned.
-
-    Without it, the signal must not fade from layer to layer (He et al. 2015, arXiv:1502.01852, eq. 14).
-    """
-    judge = patch_discriminator(channels, width, norm=False, halved=3)
-    for layer in judge:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, 0.2)
-            nn.init.zeros_(cast(Tensor, layer.bias))
-    return judge
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """Mean difference of means over `GRAIN` x `GRAIN` pixels; comparing pixels would punish grain, which is never the same."""
+    return F.l1_loss(F.avg_pool2d(a, GRAIN), F.avg_pool2d(b, GRAIN))
 
 
 class Pool(nn.Module):
@@ -100,16 +142,24 @@ class CycleGAN(nn.Module):
     ----------
     channels, size : int
     width : int
-        Channels of the generators at half resolution (128 in the paper) and of the discriminators' first layer.
+        Channels of the generators at a quarter of the resolution (256 in the paper).
     blocks : int
         Residual blocks of each generator (6 or 9 in the paper).
     cycle : float
-        Weight lambda of the cycle loss: there and back again is where it began.
+        Weight lambda of the cycle loss: there and back again is where it began, but for the grain.
     identity : float
-        Weight of the identity loss (section 5.2; half of `cycle` in the paper): what is of a set already is left alone.
+        Weight of the identity loss (section 5.2; half of `cycle` in the paper): what is of a set already is left alone, but
+        for its grain.
+    loss : str
+        A name in `ADVERSARIAL`; ``least_squares`` in the paper.
     r1 : float
         Weight gamma of `r1_penalty` on the mean logit of standardised real images, every 16 steps only and then 16 times as
-        strong: without it or a norm discriminators may run away.
+        strong.
+    judge_width : int
+        Channels of the discriminators at full resolution; twice as many after every halving.
+    generator_rate : float
+        Learning rate of the generators in units of the discriminators', whose layers have an equalised one: faster, they are
+        always ahead, and what they are ahead with looks like nothing.
     pool : int
         Generated images of each direction that are kept for the discriminators.
     augmentation : {"none", "fixed", "adaptive"}
@@ -126,17 +176,20 @@ class CycleGAN(nn.Module):
         blocks: int = 4,
         cycle: float = 10.0,
         identity: float = 5.0,
-        r1: float = 1.0,
+        loss: str = "nonsaturating",
+        r1: float = 0.1,
+        judge_width: int = 8,
+        generator_rate: float = 0.1,
         pool: int = 50,
         augmentation: str = "none",
     ) -> None:
         super().__init__()
-        if size % 2 or size < 8:
-            raise InputError(f"--size {size}: this system halves its images, so give an even size of at least 8.")
+        self.adversarial, self.undecided = adversarial(loss), 0.5 if loss == "least_squares" else 0.0
+        self.rates = {"generators": generator_rate}
         self.cycle, self.identity, self.r1 = cycle, identity, r1
         # Named by what they make or judge.
         self.generators = nn.ModuleDict({k: ResidualGenerator(channels, width, blocks) for k in ("image", "source")})
-        self.discriminators = nn.ModuleDict({k: _texture_judge(channels, width) for k in ("image", "source")})
+        self.discriminators = nn.ModuleDict({k: TextureJudge(channels, judge_width) for k in ("image", "source")})
         self.pools = nn.ModuleDict({k: Pool(pool, channels, size) for k in ("image", "source")})
         self.augmentations = nn.ModuleDict({k: Augmentation(augmentation) for k in ("image", "source")})
         self.standard = Standardise()
@@ -150,17 +203,21 @@ class CycleGAN(nn.Module):
         self.standard.measure(image)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the loss of both generators, then that of both discriminators (least squares, section 4)."""
-        discriminator_loss, generator_loss = ADVERSARIAL["least_squares"]
+        """Yield the loss of both generators, then that of both discriminators."""
+        discriminator_loss, generator_loss = self.adversarial
         real = {"image": batch.image, "source": batch.cond["source"]}
         other = {"image": "source", "source": "image"}
-        fake = {k: self.generators[k](real[other[k]]) for k in real}
+
+        def noise(shape: tuple[int, ...]) -> Tensor:
+            return batch.normal(*shape)
+
+        fake = {k: self.generators[k](real[other[k]], noise) for k in real}
         loss = torch.zeros((), device=batch.image.device)
         for k in real:
             loss = loss + generator_loss(self._judge(k, fake[k], batch))
-            loss = loss + self.cycle * F.l1_loss(self.generators[k](fake[other[k]]), real[k])
+            loss = loss + self.cycle * _apart(self.generators[k](fake[other[k]], noise), real[k])
             if self.identity:
-                loss = loss + self.identity * F.l1_loss(self.generators[k](real[k]), real[k])
+                loss = loss + self.identity * _apart(self.generators[k](real[k], noise), real[k])
         yield "generators", loss
         loss = torch.zeros((), device=batch.image.device)
         regularise = self.r1 > 0 and step % self.r1_every == 0
@@ -171,7 +228,7 @@ class CycleGAN(nn.Module):
                 loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_score.mean((1, 2, 3)), shown)
             pool, augmentation = cast(Pool, self.pools[k]), cast(Augmentation, self.augmentations[k])
             fake_score = self._judge(k, pool.exchange(fake[k], batch), batch)
-            augmentation.adapt(real_score - 0.5, batch)  # 1 is real, 0 is not
+            augmentation.adapt(real_score - self.undecided, batch)
             loss = loss + discriminator_loss(real_score, fake_score) / 2
         yield "discriminators", loss
 
@@ -181,10 +238,10 @@ class CycleGAN(nn.Module):
     def _seen(self, which: str, image: Tensor, batch: Batch) -> Tensor:
         return self.augmentations[which](self.standard(image), batch)
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
-        """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise plays no part."""
-        return self.generators["image"](cond["source"]).clamp(-1, 1)
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+        """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise makes their grain."""
+        return self.generators["image"](cond["source"], noise).clamp(-1, 1)
 
-    def back(self, images: Tensor) -> Tensor:
+    def back(self, images: Tensor, noise: Noise) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] as the set `source` would show them."""
-        return self.generators["source"](images).clamp(-1, 1)
+        return self.generators["source"](images, noise).clamp(-1, 1)

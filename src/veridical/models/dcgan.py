@@ -173,15 +173,11 @@ def wgan_gp(
     return GAN(generator, critic, latent, "wasserstein", critic_steps, penalty, augmentation=augmentation)
 
 
-def patch_discriminator(channels: int, width: int, norm: bool = True, halved: int = 2) -> nn.Sequential:
-    """Image (N, C, S, S) to a map of logits, each of a patch (after Isola et al. 2017, appendix 6.1.2).
-
-    `halved` twice, patches are of 26 pixels, three times of 54.
-    """
-    after = lambda n: [nn.GroupNorm(8, n), nn.LeakyReLU(0.2)] if norm else [nn.LeakyReLU(0.2)]  # noqa: E731
-    layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-    for _ in range(halved - 1):
-        layers += [nn.Conv2d(width, 2 * width, 4, 2, 1), *after(2 * width)]
-        width *= 2
-    layers += [nn.Conv2d(width, 2 * width, 3, 1, 1), *after(2 * width)]
-    return nn.Sequential(*layers, nn.Conv2d(2 * width, 1, 3, 1, 1))
+def patch_discriminator(channels: int, width: int) -> nn.Sequential:
+    """Image (N, C, S, S) to a map of logits, each of a patch of 26 pixels (after Isola et al. 2017, appendix 6.1.2)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Conv2d(width, 2 * width, 4, 2, 1), nn.GroupNorm(8, 2 * width), nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * width, 4 * width, 3, 1, 1), nn.GroupNorm(8, 4 * width), nn.LeakyReLU(0.2),
+        nn.Conv2d(4 * width, 1, 3, 1, 1),
+    )  # fmt: skip
