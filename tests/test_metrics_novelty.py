@@ -1,11 +1,14 @@
 """Nearest training crops and the share of copies."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from veridical.dataset import turn
 from veridical.metrics import correlation, novelty
+from veridical.metrics.correlation import ahead
 
 
 def textures(n, height, width, seed, channels=1):
@@ -92,10 +95,10 @@ def test_equals_the_direct_definition(images):
     tiles = crops_of(textures(1, 150, 190, 11), 12, 64, 12)[0]
     found = novelty.nearest_crop(tiles, images)
     kernel, power = novelty._whitening(images, 64)
-    white = [novelty._filtered(image[None], kernel)[0, 0] for image in images]
+    white = [novelty._filtered(image[None], kernel, 1)[0, 0] for image in images]
     assert np.std(np.concatenate([w.ravel() for w in white])) == pytest.approx(1, rel=0.1)
     inside = 0
-    for k, tile in enumerate(novelty._filtered(tiles, kernel)):
+    for k, tile in enumerate(novelty._filtered(tiles, kernel, 1)):
         middle = correlation.unturned(tile[None, :, 8:56, 8:56], found.orientation[k])[0, 0]
         whole, y, x = white[found.image[k]], found.top[k] + 8, found.left[k] + 8
         crop = whole[y : y + 48, x : x + 48]
@@ -113,12 +116,12 @@ def test_equals_the_direct_definition(images):
 def test_correlations_have_the_spread_that_is_expected_by_chance(images):
     """Whatever the image: the standard deviation of its correlation with unrelated ones goes as `_chance` says."""
     kernel, power = novelty._whitening(images, 64)
-    windows = novelty._filtered(crops_of(textures(6, 150, 190, 20), 300, 64, 21)[0], kernel)[:, :, 8:56, 8:56]
+    windows = novelty._filtered(crops_of(textures(6, 150, 190, 20), 300, 64, 21)[0], kernel, 1)[:, :, 8:56, 8:56]
     unrelated = correlation.unit(windows).reshape(len(windows), -1)
     sharp = textures(20, 64, 64, 22)
     ratios = []
     for sigma in (0, 1, 2, 4):
-        tiles = novelty._filtered(gaussian_filter(sharp, (0, 0, sigma, sigma)), kernel)[:, :, 8:56, 8:56]
+        tiles = novelty._filtered(gaussian_filter(sharp, (0, 0, sigma, sigma)), kernel, 1)[:, :, 8:56, 8:56]
         spread = (correlation.unit(tiles).reshape(20, -1) @ unrelated.T).std()
         ratios.append(spread / np.mean([novelty._chance(tile, power) for tile in tiles]))
     np.testing.assert_allclose(ratios, ratios[0], rtol=0.12)
@@ -198,3 +201,21 @@ def test_copies_score_one_and_too_few_tiles_are_refused():
     assert novelty.memorised_share(np.full(10, 0.7), test) == 0
     with pytest.raises(ValueError, match="19 held-out"):
         novelty.memorised_share(np.full(10, 0.01), test[:18])
+
+
+def test_ahead_keeps_the_order_is_one_ahead_and_passes_errors_on():
+    begun = []
+
+    def double(k):
+        begun.append(k)
+        return 2 * k if k < 5 else 1 / 0
+
+    with ThreadPoolExecutor(1) as pool:
+        assert list(ahead(pool, double, [])) == []
+        assert list(ahead(pool, double, [3])) == [6]
+        begun.clear()
+        found = ahead(pool, double, range(8))
+        assert next(found) == 0 and max(begun) <= 1
+        assert [next(found) for _ in range(4)] == [2, 4, 6, 8]
+        with pytest.raises(ZeroDivisionError):
+            next(found)

@@ -92,11 +92,12 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
     phase = (top + first[0]) % step, (left + first[1]) % step  # so that tiles on images of their size match exactly
     codes = range(min(orientations, 8 if height == width else 4))
     kernel, power = _whitening(used, min(height, width))
+    threads = get_workers()  # of this thread: those of the pool have a number of their own
 
     exact: list[np.ndarray] = []  # the middle of every tile, turned in all ways
     small = []
     for part in alike(list(tiles)):
-        white = _filtered(part, kernel)
+        white = _filtered(part, kernel, threads)
         middle = white[:, :, top : top + core[0], left : left + core[1]]
         exact += list(np.stack([unit(unturned(middle, code)) for code in codes], 1))
         middle = _low_passed(white, step, (top + first[0], left + first[1]))
@@ -106,10 +107,10 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
     whites: list[np.ndarray] = []
 
     def whitened(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        white = _filtered(part, kernel)
+        white = _filtered(part, kernel, threads)
         return white, _low_passed(white, step, phase)
 
-    with ThreadPoolExecutor(get_workers()) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for white, small_white in ahead(pool, whitened, alike(used)):
             corner = np.array([len(whites), phase[0] - first[0], phase[1] - first[1]])
             for rows, places in windows_of(small_white, shape):
@@ -238,17 +239,17 @@ def _spectrum(images: Sequence[np.ndarray], side: int) -> np.ndarray:
     return (power + power[back] + power[:, back] + power[back][:, back]) / 4
 
 
-def _filtered(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) convolved with the kernel; mirrored at the borders."""
+def _filtered(images: np.ndarray, kernel: np.ndarray, workers: int) -> np.ndarray:
+    """(N, C, H, W) convolved with the kernel by so many threads; mirrored at the borders."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     radius = len(kernel) // 2
     images = images - images.mean((2, 3), keepdims=True)
     padded = np.pad(images, ((0, 0), (0, 0), (radius, radius), (radius, radius)), mode="symmetric")
     fast = [next_fast_len(side, real=True) for side in padded.shape[2:]]
-    product = rfft2(padded, fast) * rfft2(kernel, fast)
+    product = rfft2(padded, fast, workers=workers) * rfft2(kernel, fast)
     inner = slice(2 * radius, None)  # whatever wraps around lies before it
-    return irfft2(product, fast)[:, :, inner, inner][:, :, : images.shape[2], : images.shape[3]]
+    return irfft2(product, fast, workers=workers)[:, :, inner, inner][:, :, : images.shape[2], : images.shape[3]]
 
 
 def _low_passed(images: np.ndarray, step: int, first: tuple[int, int]) -> np.ndarray:

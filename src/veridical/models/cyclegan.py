@@ -57,13 +57,14 @@ class ResidualGenerator(nn.Module):
 
     def __init__(self, channels: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.first = _Grained(4 * channels, width // 2)
-        self.down = _Grained(2 * width, width)
+        half, quarter = max(1, width // 2), max(1, width // 4)
+        self.first = _Grained(4 * channels, half)
+        self.down = _Grained(4 * half, width)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(blocks))
-        self.middle = _Grained(width + width // 2, width // 2)
-        self.fine = _Grained(width // 2 + channels, width // 4)
-        self.finer = _Grained(width // 4, width // 4)
-        self.head = mirrored(width // 4, channels)
+        self.middle = _Grained(width + half, half)
+        self.fine = _Grained(half + channels, quarter)
+        self.finer = _Grained(quarter, quarter)
+        self.head = mirrored(quarter, channels)
 
     def forward(self, image: Tensor, noise: Noise) -> Tensor:
         """Image (N, C, H, W) to image; training keeps it near [-1, 1]."""
@@ -81,7 +82,7 @@ class ResidualGenerator(nn.Module):
 class TextureJudge(nn.Module):
     """Image to a map of logits, one for every patch: the residual discriminator of StyleGAN2, cut off after three halvings.
 
-    Without normalisation, which hides grey levels. Grain and contrast are seen in patches of some 60 pixels.
+    Without normalisation, which hides grey levels. Grain and contrast are seen in patches of 66 pixels.
     """
 
     def __init__(self, channels: int, width: int, halved: int = 3) -> None:
@@ -106,7 +107,8 @@ class TextureJudge(nn.Module):
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:
     """Mean difference of means over `GRAIN` x `GRAIN` pixels; comparing pixels would punish grain, which is never the same."""
-    return F.l1_loss(F.avg_pool2d(a, GRAIN), F.avg_pool2d(b, GRAIN))
+    a, b = (F.avg_pool2d(x, GRAIN, ceil_mode=True) for x in (a, b))
+    return F.l1_loss(a, b)
 
 
 class Pool(nn.Module):
@@ -149,7 +151,7 @@ class CycleGAN(nn.Module):
         Weight lambda of the cycle loss: there and back again is where it began, but for the grain.
     identity : float
         Weight of the identity loss (section 5.2; half of `cycle` in the paper): what is of a set already is left alone, but
-        for its grain.
+        for its grain. Phantoms became more like a scan without it.
     loss : str
         A name in `ADVERSARIAL`; ``least_squares`` in the paper.
     r1 : float
@@ -158,8 +160,8 @@ class CycleGAN(nn.Module):
     judge_width : int
         Channels of the discriminators at full resolution; twice as many after every halving.
     generator_rate : float
-        Learning rate of the generators in units of the discriminators', whose layers have an equalised one: faster, they are
-        always ahead, and what they are ahead with looks like nothing.
+        Learning rate of the generators in units of the discriminators', whose layers have an equalised one. At a quarter
+        generators are always ahead, and what they are ahead with looks like nothing.
     pool : int
         Generated images of each direction that are kept for the discriminators.
     augmentation : {"none", "fixed", "adaptive"}
@@ -184,7 +186,8 @@ class CycleGAN(nn.Module):
         augmentation: str = "none",
     ) -> None:
         super().__init__()
-        self.adversarial, self.undecided = adversarial(loss), 0.5 if loss == "least_squares" else 0.0
+        self.undecided = 0.5 if loss == "least_squares" else 0.0
+        self.adversarial = adversarial(loss, "none" if self.undecided else augmentation)
         self.rates = {"generators": generator_rate}
         self.cycle, self.identity, self.r1 = cycle, identity, r1
         # Named by what they make or judge.

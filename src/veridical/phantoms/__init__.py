@@ -97,12 +97,15 @@ def check_output(folder: str | Path, bits: int) -> Path:
 
     Raises
     ------
-    InputError : the folder exists and is not empty, or `bits` is neither 8 nor 16.
+    InputError : the folder exists and is not empty, a file is in its way, or `bits` is neither 8 nor 16.
     """
     folder = Path(folder)
     if bits not in (8, 16):
         raise InputError(f"phantoms of {bits} bits cannot be written; use 8 or 16")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    in_the_way = [place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()]
+    if in_the_way:
+        raise InputError(f"{in_the_way[0]} is a file: name a new folder for the phantoms")
+    if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
     return folder
 

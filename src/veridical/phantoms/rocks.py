@@ -179,7 +179,8 @@ def _densities(rng, mask, grains, wall, options):
     texture -= 0.06 * (lines & weathered[grains])
     image = np.where(grains > 0, texture, image)
     air = ndimage.binary_erosion(mask == LABELS["pore"], iterations=2) & (smooth_noise(rng, size, 6) > 2.2)
-    image[air & options.bubbles] = 0.2
+    if options.bubbles:
+        image[air] = 0.2
     image[mask == LABELS["mineral"]] = rng.uniform(0.7, 0.95)
     if wall is not None:
         thickness = rng.uniform(10, 30)

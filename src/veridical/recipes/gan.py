@@ -101,7 +101,7 @@ ROWS: dict[str, Recipe] = {
         task="translation",
         summary="unpaired translation there and back: cycle and identity losses, image pool",
         citation="Zhu, Park, Isola and Efros 2017, arXiv:1703.10593",
-        args={"blocks": 3, "cycle": 5.0, "identity": 1.0},
+        args={"blocks": 3, "cycle": 5.0, "identity": 0.0},
         train={"lr": 2e-3, "beta1": 0.5, "beta2": 0.999, "batch": 4, "warmup": 0, "decay": 0.3},
         needs=("source",),
     ),
