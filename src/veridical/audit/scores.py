@@ -101,7 +101,7 @@ def deviations(x: np.ndarray, real: np.ndarray) -> np.ndarray:
     particles in one image do not say how large particles are.
     """
     finite = np.isfinite(real)
-    defined = finite.any(0) & (finite.mean(0) >= FEWEST)
+    defined = finite.mean(0) >= FEWEST
     if finite.all():  # many times as fast as with NaN
         centre, spread, sigma = np.median(real, 0), np.median(np.abs(real - np.median(real, 0)), 0), real.std(0)
     else:
