@@ -379,7 +379,7 @@ def test_write_refuses_a_folder_that_holds_something(tmp_path):
     with pytest.raises(InputError, match="not an empty folder"):
         phantoms.write_phantoms(tmp_path, made)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-    with pytest.raises(InputError, match="not an empty folder"):
+    with pytest.raises(InputError, match="is a file"):
         phantoms.write_phantoms(tmp_path / "notes.txt", made)
     empty = tmp_path / "empty"
     empty.mkdir()
