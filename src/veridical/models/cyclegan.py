@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import cast
@@ -16,6 +15,7 @@ from ..nets.augment import Augmentation
 from ..nets.convolution import mirrored
 from ..nets.equalised import EqualisedConv2d, channels_last, leaky
 from ..nets.standardise import Standardise
+from ..nets.style import halve
 from .gan import adversarial, r1_penalty
 
 GRAIN = 4  # pixels: what is finer is drawn anew in every image
@@ -99,10 +99,7 @@ class TextureJudge(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, 1, H / 8, W / 8)."""
         x = leaky(channels_last(self.from_image(image)))
-        for k, (conv, down) in enumerate(zip(self.conv, self.down, strict=True)):
-            y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
-            x = (y + self.skip[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5)
-        return self.head(leaky(self.last(x)))
+        return self.head(leaky(self.last(halve(x, self.conv, self.down, self.skip))))
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:

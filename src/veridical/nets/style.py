@@ -136,6 +136,14 @@ class Generator(nn.Module):
         self.synthesis = Synthesis(channels, latent, widths, modulation)
 
 
+def halve(x: Tensor, convs: nn.ModuleList, downs: nn.ModuleList, skips: nn.ModuleList) -> Tensor:
+    """Halve maps (N, C, H, W) once for each of `convs`, with residual connections if there are `skips` (2020, figure 7c)."""
+    for k, (conv, down) in enumerate(zip(convs, downs, strict=True)):
+        y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
+        x = (y + skips[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5) if skips else y
+    return x
+
+
 class Discriminator(nn.Module):
     """Image to logit (N,); residual (2020, figure 7c) or plain (2019, as in ProGAN)."""
 
@@ -156,7 +164,4 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = leaky(channels_last(self.from_image(image)))
-        for k, (conv, down) in enumerate(zip(self.conv, self.down, strict=True)):
-            y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
-            x = (y + self.skip[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5) if self.skip else y
-        return self.head(leaky(self.last(minibatch_deviation(x)))).flatten()
+        return self.head(leaky(self.last(minibatch_deviation(halve(x, self.conv, self.down, self.skip))))).flatten()
