@@ -59,15 +59,27 @@ MATERIALS = {
 }
 
 
+def spread(images: np.ndarray, asked: np.ndarray) -> float:
+    """How much a pixel varies among images of one class: standard deviation, mean over pixels and classes."""
+    return np.mean([images[asked == k].std(0).mean() for k in np.unique(asked)])
+
+
 def agreement(
-    name: str, asked: np.ndarray, measured: np.ndarray, known: np.ndarray, edges: np.ndarray, bins: int
+    name: str,
+    asked: np.ndarray,
+    measured: np.ndarray,
+    known: np.ndarray,
+    variety: float,
+    edges: np.ndarray,
+    bins: int,
 ) -> str:
-    """Agreement of classes, and error against the mean of the class that was asked for."""
+    """Agreement of classes, error against the mean of the class that was asked for, variety within classes."""
     found = np.searchsorted(edges, measured, side="right")
     means = [f"{measured[asked == k].mean():.3f} ± {measured[asked == k].std():.3f}" for k in range(bins)]
     same, near = (found == asked).mean(), (abs(found - asked) <= 1).mean()
     error, r = abs(measured - known).mean(), np.corrcoef(measured, known)[0, 1]
-    return f"| {name} | {len(asked)} | {same:.2f} | {near:.2f} | {error:.3f} | {r:.2f} | " + " | ".join(means) + " |"
+    numbers = " | ".join(f"{v:.2f}" for v in (same, near))
+    return f"| {name} | {len(asked)} | {numbers} | {error:.3f} | {r:.2f} | {variety:.2f} | " + " | ".join(means) + " |"
 
 
 def determination(asked: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
@@ -90,24 +102,30 @@ def classes(options: argparse.Namespace, material: Material) -> tuple[list[str],
     centres = np.array([truth["train"][cond["train"]["label"] == k].mean() for k in range(bins)])
     head = " | ".join(f"asked {c:.3f}" for c in centres)
     lines = [
-        f"| images | n | class agreement | within one class | mean error | r | {head} |",
-        "|---|---|---|---|---|---|" + "---|" * bins,
+        f"| images | n | class agreement | within one class | mean error | r | variety within a class | {head} |",
+        "|---|---|---|---|---|---|---|" + "---|" * bins,
     ]
     asked, measured = cond["test"]["label"], material.measure(predict_masks(network, tiles["test"]))
-    lines.append(agreement("held-out phantoms, against their own value", asked, measured, truth["test"], edges, bins))
-    lines.append(agreement("held-out phantoms, against their class", asked, measured, centres[asked], edges, bins))
+    usual = spread(tiles["train"], cond["train"]["label"])
     mixed = np.random.default_rng(0).permutation(asked)
-    lines.append(agreement("held-out phantoms, classes shuffled", mixed, measured, centres[mixed], edges, bins))
-    rows = [tiles["test"][np.flatnonzero(asked == k)[:8]] for k in range(bins)]
+    for name, wanted, known in (
+        ("their own value", asked, truth["test"]),
+        ("their class", asked, centres[asked]),
+        ("classes shuffled", mixed, centres[mixed]),
+    ):
+        variety = spread(tiles["test"], wanted) / usual
+        lines.append(agreement(f"held-out phantoms, {name}", wanted, measured, known, variety, edges, bins))
+    rows = [tiles["test"][np.flatnonzero(asked == k)[:4]] for k in range(bins)]
     for recipe in options.recipes.split(","):
         run = trained(recipe, options, material)
         wanted = np.arange(options.each * bins) % bins
         samples = draw(load(run), len(wanted), seed=1, cond={"label": wanted.astype(np.int64)})
         measured = material.measure(predict_masks(network, samples))
-        lines.append(agreement(recipe, wanted, measured, centres[wanted], edges, bins))
-        rows += [samples[wanted == k][:8] for k in range(bins)]
+        variety = spread(samples, wanted) / usual
+        lines.append(agreement(recipe, wanted, measured, centres[wanted], variety, edges, bins))
+        rows += [samples[wanted == k][:4] for k in range(bins)]
     # A row of rows: phantoms, then each system; in it classes from low to high.
-    return lines, to_grid(np.concatenate(rows), columns=8 * bins)
+    return lines, to_grid(np.concatenate(rows), columns=4 * bins)
 
 
 def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str], Figure]:

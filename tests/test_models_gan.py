@@ -101,6 +101,17 @@ def test_concatenated_labels_reach_the_discriminator():
     assert logits[0] != logits[1]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("name", "sees"), [("cgan", True), ("biggan", True), ("wgan_gp", False), ("sagan", False)])
+def test_discriminators_with_labels_see_repeated_images(name, sees):
+    """Without, cgan draws one arrangement a class; a critic with a gradient penalty has to judge images one by one."""
+    model = build(name, 1, 32, TOY[name]).eval()
+    images, label = torch.randn(4, 1, 32, 32), torch.zeros(4, dtype=torch.long)
+    beside_others = model.discriminator(images, label)[0]
+    repeated = model.discriminator(images[:1].expand(4, -1, -1, -1), label)[0]
+    assert (abs(beside_others - repeated) > 1e-4) == sees
+
+
 def test_attention_begins_as_the_identity_and_looks_everywhere():
     attention = SelfAttention(8)
     x = torch.randn(1, 8, 8, 8)

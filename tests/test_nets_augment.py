@@ -6,6 +6,7 @@ import torch
 from veridical.batch import Batch
 from veridical.errors import InputError
 from veridical.nets.augment import Augmentation, _move
+from veridical.nets.equalised import GROUP, minibatch_deviation
 
 
 def batch(n: int = 8, step: int = 0) -> Batch:
@@ -28,6 +29,19 @@ def test_fixed_changes_most_images_and_lets_gradients_through():
     assert ((changed - image).abs().amax((1, 2, 3)) > 0.1).all()
     changed.sum().backward()
     assert (image.grad.abs().amax((1, 2, 3)) > 0).all()
+
+
+def test_one_image_drawn_again_and_again_still_looks_like_one():
+    """Changed each by itself, images of a collapsed generator would pass for different ones."""
+    one = batch()
+    image = one.image[:1].expand(8, -1, -1, -1)
+    apart = Augmentation("fixed", 1.0)(image, batch())
+    alike = Augmentation("fixed", 1.0, together=GROUP)(image, batch())
+    deviation = lambda x: minibatch_deviation(x)[:, -1, 0, 0]  # noqa: E731
+    assert (deviation(alike) < 1e-3).all() and (deviation(apart) > 0.1).all()
+    assert (alike[0] - alike[1]).abs().max() > 0.1  # of another group
+    odd = Augmentation("fixed", 1.0, together=GROUP)(image[:6], batch(6))
+    assert odd.shape == (6, 1, 16, 16) and (deviation(odd) < 1e-3).all()
 
 
 def test_turns_and_flips_are_exact():

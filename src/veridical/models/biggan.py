@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..nets.convolution import halvings
+from ..nets.equalised import GROUP, minibatch_deviation
 from ..nets.label import LabelEmbedding
 from ..nets.resize import down_convolution, up_convolution
 from .gan import GAN
@@ -145,11 +147,23 @@ class ResidualGenerator(nn.Module):
 class ResidualDiscriminator(nn.Module):
     """Image to logit (N,), with the label as a projection (Miyato and Koyama 2018)."""
 
-    def __init__(self, channels: int, size: int, width: int, classes: int | None = None, attention: int = 16) -> None:
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        width: int,
+        classes: int | None = None,
+        attention: int = 16,
+        deviation: bool = False,
+    ) -> None:
         super().__init__()
         levels = halvings(size)
         widths = [width * min(2**level, 8) for level in range(levels)]
-        self.blocks = nn.ModuleList(DownBlock(a, b, k == 0) for k, (a, b) in enumerate(pairwise([channels, *widths])))
+        self.blocks = nn.ModuleList(
+            DownBlock(a + (deviation and k == levels - 1), b, k == 0)
+            for k, (a, b) in enumerate(pairwise([channels, *widths]))
+        )
+        self.deviation = deviation
         sides = [size // 2 ** (k + 1) for k in range(levels)]
         self.attention = nn.ModuleDict(
             {str(k): SelfAttention(widths[k]) for k in range(levels) if sides[k] == attention}
@@ -161,6 +175,9 @@ class ResidualDiscriminator(nn.Module):
         """Logits (N,) of images (N, C, S, S)."""
         x = image
         for k, block in enumerate(self.blocks):
+            if self.deviation and k == len(self.blocks) - 1:
+                # As loud as all features together: spectral norm lets a layer give no single channel more weight.
+                x = minibatch_deviation(x, gain=math.sqrt(x.shape[1]))
             x = block(x)
             if str(k) in self.attention:
                 x = self.attention[str(k)](x)
@@ -192,8 +209,8 @@ def biggan(
 ) -> GAN:
     """BigGAN (Brock et al. 2019) small: class-conditional norms from one shared embedding, orthogonal regularisation."""
     generator = ResidualGenerator(channels, size, width, latent, classes, skips=True)
-    discriminator = ResidualDiscriminator(channels, size, width, classes)
+    discriminator = ResidualDiscriminator(channels, size, width, classes, deviation=True)
     return GAN(
         generator, discriminator, latent, loss, augmentation=augmentation, truncation=truncation, orthogonal=orthogonal,
-        discriminator_rate=4.0,
+        discriminator_rate=4.0, together=GROUP,
     )  # fmt: skip

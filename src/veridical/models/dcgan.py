@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..nets.convolution import halvings
+from ..nets.equalised import GROUP, MinibatchDeviation
 from ..nets.label import LabelEmbedding
 from .gan import GAN
 
@@ -64,6 +65,8 @@ class Discriminator(nn.Module):
     conditioning : {"projection", "concatenation"}
         How the label comes in: the inner product of its embedding with the last features (Miyato and Koyama 2018, eq. 3), or
         as further image channels (Mirza and Osindero 2014).
+    deviation : bool
+        Show the last convolution how much the images of a batch differ (Karras et al. 2018, section 3).
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Discriminator(nn.Module):
         classes: int | None = None,
         norm: str = "batch",
         conditioning: str = "projection",
+        deviation: bool = False,
     ) -> None:
         super().__init__()
         if conditioning not in ("projection", "concatenation"):
@@ -81,7 +85,10 @@ class Discriminator(nn.Module):
         widths = [width * min(2**level, 8) for level in range(halvings(size))]
         joined = 0 if classes is None or conditioning == "projection" else 8
         layers: list[nn.Module] = [nn.Conv2d(channels + joined, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for current, following in pairwise(widths):
+        for level, (current, following) in enumerate(pairwise(widths), 2):
+            if deviation and level == len(widths):
+                layers += [MinibatchDeviation()]
+                current += 1
             layers += [nn.Conv2d(current, following, 4, 2, 1, bias=norm == "none")]
             if norm != "none":
                 layers += [nn.BatchNorm2d(following) if norm == "batch" else nn.GroupNorm(1, following)]
@@ -154,8 +161,8 @@ def cgan(
     Without augmentation the discriminator learns few images with their labels by heart, without R1 the generator draws one.
     """
     generator = Generator(channels, size, width, latent, classes)
-    discriminator = Discriminator(channels, size, width, classes, "group", conditioning)
-    return GAN(generator, discriminator, latent, loss, r1=r1, augmentation=augmentation)
+    discriminator = Discriminator(channels, size, width, classes, "group", conditioning, deviation=True)
+    return GAN(generator, discriminator, latent, loss, r1=r1, augmentation=augmentation, together=GROUP)
 
 
 def wgan_gp(

@@ -111,6 +111,8 @@ class GAN(nn.Module):
         Weight of the generator's `orthogonal_penalty`.
     discriminator_rate : float
         Learning rate of the discriminator in units of the generator's (Heusel et al. 2017).
+    together : int
+        Images that are augmented alike, see `veridical.nets.augment.Augmentation`.
     """
 
     r1_every = 16
@@ -128,6 +130,7 @@ class GAN(nn.Module):
         truncation: float = 0.0,
         orthogonal: float = 0.0,
         discriminator_rate: float = 1.0,
+        together: int = 1,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.latent = generator, discriminator, latent
@@ -136,7 +139,7 @@ class GAN(nn.Module):
         self.loss = adversarial(loss, augmentation)
         self.critic_steps, self.penalty, self.r1 = critic_steps, penalty, r1
         self.truncation, self.orthogonal = truncation, orthogonal
-        self.augment = Augmentation(augmentation)
+        self.augment = Augmentation(augmentation, together=together)
         self.standard = Standardise()
 
     def prepare(self, image: Tensor) -> None:

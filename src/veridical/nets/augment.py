@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,15 +32,20 @@ class Augmentation(nn.Module):
         Of each change, for ``fixed``.
     target : float
         Overfitting ``r_t = E[sign(D(real))]`` that ``adaptive`` aims at (its eq. 1).
+    together : int
+        Images that are changed alike: those that `veridical.nets.equalised.minibatch_deviation` compares with `group`. Were
+        each changed by itself, one image drawn again and again would look like as many different ones.
     tiles : int
         Real images in which the probability could go from 0 to 1. The paper's 500,000 is for runs of 25 million.
     """
 
-    def __init__(self, mode: str, probability: float = 0.7, target: float = 0.6, tiles: int = 20_000) -> None:
+    def __init__(
+        self, mode: str, probability: float = 0.7, target: float = 0.6, tiles: int = 20_000, together: int = 1
+    ) -> None:
         super().__init__()
         if mode not in MODES:
             raise InputError(f"augmentation={mode} is not known: use {', '.join(MODES)}.")
-        self.mode, self.target, self.tiles = mode, target, tiles
+        self.mode, self.target, self.tiles, self.together = mode, target, tiles, together
         self.probability: Tensor
         self.register_buffer("probability", torch.tensor(probability if mode == "fixed" else 0.0))
 
@@ -50,7 +57,8 @@ class Augmentation(nn.Module):
         both = image if beside is None else torch.cat([beside, image], 1)
         if self.mode == "none":
             return both
-        chance, amount = batch.uniform(6), batch.uniform(10)
+        count = math.gcd(len(image), self.together)
+        chance, amount = (batch.uniform(k)[: len(image) // count].repeat(count, 1) for k in (6, 10))
         on = (chance < self.probability).to(image.dtype)
         maps, image = _move(both, on, amount).tensor_split([both.shape[1] - image.shape[1]], 1)
         return _blank(torch.cat([maps, _grey(image, on, amount)], 1), on, amount)

@@ -12,6 +12,8 @@ from .resize import up_convolution
 
 # He's gain of a leaky ReLU, in front of it: the activation itself then needs no second pass over the map.
 GAIN = math.sqrt(2)
+# Images whose deviation is looked at.
+GROUP = 4
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -31,7 +33,7 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
-def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
+def minibatch_deviation(x: Tensor, group: int = GROUP, gain: float = 1.0) -> Tensor:
     """Append a map of how much the images of a group differ (section 3).
 
     Parameters
@@ -39,16 +41,25 @@ def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
     x : Tensor, shape (N, C, H, W)
     group : int
         Images compared, fewer where N does not divide by it. Rows k, k + N / group, ... form one group.
+    gain : float
+        What the deviation is multiplied by.
 
     Returns
     -------
     Tensor, shape (N, C + 1, H, W)
-        The last channel is the standard deviation over the group, averaged over features and places.
+        The last channel is the standard deviation over the group, averaged over features and places, times `gain`.
     """
     count = math.gcd(len(x), group)
     grouped = x.unflatten(0, (count, -1))
-    deviation = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
+    deviation = gain * (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
     return torch.cat([x, deviation.repeat(count).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
+
+
+class MinibatchDeviation(nn.Module):
+    """`minibatch_deviation` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return minibatch_deviation(x)
 
 
 class EqualisedLinear(nn.Module):
