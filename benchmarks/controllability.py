@@ -6,7 +6,8 @@ python benchmarks/controllability.py --out DIR --bins 0 --recipes cfg,guided,cga
 Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length), sorted into classes of equal
 share, or with ``--bins 0`` as a number. A small segmentation network, trained on the phantoms and their masks, measures the
 property of samples, and of held-out phantoms, which says what its own error is. Makes DIR/MATERIAL.md and DIR/MATERIAL.png:
-samples of each class, or what was asked against what was measured for every guidance scale. Finished runs in DIR are used again.
+samples of each class (DIR/MATERIAL-RECIPE.png: two of each), or what was asked against what was measured for every guidance
+scale. Finished runs in DIR are used again.
 """
 
 import argparse
@@ -124,6 +125,8 @@ def classes(options: argparse.Namespace, material: Material) -> tuple[list[str],
         variety = spread(samples, wanted) / usual
         lines.append(agreement(recipe, wanted, measured, centres[wanted], variety, edges, bins))
         rows += [samples[wanted == k][:4] for k in range(bins)]
+        strip = np.concatenate([samples[wanted == k][:2] for k in range(bins)])
+        save_png(options.out / f"{options.material}-{recipe}.png", to_grid(strip, columns=2 * bins))
     # A row of rows: phantoms, then each system; in it classes from low to high.
     return lines, to_grid(np.concatenate(rows), columns=4 * bins)
 

@@ -73,12 +73,19 @@ def test_a_critic_takes_its_steps_on_different_tiles():
 
 
 def learned(model):
-    """As if it had learned what labels say; before, they say nothing."""
-    for embedding in (model.generator.label, model.discriminator.label):
-        assert not embedding(torch.tensor([0, 1])).any()
-        for parameter in embedding.parameters():
-            nn.init.normal_(parameter)
+    """As if its discriminator had learned what labels say; before, they say nothing to it."""
+    assert not model.discriminator.label(torch.tensor([0, 1])).any()
+    for parameter in model.discriminator.label.parameters():
+        nn.init.normal_(parameter)
     return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("classes", [200, 0])
+def test_labels_are_as_loud_as_noise_to_a_generator(classes):
+    label = torch.arange(200) if classes else torch.randn(200)
+    model = build("biggan", 1, 32, TOY["biggan"] | {"classes": classes})
+    assert model.generator.label(label).std() == pytest.approx(1.0, abs=0.3)
 
 
 @torch.no_grad()

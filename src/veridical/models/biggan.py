@@ -119,7 +119,7 @@ class ResidualGenerator(nn.Module):
         levels = halvings(size)
         widths = [width * min(2**level, 8) for level in reversed(range(levels))]
         shared = 0 if classes is None else 64
-        self.label = None if classes is None else LabelEmbedding(classes, shared)
+        self.label = None if classes is None else LabelEmbedding(classes, shared, loud=True)
         condition = latent + shared if skips else 0
         self.widths = [widths[0], *widths]
         self.stem = _sn(nn.Linear(latent, self.widths[0] * 16))

@@ -35,7 +35,7 @@ class Generator(nn.Module):
 
     def __init__(self, channels: int, size: int, width: int, latent: int, classes: int | None = None) -> None:
         super().__init__()
-        self.label = None if classes is None else LabelEmbedding(classes, latent)
+        self.label = None if classes is None else LabelEmbedding(classes, latent, loud=True)
         widths = [width * min(2**level, 8) for level in reversed(range(halvings(size)))]
         inputs = latent if classes is None else 2 * latent
         layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, bias=False)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -9,19 +11,19 @@ from torch import Tensor, nn
 class LabelEmbedding(nn.Module):
     """Label (N,) to vector (N, dim), at first 0: nothing, until it has been learned what a label says.
 
-    A random one is as loud as the noise of a GAN, which then draws one image a class.
-
     Parameters
     ----------
     classes : int
         Number of classes of a whole-number label; 0 for a real number, standardised over the training data.
     dim : int
+    loud : bool
+        Begin with a random vector of each label, as loud as standard normal noise beside it.
     """
 
-    def __init__(self, classes: int, dim: int) -> None:
+    def __init__(self, classes: int, dim: int, loud: bool = False) -> None:
         super().__init__()
         self.net: nn.Module
-        last: nn.Module
+        last: nn.Embedding | nn.Linear
         if classes:
             self.net = last = nn.Embedding(classes, dim)
         else:
@@ -29,6 +31,8 @@ class LabelEmbedding(nn.Module):
             self.net = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), last)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
+        if loud:  # SiLU has left about a quarter of the variance of a number
+            nn.init.normal_(last.weight, 0, 1 if classes else 2 / math.sqrt(64))
         self.classes = classes
 
     def forward(self, label: Tensor) -> Tensor:
