@@ -62,7 +62,7 @@ MATERIALS = {
 
 def spread(images: np.ndarray, asked: np.ndarray) -> float:
     """How much a pixel varies among images of one class: standard deviation, mean over pixels and classes."""
-    return np.mean([images[asked == k].std(0).mean() for k in np.unique(asked)])
+    return np.mean([images[asked == k].std(0, ddof=1).mean() for k in np.unique(asked)])
 
 
 def agreement(

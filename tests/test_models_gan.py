@@ -111,12 +111,28 @@ def test_concatenated_labels_reach_the_discriminator():
 @torch.no_grad()
 @pytest.mark.parametrize(("name", "sees"), [("cgan", True), ("biggan", True), ("wgan_gp", False), ("sagan", False)])
 def test_discriminators_with_labels_see_repeated_images(name, sees):
-    """Without, cgan draws one arrangement a class; a critic with a gradient penalty has to judge images one by one."""
+    """Critics with a gradient penalty have to judge images one by one."""
     model = build(name, 1, 32, TOY[name]).eval()
     images, label = torch.randn(4, 1, 32, 32), torch.zeros(4, dtype=torch.long)
     beside_others = model.discriminator(images, label)[0]
     repeated = model.discriminator(images[:1].expand(4, -1, -1, -1), label)[0]
-    assert (abs(beside_others - repeated) > 1e-4) == sees
+    assert (beside_others != repeated) == sees
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize("name", ["cgan", "biggan"])
+def test_augmentation_does_not_hide_repeated_images_from_them(name, size):
+    model = build(name, 1, size, TOY[name] | {"augmentation": "fixed"}).eval()
+    image = torch.randn(1, 1, size, size).expand(8, -1, -1, -1)
+    label = torch.zeros(8, dtype=torch.long)
+    shown = model._seen(image, Batch.at(image, {}, seed=0, step=0, start=0, total=8))
+    first, second = shown[::2], shown[1::2]  # two groups of four
+    assert (first - first[:1]).abs().max() < 1e-5 and (second - second[:1]).abs().max() < 1e-5
+    assert (first - second).abs().max() > 0.1
+    logit = model.discriminator(shown, label)
+    other = model.discriminator(torch.cat([shown[:1], torch.randn(7, 1, size, size)]), label)
+    assert logit[0] != other[0]
 
 
 def test_attention_begins_as_the_identity_and_looks_everywhere():

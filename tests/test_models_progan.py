@@ -91,6 +91,7 @@ def test_minibatch_deviation_sees_repeated_images():
     assert out.shape == (8, 6, 4, 4) and torch.equal(out[:, :5], x)
     assert out[0, 5, 0, 0] == pytest.approx(x[0::2].std(0, unbiased=False).mean().item(), rel=1e-4)
     assert minibatch_deviation(x[:1].expand(8, -1, -1, -1))[:, 5].max() < 1e-3
+    torch.testing.assert_close(minibatch_deviation(x, gain=3.0)[:, 5], 3 * out[:, 5])
     assert minibatch_deviation(x[:5]).shape == (5, 6, 4, 4)
 
 

@@ -176,7 +176,7 @@ class ResidualDiscriminator(nn.Module):
         x = image
         for k, block in enumerate(self.blocks):
             if self.deviation and k == len(self.blocks) - 1:
-                # As loud as all features together: spectral norm lets a layer give no single channel more weight.
+                # As loud as the differences of all features: spectral norm lets a layer give no single channel more weight.
                 x = minibatch_deviation(x, gain=math.sqrt(x.shape[1]))
             x = block(x)
             if str(k) in self.attention:

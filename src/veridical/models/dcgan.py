@@ -66,7 +66,7 @@ class Discriminator(nn.Module):
         How the label comes in: the inner product of its embedding with the last features (Miyato and Koyama 2018, eq. 3), or
         as further image channels (Mirza and Osindero 2014).
     deviation : bool
-        Show the last convolution how much the images of a batch differ (Karras et al. 2018, section 3).
+        Show the last halving how much the images of a batch differ (Karras et al. 2018, section 3), whatever their labels.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Discriminator(nn.Module):
             raise InputError(f"conditioning={conditioning} is not known: use projection or concatenation.")
         widths = [width * min(2**level, 8) for level in range(halvings(size))]
         joined = 0 if classes is None or conditioning == "projection" else 8
-        layers: list[nn.Module] = [nn.Conv2d(channels + joined, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for level, (current, following) in enumerate(pairwise(widths), 2):
+        layers: list[nn.Module] = []
+        for level, (current, following) in enumerate(pairwise([channels + joined, *widths]), 1):
             if deviation and level == len(widths):
                 layers += [MinibatchDeviation()]
                 current += 1
-            layers += [nn.Conv2d(current, following, 4, 2, 1, bias=norm == "none")]
-            if norm != "none":
+            layers += [nn.Conv2d(current, following, 4, 2, 1, bias=norm == "none" or level == 1)]
+            if norm != "none" and level > 1:
                 layers += [nn.BatchNorm2d(following) if norm == "batch" else nn.GroupNorm(1, following)]
             layers += [nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)

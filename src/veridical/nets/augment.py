@@ -33,8 +33,8 @@ class Augmentation(nn.Module):
     target : float
         Overfitting ``r_t = E[sign(D(real))]`` that ``adaptive`` aims at (its eq. 1).
     together : int
-        Images that are changed alike: those that `veridical.nets.equalised.minibatch_deviation` compares with `group`. Were
-        each changed by itself, one image drawn again and again would look like as many different ones.
+        Rows of a process that are changed alike: those that `veridical.nets.equalised.minibatch_deviation` compares with
+        `group`. Were each changed by itself, one image drawn again and again would look like as many different ones.
     tiles : int
         Real images in which the probability could go from 0 to 1. The paper's 500,000 is for runs of 25 million.
     """

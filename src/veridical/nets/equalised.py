@@ -40,7 +40,7 @@ def minibatch_deviation(x: Tensor, group: int = GROUP, gain: float = 1.0) -> Ten
     ----------
     x : Tensor, shape (N, C, H, W)
     group : int
-        Images compared, fewer where N does not divide by it. Rows k, k + N / group, ... form one group.
+        Images compared, fewer where N does not divide by it (none where N is odd). Rows k, k + N / group, ... form one group.
     gain : float
         What the deviation is multiplied by.
 

@@ -17,7 +17,8 @@ class LabelEmbedding(nn.Module):
         Number of classes of a whole-number label; 0 for a real number, standardised over the training data.
     dim : int
     loud : bool
-        Begin with a random vector of each label, as loud as standard normal noise beside it.
+        Begin with a random vector of each class, as loud as standard normal noise beside it; with a random function of a
+        number, louder where it is far from usual.
     """
 
     def __init__(self, classes: int, dim: int, loud: bool = False) -> None:
@@ -31,7 +32,7 @@ class LabelEmbedding(nn.Module):
             self.net = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), last)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
-        if loud:  # SiLU has left about a quarter of the variance of a number
+        if loud:  # SiLU leaves a mean square of about a quarter of a number
             nn.init.normal_(last.weight, 0, 1 if classes else 2 / math.sqrt(64))
         self.classes = classes
 
