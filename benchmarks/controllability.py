@@ -79,8 +79,8 @@ def agreement(
     means = [f"{measured[asked == k].mean():.3f} ± {measured[asked == k].std():.3f}" for k in range(bins)]
     same, near = (found == asked).mean(), (abs(found - asked) <= 1).mean()
     error, r = abs(measured - known).mean(), np.corrcoef(measured, known)[0, 1]
-    numbers = " | ".join(f"{v:.2f}" for v in (same, near))
-    return f"| {name} | {len(asked)} | {numbers} | {error:.3f} | {r:.2f} | {variety:.2f} | " + " | ".join(means) + " |"
+    numbers = f"{same:.2f} | {near:.2f} | {error:.3f} | {r:.2f} | {variety:.2f}"
+    return f"| {name} | {len(asked)} | {numbers} | " + " | ".join(means) + " |"
 
 
 def determination(asked: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
