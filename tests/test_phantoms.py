@@ -384,3 +384,30 @@ def test_write_refuses_a_folder_that_holds_something(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert len(phantoms.write_phantoms(empty, made)) == 1
+
+
+def test_options_from_text():
+    options = phantoms.parse_options("rocks", {"porosity": "0.1,0.4", "mean_diameter": "20", "bubbles": "no", "tube": "0"})
+    assert options == RocksOptions(porosity=(0.1, 0.4), mean_diameter=20.0, bubbles=False, tube=0.0)
+    assert phantoms.parse_options("cmc", {}) == CmcOptions()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"porosity": "much"}, "porosity=much cannot be read: write for example porosity=0.28,0.5"),
+        ({"porosity": "0.4,0.1"}, "must be a number or a"),
+        ({"porosity": "0.1,0.2,0.3"}, "must be a number or a"),
+        ({"fibres": "3"}, "has no option 'fibres': it has porosity"),
+    ],
+)
+def test_options_that_cannot_be(given, said):
+    with pytest.raises(InputError, match=said):
+        phantoms.parse_options("rocks", given)
+
+
+def test_an_option_without_limits_is_a_range_too():
+    with pytest.raises(InputError, match="angle"):
+        RootsOptions(angle=(80.0, 45.0))
+    with pytest.raises(InputError, match="mean_diameter"):
+        CmcOptions(mean_diameter="thick")

@@ -379,16 +379,16 @@ def test_phantoms_are_generated_on_first_read(monkeypatch):
 
     calls = []
 
-    def generate(kind, n, size, seed):
-        calls.append((kind, n, size, seed))
+    def generate(kind, n, size, seed, options):
+        calls.append((kind, n, size, seed, options.n_main))
         images = np.random.default_rng(seed).random((n, 3, size, size)).astype(np.float32)
         return SimpleNamespace(images=images, masks=np.ones((n, size, size), np.uint8))
 
     monkeypatch.setattr(veridical.phantoms, "generate", generate, raising=False)
-    slices = open_slices("phantom:roots?n=3&size=16&seed=987654")
+    slices = open_slices("phantom:roots?n=3&size=16&seed=987654&n_main=1,2")
     assert slices.shapes == [(16, 16)] * 3 and slices.channels == 3 and not calls
     assert slices[2].shape == (16, 16, 3) and slices[0].dtype == np.float32 and (slices.mask(1) == 1).all()
-    assert calls == [("roots", 3, 16, 987654)]
+    assert calls == [("roots", 3, 16, 987654, (1.0, 2.0))]
 
 
 @pytest.mark.parametrize(
@@ -397,6 +397,12 @@ def test_phantoms_are_generated_on_first_read(monkeypatch):
 def test_unknown_phantom(spec):
     with pytest.raises(InputError, match="phantom:rocks"):
         open_slices(spec)
+
+
+def test_options_of_a_phantom():
+    tight, usual = (open_slices(f"phantom:rocks?n=6&size=64&tube=0{more}") for more in ("&porosity=0.1,0.2", ""))
+    porosity = [[row["porosity"] for row in slices.properties()] for slices in (tight, usual)]
+    assert max(porosity[0]) < 0.25 < min(porosity[1])
 
 
 # ------------------------------------------------------------------------------------------------------- bad input

@@ -33,7 +33,8 @@ def open_slices(spec: str | Path) -> Slices:
         - ``file.h5:/path``, where the path is ``/exchange/data`` if not given;
         - a Zarr array (version 2 or 3) or OME-Zarr image, of which the highest resolution is taken;
         - ``skimage:NAME``, an image that scikit-image ships;
-        - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``.
+        - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
+          ``phantom:rocks?porosity=0.1,0.4``.
 
     Returns
     -------
@@ -210,18 +211,27 @@ def _shipped(text: str) -> Path:
 def _phantom(text: str) -> Slices:
     from urllib.parse import parse_qsl
 
+    from .phantoms import parse_options
+
     kind, _, query = text.removeprefix("phantom:").partition("?")
     if kind not in ("cmc", "rocks", "roots"):
         raise InputError(f"{text}: there is no such phantom; use phantom:cmc, phantom:rocks or phantom:roots")
-    options = {"n": 64, "size": 256, "seed": 0}
+    counts, others = {"n": 64, "size": 256, "seed": 0}, {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in options or not value.isdecimal() or (name != "seed" and int(value) < 1):
+        if name not in counts:
+            others[name] = value
+        elif not value.isdecimal() or (name != "seed" and int(value) < 1):
             raise InputError(
-                f"{text}: {name}={value} is no option; write for example phantom:{kind}?n=64&size=256&seed=0"
+                f"{text}: {name}={value} is no number; write for example phantom:{kind}?n=64&size=256&seed=0"
             )
-        options[name] = int(value)
-    n, size = options["n"], options["size"]
-    made = partial(_generate, kind, n, size, options["seed"])
+        else:
+            counts[name] = int(value)
+    try:
+        options = parse_options(kind, others)
+    except InputError as error:
+        raise InputError(f"{text}: {error}") from error
+    n, size = counts["n"], counts["size"]
+    made = partial(_generate, kind, n, size, counts["seed"], options)
     return Slices(
         kind="phantom",
         names=[f"{kind}_{k:04d}" for k in range(n)],
@@ -237,10 +247,10 @@ def _phantom(text: str) -> Slices:
 
 
 @lru_cache(maxsize=4)  # training, source and what they are compared with
-def _generate(kind: str, n: int, size: int, seed: int) -> Any:
-    from veridical.phantoms import generate
+def _generate(kind: str, n: int, size: int, seed: int, options: Any) -> Any:
+    from .phantoms import generate
 
-    return generate(kind, n=n, size=size, seed=seed)
+    return generate(kind, n=n, size=size, seed=seed, options=options)
 
 
 def _phantom_image(made: Callable[[], Any], index: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .shell import Json, Seed, app, out_console, write_json
+from .shell import Json, Seed, app, out_console, pairs_of, write_json
 
 
 @app.command()
@@ -69,7 +69,11 @@ def data(
     write_json(json_file, summary)
 
 
-@app.command(epilog="Example: veridical phantom rocks -n 200 --size 256 --out phantoms/rocks")
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical phantom rocks -n 200 --size 256 --out phantoms/rocks\n"
+    "veridical phantom rocks -n 200 --set porosity=0.1,0.4 --set tube=0 --out phantoms/tight"
+)
 def phantom(
     kind: Annotated[str, typer.Argument(help="cmc, rocks or roots.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
@@ -77,10 +81,15 @@ def phantom(
     size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
     bits: Annotated[int, typer.Option(help="Of grey images: 8 or 16, as your real images have.")] = 16,
     seed: Seed = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="What to draw, a number or LOW,HIGH: porosity=0.1,0.4."),
+    ] = None,
 ) -> None:
     """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
-    from ..phantoms import check_output, generate, write_phantoms
+    from ..phantoms import check_output, generate, parse_options, write_phantoms
 
     check_output(out, bits)
-    write_phantoms(out, generate(kind, n, size, seed, workers=os.cpu_count() or 1), bits)
+    options = parse_options(kind, pairs_of(set_ or []))
+    write_phantoms(out, generate(kind, n, size, seed, options=options, workers=os.cpu_count() or 1), bits)
     print(f"{n} {kind} phantoms: {out}")

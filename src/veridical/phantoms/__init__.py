@@ -7,12 +7,13 @@ import csv
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from veridical.config import parse_value
 from veridical.errors import InputError
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
@@ -20,7 +21,9 @@ from veridical.phantoms.rocks import RocksOptions
 from veridical.phantoms.roots import RootsOptions
 from veridical.phantoms.tomography import Scan
 
-__all__ = ["KINDS", "CmcOptions", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "generate", "write_phantoms"]
+__all__ = [
+    "KINDS", "CmcOptions", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "generate", "parse_options", "write_phantoms",
+]  # fmt: skip
 
 KINDS = {"cmc": (cmc, CmcOptions), "rocks": (rocks, RocksOptions), "roots": (roots, RootsOptions)}
 Options = CmcOptions | RocksOptions | RootsOptions
@@ -86,6 +89,33 @@ def generate(
         made = [one(k) for k in range(n)]
     images, masks, properties, captions = zip(*made)
     return Phantoms(np.stack(images), np.stack(masks), list(properties), list(captions))
+
+
+def parse_options(kind: str, given: dict[str, str]) -> Options:
+    """The options of a kind of phantom from texts, such as ``{"porosity": "0.1,0.4"}``: a number, or from low to high.
+
+    Raises
+    ------
+    InputError : unknown kind or option, a text that does not read as such, or numbers out of range.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no phantom {kind!r}: choose one of {', '.join(KINDS)}")
+    _, options_class = KINDS[kind]
+    defaults = {f.name: f.default for f in fields(options_class) if f.name != "scan"}
+    values = {}
+    for name, text in given.items():
+        if name not in defaults:
+            raise InputError(f"a {kind} phantom has no option {name!r}: it has {', '.join(defaults)}")
+        try:
+            value = parse_value(text, defaults[name])
+        except InputError as error:
+            usual = defaults[name]
+            example = ",".join(map(str, usual)) if isinstance(usual, tuple) else usual
+            raise InputError(
+                f"phantom option {name}={text} cannot be read: write for example {name}={example}"
+            ) from error
+        values[name] = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+    return options_class(**values)
 
 
 def _one(kind: str, size: int, seed: int, options: Options, k: int):

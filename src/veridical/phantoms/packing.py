@@ -1,5 +1,10 @@
 """Shared geometry of the phantoms: packed discs, smooth noise, ranges to draw from."""
 
+import math
+from dataclasses import fields
+from numbers import Real
+from typing import Any
+
 import numpy as np
 from scipy import fft
 from scipy.spatial import cKDTree
@@ -16,13 +21,17 @@ def draw(rng: np.random.Generator, value: Range) -> float:
     return float(value)
 
 
-def check(options: object, **limits: tuple[float, float]) -> None:
-    """Raise InputError unless every named option, a number or a rising pair, lies within its limits."""
-    for name, (low, high) in limits.items():
-        value = getattr(options, name)
+def check(options: Any, **limits: tuple[float, float]) -> None:
+    """Raise InputError unless what can be a range is a number or a rising pair, and lies within its limits if it has any."""
+    for field in fields(options):
+        if not isinstance(field.default, tuple):
+            continue
+        low, high = limits.get(field.name, (-math.inf, math.inf))
+        value = getattr(options, field.name)
         ends = value if isinstance(value, tuple) else (value, value)
-        if not (len(ends) == 2 and low <= ends[0] <= ends[1] <= high):
-            raise InputError(f"phantom option {name}={value} must be a number or a (low, high) pair in {low} to {high}")
+        if not (len(ends) == 2 and all(isinstance(end, Real) for end in ends) and low <= ends[0] <= ends[1] <= high):
+            within = "" if math.isinf(high) else f" in {low} to {high}"
+            raise InputError(f"phantom option {field.name}={value} must be a number or a (low, high) pair{within}")
 
 
 def pack_discs(rng: np.random.Generator, diameters: np.ndarray, side: float, steps: int = 300) -> np.ndarray:
