@@ -1,7 +1,7 @@
 """Do samples have the property that was asked for?
 
 python benchmarks/controllability.py --out DIR [--material rocks] [--minutes 12] [--recipes cgan,biggan] [--bins 4]
-python benchmarks/controllability.py --out DIR --bins 0 --recipes cfg,guided,cgan [--scales 1,2,4]
+python benchmarks/controllability.py --out DIR --bins 0 --recipes cfg,guided,cgan [--scales 1,2,4] [--phantom porosity=0.1,0.5]
 
 Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length), sorted into classes of equal
 share, or with ``--bins 0`` as a number. A small segmentation network, trained on the phantoms and their masks, measures the
@@ -94,7 +94,7 @@ def determination(asked: np.ndarray, measured: np.ndarray) -> tuple[float, float
 def classes(options: argparse.Namespace, material: Material) -> tuple[list[str], np.ndarray]:
     """Ask for classes: lines of a table, a picture of samples."""
     bins = options.bins
-    data = open_dataset(material.data.format(options.images), 64, masks=True, label=material.label, bins=bins)
+    data = open_dataset(data_of(options), 64, masks=True, label=material.label, bins=bins)
     tiles = {which: data.tiles(which)[0] for which in ("train", "test")}
     cond = {which: data.tile_conditions(which) for which in ("train", "test")}
     edges = np.array(data.labels.edges)
@@ -133,7 +133,7 @@ def classes(options: argparse.Namespace, material: Material) -> tuple[list[str],
 
 def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str], Figure]:
     """Ask for numbers: lines of a table, scatter plots over guidance scales."""
-    data = open_dataset(material.data.format(options.images), 64, masks=True, label=material.label)
+    data = open_dataset(data_of(options), 64, masks=True, label=material.label)
     tiles = {which: data.tiles(which)[0] for which in ("train", "test")}
     cond = {which: data.tile_conditions(which) for which in ("train", "test")}
     network = train_segmentation(tiles["train"], cond["train"]["mask"], classes=material.classes, steps=options.steps)
@@ -175,10 +175,15 @@ def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str],
     return lines, figure
 
 
+def data_of(options: argparse.Namespace) -> str:
+    """The phantoms, as a command takes them."""
+    return "&".join([MATERIALS[options.material].data.format(options.images), *options.phantom])
+
+
 def trained(recipe: str, options: argparse.Namespace, material: Material) -> Path:
     """The run folder of a recipe."""
     return train(
-        recipe, material.data.format(options.images), options.out / f"{options.material}-{recipe}-{options.bins}", resume=True,
+        recipe, data_of(options), options.out / f"{options.material}-{recipe}-{options.bins}", resume=True,
         minutes=options.minutes, label=material.label, bins=options.bins, threads=options.threads,
         **dict(pair.split("=", 1) for pair in options.set),
     )  # fmt: skip
@@ -196,6 +201,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=64, help="samples a class, a fourth of those of numbers")
     parser.add_argument("--steps", type=int, default=800, help="training steps of what measures")
     parser.add_argument("--images", type=int, default=600, help="phantoms, a part of which is held out")
+    parser.add_argument("--phantom", action="append", default=[], metavar="KEY=VALUE", help="what is drawn")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the recipes")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()

@@ -387,7 +387,9 @@ def test_write_refuses_a_folder_that_holds_something(tmp_path):
 
 
 def test_options_from_text():
-    options = phantoms.parse_options("rocks", {"porosity": "0.1,0.4", "mean_diameter": "20", "bubbles": "no", "tube": "0"})
+    options = phantoms.parse_options(
+        "rocks", {"porosity": "0.1,0.4", "mean_diameter": "20", "bubbles": "no", "tube": "0"}
+    )
     assert options == RocksOptions(porosity=(0.1, 0.4), mean_diameter=20.0, bubbles=False, tube=0.0)
     assert phantoms.parse_options("cmc", {}) == CmcOptions()
 
