@@ -44,6 +44,18 @@ def test_bits_of_the_untrained_denoiser_are_those_of_independent_cosine_coeffici
     assert (found - coarse).mean().item() == pytest.approx(math.log2(255 / 128), abs=0.02)
 
 
+def test_the_likelihood_does_not_depend_on_the_steps_of_sampling():
+    smooth = torch.nn.functional.avg_pool2d(torch.randn(2, 1, 20, 20, generator=torch.Generator().manual_seed(0)), 5, 1)
+    found = []
+    for steps in (4, 100):
+        model = build(
+            "flow_matching", 1, 16, {**TOY["flow_matching"], "skip": "wiener", "sampling_steps": steps}
+        ).eval()
+        model.prepare(smooth)
+        found.append(bits_per_dim(model, smooth, ImageNoise(0, range(2)), tolerance=1e-3))
+    assert torch.equal(*found)
+
+
 def test_latents_have_no_likelihood_of_images():
     model = build("latent_diffusion", 1, 32, TOY["latent_diffusion"], build("autoencoder", 1, 32, TOY["autoencoder"]))
     with pytest.raises(InputError, match="no likelihood of images"):

@@ -222,7 +222,16 @@ def test_a_number_can_be_asked_for():
         ({"network": "vit"}, "no network 'vit'"),
         ({"variance": "tiny"}, "no variance 'tiny'"),
         ({"variance": "learned"}, "formulation=edm has no variance to learn"),
-        ({"guidance_interval": (1.0,)}, "two noise levels"),
+        ({"guidance_interval": (1.0,)}, "two rising noise levels"),
+        ({"guidance_interval": (5.0, 0.2)}, "two rising noise levels"),
+        ({"sigma_min": 0.0}, "sigma_min=0.0 .* two positive, rising"),
+        ({"sigma_max": 0.005}, "two positive, rising"),
+        ({"eta": 0.5}, "solver=heun has no eta: use solver=ddim"),
+        ({"solver": "ddim", "eta": 1.5}, "from 0 to 1"),
+        ({"solver": "unipc", "churn": 5.0}, "use solver=euler or heun"),
+        ({"formulation": "ddpm_cosine", "sampling_steps": 1001}, "at most 1000"),
+        ({"conditioning": "film"}, "no conditioning 'film'"),
+        ({"network": "dit", "widths": (64, 128)}, "one width"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(args, message):

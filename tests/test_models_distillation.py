@@ -1,14 +1,16 @@
 """Students: what they are taught is what the papers say, on teachers that are known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from toy import TOY
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
-from veridical.models.distillation import Consistency, ProgressiveDistillation
+from veridical.models.distillation import Consistency, ProgressiveDistillation, _step
 from veridical.recipes import build
-from veridical.samplers import euler, heun, karras_grid
+from veridical.samplers import euler, karras_grid, midpoint
 
 
 def images(n=64, size=16):
@@ -20,10 +22,10 @@ def batch(step, n=64, reached=0.0):
     return Batch.at(images(n), {}, seed=0, step=step, start=0, total=n, reached=reached)
 
 
-def teacher():
+def teacher(formulation="edm"):
     """Untrained: a network of zero output, so that it is the Wiener filter, whose path is known."""
     torch.manual_seed(0)
-    model = build("edm", 1, 16, TOY["edm"]).eval()
+    model = build("edm", 1, 16, {**TOY["edm"], "formulation": formulation}).eval()
     model.prepare(images())
     return model
 
@@ -35,11 +37,11 @@ def flow(model, x, now, then):
     return spectrum.transform.inverse(shrink * spectrum.transform(x))
 
 
-@pytest.mark.parametrize(("solver", "reached", "stride"), [(heun, 0.0, 2), (euler, 0.9, 4)])
+@pytest.mark.parametrize(("solver", "reached", "stride"), [(midpoint, 0.0, 2), (euler, 0.9, 4)])
 def test_the_target_is_where_two_steps_of_the_teacher_lead(solver, reached, stride):
     """A student that gives the target takes one Euler step to there: with the teacher's own two steps the loss is 0.
 
-    The first teacher's are of Heun's method, a student's that has become teacher of Euler's.
+    The first teacher's are of the midpoint rule, a student's that has become teacher of Euler's.
     """
     model = ProgressiveDistillation(teacher(), start_steps=8, final_steps=2)
     fine = karras_grid(8, 0.01, 20.0)
@@ -65,6 +67,18 @@ def test_the_target_is_where_two_steps_of_the_teacher_lead(solver, reached, stri
     assert ideal < 1e-6 < 1e-3 < before
 
 
+@pytest.mark.parametrize("formulation", ["edm", "v_cosine", "vp", "flow"])
+def test_sixteen_steps_of_the_first_teacher_end_where_the_path_does(formulation):
+    model = teacher(formulation)
+    model.sampling_steps = 16
+    grid = model.grid()
+    x = begun = model.start(ImageNoise(0, range(32)), grid[0].item())
+    for now, then in pairwise(grid.float()):
+        x = _step(model, x, now.expand(32), then.expand(32), None, second_order=True)
+    exact = flow(model, begun, grid[0].float(), torch.tensor(0.0))
+    assert (x - exact).std() < 0.02 * exact.std()
+
+
 def test_steps_halve_at_equal_shares_and_the_student_becomes_the_teacher():
     model = ProgressiveDistillation(teacher(), start_steps=16, final_steps=2)
     seen = []
@@ -78,7 +92,9 @@ def test_steps_halve_at_equal_shares_and_the_student_becomes_the_teacher():
         same = torch.equal(*(next(iter(m.net.parameters())) for m in (model.teacher, model.student)))
         assert same == (step in (3, 6))
     assert seen == [8] * 3 + [4] * 3 + [2] * 4
-    assert model.sample(2, {}, ImageNoise(0, range(2))).shape == (2, 1, 16, 16)
+    calls = []
+    model.student.net.register_forward_hook(lambda *_: calls.append(1))
+    assert model.sample(2, {}, ImageNoise(0, range(2))).shape == (2, 1, 16, 16) and len(calls) == 2
 
 
 @pytest.mark.parametrize("path", ["teacher", "data"])
@@ -91,8 +107,39 @@ def test_neighbours_of_a_path_have_one_end(path):
     exact = dict(model.losses(batch(0), 0))["denoiser"].item()
     if path == "teacher":
         assert exact < 0.1 * untrained
-    else:  # along a random straight line: right in the mean only
-        assert exact > 0
+
+
+def test_neighbours_are_compared_as_the_paper_does():
+    """Consistency training on the loss by hand: one noise at both levels, pseudo-Huber over the distance of the levels."""
+    model = Consistency(teacher(), "data", levels=2, most_levels=2)
+    asked = []
+
+    def end(x, sigma, cond=None):
+        asked.append((x, sigma))
+        return x
+
+    model.end = end
+    loss = dict(model.losses(batch(0), 0))["denoiser"]
+    (below, low), (above, high) = asked
+    assert torch.allclose(low, torch.tensor(0.01)) and torch.allclose(high, torch.tensor(20.0))
+    clean = below - low.reshape(-1, 1, 1, 1) * (noise := (above - below) / 19.99)
+    torch.testing.assert_close(clean, model.teacher.encode(images()), atol=1e-4, rtol=0)
+    assert abs(noise.std() - 1) < 0.05
+    square = (above - below).square().flatten(1).mean(1)
+    torch.testing.assert_close(loss, (((square + 0.00054**2).sqrt() - 0.00054) / 19.99).mean())
+
+
+@pytest.mark.parametrize("formulation", ["edm", "ddpm_cosine", "flow"])
+def test_consistency_has_one_lowest_level_for_any_number_of_evaluations(formulation):
+    model = Consistency(teacher(formulation), sampling_steps=2)
+    low, high = model.student.ends()
+    assert low < 0.05 and high > 15
+    for steps in (2, 18):
+        torch.testing.assert_close(model._levels(steps)[[0, -1]], torch.tensor([high, low], dtype=torch.float64))
+    # An untrained student begins with the expectation of its data, not with noise.
+    with torch.no_grad():
+        made = model.sample(8, {}, ImageNoise(0, range(8)))
+    assert made.diff(dim=-1).std() < images().diff(dim=-1).std()
 
 
 def test_levels_of_consistency_double_at_equal_shares():
@@ -130,5 +177,10 @@ def test_what_cannot_be_is_refused():
         ProgressiveDistillation(teacher(), start_steps=32, final_steps=5)
     with pytest.raises(InputError, match="only a diffusion model"):
         Consistency(torch.nn.Linear(1, 1))
+    labelled = build("cfg", 1, 16, {**TOY["cfg"], "classes": 3})
+    with pytest.raises(InputError, match="without labels"):
+        ProgressiveDistillation(labelled)
+    with pytest.raises(InputError, match="two or more"):
+        Consistency(teacher(), levels=1)
     with pytest.raises(InputError, match="no path"):
         Consistency(teacher(), path="noise")

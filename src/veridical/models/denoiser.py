@@ -13,7 +13,7 @@ from ..batch import Batch
 from ..errors import InputError
 from ..guidance import classifier_free, clipped
 from ..nets import warp as warping
-from ..nets.dit import DiT
+from ..nets.dit import CONDITIONING, DiT
 from ..nets.label import LabelOrNone
 from ..nets.spectrum import Spectrum
 from ..nets.unet import UNet
@@ -128,10 +128,22 @@ class Denoiser(nn.Module):
         _choose("formulation", formulation, FORMULATIONS)
         _choose("skip", skip, ("wiener", "paper"))
         _choose("variance", variance, ("small", "large", "learned"))
+        _choose("conditioning", conditioning, CONDITIONING)
+        if network == "dit" and len(widths) != 1:
+            raise InputError(f"widths={widths} cannot be: a transformer has one width, such as 192.")
+        if not 0 < sigma_min < sigma_max:
+            raise InputError(
+                f"sigma_min={sigma_min} and sigma_max={sigma_max} cannot be: give two positive, rising numbers."
+            )
+        if not 0 <= eta <= 1:
+            raise InputError(f"eta={eta} cannot be: give a share from 0 to 1.")
+        for name, value, having in (("eta", eta, ("ddim",)), ("churn", churn, ("euler", "heun"))):
+            if value and solver not in having:
+                raise InputError(f"solver={solver} has no {name}: use solver={' or '.join(having)}.")
         if variance == "learned" and not formulation.startswith(("ddpm", "v_")):
             raise InputError(f"formulation={formulation} has no variance to learn: use variance=small, or ddpm_cosine.")
-        if len(guidance_interval) != 2:
-            raise InputError(f"guidance_interval={guidance_interval} needs two noise levels, such as 0.2,5.")
+        if len(guidance_interval) != 2 or not guidance_interval[0] < guidance_interval[1]:
+            raise InputError(f"guidance_interval={guidance_interval} needs two rising noise levels, such as 0.2,5.")
         self.shape, self.patch, self.skip = (channels, size, size), patch, skip
         self.inside = (channels * (2 if skip == "wiener" else 1) + given) * patch**2
         out = channels * (2 if variance == "learned" else 1) * patch**2
@@ -162,6 +174,7 @@ class Denoiser(nn.Module):
             "annealed_langevin": {"corrections": langevin_steps},
         }
         self.spectrum = Spectrum(channels, size)
+        self.grid()  # so that what cannot be is said before it is trained
 
     def prepare(self, image: Tensor) -> None:
         """Measure mean and spectrum of the data: preconditioning assumes that they are known."""
@@ -232,8 +245,14 @@ class Denoiser(nn.Module):
             loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule).mean()
         yield "denoiser", loss
 
+    def ends(self) -> tuple[float, float]:
+        """The lowest noise level, which counts as none, and the highest, which counts as nothing else."""
+        return FORMULATIONS[self.formulation].ends(self.span)
+
     def grid(self) -> Tensor:
-        """Noise levels along which it samples, falling to 0; float64."""
+        """Noise levels along which it samples, falling to 0, float64; for a solver with steps of its own only the ends."""
+        if self.solver == "dopri5":
+            return torch.tensor([*reversed(self.ends()), 0.0], dtype=torch.float64)
         return FORMULATIONS[self.formulation].grid(self.sampling_steps, self.span)
 
     def start(self, noise: Noise, sigma: float) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
-from ..samplers import Noise, consistency, euler
+from ..samplers import Noise, consistency, euler, karras_grid
 from .denoiser import Denoiser
 from .formulations import FORMULATIONS, SIGMA_DATA
 
@@ -20,8 +20,8 @@ from .formulations import FORMULATIONS, SIGMA_DATA
 class ProgressiveDistillation(nn.Module):
     """Each step of a student learns two steps of its teacher, then it is the teacher (Salimans and Ho 2022, arXiv:2202.00512).
 
-    The first teacher takes its steps by Heun's method and needs few; the paper's, by Euler's method, takes a thousand, and
-    its students are halved as often as that makes necessary.
+    Other than in the paper, the first teacher's steps are of second order, so that few of them are enough (the paper's takes
+    thousands of DDIM and so has many students), and the learning rate falls once, not for each student.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class ProgressiveDistillation(nn.Module):
         Trained denoiser, the first teacher.
     start_steps, final_steps : int
         Steps of the first teacher and of the last student; their ratio is a power of two.
-        Every student has the same share of the training, but one step at least.
+        Every student has the same share of the training.
     """
 
     def __init__(self, first: nn.Module, start_steps: int = 16, final_steps: int = 4) -> None:
@@ -69,7 +69,7 @@ class ProgressiveDistillation(nn.Module):
         stride = self.start_steps // int(self.steps)
         first = (batch.uniform() * int(self.steps)).long().clamp(max=int(self.steps) - 1) * stride
         levels = fine[first], fine[first + stride // 2], fine[first + stride]
-        now, then = (level.reshape(-1, 1, 1, 1) for level in levels[::2])
+        now, then = (_wide(level) for level in levels[::2])
         with torch.no_grad():
             x = end = self.teacher.encode(batch.image) + now * batch.normal(*self.teacher.shape)
             for pair in pairwise(levels):
@@ -99,8 +99,8 @@ class Consistency(nn.Module):
     path : {"teacher", "data"}
         Distillation or training.
     levels, most_levels : int
-        Noise levels at first, and at most; they double at equal shares of the training, and begin anew where a run is made
-        longer.
+        Noise levels at first, and at most, along Karras et al.'s grid between the ends of the formulation; they double at
+        equal shares of the training, and begin anew where a run is made longer.
     sampling_steps : int
         Evaluations; from the second on, noise is added again.
     """
@@ -116,6 +116,10 @@ class Consistency(nn.Module):
         super().__init__()
         if path not in ("teacher", "data"):
             raise InputError(f"there is no path {path!r}: use teacher or data.")
+        if not 2 <= levels <= most_levels:
+            raise InputError(
+                f"levels={levels} and most_levels={most_levels} cannot be: give two or more, and no fewer at most."
+            )
         self.teacher = _denoiser(first).eval().requires_grad_(False)
         self.student = _denoiser(first).requires_grad_(True)
         self.parts = dict(self.student.parts)
@@ -129,7 +133,7 @@ class Consistency(nn.Module):
         return self
 
     def _levels(self, steps: int) -> Tensor:
-        return FORMULATIONS[self.student.formulation].grid(steps, self.student.span)[:-1]
+        return karras_grid(steps, *self.student.ends())[:-1]
 
     def end(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """The end of the path of x (N, \\*shape), sigma (N,): at the lowest level x itself (eq. 5).
@@ -137,8 +141,8 @@ class Consistency(nn.Module):
         An Euler step from sigma to the lowest level with the student's `denoise`: scalings of this kind for every
         formulation.
         """
-        lowest = self._levels(2)[-1].item()
-        share = (lowest / sigma).clamp(max=1).reshape(-1, 1, 1, 1)
+        lowest = self.student.ends()[0]
+        share = _wide((lowest / sigma).clamp(max=1))
         return share * x + (1 - share) * self.student.denoise(x, sigma, cond)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
@@ -153,11 +157,11 @@ class Consistency(nn.Module):
         with torch.no_grad():
             z = self.teacher.encode(batch.image)
             noise = batch.normal(*self.teacher.shape)
-            x = z + high.reshape(-1, 1, 1, 1) * noise
+            x = z + _wide(high) * noise
             if self.path == "teacher":
                 neighbour = _step(self.teacher, x, high, low, batch.cond, second_order=True)
             else:
-                neighbour = z + low.reshape(-1, 1, 1, 1) * noise
+                neighbour = z + _wide(low) * noise
             target = self.end(neighbour, low, batch.cond)
         square = (self.end(x, high, batch.cond) - target).square().flatten(1).mean(1)
         distance = (square + 0.00054**2).sqrt() - 0.00054
@@ -171,15 +175,23 @@ class Consistency(nn.Module):
 
 
 def _step(model: Denoiser, x: Tensor, now: Tensor, then: Tensor, cond: dict | None, second_order: bool) -> Tensor:
-    """From levels `now` (N,) to `then` (N,) by Euler's or Heun's method, which are the same where `then` is 0."""
-    above, below = (level.reshape(-1, 1, 1, 1) for level in (now, then))
-    slope = (x - model.denoise(x, now, cond)) / above
-    end = x + (below - above) * slope
-    if not second_order:
-        return end
-    last = below == 0
-    again = (end - model.denoise(end, torch.where(then == 0, now, then), cond)) / torch.where(last, above, below)
-    return torch.where(last, end, x + (below - above) * (slope + again) / 2)
+    """From levels `now` (N,) to `then` (N,) along the probability-flow ODE: DDIM, or the midpoint rule in the time of flow
+    matching (`veridical.samplers.midpoint`), which can take as long steps.
+    """
+    start, end = (level / (1 + level) for level in (now, then))
+    clean = model.denoise(x, now, cond)
+    y = x / _wide(1 + now)
+    velocity = (y - clean) / _wide(start)
+    if second_order:
+        middle = (start + end) / 2
+        halfway = y + velocity * _wide(middle - start)
+        clean = model.denoise(halfway / _wide(1 - middle), middle / (1 - middle), cond)
+        velocity = (halfway - clean) / _wide(middle)
+    return (y + velocity * _wide(end - start)) * _wide(1 + then)
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values.reshape(-1, 1, 1, 1)
 
 
 def _denoiser(first: nn.Module) -> Denoiser:
@@ -187,4 +199,6 @@ def _denoiser(first: nn.Module) -> Denoiser:
         raise InputError(
             "only a diffusion model of pixels can be distilled: give the --first of a run of edm or its kin."
         )
+    if first.label is not None:
+        raise InputError("a diffusion model of labels cannot be distilled: give the --first of a run without labels.")
     return copy.deepcopy(first)

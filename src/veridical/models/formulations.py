@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..samplers import geometric_grid, karras_grid
 
 SIGMA_DATA = 0.5  # standard deviation of encoded images
@@ -56,11 +57,14 @@ class Formulation(NamedTuple):
         ``law(normal, span)``: training noise levels (N,) of standard normal numbers (N,).
     grid : callable
         ``grid(steps, span)``: falling levels for sampling, float64, that end with 0.
+    ends : callable
+        ``ends(span)``: the lowest level, which counts as no noise, and the highest, which counts as nothing but noise.
     """
 
     scalings: Callable[[Tensor], Scalings]
     law: Callable[[Tensor, Span], Tensor]
     grid: Callable[[int, Span], Tensor]
+    ends: Callable[[Span], tuple[float, float]]
 
 
 def edm_scalings(sigma: Tensor) -> Scalings:
@@ -149,6 +153,8 @@ def ddpm_law(normal: Tensor, span: Span, schedule: str) -> Tensor:
 
 def ddpm_grid(steps: int, span: Span, schedule: str) -> Tensor:
     """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4)."""
+    if steps > STEPS:
+        raise InputError(f"sampling_steps={steps} is more than the {STEPS} steps of ddpm: give at most {STEPS}.")
     chosen = torch.linspace(STEPS - 1, 0, steps, dtype=torch.float64).round().long()
     return _to_zero(ddpm_levels(schedule)[chosen])
 
@@ -157,8 +163,9 @@ def ddpm_grid(steps: int, span: Span, schedule: str) -> Tensor:
 
 
 def score_scalings(sigma: Tensor) -> Scalings:
-    """A network of the score times sigma, weighted by sigma**2 (Song and Ermon 2019, eq. 6; 2020, technique 3).
+    """A network of the score times sigma, weighted by sigma**2 (Song and Ermon 2019, eq. 6).
 
+    The network is told the level, as in the first paper; the second (2020, technique 3) divides by it instead.
     The score of x is ``(denoise - x) / sigma**2``, so that this is the error of the noise in units of sigma.
     """
     time = 100 * sigma.log().flatten()
@@ -210,7 +217,7 @@ def vp_grid(steps: int, span: Span, sub: bool) -> Tensor:
 
 # Flow matching.
 
-LATEST = 0.999  # at time 1 nothing is left of x0, and its level is infinite
+EARLIEST_FLOW, LATEST = 1e-4, 0.999  # at time 1 nothing is left of x0, and its level is infinite
 
 
 def flow_scalings(sigma: Tensor) -> Scalings:
@@ -221,7 +228,7 @@ def flow_scalings(sigma: Tensor) -> Scalings:
 
 def flow_law(normal: Tensor, span: Span) -> Tensor:
     """Levels at times uniform in [0, 1], cut to [0.0001, 0.999]."""
-    time = _uniform(normal).clamp(1e-4, LATEST)
+    time = _uniform(normal).clamp(EARLIEST_FLOW, LATEST)
     return time / (1 - time)
 
 
@@ -244,6 +251,7 @@ def _ddpm(scalings: Callable[[Tensor, str], Scalings], schedule: str) -> Formula
         lambda sigma: scalings(sigma, schedule),
         lambda normal, span: ddpm_law(normal, span, schedule),
         lambda steps, span: ddpm_grid(steps, span, schedule),
+        lambda span: (ddpm_levels(schedule)[0].item(), ddpm_levels(schedule)[-1].item()),
     )
 
 
@@ -252,6 +260,7 @@ def _vp(sub: bool) -> Formulation:
         lambda sigma: vp_scalings(sigma, sub),
         lambda normal, span: vp_law(normal, span, sub),
         lambda steps, span: vp_grid(steps, span, sub),
+        lambda span: (vp_level(torch.tensor(1e-3), sub).item(), vp_level(torch.tensor(1.0), sub).item()),
     )
 
 
@@ -259,19 +268,28 @@ def _geometric(steps: int, span: Span) -> Tensor:
     return geometric_grid(steps, span.low, span.high)
 
 
+def _as_set(span: Span) -> tuple[float, float]:
+    return span.low, span.high
+
+
+def _flow_ends(span: Span) -> tuple[float, float]:
+    return EARLIEST_FLOW / (1 - EARLIEST_FLOW), LATEST / (1 - LATEST)
+
+
 FORMULATIONS: dict[str, Formulation] = {
     "edm": Formulation(
         edm_scalings,
         lambda normal, span: log_normal_noise(normal, span.mean, span.std),
         lambda steps, span: karras_grid(steps, span.low, span.high),
+        _as_set,
     ),
     "ddpm_linear": _ddpm(ddpm_scalings, "linear"),
     "ddpm_cosine": _ddpm(ddpm_scalings, "cosine"),
     "v_linear": _ddpm(v_scalings, "linear"),
     "v_cosine": _ddpm(v_scalings, "cosine"),
-    "ncsn": Formulation(score_scalings, ncsn_law, _geometric),
-    "ve": Formulation(score_scalings, ve_law, _geometric),
+    "ncsn": Formulation(score_scalings, ncsn_law, _geometric, _as_set),
+    "ve": Formulation(score_scalings, ve_law, _geometric, _as_set),
     "vp": _vp(sub=False),
     "sub_vp": _vp(sub=True),
-    "flow": Formulation(flow_scalings, flow_law, flow_grid),
+    "flow": Formulation(flow_scalings, flow_law, flow_grid, _flow_ends),
 }

@@ -122,7 +122,7 @@ def annealed_langevin(
     corrections: int = 5,
     step: float = 0.0,
 ) -> Tensor:
-    """Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1), denoised at the end (2020, algorithm 1).
+    """Annealed Langevin dynamics (Song and Ermon 2020, algorithm 1, denoised at the end).
 
     Parameters
     ----------
