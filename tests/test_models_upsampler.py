@@ -2,14 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from toy import write_tiles
+from veridical.asking import ask
 from veridical.batch import Batch, ImageNoise
 from veridical.errors import InputError
 from veridical.models.upsampler import Upsampler
-from veridical.sample import draw, load
+from veridical.sample import draw, load, sample
 from veridical.train import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 6}
@@ -51,6 +54,28 @@ def test_training_makes_its_own_small_images():
     assert torch.equal(first, next(model.losses(other, 0))[1])
 
 
+def test_the_network_sees_noise_on_the_small_image_and_is_told_how_much(monkeypatch):
+    model = Upsampler(1, 16, augmentation=0.4, condition_noise=0.2, **SMALL)
+    model.prepare(images(64))
+    seen = []
+    inner = model.denoiser._denoise
+    monkeypatch.setattr(
+        model.denoiser, "_denoise", lambda x, sigma, cond, *more: seen.append(cond) or inner(x, sigma, cond, *more)
+    )
+    batch = Batch.at(images(64), {}, seed=0, step=0, start=0, total=64)
+    next(model.losses(batch, 0))
+    with torch.no_grad():
+        model.sample(64, {"source": images(64)}, ImageNoise(0, range(64)))
+    without = model._condition(model.reduce(images(64)), torch.zeros(64), torch.zeros(64, 1, 8, 8))["map"]
+    for cond in (seen[0], seen[-1]):
+        told = (cond["label"] + 1.7) / 3.4 * 0.4
+        # Enlarging makes noise smoother and weaker.
+        strength = (cond["map"] - without).flatten(1).std(1) / told
+        assert strength.min() > 0.5 and strength.max() < 1.5
+    assert seen[0]["label"].std() > 0.5
+    torch.testing.assert_close(seen[-1]["label"], torch.zeros(64), atol=1e-5, rtol=0)
+
+
 def test_small_images_are_means_of_squares():
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
     model = Upsampler(1, 16, **SMALL)
@@ -72,3 +97,15 @@ def test_without_a_source_the_data_are_the_source(tmp_path):
     reduced = run.model.reduce(torch.from_numpy(made))
     again = draw(run, 2, cond={"source": reduced.numpy()})
     assert made.shape == again.shape == (2, 1, 32, 32)
+
+
+def test_images_that_are_given_are_enlarged(tmp_path):
+    data = write_tiles(tmp_path / "data", n=8)
+    coarse = write_tiles(tmp_path / "coarse", n=3, size=16, seed=1)
+    train("upsampler", data, tmp_path / "run", steps=2, size=32, batch=4, quiet=True, **SMALL)
+    run = load(tmp_path / "run")
+    given = ask(run.run, run.needs, 3, source=coarse).cond["source"]
+    assert given.shape == (3, 1, 16, 16)
+    sample(tmp_path / "run", 3, tmp_path / "fine", source=coarse, quiet=True)
+    written = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "fine").glob("upsampler*"))]
+    assert [image.shape for image in written] == [(32, 32)] * 3

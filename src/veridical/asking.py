@@ -62,7 +62,8 @@ def ask(
         Label images in the values and the resolution of the training data, in turn; larger ones are cut into tiles. By
         default those of held-out tiles of the training data.
     source : str or Path, optional
-        Images to translate, cut into tiles; by default held-out tiles of the training source.
+        Images to translate, cut into tiles, or to enlarge: then tiles are as much smaller than samples. By default held-out
+        tiles of the training source (which an upsampler makes small itself).
 
     Raises
     ------
@@ -114,7 +115,10 @@ def _sources(run: dict[str, Any], n: int, source: str | Path | None) -> tuple[np
     spec, split = (str(source), "none") if source is not None else (config.source, None)
     masked = open_slices(spec).masked if source is not None or _exists(spec) else []
     window = IntensityWindow.from_json(run["source"]["window"])
-    dataset = _opened(spec, "--source DATA", config, config.source_scale, split, bool(masked) and all(masked), window)
+    factor = run["args"].get("factor", 1) if source is not None else 1
+    labelled = bool(masked) and all(masked) and factor == 1
+    config = config.replace(size=config.size // factor)
+    dataset = _opened(spec, "--source DATA", config, config.source_scale, split, labelled, window)
     if dataset.channels != run["channels"]:
         raise InputError(f"{spec} has {dataset.channels} channels and the run {run['channels']}: convert the images.")
     tiles, names = dataset.tiles("test", n, oriented=source is None)

@@ -79,6 +79,7 @@ app.command(
     "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
 )
 def sample(
@@ -93,7 +94,8 @@ def sample(
         str | None, typer.Option(metavar="FOLDER", help="Label images to draw from. Default: held-out ones.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Images to translate. Default: held-out ones of the source.")
+        str | None,
+        typer.Option(metavar="DATA", help="Images to translate or enlarge. Default: held-out ones of the source."),
     ] = None,
     set_: Annotated[
         list[str] | None,
