@@ -108,6 +108,11 @@ def draw(
             numbers = range(start, min(start + batch, n))
             mine = as_tensors({name: cond[name][start : numbers.stop] for name in run.needs}, run.device)
             sampled = run.model.sample(len(numbers), mine, ImageNoise(seed, numbers, run.device))
+            if not torch.isfinite(sampled).all():
+                raise InputError(
+                    f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
+                    "smaller --set lr."
+                )
             parts.append(((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy())
             progress.update((numbers[-1] + 1) / n)
     return np.concatenate(parts)

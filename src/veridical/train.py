@@ -231,9 +231,9 @@ def fit(
                 drawn = time.monotonic()
         if log is not None:
             log.close()
+        save(finished=not halted)
         if world.rank == 0 and not halted:
             _preview(average.model, cond, out, state.step, device)
-        save(finished=not halted)
         world.largest(0)  # nobody goes on before the run is written: a second stage reads it
         progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
     return out
