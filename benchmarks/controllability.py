@@ -155,23 +155,29 @@ def numbers(options: argparse.Namespace, material: Material) -> tuple[list[str],
         f"| images | guidance scale | n | R² of {material.label} as asked for | R² of a straight line | mean error |",
         "|---|---|---|---|---|---|",
     ]
-    columns = min(4, len(points))
-    height = -(-len(points) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * height), dpi=120, layout="constrained")
-    axes = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axis, ((name, scale), (wanted, measured)) in zip(axes, points.items(), strict=False):
+    for (name, scale), (wanted, measured) in points.items():
         seen = np.isfinite(measured)
         same, line = determination(wanted[seen], measured[seen])
         error = abs(measured - wanted)[seen].mean()
         said = "-" if scale is None else f"{scale:g}"
         lines.append(f"| {name} | {said} | {seen.sum()} | {same:.2f} | {line:.2f} | {error:.3g} |")
-        axis.plot([low, high], [low, high], color="0.6")
-        axis.plot(wanted, measured, ".", markersize=3)
-        axis.set_title(f"{name}{'' if scale is None else f', scale {scale:g}'}: R² {same:.2f}", fontsize=9)
-    for axis in axes[len(points) :]:
+    drawn = options.recipes.split(",")
+    columns = max(sum(name == recipe for name, _ in points) for recipe in drawn)
+    figure = Figure(figsize=(2.6 * columns, 2.6 * len(drawn)), dpi=120, layout="constrained")
+    axes = figure.subplots(len(drawn), columns, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat:
         axis.set_visible(False)
-    figure.supxlabel(f"{material.label}, requested")
-    figure.supylabel("measured")
+    for row, recipe in zip(axes, drawn, strict=True):
+        mine = [(scale, point) for (name, scale), point in points.items() if name == recipe]
+        for axis, (scale, (wanted, measured)) in zip(row, mine, strict=False):
+            seen = np.isfinite(measured)
+            same, _ = determination(wanted[seen], measured[seen])
+            axis.set_visible(True)
+            axis.plot([low, high], [low, high], color="0.6")
+            axis.plot(wanted, measured, ".", markersize=3)
+            axis.set_title(f"{recipe}{'' if scale is None else f', scale {scale:g}'}: R² {same:.2f}", fontsize=9)
+    figure.supxlabel(f"{material.label}, requested", fontsize=10)
+    figure.supylabel("measured", fontsize=10)
     return lines, figure
 
 
