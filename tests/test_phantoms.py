@@ -400,6 +400,7 @@ def test_options_from_text():
         ({"porosity": "much"}, "porosity=much cannot be read: write for example porosity=0.28,0.5"),
         ({"porosity": "0.4,0.1"}, "must be a number or a"),
         ({"porosity": "0.1,0.2,0.3"}, "must be a number or a"),
+        ({"tube": "30"}, "tube=30.0 must be a number in 0 to 1"),
         ({"fibres": "3"}, "has no option 'fibres': it has porosity"),
     ],
 )
@@ -413,3 +414,7 @@ def test_an_option_without_limits_is_a_range_too():
         RootsOptions(angle=(80.0, 45.0))
     with pytest.raises(InputError, match="mean_diameter"):
         CmcOptions(mean_diameter="thick")
+    with pytest.raises(InputError, match="wander"):
+        RootsOptions(wander=-0.1)
+    with pytest.raises(InputError, match=r"binder=\(0.1, 0.2\) must be a number in 0 to 1"):
+        CmcOptions(binder=(0.1, 0.2))

@@ -392,10 +392,16 @@ def test_phantoms_are_generated_on_first_read(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "spec", ["phantom:unicorn", "phantom:rocks?colour=1", "phantom:rocks?n=many", "phantom:rocks?n=0"]
+    ("spec", "said"),
+    [
+        ("phantom:unicorn", "use phantom:cmc, phantom:rocks or"),
+        ("phantom:rocks?colour=1", "has no option 'colour'"),
+        ("phantom:rocks?n=many", "n=many is no positive number; write for example phantom:rocks.n=64"),
+        ("phantom:rocks?n=0", "n=0 is no positive number"),
+    ],
 )
-def test_unknown_phantom(spec):
-    with pytest.raises(InputError, match="phantom:rocks"):
+def test_unknown_phantom(spec, said):
+    with pytest.raises(InputError, match=said):
         open_slices(spec)
 
 

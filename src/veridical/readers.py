@@ -221,8 +221,9 @@ def _phantom(text: str) -> Slices:
         if name not in counts:
             others[name] = value
         elif not value.isdecimal() or (name != "seed" and int(value) < 1):
+            kind_of = "whole" if name == "seed" else "positive"
             raise InputError(
-                f"{text}: {name}={value} is no number; write for example phantom:{kind}?n=64&size=256&seed=0"
+                f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
             )
         else:
             counts[name] = int(value)

@@ -51,6 +51,8 @@ def pairs_of(items: list[str]) -> dict[str, str]:
         name, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"--set {item} has no '=': write --set NAME=VALUE.")
+        if name in pairs:
+            raise InputError(f"--set {name} is given twice: leave one out.")
         pairs[name] = value
     return pairs
 

@@ -35,7 +35,10 @@ class CmcOptions:
     scan: Scan | None = None
 
     def __post_init__(self):
-        check(self, volume_fraction=(0.05, 0.8), mean_diameter=(4, 200), diameter_spread=(0, 0.3), cracks=(-10, 20))
+        check(
+            self, volume_fraction=(0.05, 0.8), mean_diameter=(4, 200), diameter_spread=(0, 0.3), cracks=(-10, 20),
+            binder=(0, 1),
+        )  # fmt: skip
 
 
 def generate_slice(rng: np.random.Generator, size: int, options: CmcOptions):

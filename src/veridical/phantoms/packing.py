@@ -22,16 +22,18 @@ def draw(rng: np.random.Generator, value: Range) -> float:
 
 
 def check(options: Any, **limits: tuple[float, float]) -> None:
-    """Raise InputError unless what can be a range is a number or a rising pair, and lies within its limits if it has any."""
+    """Raise InputError unless what can be a range is a number or a rising pair, and what has limits lies within them."""
     for field in fields(options):
-        if not isinstance(field.default, tuple):
+        ranged = isinstance(field.default, tuple)
+        if not ranged and field.name not in limits:
             continue
         low, high = limits.get(field.name, (-math.inf, math.inf))
         value = getattr(options, field.name)
-        ends = value if isinstance(value, tuple) else (value, value)
+        ends = value if isinstance(value, tuple) and ranged else (value, value)
         if not (len(ends) == 2 and all(isinstance(end, Real) for end in ends) and low <= ends[0] <= ends[1] <= high):
-            within = "" if math.isinf(high) else f" in {low} to {high}"
-            raise InputError(f"phantom option {field.name}={value} must be a number or a (low, high) pair{within}")
+            kind = "a number or a (low, high) pair" if ranged else "a number"
+            within = f" in {low:g} to {high:g}" if field.name in limits else ""
+            raise InputError(f"phantom option {field.name}={value} must be {kind}{within}")
 
 
 def pack_discs(rng: np.random.Generator, diameters: np.ndarray, side: float, steps: int = 300) -> np.ndarray:

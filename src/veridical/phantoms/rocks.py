@@ -40,7 +40,7 @@ class RocksOptions:
     def __post_init__(self):
         check(
             self, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5),
-            contrast=(0, 0.5),
+            contrast=(0, 0.5), tube=(0, 1),
         )  # fmt: skip
 
 

@@ -46,8 +46,10 @@ class RootsOptions:
     wander: Range = (0.008, 0.02)
 
     def __post_init__(self):
-        check(self, n_main=(0, 6), n_laterals=(-50, 200), main_length=(2, REACH), lateral_length=(2, REACH))
-        check(self, main_width=(1, 16), lateral_width=(1, 16))
+        check(
+            self, n_main=(0.5, 6), n_laterals=(-50, 200), main_length=(2, REACH), lateral_length=(2, REACH),
+            main_width=(1, 16), lateral_width=(1, 16), angle=(0, 180), wander=(0, 1),
+        )  # fmt: skip
 
 
 class Axis(NamedTuple):
