@@ -394,7 +394,7 @@ def test_phantoms_are_generated_on_first_read(monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("phantom:unicorn", "use phantom:cmc, phantom:rocks or"),
+        ("phantom:unicorn", "no phantom 'unicorn': choose one of cmc, rocks, roots"),
         ("phantom:rocks?colour=1", "has no option 'colour'"),
         ("phantom:rocks?n=many", "n=many is no positive number; write for example phantom:rocks.n=64"),
         ("phantom:rocks?n=0", "n=0 is no positive number"),

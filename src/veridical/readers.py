@@ -214,8 +214,6 @@ def _phantom(text: str) -> Slices:
     from .phantoms import parse_options
 
     kind, _, query = text.removeprefix("phantom:").partition("?")
-    if kind not in ("cmc", "rocks", "roots"):
-        raise InputError(f"{text}: there is no such phantom; use phantom:cmc, phantom:rocks or phantom:roots")
     counts, others = {"n": 64, "size": 256, "seed": 0}, {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in counts:
