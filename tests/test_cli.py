@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from toy import TOY, write_tiles
@@ -241,6 +242,20 @@ def test_a_full_disk_is_one_sentence(run, trained, tmp_path, monkeypatch):
 def test_samples_that_cannot_be(run, trained, option, tmp_path):
     code, _, error = run("sample", trained, "--out", tmp_path / "new", *option)
     assert code == 2 and option[0].strip("-") in error
+    one_sentence(error)
+
+
+def test_samples_that_are_no_numbers_are_not_written(run, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("veridical.models.vae.VAE.sample", lambda self, n, *_: torch.full((n, 1, 32, 32), torch.nan))
+    code, _, error = run("sample", trained, "-n", 1, "--out", tmp_path / "new", "--quiet")
+    assert code == 2 and "no numbers" in error and str(trained) in error
+    one_sentence(error)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_setting_is_given_once(run, trained, tmp_path):
+    code, _, error = run("sample", trained, "--out", tmp_path / "new", "--set", "seed=1", "--set", "seed=2")
+    assert code == 2 and "--set seed is given twice" in error
     one_sentence(error)
 
 

@@ -189,6 +189,17 @@ def test_every_process_waits_until_the_run_is_written(data, tmp_path, monkeypatc
     assert seen[-1] and not any(seen[:-1])
 
 
+def test_the_weights_are_kept_before_the_last_grid_is_drawn(data, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no samples")
+
+    monkeypatch.setattr(sys.modules["veridical.train"], "_preview", broken)
+    with pytest.raises(RuntimeError, match="no samples"):
+        train_run("vae", data, tmp_path / "run", steps=2, quiet=True, **SMALL, **TOY["vae"])
+    run = checkpoint.read_run(tmp_path / "run")
+    assert run["finished"] and run["cost"]["steps"] == 2
+
+
 def test_divergence_names_step_and_part_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
     build = recipes.RECIPES["vae"].build
 
