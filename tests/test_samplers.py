@@ -18,6 +18,7 @@ from veridical.samplers import (
     invert,
     karras_grid,
     langevin_step_size,
+    sde_dpm_solver_pp_2m,
     unipc,
 )
 
@@ -142,6 +143,22 @@ def test_deterministic_trajectories_are_those_of_diffusers(solver, name, setting
     torch.testing.assert_close(solver(mixture.denoise, x, grid), theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("settings", [KARRAS, {}])
+def test_stochastic_multistep_trajectories_are_those_of_diffusers(settings):
+    schedule = diffusers.DPMSolverMultistepScheduler(
+        prediction_type="epsilon", final_sigmas_type="zero", algorithm_type="sde-dpmsolver++", **settings
+    )
+    schedule.set_timesteps(12)
+    grid = levels(schedule)
+    x = normal(1, 4, 2, 8, 8) * grid[0]
+    theirs = run_theirs(schedule, x, True, seed=3)
+    # Theirs draws in float32, whatever the images are.
+    generator = torch.Generator().manual_seed(3)
+    noise = lambda shape: torch.randn(4, *shape, generator=generator).double()  # noqa: E731
+    ours = sde_dpm_solver_pp_2m(mixture.denoise, x, grid, None, noise)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
 def test_churn_is_that_of_diffusers():
     schedule = diffusers.EulerDiscreteScheduler(prediction_type="epsilon", **KARRAS)
     schedule.set_timesteps(12)
@@ -243,6 +260,7 @@ STEPS = {
     "ddim": 200,
     "ancestral": 400,
     "euler_maruyama": 400,
+    "sde_dpm_solver_pp_2m": 60,
     "predictor_corrector": 200,
     "annealed_langevin": 300,
 }

@@ -33,6 +33,7 @@ from .stochastic import (
     euler_maruyama,
     langevin_step_size,
     predictor_corrector,
+    sde_dpm_solver_pp_2m,
 )
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "langevin_step_size",
     "midpoint",
     "predictor_corrector",
+    "sde_dpm_solver_pp_2m",
     "unipc",
 ]
 
@@ -68,6 +70,7 @@ SOLVERS: dict[str, Solver] = {
     "ddim": ddim,
     "ancestral": ancestral,
     "euler_maruyama": euler_maruyama,
+    "sde_dpm_solver_pp_2m": sde_dpm_solver_pp_2m,
     "predictor_corrector": predictor_corrector,
     "annealed_langevin": annealed_langevin,
 }
