@@ -150,6 +150,13 @@ def test_what_a_resumed_run_is_asked_for(data, tmp_path):
     assert (config["steps"], config["minutes"], config["save_every"]) == (2, None, 5.0)
 
 
+def test_a_resumed_run_may_sample_otherwise(data, tmp_path):
+    run = train_run("edm", data, tmp_path / "run", steps=1, quiet=True, **SMALL, **TOY["edm"])
+    train_run("edm", data, run, resume=True, quiet=True, steps=2, solver="heun")
+    args = checkpoint.read_run(run)["args"]
+    assert (args["solver"], args["sampling_steps"]) == ("heun", TOY["edm"]["sampling_steps"])
+
+
 def test_a_run_killed_at_its_start_is_resumed(data, tmp_path, monkeypatch):
     def die(*_, **__):
         raise KeyboardInterrupt

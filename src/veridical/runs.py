@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from . import checkpoint
+from . import checkpoint, recipes
 from .config import TrainConfig, listed
 from .errors import InputError
 
@@ -32,18 +32,20 @@ def look(out: Path, resume: bool) -> dict[str, Any] | None:
 def resume(
     out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
 ) -> tuple[TrainConfig, dict[str, Any]]:
-    """Settings and arguments of a run to go on with: what is asked for now may lengthen it, but not change it."""
+    """Settings and arguments of a run to go on with: what is asked for now may lengthen it, or change how it samples."""
+    sampling = recipes.find(started["recipe"]).sampling
     now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | started["args"]
     asked = [name for name, value in given.items() if value is not None]
     for name in asked:
-        if name not in FREE and listed(now[name]) != listed(before.get(name)):
+        if name not in (*FREE, *sampling) and listed(now[name]) != listed(before.get(name)):
             raise InputError(
                 f"{out} was trained with {name}={before.get(name)}, not {now[name]}: leave it out, or choose another --out."
             )
     changes = {name: now[name] for name in asked if name in FREE}
     if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
         changes = {"steps": None, "minutes": None} | changes
-    return TrainConfig.from_json(started["config"]).replace(**changes), started["args"]
+    args = started["args"] | {name: now[name] for name in asked if name in sampling}
+    return TrainConfig.from_json(started["config"]).replace(**changes), args
 
 
 def make_folder(out: Path) -> None:
