@@ -1,6 +1,6 @@
 """What does a step of sampling buy?
 
-python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solver_pp_2m,unipc] [--steps 2,4,8,18,36] [-n 192]
+python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solver_pp_2m,unipc,...] [--steps 2,4,8,18,36] [-n 192]
 
 Draws images from one trained diffusion model of pixels with every solver and number of steps. Makes DIR/sampling_cost.csv
 and DIR/sampling_cost.png: distance to held-out tiles (`kid_over_random_phase`) against steps, and against images a second.
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--solvers", default="euler,heun,dpm_solver_pp_2m,unipc")
+    parser.add_argument("--solvers", default="euler,heun,midpoint,dpm_solver_pp_2m,unipc,sde_dpm_solver_pp_2m")
     parser.add_argument("--steps", default="2,4,8,18,36")
     parser.add_argument("--reference", type=int, default=0, help="steps of ancestral sampling; 0: none")
     parser.add_argument("-n", type=int, default=192)

@@ -102,7 +102,10 @@ def test_without_a_source_the_data_are_the_source(tmp_path):
 def test_images_that_are_given_are_enlarged(tmp_path):
     data = write_tiles(tmp_path / "data", n=8)
     coarse = write_tiles(tmp_path / "coarse", n=3, size=16, seed=1)
-    train("upsampler", data, tmp_path / "run", steps=2, size=32, batch=4, quiet=True, **SMALL)
+    with pytest.raises(InputError, match="leave out --source"):
+        train("upsampler", data, tmp_path / "run", steps=2, size=32, source=str(coarse), quiet=True)
+    # Images that are given are as coarse as the network wants them, whatever was done to those it was trained with.
+    train("upsampler", data, tmp_path / "run", steps=2, size=32, scale=0.5, batch=4, quiet=True, **SMALL)
     run = load(tmp_path / "run")
     given = ask(run.run, run.needs, 3, source=coarse).cond["source"]
     assert given.shape == (3, 1, 16, 16)

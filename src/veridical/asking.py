@@ -115,10 +115,10 @@ def _sources(run: dict[str, Any], n: int, source: str | Path | None) -> tuple[np
     spec, split = (str(source), "none") if source is not None else (config.source, None)
     masked = open_slices(spec).masked if source is not None or _exists(spec) else []
     window = IntensityWindow.from_json(run["source"]["window"])
-    factor = run["args"].get("factor", 1) if source is not None else 1
-    labelled = bool(masked) and all(masked) and factor == 1
-    config = config.replace(size=config.size // factor)
-    dataset = _opened(spec, "--source DATA", config, config.source_scale, split, labelled, window)
+    size, scale, labelled = config.size, config.source_scale, bool(masked) and all(masked)
+    if source is not None and "factor" in run["args"]:  # to enlarge: as coarse as they are, and so are their masks
+        size, scale, labelled = size // run["args"]["factor"], 1.0, False
+    dataset = _opened(spec, "--source DATA", config, scale, split, labelled, window, size)
     if dataset.channels != run["channels"]:
         raise InputError(f"{spec} has {dataset.channels} channels and the run {run['channels']}: convert the images.")
     tiles, names = dataset.tiles("test", n, oriented=source is None)
@@ -134,10 +134,13 @@ def _opened(
     split: str | None,
     masks: bool,
     window: IntensityWindow | None = None,
+    size: int = 0,
 ) -> Dataset:
     if not _exists(spec):
         raise InputError(f"{spec}, which the run was trained with, is not there any more: give {flag}.")
-    return open_dataset(spec, config.size, augment=config.augment, scale=scale, split=split, masks=masks, window=window)
+    return open_dataset(
+        spec, size or config.size, augment=config.augment, scale=scale, split=split, masks=masks, window=window
+    )
 
 
 def _exists(spec: str) -> bool:

@@ -114,7 +114,9 @@ def bits_per_dim(
         For a model whose `encode` loses something: there is no likelihood of images then.
     """
     if not hasattr(model, "spectrum"):
-        raise InputError("this model has no likelihood of images: take a diffusion model of pixels, such as edm.")
+        raise InputError(
+            "this model has no likelihood of images: take edm, dit, ddpm, ncsn, score_sde, flow_matching or cfg."
+        )
     width = 2 / (levels - 1)
     x = images + width * (torch.special.ndtr(noise(tuple(images.shape[1:]))).to(images) - 0.5)
     low, high = model.ends()

@@ -216,6 +216,8 @@ def _phantom(text: str) -> Slices:
     kind, _, query = text.removeprefix("phantom:").partition("?")
     counts, others = {"n": 64, "size": 256, "seed": 0}, {}
     for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in others:
+            raise InputError(f"{text}: {name} is given twice: leave one out")
         if name not in counts:
             others[name] = value
         elif not value.isdecimal() or (name != "seed" and int(value) < 1):

@@ -82,7 +82,9 @@ def train(
             )
         config, args = runs.resume(out, started, given, config, args)
         first = first or started.get("given_first")
-    if row.own_source and not config.source:
+    if row.own_source:
+        if given.get("source"):
+            raise InputError(f"{recipe} makes its source of the data: leave out --source.")
         config = config.replace(source=data, source_scale=config.scale)
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()

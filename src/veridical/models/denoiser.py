@@ -139,7 +139,7 @@ class Denoiser(nn.Module):
             raise InputError(f"eta={eta} cannot be: give a share from 0 to 1.")
         for name, value, having in (("eta", eta, ("ddim",)), ("churn", churn, ("euler", "heun"))):
             if value and solver not in having:
-                raise InputError(f"solver={solver} has no {name}: use solver={' or '.join(having)}.")
+                raise InputError(f"solver={solver} has no {name}: use solver={' or '.join(having)}, or {name}=0.")
         if variance == "learned" and not formulation.startswith(("ddpm", "v_")):
             raise InputError(f"formulation={formulation} has no variance to learn: use variance=small, or ddpm_cosine.")
         if len(guidance_interval) != 2 or not guidance_interval[0] < guidance_interval[1]:

@@ -52,10 +52,12 @@ class ProgressiveDistillation(nn.Module):
         self.teacher.eval()
         return self
 
+    def _fine(self) -> Tensor:
+        return FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span)
+
     def grid(self) -> Tensor:
-        """Noise levels of the student of the moment: every so manieth of the first teacher's."""
-        fine = FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span)
-        return fine[:: self.start_steps // int(self.steps)]
+        """Noise levels of the student of the moment: every second, fourth, ... of the first teacher's."""
+        return self._fine()[:: self.start_steps // int(self.steps)]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of what would lead to the teacher's place in one step (algorithm 2), weighted by the
@@ -65,7 +67,7 @@ class ProgressiveDistillation(nn.Module):
         if int(self.steps) > self.start_steps >> (int(batch.reached * self.students) + 1):
             self.teacher.load_state_dict(self.student.state_dict())
             self.steps //= 2
-        fine = FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span).to(batch.image)
+        fine = self._fine().to(batch.image)
         stride = self.start_steps // int(self.steps)
         first = (batch.uniform() * int(self.steps)).long().clamp(max=int(self.steps) - 1) * stride
         levels = fine[first], fine[first + stride // 2], fine[first + stride]

@@ -48,7 +48,7 @@ class RootsOptions:
     def __post_init__(self):
         check(
             self, n_main=(0.5, 6), n_laterals=(-50, 200), main_length=(2, REACH), lateral_length=(2, REACH),
-            main_width=(1, 16), lateral_width=(1, 16), angle=(0, 180), wander=(0, 1),
+            main_width=(1, 16), lateral_width=(1, 16), angle=(0, 180), tropism=(-1, 1), wander=(0, 1),
         )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Recipe:
     first_share : float
         Share of a time budget that goes to the first stage.
     own_source : bool
-        Without ``--source`` the data are the source, too: training makes its own, sampling takes held-out tiles.
+        The data are the source, too: training makes its own, sampling takes held-out tiles unless it is given others.
     """
 
     build: Callable[..., nn.Module]
