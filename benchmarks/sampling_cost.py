@@ -3,7 +3,7 @@
 python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solver_pp_2m,unipc,...] [--steps 2,4,8,18,36] [-n 192]
 
 Draws images from one trained diffusion model of pixels with every solver and number of steps. Makes DIR/sampling_cost.csv
-and DIR/sampling_cost.png: distance to held-out tiles (`kid_over_random_phase`) against steps, and against images a second.
+and DIR/sampling_cost.png: distance to held-out tiles (`kid_over_random_phase`) against evaluations, and against images a second.
 Points that DIR/sampling_cost.csv has already are kept, so that solvers can be added; ``--reference 1000`` adds ancestral
 sampling of so many steps, the line to compare with.
 """
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from veridical import draw, load, open_dataset
 from veridical.checkpoint import read_run
@@ -50,7 +51,7 @@ def measure(run: Path, solver: str, steps: int, options: argparse.Namespace, rea
 
 
 def figure(points: list[dict]) -> Figure:
-    """Quality against steps and against speed, a line a solver."""
+    """Quality against evaluations and against speed, a line a solver."""
     drawn = Figure(figsize=(9, 4), dpi=120, layout="constrained")
     left, right = drawn.subplots(1, 2, sharey=True)
     for solver in dict.fromkeys(point["solver"] for point in points):
@@ -60,10 +61,13 @@ def figure(points: list[dict]) -> Figure:
             [k - float(p["low"]) for k, p in zip(kid, mine, strict=True)],
             [float(p["high"]) - k for k, p in zip(kid, mine, strict=True)],
         ]
-        left.errorbar([int(p["steps"]) for p in mine], kid, spread, marker="o", markersize=3, capsize=2, label=solver)
+        left.errorbar(
+            [int(p["evaluations"]) for p in mine], kid, spread, marker="o", markersize=3, capsize=2, label=solver
+        )
         right.plot([float(p["images_per_second"]) for p in mine], kid, marker="o", markersize=3, label=solver)
-    for axis, name in ((left, "steps"), (right, "images a second")):
-        axis.set_xscale("log")
+    for axis, name in ((left, "evaluations"), (right, "images a second")):
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.set_xlabel(name)
         axis.grid(alpha=0.3)
     left.set_ylabel("kid_over_random_phase")
