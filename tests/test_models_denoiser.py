@@ -243,3 +243,9 @@ def test_a_learned_variance_is_not_guided():
     model = build(formulation="ddpm_cosine", variance="learned", solver="ancestral", classes=2, guidance_scale=2.0)
     with pytest.raises(InputError, match="cannot be guided"):
         model.sample(1, {"label": torch.zeros(1)}, ImageNoise(0, [0]))
+
+
+def test_a_solver_with_steps_of_its_own_goes_from_end_to_end():
+    for steps in (1, 18):
+        model = Denoiser(1, 16, **UNET, formulation="flow", solver="dopri5", sampling_steps=steps)
+        assert model.grid().tolist() == pytest.approx([999.0, 1e-4 / (1 - 1e-4), 0.0])

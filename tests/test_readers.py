@@ -398,6 +398,7 @@ def test_phantoms_are_generated_on_first_read(monkeypatch):
         ("phantom:rocks?colour=1", "has no option 'colour'"),
         ("phantom:rocks?n=many", "n=many is no positive number; write for example phantom:rocks.n=64"),
         ("phantom:rocks?n=0", "n=0 is no positive number"),
+        ("phantom:rocks?tube=0&tube=1", "tube is given twice"),
     ],
 )
 def test_unknown_phantom(spec, said):
