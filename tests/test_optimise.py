@@ -27,6 +27,17 @@ def test_orthogonalise_brings_singular_values_near_one_and_keeps_their_vectors(s
     torch.testing.assert_close(orthogonalise(matrix), u @ torch.diag(made) @ v, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(64, 576), (576, 64), (80, 96)])
+def test_orthogonalise_is_five_rounds_of_the_quintic(shape):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape) @ torch.diag(torch.logspace(0, -4, shape[1]))
+    x = matrix.double() / matrix.norm()
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x - 4.7750 * square @ x + 2.0315 * square @ square @ x
+    torch.testing.assert_close(orthogonalise(matrix), x.float(), atol=1e-4, rtol=0)
+
+
 def descend(optimiser, parameters, steps=5):
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):

@@ -37,10 +37,19 @@ def orthogonalise(matrix: Tensor) -> Tensor:
         return orthogonalise(matrix.T).T
     a, b, c = QUINTIC
     x = matrix / (matrix.norm() + 1e-7)
-    for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + torch.addmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x
+    wide = matrix.shape[1] > 2 * matrix.shape[0]
+    gram, total = x @ x.T, None
+    for k in range(ITERATIONS):
+        # x becomes factor @ x. The factors and the Gram matrix, small where x is wide, commute: x itself can wait.
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        if not wide:
+            x = factor @ x
+        else:
+            total = factor if total is None else factor @ total
+        if k < ITERATIONS - 1:
+            gram = factor @ gram @ factor if wide else x @ x.T
+    return x if total is None else total @ x
 
 
 class Muon(torch.optim.Optimizer):
