@@ -113,7 +113,7 @@ class Consistency(nn.Module):
         path: str = "teacher",
         levels: int = 18,
         most_levels: int = 72,
-        sampling_steps: int = 2,
+        sampling_steps: int = 4,
     ) -> None:
         super().__init__()
         if path not in ("teacher", "data"):
