@@ -63,3 +63,15 @@ def test_classes_have_probabilities_that_sum_to_one():
     x, sigma = model.encode(grey(4)[0]), torch.ones(4)
     logs = [model.log_probability(x, sigma, {"label": torch.full((4,), k)}) for k in range(3)]
     torch.testing.assert_close(torch.stack(logs).exp().sum(0), torch.ones(4))
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_the_denoiser_is_told_the_label_where_it_is_conditional(conditional):
+    torch.manual_seed(0)
+    model = Guided(1, 16, 3, conditional=conditional, **SMALL).eval()
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    x, sigma = model.encode(grey(2)[0]), torch.ones(2)
+    with torch.no_grad():
+        one, other = (model.denoise(x, sigma, {"label": torch.full((2,), k)}) for k in (0, 1))
+    assert torch.equal(one, other) != conditional

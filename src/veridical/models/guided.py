@@ -1,4 +1,4 @@
-"""Classifier guidance (Dhariwal and Nichol 2021, arXiv:2105.05233): a denoiser that knows no labels, and one who does."""
+"""Classifier guidance (Dhariwal and Nichol 2021, arXiv:2105.05233): a classifier of noisy images leads a denoiser."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Guided(nn.Module):
         The denoiser, see `Denoiser`.
     classes : int
         Of the label; 0 for a real number, standardised.
+    conditional : bool
+        Whether the denoiser is told the label, too (table 4 of the paper has both); its gradient is then what is left to do.
     classifier_widths : tuple of int
         See `veridical.nets.noisy.NoisyClassifier`.
     guidance_scale : float
@@ -41,6 +43,7 @@ class Guided(nn.Module):
         channels: int,
         size: int,
         classes: int = 0,
+        conditional: bool = True,
         patch: int = 4,
         widths: tuple[int, ...] = (64, 128),
         layers: int = 1,
@@ -59,7 +62,7 @@ class Guided(nn.Module):
         self.denoiser = Denoiser(
             channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
             noise_mean=noise_mean, noise_std=noise_std, sampling_steps=sampling_steps, solver=solver,
-            guidance_interval=guidance_interval,
+            guidance_interval=guidance_interval, classes=classes if conditional else -1,
         )  # fmt: skip
         self.classes, self.scale = classes, guidance_scale
         self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)
@@ -79,7 +82,7 @@ class Guided(nn.Module):
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected `x0`, without guidance."""
-        return self.denoiser.denoise(x, sigma)
+        return self.denoiser.denoise(x, sigma, cond)
 
     def predict(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Logits (N, classes) of noisy images; for a real number its mean and the logarithm of its deviation (N, 2)."""
