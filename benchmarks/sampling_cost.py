@@ -1,11 +1,12 @@
 """What does a step of sampling buy?
 
-python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solver_pp_2m,unipc,...] [--steps 2,4,8,18,36] [-n 192]
+python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solver_pp_2m,unipc,...] [--steps 2,4,8] [--student RUN]
 
 Draws images from one trained diffusion model of pixels with every solver and number of steps. Makes DIR/sampling_cost.csv
 and DIR/sampling_cost.png: distance to held-out tiles (`kid_over_random_phase`) against evaluations, and against images a second.
 Points that DIR/sampling_cost.csv has already are kept, so that solvers can be added; ``--reference 1000`` adds ancestral
-sampling of so many steps, the line to compare with.
+sampling of so many steps, the line to compare with, and ``--student RUN`` a run of `consistency` (one, two, four and eight steps)
+or of `progressive_distillation`.
 """
 
 import argparse
@@ -19,16 +20,18 @@ from matplotlib.ticker import ScalarFormatter
 from veridical import draw, load, open_dataset
 from veridical.checkpoint import read_run
 from veridical.config import TrainConfig
+from veridical.recipes import RECIPES
 from veridical.score import score
 
 FIELDS = ("solver", "steps", "evaluations", "images_per_second", "kid", "low", "high", "n")
 
 
-def measure(run: Path, solver: str, steps: int, options: argparse.Namespace, real: dict) -> dict:
+def measure(run: Path, name: str, settings: dict, options: argparse.Namespace, real: dict) -> dict:
     """One point: what it costs and how good it is."""
-    loaded = load(run, settings={"solver": solver, "sampling_steps": steps})
+    loaded = load(run, settings=settings)
     calls = []
-    hook = loaded.model.net.register_forward_hook(lambda *_: calls.append(1))
+    network = getattr(loaded.model, "student", loaded.model).net
+    hook = network.register_forward_hook(lambda *_: calls.append(1))
     began = time.monotonic()
     images = draw(loaded, options.n, seed=1, batch=options.batch)
     seconds = time.monotonic() - began
@@ -39,8 +42,8 @@ def measure(run: Path, solver: str, steps: int, options: argparse.Namespace, rea
     )  # fmt: skip
     (found,) = [row for row in rows if row["metric"] == "kid_over_random_phase"]
     return {
-        "solver": solver,
-        "steps": steps,
+        "solver": name,
+        "steps": settings.get("sampling_steps", len(calls) // -(-options.n // options.batch)),
         "evaluations": len(calls) // -(-options.n // options.batch),
         "images_per_second": round(options.n / seconds, 4),
         "kid": found["value"],
@@ -83,6 +86,7 @@ def main() -> None:
     parser.add_argument("--solvers", default="euler,heun,midpoint,dpm_solver_pp_2m,unipc,sde_dpm_solver_pp_2m")
     parser.add_argument("--steps", default="2,4,8,18,36")
     parser.add_argument("--reference", type=int, default=0, help="steps of ancestral sampling; 0: none")
+    parser.add_argument("--student", type=Path, action="append", default=[], metavar="RUN")
     parser.add_argument("-n", type=int, default=192)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
@@ -98,12 +102,26 @@ def main() -> None:
         real[which], real[f"{which}_groups"] = data.tiles(which, 1000)
     table = options.out / "sampling_cost.csv"
     points: list[dict] = list(csv.DictReader(table.open())) if table.is_file() else []
-    wanted = [(s, int(k)) for s in options.solvers.split(",") for k in options.steps.split(",")]
-    wanted += [("ancestral", options.reference)] if options.reference else []
-    for solver, steps in wanted:
-        if any((p["solver"], int(p["steps"])) == (solver, steps) for p in points):
+    wanted = [
+        (options.run, s, {"solver": s, "sampling_steps": int(k)})
+        for s in options.solvers.split(",")
+        for k in options.steps.split(",")
+    ]
+    if options.reference:
+        wanted.append((options.run, "ancestral", {"solver": "ancestral", "sampling_steps": options.reference}))
+    for student in options.student:
+        made = read_run(student)
+        if (made["size"], made["dataset"]["spec"]) != (about["size"], about["dataset"]["spec"]):
+            parser.error(f"{student} is of other images than {options.run}")
+        free = "sampling_steps" in RECIPES[made["recipe"]].sampling
+        settings = [{"sampling_steps": k} for k in (1, 2, 4, 8)] if free else [{}]
+        wanted += [(student, student.name, each) for each in settings]
+    for run, name, settings in wanted:
+        if any(
+            p["solver"] == name and int(p["steps"]) == settings.get("sampling_steps", int(p["steps"])) for p in points
+        ):
             continue
-        points.append(measure(options.run, solver, steps, options, real))
+        points.append(measure(run, name, settings, options, real))
         print(points[-1], flush=True)
         with table.open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS)
