@@ -31,7 +31,7 @@ class Upsampler(nn.Module):
     augmentation : float
         Strongest noise on the low-resolution image in training, for data of standard deviation 0.5.
     condition_noise : float
-        That in sampling.
+        That in sampling: 0 for coarse images as they are, 0.05 or more for what another system has made.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Upsampler(nn.Module):
         dropout: float = 0.0,
         formulation: str = "edm",
         augmentation: float = 0.3,
-        condition_noise: float = 0.05,
+        condition_noise: float = 0.0,
         sampling_steps: int = 12,
         solver: str = "heun",
     ) -> None:
