@@ -36,6 +36,7 @@ def measure(run: Path, name: str, settings: dict, options: argparse.Namespace, r
     images = draw(loaded, options.n, seed=1, batch=options.batch)
     seconds = time.monotonic() - began
     hook.remove()
+    evaluations = len(calls) // -(-options.n // options.batch)
     rows = score(
         real["test"], images, real_groups=real["test_groups"], floor_real=real["train"],
         floor_groups=real["train_groups"], cache=options.out / "cache",
@@ -43,8 +44,8 @@ def measure(run: Path, name: str, settings: dict, options: argparse.Namespace, r
     (found,) = [row for row in rows if row["metric"] == "kid_over_random_phase"]
     return {
         "solver": name,
-        "steps": settings.get("sampling_steps", len(calls) // -(-options.n // options.batch)),
-        "evaluations": len(calls) // -(-options.n // options.batch),
+        "steps": settings.get("sampling_steps", evaluations),
+        "evaluations": evaluations,
         "images_per_second": round(options.n / seconds, 4),
         "kid": found["value"],
         "low": found["low"],

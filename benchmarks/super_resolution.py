@@ -20,7 +20,7 @@ from scipy.signal.windows import hann
 from veridical import draw, load, open_dataset, train
 from veridical.images import save_png, to_grid
 from veridical.metrics.stats import spread_evenly
-from veridical.score import score
+from veridical.rows import paired_rows
 
 DRAWS = 4
 PAIRED = ("psnr", "ssim", "lpips_efficientnet_lite0")
@@ -63,7 +63,7 @@ def main() -> None:
     data = open_dataset(options.data, options.size)
     tiles, groups = data.tiles("test", oriented=False)
     chosen = spread_evenly(groups, min(options.n, len(tiles)))
-    truth, groups = tiles[chosen], [groups[k] for k in chosen]
+    truth, groups = tiles[chosen], np.array(groups)[chosen]
     small = reduced(truth)
     made = {"bicubic": bicubic(small)}
     columns = [np.repeat(np.repeat(small, 2, 2), 2, 3), made["bicubic"]]
@@ -79,7 +79,7 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for name, images in made.items():
-        rows = {row["metric"]: row for row in score(truth, images, paired=True, real_groups=groups)}
+        rows = {row["metric"]: row for row in paired_rows(truth, images, groups)}
         said = [f"{r['value']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in (rows[metric] for metric in PAIRED)]
         error = np.sqrt(np.square(reduced(images) - small).mean()) / small.std()
         lines.append(f"| {name} | {' | '.join(said)} | {finest(images) / finest(truth):.2f} | {error:.3f} |")

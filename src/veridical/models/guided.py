@@ -53,10 +53,10 @@ class Guided(nn.Module):
         noise_mean: float = -0.4,
         noise_std: float = 1.5,
         classifier_widths: tuple[int, ...] = (32, 64),
-        guidance_scale: float = 1.0,
+        guidance_scale: float = 4.0,
         guidance_interval: tuple[float, ...] = (0.0, 20.0),
         sampling_steps: int = 18,
-        solver: str = "heun",
+        solver: str = "dpm_solver_pp_2m",
     ) -> None:
         super().__init__()
         self.denoiser = Denoiser(

@@ -47,8 +47,8 @@ class Upsampler(nn.Module):
         formulation: str = "edm",
         augmentation: float = 0.3,
         condition_noise: float = 0.0,
-        sampling_steps: int = 12,
-        solver: str = "heun",
+        sampling_steps: int = 18,
+        solver: str = "dpm_solver_pp_2m",
     ) -> None:
         super().__init__()
         if size % factor:
