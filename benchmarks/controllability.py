@@ -3,11 +3,11 @@
 python benchmarks/controllability.py --out DIR [--material rocks] [--minutes 12] [--recipes cgan,biggan] [--bins 4]
 python benchmarks/controllability.py --out DIR --bins 0 --recipes cfg,guided,cgan [--scales 1,2,4] [--phantom porosity=0.1,0.5]
 
-Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length), sorted into classes of equal
-share, or with ``--bins 0`` as a number. A small segmentation network, trained on the phantoms and their masks, measures the
-property of samples, and of held-out phantoms, which says what its own error is. Makes DIR/MATERIAL.md and DIR/MATERIAL.png:
-samples of each class (DIR/MATERIAL-RECIPE.png: two of each), or what was asked against what was measured for every guidance
-scale. Finished runs in DIR are used again.
+Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length; root_width: mean width), sorted
+into classes of equal share, or with ``--bins 0`` as a number. A small segmentation network, trained on the phantoms and their
+masks, measures the property of samples, and of held-out phantoms, which says what its own error is. Makes DIR/MATERIAL.md and
+DIR/MATERIAL.png: samples of each class (DIR/MATERIAL-RECIPE.png: two of each), or what was asked against what was measured for
+every guidance scale. Finished runs in DIR are used again.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 
 from veridical import draw, load, open_dataset, train
@@ -53,10 +54,22 @@ def length(masks: np.ndarray) -> np.ndarray:
     return np.array(found, np.float64)
 
 
+def width(masks: np.ndarray) -> np.ndarray:
+    """Mean over the skeletons of twice the distance to the edge, pixels; NaN where there is no root."""
+    found = []
+    for mask in masks:
+        # A root goes on beyond the image.
+        root = np.pad((mask == 1) | (mask == 2), 8, mode="edge")
+        inside = skeletonize(root)[8:-8, 8:-8]
+        found.append(2 * distance_transform_edt(root)[8:-8, 8:-8][inside].mean() if inside.any() else np.nan)
+    return np.array(found, np.float64)
+
+
 MATERIALS = {
     "rocks": Material("phantom:rocks?n={}&size=64", "porosity", 4, lambda masks: share(masks, 0, 3)),
     "cmc": Material("phantom:cmc?n={}&size=64", "fibre_volume_fraction", 4, lambda masks: share(masks, 1, 2)),
     "roots": Material("phantom:roots?n={}&size=64", "total_length_px", 5, length),
+    "root_width": Material("phantom:roots?n={}&size=64", "mean_width_px", 5, width),
 }
 
 

@@ -1,9 +1,10 @@
-"""Which thread count, wait policy and memory layout train fastest on this CPU?
+"""Which thread count, wait policy and memory layout train fastest on this CPU, and does half the precision?
 
-    python benchmarks/cpu.py [--steps 6]
+    python benchmarks/cpu.py [--steps 6] [--recipes edm,dcgan]
 
 Each setting runs in a process of its own, in turn, and is repeated; printed are the fastest seconds a step and the ratio to
-one thread with contiguous tensors. `veridical.device` holds what was chosen from it.
+one thread with contiguous tensors. "bfloat16" is channels last, and networks under autocast. `veridical.device` holds what was
+chosen from it.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def measure(recipe: str, threads: int, layout: str, steps: int) -> float:
     from veridical.recipes import build
 
     torch.set_num_threads(threads)
-    form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    form = torch.contiguous_format if layout == "contiguous" else torch.channels_last
     model = build(recipe, 1, 64).to(memory_format=form)
     tiles = torch.rand(RECIPES[recipe], 1, 64, 64).mul(2).sub(1).contiguous(memory_format=form)
     config = TrainConfig(**ROWS[recipe].train)
@@ -35,7 +36,12 @@ def measure(recipe: str, threads: int, layout: str, steps: int) -> float:
     best = float("inf")
     for step in range(steps):
         began = time.perf_counter()
-        for part, loss in model.losses(Batch.at(tiles, {}, seed=0, step=step, start=0, total=len(tiles)), step):
+        losses = iter(model.losses(Batch.at(tiles, {}, seed=0, step=step, start=0, total=len(tiles)), step))
+        while True:
+            with torch.autocast("cpu", torch.bfloat16, enabled=layout == "bfloat16"):
+                part, loss = next(losses, (None, None))
+            if part is None:
+                break
             parts[part].zero_grad()
             torch.autograd.backward(loss, inputs=list(model.parts[part].parameters()))
             parts[part].step()
@@ -47,18 +53,18 @@ def main() -> None:
     """Print a table of ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--one", nargs=3)
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--one", nargs=3, help="recipe, threads, layout: one measurement, as JSON")
     options = parser.parse_args()
     if options.one:
         recipe, threads, layout = options.one
         print(json.dumps(measure(recipe, int(threads), layout, options.steps)))
         return
     cores = len(os.sched_getaffinity(0))
-    settings = [
-        (t, w, f) for t in sorted({1, cores}) for w in ("PASSIVE", "ACTIVE") for f in ("contiguous", "channels_last")
-    ]
+    layouts = ("contiguous", "channels_last", "bfloat16")
+    settings = [(t, w, f) for t in sorted({1, cores}) for w in ("PASSIVE", "ACTIVE") for f in layouts]
     print(f"{'recipe':<14}{'threads':>8}{'wait':>9}{'layout':>15}{'s/step':>9}{'speed-up':>9}")
-    for recipe in RECIPES:
+    for recipe in options.recipes.split(","):
         times: dict = {s: [] for s in settings}
         for _ in range(2):
             for threads, wait, layout in settings:

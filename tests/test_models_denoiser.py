@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from toy import UNET
 from veridical.batch import Batch, ImageNoise
@@ -249,3 +250,35 @@ def test_a_solver_with_steps_of_its_own_goes_from_end_to_end():
     for steps in (1, 18):
         model = Denoiser(1, 16, **UNET, formulation="flow", solver="dopri5", sampling_steps=steps)
         assert model.grid().tolist() == pytest.approx([999.0, 1e-4 / (1 - 1e-4), 0.0])
+
+
+def test_a_crop_is_the_same_place_of_all_maps_anywhere_in_the_image():
+    model = Denoiser(1, 32, patch=2, widths=(16, 16), attention=(False, False), crop=16)
+    z = torch.arange(32.0 * 32).reshape(1, 1, 32, 32).repeat(4, 1, 1, 1)
+    known = model.precondition(z, torch.full((4,), 0.3))
+    where = torch.tensor([[0.0, 0.0], [0.999, 0.0], [0.0, 0.999], [0.5, 0.25]])
+    part, target = model._cropped(known, z, where)
+    corners = [(0, 0), (16, 0), (0, 16), (8, 4)]
+    for k, (y, x) in enumerate(corners):
+        place = (slice(k, k + 1), slice(None), slice(y, y + 16), slice(x, x + 16))
+        assert torch.equal(target[k], z[place][0])
+        assert torch.equal(part.skip[k], known.skip[place][0])
+        assert torch.equal(F.pixel_shuffle(part.seen, 2)[k], F.pixel_shuffle(known.seen, 2)[place][0])
+
+
+def test_a_network_that_sees_crops_denoises_whole_images():
+    torch.manual_seed(0)
+    model = Denoiser(1, 32, patch=2, widths=(16, 16), attention=(False, False), crop=16)
+    seen = []
+    model.net.register_forward_hook(lambda net, given, out: seen.append(given[0].shape[-1]))
+    image = torch.rand(4, 1, 32, 32) * 2 - 1
+    model.prepare(image)
+    next(model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=4), 0))
+    assert model.denoise(image, torch.ones(4)).shape == image.shape
+    assert seen == [8, 16]
+
+
+@pytest.mark.parametrize("crop", [12, 40, -8])
+def test_a_crop_that_cannot_be_is_refused(crop):
+    with pytest.raises(InputError, match=f"crop={crop} cannot be: give a multiple of 8 up to 32"):
+        Denoiser(1, 32, patch=4, widths=(16, 16), attention=(False, False), crop=crop)

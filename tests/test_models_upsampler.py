@@ -58,9 +58,9 @@ def test_the_network_sees_noise_on_the_small_image_and_is_told_how_much(monkeypa
     model = Upsampler(1, 16, augmentation=0.4, condition_noise=0.2, **SMALL)
     model.prepare(images(64))
     seen = []
-    inner = model.denoiser._denoise
+    inner = model.denoiser.precondition
     monkeypatch.setattr(
-        model.denoiser, "_denoise", lambda x, sigma, cond, *more: seen.append(cond) or inner(x, sigma, cond, *more)
+        model.denoiser, "precondition", lambda x, sigma, cond: seen.append(cond) or inner(x, sigma, cond)
     )
     batch = Batch.at(images(64), {}, seed=0, step=0, start=0, total=64)
     next(model.losses(batch, 0))

@@ -85,6 +85,9 @@ class Denoiser(nn.Module):
         Classifier-free guidance, see `veridical.guidance.classifier_free`.
     given : int
         Channels of a map that the network sees beside x: ``cond["map"]``, of the same size.
+    crop : int
+        Side in pixels of the part of each training image that the network sees, anywhere in it; 0: all of it. For a network
+        whose task is local, such as enlarging: a step costs as much as on an image of that size.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class Denoiser(nn.Module):
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, ...] = (0.0, 1e4),
         given: int = 0,
+        crop: int = 0,
     ) -> None:
         super().__init__()
         if size % patch:
@@ -131,6 +135,10 @@ class Denoiser(nn.Module):
         _choose("conditioning", conditioning, CONDITIONING)
         if network == "dit" and len(widths) != 1:
             raise InputError(f"widths={widths} cannot be: a transformer has one width, such as 192.")
+        if not 0 <= crop <= size or crop % (patch * 2 ** (len(widths) - 1)):
+            raise InputError(
+                f"crop={crop} cannot be: give a multiple of {patch * 2 ** (len(widths) - 1)} up to {size} pixels, or 0."
+            )
         if not 0 < sigma_min < sigma_max:
             raise InputError(
                 f"sigma_min={sigma_min} and sigma_max={sigma_max} cannot be: give two positive, rising numbers."
@@ -162,7 +170,7 @@ class Denoiser(nn.Module):
         self.formulation = formulation
         self.span = Span(noise_mean, noise_std, sigma_min, sigma_max)
         self.min_snr, self.variance, self.label_dropout, self.given = min_snr, variance, label_dropout, given
-        self.warp = warp
+        self.warp, self.crop = warp, crop
         self.sampling_steps, self.solver, self.clamp = sampling_steps, solver, clamp
         self.guidance_scale, self.guidance_interval = guidance_scale, (guidance_interval[0], guidance_interval[1])
         self.settings: dict[str, Any] = {
@@ -201,28 +209,28 @@ class Denoiser(nn.Module):
             seen.append((cond or {})["map"])
         return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
 
-    def _denoise(
-        self, x: Tensor, sigma: Tensor, cond: dict | None, keep: Tensor | None = None, said: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Preconditioned]:
-        """Expected x0, spread of the variance (only where it is learned) and what the network saw.
+    def _expected(
+        self, known: Preconditioned, cond: dict | None, keep: Tensor | None = None, said: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Expected x0 and spread of the variance (only where it is learned).
 
         Labels are known where `keep`; `said` is how tiles were warped.
         """
-        known = self.precondition(x, sigma, cond)
-        vector = None if self.label is None else self.label((cond or {}).get("label"), len(x), keep)
+        n = len(known.seen)
+        vector = None if self.label is None else self.label((cond or {}).get("label"), n, keep)
         if self.said is not None:
-            told = self.said(x.new_zeros(len(x), warping.NUMBERS) if said is None else said)
+            told = self.said(known.seen.new_zeros(n, warping.NUMBERS) if said is None else said)
             vector = told if vector is None else vector + told
         output = F.pixel_shuffle(self.net(known.seen, known.time, vector), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
-        return known.skip + known.unit * output, spread, known
+        return known.skip + known.unit * output, spread
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
 
         A label that is not in `cond` is not known.
         """
-        return self._denoise(x, sigma, cond)[0]
+        return self._expected(self.precondition(x, sigma, cond), cond)[0]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
@@ -235,7 +243,10 @@ class Denoiser(nn.Module):
         sigma = FORMULATIONS[self.formulation].law(batch.normal(), self.span)
         x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
         keep = None if self.label is None else batch.uniform() >= self.label_dropout
-        clean, spread, known = self._denoise(x, sigma, batch.cond, keep, said)
+        known = self.precondition(x, sigma, batch.cond)
+        if self.crop:
+            known, z = self._cropped(known, z, batch.uniform(2))
+        clean, spread = self._expected(known, batch.cond, keep, said)
         loss = ((clean - z) / known.unit).square()
         if self.min_snr:
             loss = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.min_snr) * (clean - z).square()
@@ -244,6 +255,19 @@ class Denoiser(nn.Module):
             schedule = self.formulation.partition("_")[2]
             loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule).mean()
         yield "denoiser", loss
+
+    def _cropped(self, known: Preconditioned, z: Tensor, where: Tensor) -> tuple[Preconditioned, Tensor]:
+        """The same of a square of each image, `where` (N, 2) in [0, 1) of the room there is."""
+        corners = (where * ((self.shape[1] - self.crop) // self.patch + 1)).long().tolist()
+
+        def cut(maps: Tensor, pixels: int) -> Tensor:
+            side = self.crop // pixels
+            scale = self.patch // pixels
+            return torch.stack(
+                [m[:, y * scale :, x * scale :][:, :side, :side] for m, (y, x) in zip(maps, corners, strict=True)]
+            )
+
+        return known._replace(seen=cut(known.seen, self.patch), skip=cut(known.skip, 1)), cut(z, 1)
 
     def ends(self) -> tuple[float, float]:
         """The lowest noise level, which counts as none, and the highest, which counts as nothing else."""
@@ -276,7 +300,7 @@ class Denoiser(nn.Module):
         return self.decode(SOLVERS[self.solver](denoise, x, grid, cond, noise, **self.settings.get(self.solver, {})))
 
     def _moments(self, x: Tensor, sigma: Tensor, cond: dict | None) -> tuple[Tensor, Tensor]:
-        clean, spread, _ = self._denoise(x, sigma, cond)
+        clean, spread = self._expected(self.precondition(x, sigma, cond), cond)
         return self.encode(self.decode(clean).clamp(-1, 1)) if self.clamp else clean, spread
 
 
