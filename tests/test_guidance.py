@@ -2,7 +2,7 @@
 
 import torch
 
-from veridical.guidance import classifier, classifier_free, clipped
+from veridical.guidance import autoguidance, classifier, classifier_free, clipped
 from veridical.samplers import euler, heun, karras_grid
 
 # Two classes N(-1, 0.5^2) and N(1, 0.5^2), equally frequent.
@@ -93,3 +93,26 @@ def test_clipping_keeps_images_in_their_range():
     z = torch.tensor([-1.0, 0.1, 1.0]).reshape(3, 1, 1, 1)
     torch.testing.assert_close(double(z, torch.ones(3), None).flatten(), torch.tensor([-0.5, 0.3, 0.5]))
     assert euler(double, z, karras_grid(3, 0.1, 1.0)).abs().max() <= 0.5
+
+
+def test_autoguidance_undoes_an_error_that_the_worse_model_has_twice():
+    """Both know the one Gaussian, shifted: the better by 0.2, the worse by 0.4 or, which cannot be undone, by 0.2, too."""
+
+    def shifted(by):
+        return lambda x, sigma, cond: (
+            (x - 1 - by) * STD**2 / (STD**2 + sigma.reshape(-1, 1, 1, 1) ** 2) + 1 + by
+        )
+
+    x = euler(autoguidance(shifted(0.2), shifted(0.4), 2.0), 80 * noise(500), karras_grid(40, 0.01, 80.0))
+    alone = euler(shifted(0.0), 80 * noise(500), karras_grid(40, 0.01, 80.0))
+    torch.testing.assert_close(x, alone)
+    unchanged = autoguidance(shifted(0.2), shifted(0.2), 2.0)(noise(8), torch.ones(8, dtype=torch.float64), None)
+    torch.testing.assert_close(unchanged, shifted(0.2)(noise(8), torch.ones(8, dtype=torch.float64), None))
+
+
+def test_at_scale_one_the_worse_model_is_not_asked():
+    def worse(x, sigma, cond):
+        raise AssertionError
+
+    sigma = torch.ones(4, dtype=torch.float64)
+    assert torch.equal(autoguidance(unconditional, worse, 1.0)(noise(4), sigma, None), unconditional(noise(4), sigma, None))

@@ -282,3 +282,55 @@ def test_a_network_that_sees_crops_denoises_whole_images():
 def test_a_crop_that_cannot_be_is_refused(crop):
     with pytest.raises(InputError, match=f"crop={crop} cannot be: give a multiple of 8 up to 32"):
         Denoiser(1, 32, patch=4, widths=(16, 16), attention=(False, False), crop=crop)
+
+
+@pytest.mark.parametrize("more", [{}, {"classes": 3}, {"warp": 0.3}])
+def test_an_early_copy_follows_the_weights_until_its_share_of_the_training(more):
+    model = build(early_share=0.5, autoguidance=1.5, **more)
+    wanted = None
+    for step in range(6):
+        live = [p for part in model.parts.values() for p in part.parameters()]
+        with torch.no_grad():
+            for parameter in live:
+                parameter.add_(torch.randn(parameter.shape))
+        if step < 3:
+            now = [p.clone() for p in live]
+            wanted = now if wanted is None else [a.lerp(b, 9 / (step + 9)) for a, b in zip(wanted, now, strict=True)]
+        image = batch().image
+        told = {"label": torch.arange(6) % 3} if more.get("classes") else {}
+        at = Batch.at(image, told, seed=0, step=step, start=0, total=6, reached=step / 6)
+        next(model.losses(at, step))
+    found = list(model.early.parameters())
+    assert len(found) == len(wanted)
+    for mine, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs)
+        assert not mine.requires_grad
+
+
+def test_samples_are_led_away_from_what_the_early_copy_expects():
+    model = build(early_share=0.5, autoguidance=3.0)
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+        for parameter in model.early.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    x, sigma = torch.randn(2, 1, 16, 16), torch.full((2,), 0.5)
+    better = model.denoise(x, sigma)
+    kept = model.net
+    model.net = model.early["net"]
+    worse = model.denoise(x, sigma)
+    model.net = kept
+    assert (better - worse).abs().max() > 1e-3
+    torch.testing.assert_close(model.guided()(x, sigma, {}), 3 * better - 2 * worse)
+    with torch.no_grad():
+        led = model.sample(2, {}, ImageNoise(0, range(2)))
+        model.autoguidance = 1.0
+        alone = model.sample(2, {}, ImageNoise(0, range(2)))
+    assert (led - alone).abs().max() > 1e-3
+
+
+def test_autoguidance_without_an_early_copy_is_refused():
+    with pytest.raises(InputError, match="autoguidance=2.0 needs a run trained with early_share"):
+        build(autoguidance=2.0)
+    with pytest.raises(InputError, match="early_share=1.5 cannot be"):
+        build(early_share=1.5)

@@ -74,7 +74,7 @@ def test_sixteen_steps_of_the_first_teacher_end_where_the_path_does(formulation)
     grid = model.grid()
     x = begun = model.start(ImageNoise(0, range(32)), grid[0].item())
     for now, then in pairwise(grid.float()):
-        x = _step(model, x, now.expand(32), then.expand(32), None, second_order=True)
+        x = _step(model.denoise, x, now.expand(32), then.expand(32), None, second_order=True)
     exact = flow(model, begun, grid[0].float(), torch.tensor(0.0))
     assert (x - exact).std() < 0.02 * exact.std()
 
@@ -182,3 +182,21 @@ def test_what_cannot_be_is_refused():
         Consistency(teacher(), levels=1)
     with pytest.raises(InputError, match="no path"):
         Consistency(teacher(), path="noise")
+
+
+@pytest.mark.parametrize("form", [ProgressiveDistillation, Consistency])
+def test_students_learn_the_guided_teacher_and_are_not_guided_themselves(form):
+    first = build("edm", 1, 16, TOY["edm"]).eval()
+    first.prepare(images())
+    assert first.autoguidance != 1
+    model = form(first)
+    asked = []
+    inner = model.teacher.guided
+    model.teacher.guided = lambda: asked.append(1) or inner()
+    next(model.losses(batch(0), 0))
+    assert asked and model.student.early is None
+    if form is ProgressiveDistillation:  # the next teacher is a student
+        asked.clear()
+        next(model.losses(batch(1, reached=0.6), 1))
+        assert not asked
+        assert model.teacher.early is not None

@@ -38,6 +38,27 @@ def classifier_free(
     return guided
 
 
+def autoguidance(denoise: Denoise, worse: Denoise, scale: float) -> Denoise:
+    """Go on from what a worse model expects to what a better one of the same data expects (Karras et al. 2024,
+    arXiv:2406.02507, eq. 3).
+
+    Where both err, they err alike, the worse one more: what it expects and the other does not is what is wrong with it.
+
+    Parameters
+    ----------
+    denoise, worse : callable
+        Such as a network at the end of its training and early in it.
+    scale : float
+        1 is the better model alone.
+    """
+
+    def guided(x: Tensor, sigma: Tensor, cond: Any) -> Tensor:
+        clean = denoise(x, sigma, cond)
+        return clean if scale == 1 else clean + (scale - 1) * (clean - worse(x, sigma, cond))
+
+    return guided
+
+
 def classifier(
     denoise: Denoise,
     log_probability: Callable[[Tensor, Tensor, Any], Tensor],

@@ -33,8 +33,8 @@ def resume(
     out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """Settings and arguments of a run to go on with: what is asked for now may lengthen it, or change how it samples."""
-    sampling = recipes.find(started["recipe"]).sampling
-    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | started["args"]
+    sampling, had = recipes.find(started["recipe"]).sampling, completed(started)["args"]
+    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | had
     asked = [name for name, value in given.items() if value is not None]
     for name in asked:
         if name not in (*FREE, *sampling) and listed(now[name]) != listed(before.get(name)):
@@ -44,8 +44,14 @@ def resume(
     changes = {name: now[name] for name in asked if name in FREE}
     if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
         changes = {"steps": None, "minutes": None} | changes
-    args = started["args"] | {name: now[name] for name in asked if name in sampling}
+    args = had | {name: now[name] for name in asked if name in sampling}
     return TrainConfig.from_json(started["config"]).replace(**changes), args
+
+
+def completed(about: dict[str, Any]) -> dict[str, Any]:
+    """What ``run.json`` says of a run or of its first stage, with all arguments that there are today (`Recipe.complete`)."""
+    args = recipes.find(about["recipe"]).complete(about["args"])
+    return {**about, "args": {name: listed(value) for name, value in args.items()}}
 
 
 def make_folder(out: Path) -> None:

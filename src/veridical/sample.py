@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import checkpoint, images, recipes
+from . import checkpoint, images, recipes, runs
 from .asking import ask
 from .batch import ImageNoise
 from .conditions import Arrays, as_tensors
@@ -60,12 +60,14 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     folder = Path(folder)
     run = checkpoint.read_run(folder)
     changed = recipes.sampling_arguments(run["recipe"], dict(settings or {}))
-    run = {**run, "args": {**run["args"], **changed}}
+    run = runs.completed(run)
+    run["args"] |= changed
     where = pick_device(device)
     use_threads()
     stage = None
     if "first" in run:
-        stage = recipes.build(run["first"]["recipe"], run["channels"], run["size"], run["first"]["args"])
+        first = runs.completed(run["first"])
+        stage = recipes.build(first["recipe"], run["channels"], run["size"], first["args"])
     model: Any = recipes.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
     tensors, _ = checkpoint.read_tensors(folder / "model.safetensors")
     checkpoint.load_weights(model, tensors, folder / "model.safetensors")
@@ -199,7 +201,7 @@ def sample(
             },
             "dataset": {k: loaded.run["dataset"].get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
-            "settings": {k: {**row.arguments(), **loaded.run["args"]}[k] for k in row.sampling},
+            "settings": {k: loaded.run["args"][k] for k in row.sampling},
             "condition": {"needs": loaded.needs, "masks": _text(masks), "source": _text(source)}
             if loaded.needs
             else None,

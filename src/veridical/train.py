@@ -120,7 +120,7 @@ def train(
             if not runs.is_finished(folder):
                 return out
         stage, description["first"] = runs.load_first(folder, config)
-        if started is not None and started["first"] != description["first"]:
+        if started is not None and runs.completed(started["first"]) != description["first"]:
             raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
     use_threads(config.threads)  # orthogonal first weights depend on their number
     torch.manual_seed(mix(config.seed))

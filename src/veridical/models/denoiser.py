@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
+from ..guidance import autoguidance as away_from
 from ..guidance import classifier_free, clipped
 from ..nets import warp as warping
 from ..nets.dit import CONDITIONING, DiT
@@ -83,6 +85,11 @@ class Denoiser(nn.Module):
         Share of training images whose label is left out.
     guidance_scale, guidance_interval
         Classifier-free guidance, see `veridical.guidance.classifier_free`.
+    early_share : float
+        Share of the training after which a copy of the averaged weights is kept, for autoguidance; 0: none.
+    autoguidance : float
+        Scale of the guidance away from what that copy expects, see `veridical.guidance.autoguidance`; 1: none, and half
+        the evaluations.
     given : int
         Channels of a map that the network sees beside x: ``cond["map"]``, of the same size.
     crop : int
@@ -121,6 +128,8 @@ class Denoiser(nn.Module):
         label_dropout: float = 0.1,
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, ...] = (0.0, 1e4),
+        early_share: float = 0.0,
+        autoguidance: float = 1.0,
         given: int = 0,
         crop: int = 0,
     ) -> None:
@@ -139,6 +148,10 @@ class Denoiser(nn.Module):
             raise InputError(
                 f"crop={crop} cannot be: give a multiple of {patch * 2 ** (len(widths) - 1)} up to {size} pixels, or 0."
             )
+        if not 0 <= early_share < 1:
+            raise InputError(f"early_share={early_share} cannot be: give a share of the training, such as 0.125, or 0.")
+        if autoguidance != 1 and not early_share:
+            raise InputError(f"autoguidance={autoguidance} needs a run trained with early_share above 0, such as 0.125.")
         if not 0 < sigma_min < sigma_max:
             raise InputError(
                 f"sigma_min={sigma_min} and sigma_max={sigma_max} cannot be: give two positive, rising numbers."
@@ -167,6 +180,12 @@ class Denoiser(nn.Module):
         self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if warp else None
         beside = [module for module in (self.label, self.said) if module is not None]
         self.parts: dict[str, nn.Module] = {"denoiser": nn.ModuleList([self.net, *beside]) if beside else self.net}
+        self.early_share, self.autoguidance = early_share, autoguidance
+        self.early: nn.ModuleDict | None = None
+        if early_share:
+            mine = {name: getattr(self, name) for name in ("net", "label", "said")}
+            self.early = nn.ModuleDict({name: copy.deepcopy(part) for name, part in mine.items() if part is not None})
+            self.early.requires_grad_(False)
         self.formulation = formulation
         self.span = Span(noise_mean, noise_std, sigma_min, sigma_max)
         self.min_snr, self.variance, self.label_dropout, self.given = min_snr, variance, label_dropout, given
@@ -210,18 +229,24 @@ class Denoiser(nn.Module):
         return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
 
     def _expected(
-        self, known: Preconditioned, cond: dict | None, keep: Tensor | None = None, said: Tensor | None = None
+        self,
+        known: Preconditioned,
+        cond: dict | None,
+        keep: Tensor | None = None,
+        said: Tensor | None = None,
+        early: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Expected x0 and spread of the variance (only where it is learned).
+        """Expected x0 and spread of the variance (only where it is learned), by the network or its early copy.
 
         Labels are known where `keep`; `said` is how tiles were warped.
         """
         n = len(known.seen)
-        vector = None if self.label is None else self.label((cond or {}).get("label"), n, keep)
+        of: Any = self.early if early else self
+        vector = None if self.label is None else of.label((cond or {}).get("label"), n, keep)
         if self.said is not None:
-            told = self.said(known.seen.new_zeros(n, warping.NUMBERS) if said is None else said)
+            told = of.said(known.seen.new_zeros(n, warping.NUMBERS) if said is None else said)
             vector = told if vector is None else vector + told
-        output = F.pixel_shuffle(self.net(known.seen, known.time, vector), self.patch)
+        output = F.pixel_shuffle(of.net(known.seen, known.time, vector), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread
 
@@ -232,12 +257,28 @@ class Denoiser(nn.Module):
         """
         return self._expected(self.precondition(x, sigma, cond), cond)[0]
 
+    def guided(self) -> Denoise:
+        """`denoise` with the guidance of the settings."""
+        denoise: Denoise = self.denoise
+        if self.autoguidance != 1:
+            denoise = away_from(denoise, self._denoise_early, self.autoguidance)
+        return classifier_free(denoise, self.guidance_scale, self.guidance_interval)
+
+    def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+        return self._expected(self.precondition(x, sigma, cond), cond, early=True)[0]
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
 
         With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
         sum of a thousand steps).
         """
+        if self.early is not None and batch.reached < self.early_share:
+            # The weights of this step, into an average of about the last tenth of the steps so far.
+            with torch.no_grad():
+                for name, part in self.early.items():
+                    live = getattr(self, name)
+                    torch._foreach_lerp_(list(part.parameters()), list(live.parameters()), 9 / (step + 9))
         image, said = warping.warp(batch.image, batch, self.warp) if self.warp else (batch.image, None)
         z = self.encode(image)
         sigma = FORMULATIONS[self.formulation].law(batch.normal(), self.span)
@@ -287,13 +328,13 @@ class Denoiser(nn.Module):
     def sample(self, n: int, cond: dict, noise: Noise, guide: Callable[[Denoise], Denoise] | None = None) -> Tensor:
         """Integrate from noise; shape (n, C, H, W), in [-1, 1] for images. `guide` is further guidance."""
         grid = self.grid()
-        denoise: Any = classifier_free(self.denoise, self.guidance_scale, self.guidance_interval)
+        denoise: Any = self.guided()
         if guide is not None:
             denoise = guide(denoise)
         if self.clamp:
             denoise = clipped(denoise, self.encode, self.decode)
         if self.variance == "learned" and self.solver == "ancestral":
-            if guide is not None or self.guidance_scale != 1:
+            if guide is not None or self.guidance_scale != 1 or self.autoguidance != 1:
                 raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
             denoise = self._moments
         x = self.start(noise, grid[0].item())

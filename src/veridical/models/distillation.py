@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import InputError
-from ..samplers import Noise, consistency, euler, karras_grid
+from ..samplers import Denoise, Noise, consistency, euler, karras_grid
 from .denoiser import Denoiser
 from .formulations import FORMULATIONS, SIGMA_DATA
 
@@ -40,7 +40,7 @@ class ProgressiveDistillation(nn.Module):
                 f"final_steps={final_steps} is no half, quarter, ... of start_steps={start_steps}: use 16 and 4."
             )
         self.teacher = _denoiser(first).eval().requires_grad_(False)
-        self.student = _denoiser(first).requires_grad_(True)
+        self.student = _student(first)
         self.parts = dict(self.student.parts)
         self.start_steps, self.students = start_steps, int(halvings)
         self.steps: Tensor
@@ -65,7 +65,8 @@ class ProgressiveDistillation(nn.Module):
         """
         # Never back to an earlier student, where a run is made longer.
         if int(self.steps) > self.start_steps >> (int(batch.reached * self.students) + 1):
-            self.teacher.load_state_dict(self.student.state_dict())
+            for name, part in self.student.parts.items():
+                self.teacher.parts[name].load_state_dict(part.state_dict())
             self.steps //= 2
         fine = self._fine().to(batch.image)
         stride = self.start_steps // int(self.steps)
@@ -74,8 +75,10 @@ class ProgressiveDistillation(nn.Module):
         now, then = (_wide(level) for level in levels[::2])
         with torch.no_grad():
             x = end = self.teacher.encode(batch.image) + now * batch.normal(*self.teacher.shape)
+            # Guidance is of the first teacher; its students have learned it.
+            teacher = self.teacher.guided() if stride == 2 else self.teacher.denoise
             for pair in pairwise(levels):
-                end = _step(self.teacher, end, *pair, batch.cond, second_order=stride == 2)
+                end = _step(teacher, end, *pair, batch.cond, second_order=stride == 2)
             target = (end - then / now * x) / (1 - then / now)
         weight = (SIGMA_DATA / now).square().clamp(min=1) / SIGMA_DATA**2
         yield "denoiser", (weight * (self.student.denoise(x, levels[0], batch.cond) - target).square()).mean()
@@ -123,7 +126,7 @@ class Consistency(nn.Module):
                 f"levels={levels} and most_levels={most_levels} cannot be: give two or more, and no fewer at most."
             )
         self.teacher = _denoiser(first).eval().requires_grad_(False)
-        self.student = _denoiser(first).requires_grad_(True)
+        self.student = _student(first)
         self.parts = dict(self.student.parts)
         self.path, self.levels, self.most_levels = path, levels, most_levels
         self.sampling_steps = sampling_steps
@@ -161,7 +164,7 @@ class Consistency(nn.Module):
             noise = batch.normal(*self.teacher.shape)
             x = z + _wide(high) * noise
             if self.path == "teacher":
-                neighbour = _step(self.teacher, x, high, low, batch.cond, second_order=True)
+                neighbour = _step(self.teacher.guided(), x, high, low, batch.cond, second_order=True)
             else:
                 neighbour = z + _wide(low) * noise
             target = self.end(neighbour, low, batch.cond)
@@ -176,18 +179,18 @@ class Consistency(nn.Module):
         return self.student.decode(consistency(self.end, x, torch.cat([levels, levels.new_zeros(1)]), cond, noise))
 
 
-def _step(model: Denoiser, x: Tensor, now: Tensor, then: Tensor, cond: dict | None, second_order: bool) -> Tensor:
+def _step(denoise: Denoise, x: Tensor, now: Tensor, then: Tensor, cond: dict | None, second_order: bool) -> Tensor:
     """From levels `now` (N,) to `then` (N,) along the probability-flow ODE: DDIM, or the midpoint rule in the time of flow
     matching (`veridical.samplers.midpoint`), which can take as long steps.
     """
     start, end = (level / (1 + level) for level in (now, then))
-    clean = model.denoise(x, now, cond)
+    clean = denoise(x, now, cond)
     y = x / _wide(1 + now)
     velocity = (y - clean) / _wide(start)
     if second_order:
         middle = (start + end) / 2
         halfway = y + velocity * _wide(middle - start)
-        clean = model.denoise(halfway / _wide(1 - middle), middle / (1 - middle), cond)
+        clean = denoise(halfway / _wide(1 - middle), middle / (1 - middle), cond)
         velocity = (halfway - clean) / _wide(middle)
     return (y + velocity * _wide(end - start)) * _wide(1 + then)
 
@@ -204,3 +207,9 @@ def _denoiser(first: nn.Module) -> Denoiser:
     if first.label is not None:
         raise InputError("a diffusion model of labels cannot be distilled: give the --first of a run without labels.")
     return copy.deepcopy(first)
+
+
+def _student(first: nn.Module) -> Denoiser:
+    student = _denoiser(first)
+    student.early, student.autoguidance = None, 1.0
+    return student.requires_grad_(True)

@@ -37,6 +37,9 @@ DIFFUSION: dict[str, Any] = {"optimiser": "muon", "lr": 1e-3, "batch": 8, "warmu
 # What a network of a few minutes gets wrong, noise makes it forget (docs/diffusion.md has the numbers).
 STOCHASTIC: dict[str, Any] = {"solver": "sde_dpm_solver_pp_2m", "sampling_steps": 24}
 
+# What is still wrong with them, early weights of the same training have more of.
+AUTOGUIDED: dict[str, Any] = {"early_share": 0.125, "autoguidance": 1.5}
+
 # Arguments that act on sampling alone.
 STEPPING = ("sampling_steps", "solver")
 SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clamp")
@@ -104,9 +107,9 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="pixel-space diffusion: preconditioned by the spectrum of the data, log-normal noise law, stochastic sampling",
         citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364; Hang et al. 2023, arXiv:2303.09556",
-        args={"sigma_max": 20.0, **STOCHASTIC},
+        args={"sigma_max": 20.0, **STOCHASTIC, **AUTOGUIDED},
         train=DIFFUSION,
-        sampling=(*SOLVING, *ENDS),
+        sampling=(*SOLVING, *ENDS, "autoguidance"),
     ),
     "flow_matching": Recipe(
         Denoiser,

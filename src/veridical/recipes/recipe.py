@@ -51,6 +51,10 @@ class Recipe:
 
     def arguments(self) -> dict[str, Any]:
         """Names and default values of what can be set, the recipe's own values included."""
+        return self.complete(self.args)
+
+    def complete(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of a run, which says all that there were, with the builder's defaults for what came later: as before."""
         parameters = inspect.signature(self.build).parameters.values()
         free = {p.name: p.default for p in parameters if p.name not in ("channels", "size", "first")}
-        return {**free, **self.args}
+        return {**free, **args}
