@@ -5,8 +5,8 @@ python benchmarks/sampling_cost.py RUN --out DIR [--solvers euler,heun,dpm_solve
 Draws images from one trained diffusion model of pixels with every solver and number of steps. Makes DIR/sampling_cost.csv
 and DIR/sampling_cost.png: distance to held-out tiles (`kid_over_random_phase`) against evaluations, and against images a second.
 Points that DIR/sampling_cost.csv has already are kept, so that solvers can be added; ``--reference 1000`` adds ancestral
-sampling of so many steps, the line to compare with, and ``--student RUN`` a run of `consistency` (one, two, four and eight steps)
-or of `progressive_distillation`.
+sampling of so many steps without autoguidance, the line to compare with, and ``--student RUN`` a run of `consistency` (one, two,
+four and eight steps) or of `progressive_distillation`.
 """
 
 import argparse
@@ -30,12 +30,14 @@ def measure(run: Path, name: str, settings: dict, options: argparse.Namespace, r
     """One point: what it costs and how good it is."""
     loaded = load(run, settings=settings)
     calls = []
-    network = getattr(loaded.model, "student", loaded.model).net
-    hook = network.register_forward_hook(lambda *_: calls.append(1))
+    network = getattr(loaded.model, "student", loaded.model)
+    nets = [network.net] if network.early is None else [network.net, network.early["net"]]
+    hooks = [net.register_forward_hook(lambda *_: calls.append(1)) for net in nets]
     began = time.monotonic()
     images = draw(loaded, options.n, seed=1, batch=options.batch)
     seconds = time.monotonic() - began
-    hook.remove()
+    for hook in hooks:
+        hook.remove()
     evaluations = len(calls) // -(-options.n // options.batch)
     rows = score(
         real["test"], images, real_groups=real["test_groups"], floor_real=real["train"],
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--solvers", default="euler,heun,midpoint,dpm_solver_pp_2m,unipc,sde_dpm_solver_pp_2m")
     parser.add_argument("--steps", default="2,4,8,18,36")
+    parser.add_argument("--autoguidance", default="1", help="scales, such as 1,1.25, of a run that has it")
     parser.add_argument("--reference", type=int, default=0, help="steps of ancestral sampling; 0: none")
     parser.add_argument("--student", type=Path, action="append", default=[], metavar="RUN")
     parser.add_argument("-n", type=int, default=192)
@@ -103,13 +106,18 @@ def main() -> None:
         real[which], real[f"{which}_groups"] = data.tiles(which, 1000)
     table = options.out / "sampling_cost.csv"
     points: list[dict] = list(csv.DictReader(table.open())) if table.is_file() else []
-    wanted = [
-        (options.run, s, {"solver": s, "sampling_steps": int(k)})
-        for s in options.solvers.split(",")
-        for k in options.steps.split(",")
-    ]
+    has = "autoguidance" in RECIPES[about["recipe"]].sampling
+    wanted = []
+    for scale in map(float, options.autoguidance.split(",")):
+        led = {"autoguidance": scale} if has else {}
+        for s in options.solvers.split(","):
+            name = s if scale == 1 else f"{s}, autoguidance {scale:g}"
+            wanted += [
+                (options.run, name, {"solver": s, "sampling_steps": int(k), **led}) for k in options.steps.split(",")
+            ]
     if options.reference:
-        wanted.append((options.run, "ancestral", {"solver": "ancestral", "sampling_steps": options.reference}))
+        settings = {"solver": "ancestral", "sampling_steps": options.reference}
+        wanted.append((options.run, "ancestral", settings | ({"autoguidance": 1.0} if has else {})))
     for student in options.student:
         made = read_run(student)
         if (made["size"], made["dataset"]["spec"]) != (about["size"], about["dataset"]["spec"]):

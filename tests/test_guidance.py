@@ -99,9 +99,7 @@ def test_autoguidance_undoes_an_error_that_the_worse_model_has_twice():
     """Both know the one Gaussian, shifted: the better by 0.2, the worse by 0.4 or, which cannot be undone, by 0.2, too."""
 
     def shifted(by):
-        return lambda x, sigma, cond: (
-            (x - 1 - by) * STD**2 / (STD**2 + sigma.reshape(-1, 1, 1, 1) ** 2) + 1 + by
-        )
+        return lambda x, sigma, cond: (x - 1 - by) * STD**2 / (STD**2 + sigma.reshape(-1, 1, 1, 1) ** 2) + 1 + by
 
     x = euler(autoguidance(shifted(0.2), shifted(0.4), 2.0), 80 * noise(500), karras_grid(40, 0.01, 80.0))
     alone = euler(shifted(0.0), 80 * noise(500), karras_grid(40, 0.01, 80.0))
@@ -115,4 +113,6 @@ def test_at_scale_one_the_worse_model_is_not_asked():
         raise AssertionError
 
     sigma = torch.ones(4, dtype=torch.float64)
-    assert torch.equal(autoguidance(unconditional, worse, 1.0)(noise(4), sigma, None), unconditional(noise(4), sigma, None))
+    assert torch.equal(
+        autoguidance(unconditional, worse, 1.0)(noise(4), sigma, None), unconditional(noise(4), sigma, None)
+    )

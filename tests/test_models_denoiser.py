@@ -330,7 +330,7 @@ def test_samples_are_led_away_from_what_the_early_copy_expects():
 
 
 def test_autoguidance_without_an_early_copy_is_refused():
-    with pytest.raises(InputError, match="autoguidance=2.0 needs a run trained with early_share"):
+    with pytest.raises(InputError, match=r"autoguidance=2\.0 needs a run trained with early_share"):
         build(autoguidance=2.0)
-    with pytest.raises(InputError, match="early_share=1.5 cannot be"):
+    with pytest.raises(InputError, match=r"early_share=1\.5 cannot be"):
         build(early_share=1.5)

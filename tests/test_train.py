@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from toy import TOY, write_tiles
-from veridical import checkpoint, recipes
+from veridical import checkpoint, load, recipes
 from veridical import train as train_run
 from veridical.errors import InputError
 from veridical.train import Average, TrainingDiverged
@@ -155,6 +155,26 @@ def test_a_resumed_run_may_sample_otherwise(data, tmp_path):
     train_run("edm", data, run, resume=True, quiet=True, steps=2, solver="heun")
     args = checkpoint.read_run(run)["args"]
     assert (args["solver"], args["sampling_steps"]) == ("heun", TOY["edm"]["sampling_steps"])
+
+
+def test_a_run_from_before_an_argument_existed_is_what_it_was(data, tmp_path):
+    """It loads, goes on and teaches students, though the recipe sets the argument today."""
+    assert recipes.RECIPES["edm"].arguments()["early_share"]
+    without = {"early_share": 0.0, "autoguidance": 1.0}
+    first = train_run("edm", data, tmp_path / "run", steps=1, quiet=True, **SMALL, **TOY["edm"], **without)
+    student = train_run("consistency", data, tmp_path / "student", first=first, steps=1, quiet=True, **SMALL)
+    for run in (first, student):
+        record = json.loads((run / "run.json").read_text())
+        for args in (record["args"], record.get("first", {}).get("args", {})):
+            for name in without:
+                args.pop(name, None)
+        checkpoint.write_json(run / "run.json", record)
+    loaded = load(first)
+    assert (loaded.run["args"]["early_share"], loaded.model.early) == (0.0, None)
+    assert load(student).model.teacher.early is None
+    train_run("consistency", data, student, resume=True, steps=2, quiet=True)
+    train_run("edm", data, first, resume=True, steps=2, quiet=True)
+    assert len(losses(student)) == len(losses(first)) == 2
 
 
 def test_a_run_killed_at_its_start_is_resumed(data, tmp_path, monkeypatch):

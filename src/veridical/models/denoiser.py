@@ -151,7 +151,9 @@ class Denoiser(nn.Module):
         if not 0 <= early_share < 1:
             raise InputError(f"early_share={early_share} cannot be: give a share of the training, such as 0.125, or 0.")
         if autoguidance != 1 and not early_share:
-            raise InputError(f"autoguidance={autoguidance} needs a run trained with early_share above 0, such as 0.125.")
+            raise InputError(
+                f"autoguidance={autoguidance} needs a run trained with early_share above 0, such as 0.125."
+            )
         if not 0 < sigma_min < sigma_max:
             raise InputError(
                 f"sigma_min={sigma_min} and sigma_max={sigma_max} cannot be: give two positive, rising numbers."

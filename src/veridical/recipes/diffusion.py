@@ -20,8 +20,8 @@ def latent_diffusion(
     layers: int = 1,
     attention: tuple[bool, ...] = (False, True),
     dropout: float = 0.0,
-    sampling_steps: int = 18,
-    solver: str = "heun",
+    sampling_steps: int = 24,
+    solver: str = "sde_dpm_solver_pp_2m",
 ) -> LatentDiffusion:
     """A `Denoiser` of the latents of `first`."""
     channels, size, _ = first.shape  # type: ignore[misc]
@@ -42,7 +42,7 @@ AUTOGUIDED: dict[str, Any] = {"early_share": 0.125, "autoguidance": 1.5}
 
 # Arguments that act on sampling alone.
 STEPPING = ("sampling_steps", "solver")
-SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clamp")
+SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clamp", "autoguidance")
 ENDS = ("sigma_min", "sigma_max")
 GUIDING = ("guidance_scale", "guidance_interval")
 
@@ -109,7 +109,7 @@ ROWS: dict[str, Recipe] = {
         citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364; Hang et al. 2023, arXiv:2303.09556",
         args={"sigma_max": 20.0, **STOCHASTIC, **AUTOGUIDED},
         train=DIFFUSION,
-        sampling=(*SOLVING, *ENDS, "autoguidance"),
+        sampling=(*SOLVING, *ENDS),
     ),
     "flow_matching": Recipe(
         Denoiser,
@@ -190,7 +190,7 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="diffusion in the latents of a frozen autoencoder",
         citation="Rombach et al. 2022, arXiv:2112.10752",
-        train={"lr": 1e-3, "batch": 16, "warmup": 20},
+        train=DIFFUSION,
         sampling=STEPPING,
         first="autoencoder",
         first_share=0.3,
