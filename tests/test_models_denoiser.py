@@ -285,8 +285,8 @@ def test_a_crop_that_cannot_be_is_refused(crop):
 
 
 @pytest.mark.parametrize("more", [{}, {"classes": 3}, {"warp": 0.3}])
-def test_an_early_copy_follows_the_weights_until_its_share_of_the_training(more):
-    model = build(early_share=0.5, autoguidance=1.5, **more)
+def test_an_early_copy_follows_the_weights_until_its_step(more):
+    model = build(early_steps=3, autoguidance=1.5, **more)
     wanted = None
     for step in range(6):
         live = [p for part in model.parts.values() for p in part.parameters()]
@@ -298,7 +298,7 @@ def test_an_early_copy_follows_the_weights_until_its_share_of_the_training(more)
             wanted = now if wanted is None else [a.lerp(b, 9 / (step + 9)) for a, b in zip(wanted, now, strict=True)]
         image = batch().image
         told = {"label": torch.arange(6) % 3} if more.get("classes") else {}
-        at = Batch.at(image, told, seed=0, step=step, start=0, total=6, reached=step / 6)
+        at = Batch.at(image, told, seed=0, step=step, start=0, total=6)
         next(model.losses(at, step))
     found = list(model.early.parameters())
     assert len(found) == len(wanted)
@@ -308,7 +308,7 @@ def test_an_early_copy_follows_the_weights_until_its_share_of_the_training(more)
 
 
 def test_samples_are_led_away_from_what_the_early_copy_expects():
-    model = build(early_share=0.5, autoguidance=3.0)
+    model = build(early_steps=3, autoguidance=3.0)
     with torch.no_grad():
         for parameter in model.net.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))
@@ -330,7 +330,5 @@ def test_samples_are_led_away_from_what_the_early_copy_expects():
 
 
 def test_autoguidance_without_an_early_copy_is_refused():
-    with pytest.raises(InputError, match=r"autoguidance=2\.0 needs a run trained with early_share"):
+    with pytest.raises(InputError, match=r"autoguidance=2\.0 needs a run trained with early_steps"):
         build(autoguidance=2.0)
-    with pytest.raises(InputError, match=r"early_share=1\.5 cannot be"):
-        build(early_share=1.5)

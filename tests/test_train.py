@@ -1,5 +1,6 @@
 """Stopping, resuming, many processes, divergence, full disks."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -157,20 +158,24 @@ def test_a_resumed_run_may_sample_otherwise(data, tmp_path):
     assert (args["solver"], args["sampling_steps"]) == ("heun", TOY["edm"]["sampling_steps"])
 
 
-def test_a_run_from_before_an_argument_existed_is_what_it_was(data, tmp_path):
+def test_a_run_from_before_an_argument_existed_is_what_it_was(data, tmp_path, monkeypatch):
     """It loads, goes on and teaches students, though the recipe sets the argument today."""
-    assert recipes.RECIPES["edm"].arguments()["early_share"]
-    without = {"early_share": 0.0, "autoguidance": 1.0}
-    first = train_run("edm", data, tmp_path / "run", steps=1, quiet=True, **SMALL, **TOY["edm"], **without)
-    student = train_run("consistency", data, tmp_path / "student", first=first, steps=1, quiet=True, **SMALL)
+    row = recipes.RECIPES["edm"]
+    later = ("early_steps", "autoguidance")
+    assert set(later) <= set(row.args)
+    with monkeypatch.context() as patch:
+        before = {name: value for name, value in row.args.items() if name not in later}
+        patch.setitem(recipes.RECIPES, "edm", dataclasses.replace(row, args=before))
+        first = train_run("edm", data, tmp_path / "run", steps=1, quiet=True, **SMALL, **TOY["edm"])
+        student = train_run("consistency", data, tmp_path / "student", first=first, steps=1, quiet=True, **SMALL)
     for run in (first, student):
         record = json.loads((run / "run.json").read_text())
         for args in (record["args"], record.get("first", {}).get("args", {})):
-            for name in without:
+            for name in later:
                 args.pop(name, None)
         checkpoint.write_json(run / "run.json", record)
     loaded = load(first)
-    assert (loaded.run["args"]["early_share"], loaded.model.early) == (0.0, None)
+    assert (loaded.run["args"]["early_steps"], loaded.model.early) == (0, None)
     assert load(student).model.teacher.early is None
     train_run("consistency", data, student, resume=True, steps=2, quiet=True)
     train_run("edm", data, first, resume=True, steps=2, quiet=True)

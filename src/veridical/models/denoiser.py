@@ -85,8 +85,8 @@ class Denoiser(nn.Module):
         Share of training images whose label is left out.
     guidance_scale, guidance_interval
         Classifier-free guidance, see `veridical.guidance.classifier_free`.
-    early_share : float
-        Share of the training after which a copy of the averaged weights is kept, for autoguidance; 0: none.
+    early_steps : int
+        Training step after which a copy of the averaged weights is kept, for autoguidance; 0: none.
     autoguidance : float
         Scale of the guidance away from what that copy expects, see `veridical.guidance.autoguidance`; 1: none, and half
         the evaluations.
@@ -128,7 +128,7 @@ class Denoiser(nn.Module):
         label_dropout: float = 0.1,
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, ...] = (0.0, 1e4),
-        early_share: float = 0.0,
+        early_steps: int = 0,
         autoguidance: float = 1.0,
         given: int = 0,
         crop: int = 0,
@@ -148,12 +148,8 @@ class Denoiser(nn.Module):
             raise InputError(
                 f"crop={crop} cannot be: give a multiple of {patch * 2 ** (len(widths) - 1)} up to {size} pixels, or 0."
             )
-        if not 0 <= early_share < 1:
-            raise InputError(f"early_share={early_share} cannot be: give a share of the training, such as 0.125, or 0.")
-        if autoguidance != 1 and not early_share:
-            raise InputError(
-                f"autoguidance={autoguidance} needs a run trained with early_share above 0, such as 0.125."
-            )
+        if autoguidance != 1 and not early_steps:
+            raise InputError(f"autoguidance={autoguidance} needs a run trained with early_steps, such as 300.")
         if not 0 < sigma_min < sigma_max:
             raise InputError(
                 f"sigma_min={sigma_min} and sigma_max={sigma_max} cannot be: give two positive, rising numbers."
@@ -182,9 +178,9 @@ class Denoiser(nn.Module):
         self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if warp else None
         beside = [module for module in (self.label, self.said) if module is not None]
         self.parts: dict[str, nn.Module] = {"denoiser": nn.ModuleList([self.net, *beside]) if beside else self.net}
-        self.early_share, self.autoguidance = early_share, autoguidance
+        self.early_steps, self.autoguidance = early_steps, autoguidance
         self.early: nn.ModuleDict | None = None
-        if early_share:
+        if early_steps:
             mine = {name: getattr(self, name) for name in ("net", "label", "said")}
             self.early = nn.ModuleDict({name: copy.deepcopy(part) for name, part in mine.items() if part is not None})
             self.early.requires_grad_(False)
@@ -275,7 +271,7 @@ class Denoiser(nn.Module):
         With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
         sum of a thousand steps).
         """
-        if self.early is not None and batch.reached < self.early_share:
+        if self.early is not None and step < self.early_steps:
             # The weights of this step, into an average of about the last tenth of the steps so far.
             with torch.no_grad():
                 for name, part in self.early.items():

@@ -38,7 +38,7 @@ DIFFUSION: dict[str, Any] = {"optimiser": "muon", "lr": 1e-3, "batch": 8, "warmu
 STOCHASTIC: dict[str, Any] = {"solver": "sde_dpm_solver_pp_2m", "sampling_steps": 24}
 
 # What is still wrong with them, early weights of the same training have more of.
-AUTOGUIDED: dict[str, Any] = {"early_share": 0.125, "autoguidance": 1.5}
+AUTOGUIDED: dict[str, Any] = {"early_steps": 300, "autoguidance": 1.25}
 
 # Arguments that act on sampling alone.
 STEPPING = ("sampling_steps", "solver")
