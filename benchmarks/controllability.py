@@ -55,13 +55,13 @@ def length(masks: np.ndarray) -> np.ndarray:
 
 
 def width(masks: np.ndarray) -> np.ndarray:
-    """Mean over the skeletons of twice the distance to the edge, pixels; NaN where there is no root."""
+    """Mean over the skeletons of twice the distance to the edge, pixels; 0 where there is no root."""
     found = []
     for mask in masks:
         # A root goes on beyond the image.
         root = np.pad((mask == 1) | (mask == 2), 8, mode="edge")
         inside = skeletonize(root)[8:-8, 8:-8]
-        found.append(2 * distance_transform_edt(root)[8:-8, 8:-8][inside].mean() if inside.any() else np.nan)
+        found.append(2 * distance_transform_edt(root)[8:-8, 8:-8][inside].mean() if inside.any() else 0.0)
     return np.array(found, np.float64)
 
 

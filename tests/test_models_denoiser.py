@@ -241,9 +241,17 @@ def test_what_cannot_be_is_one_sentence(args, message):
 
 
 def test_a_learned_variance_is_not_guided():
-    model = build(formulation="ddpm_cosine", variance="learned", solver="ancestral", classes=2, guidance_scale=2.0)
-    with pytest.raises(InputError, match="cannot be guided"):
-        model.sample(1, {"label": torch.zeros(1)}, ImageNoise(0, [0]))
+    learned = {
+        "formulation": "ddpm_cosine",
+        "variance": "learned",
+        "solver": "ancestral",
+        "early_steps": 3,
+        "classes": 2,
+    }
+    build(**learned)
+    for guidance in ({"guidance_scale": 2.0}, {"autoguidance": 1.5}):
+        with pytest.raises(InputError, match="variance=learned cannot be guided"):
+            build(**learned, **guidance)
 
 
 def test_a_solver_with_steps_of_its_own_goes_from_end_to_end():
@@ -307,28 +315,48 @@ def test_an_early_copy_follows_the_weights_until_its_step(more):
         assert not mine.requires_grad
 
 
-def test_samples_are_led_away_from_what_the_early_copy_expects():
-    model = build(early_steps=3, autoguidance=3.0)
+@pytest.mark.parametrize("more", [{}, {"classes": 3, "guidance_scale": 2.0}, {"warp": 0.3}])
+def test_samples_are_led_away_from_what_the_early_copy_expects(more):
+    model = build(early_steps=3, autoguidance=3.0, **more)
+    own = [p for part in model.parts.values() for p in part.parameters()]
+    early = list(model.early.parameters())
+    assert len(own) == len(early)
     with torch.no_grad():
-        for parameter in model.net.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape))
-        for parameter in model.early.parameters():
+        for parameter in (*own, *early):
             parameter.add_(0.05 * torch.randn(parameter.shape))
     x, sigma = torch.randn(2, 1, 16, 16), torch.full((2,), 0.5)
-    better = model.denoise(x, sigma)
-    kept = model.net
-    model.net = model.early["net"]
-    worse = model.denoise(x, sigma)
-    model.net = kept
-    assert (better - worse).abs().max() > 1e-3
-    torch.testing.assert_close(model.guided()(x, sigma, {}), 3 * better - 2 * worse)
+    labels = {"label": torch.tensor([0, 2])} if "classes" in more else {}
+
+    def led(cond):
+        better = model.denoise(x, sigma, cond)
+        kept = [p.clone() for p in own]
+        with torch.no_grad():
+            for mine, theirs in zip(own, early, strict=True):
+                mine.copy_(theirs)
+            worse = model.denoise(x, sigma, cond)
+            for mine, before in zip(own, kept, strict=True):
+                mine.copy_(before)
+        assert (better - worse).abs().max() > 1e-3
+        return 3 * better - 2 * worse
+
+    wanted = led(labels)
+    if labels:  # classifier-free guidance is of what autoguidance expects
+        wanted = 2 * wanted - led({})
+    torch.testing.assert_close(model.guided()(x, sigma, labels), wanted, atol=1e-4, rtol=1e-4)
     with torch.no_grad():
-        led = model.sample(2, {}, ImageNoise(0, range(2)))
+        guided = model.sample(2, labels, ImageNoise(0, range(2)))
         model.autoguidance = 1.0
-        alone = model.sample(2, {}, ImageNoise(0, range(2)))
-    assert (led - alone).abs().max() > 1e-3
+        alone = model.sample(2, labels, ImageNoise(0, range(2)))
+    assert (guided - alone).abs().max() > 1e-3
 
 
 def test_autoguidance_without_an_early_copy_is_refused():
     with pytest.raises(InputError, match=r"autoguidance=2\.0 needs a run trained with early_steps"):
         build(autoguidance=2.0)
+    with pytest.raises(InputError, match="early_steps=-3 cannot be"):
+        build(early_steps=-3)
+
+
+def test_a_transformer_sees_whole_images():
+    with pytest.raises(InputError, match="a transformer knows the places of whole images"):
+        Denoiser(1, 32, patch=2, widths=(32,), network="dit", crop=16)

@@ -20,7 +20,7 @@ def grey(n, size=16):
 
 def trained(classes, steps=100):
     torch.manual_seed(0)
-    model = Guided(1, 16, classes, **SMALL)
+    model = Guided(1, 16, classes, conditional=True, **SMALL)
     images, level = grey(32)
     model.prepare(images)
     label = (level > 0).long() if classes else level / level.std()
@@ -48,7 +48,7 @@ def test_guidance_leads_to_the_label(classes):
 
 
 def test_the_density_of_a_real_label_is_gaussian():
-    model = Guided(1, 16, 0, **SMALL)
+    model = Guided(1, 16, 0, conditional=True, **SMALL)
     torch.nn.init.normal_(model.classifier.out.weight, std=0.3)
     x, sigma, label = model.encode(grey(4)[0]), torch.ones(4), torch.tensor([-1.0, 0.0, 0.5, 2.0])
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_the_density_of_a_real_label_is_gaussian():
 
 
 def test_classes_have_probabilities_that_sum_to_one():
-    model = Guided(1, 16, 3, **SMALL)
+    model = Guided(1, 16, 3, conditional=True, **SMALL)
     x, sigma = model.encode(grey(4)[0]), torch.ones(4)
     logs = [model.log_probability(x, sigma, {"label": torch.full((4,), k)}) for k in range(3)]
     torch.testing.assert_close(torch.stack(logs).exp().sum(0), torch.ones(4))

@@ -112,3 +112,23 @@ def test_images_that_are_given_are_enlarged(tmp_path):
     sample(tmp_path / "run", 3, tmp_path / "fine", source=coarse, quiet=True)
     written = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "fine").glob("upsampler*"))]
     assert [image.shape for image in written] == [(32, 32)] * 3
+
+
+@pytest.mark.parametrize(("crop", "seen"), [(0, 12), (16, 4), (19, 4), (48, 12), (64, 12)])
+def test_the_network_learns_from_parts_and_makes_whole_images(crop, seen):
+    model = Upsampler(1, 48, widths=(16, 16), attention=(False, False), sampling_steps=2, crop=crop)
+    sides = []
+    model.denoiser.net.register_forward_hook(lambda net, given, out: sides.append(given[0].shape[-1]))
+    image = torch.rand(2, 1, 48, 48) * 2 - 1
+    model.prepare(image)
+    next(model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=2), 0))
+    with torch.no_grad():
+        assert model.sample(2, {"source": image}, ImageNoise(0, range(2))).shape == image.shape
+    assert sides[0] == seen and set(sides[1:]) == {12}
+
+
+def test_the_recipe_learns_from_parts_unless_told_otherwise(tmp_path):
+    data = write_tiles(tmp_path / "data", n=8)
+    given = {"steps": 1, "size": 32, "batch": 2, "quiet": True, **SMALL}
+    assert load(train("upsampler", data, tmp_path / "run", **given)).run["args"]["crop"] == 64
+    assert load(train("upsampler", data, tmp_path / "whole", crop=0, **given)).run["args"]["crop"] == 0

@@ -182,6 +182,16 @@ def test_a_run_from_before_an_argument_existed_is_what_it_was(data, tmp_path, mo
     assert len(losses(student)) == len(losses(first)) == 2
 
 
+def test_what_the_recipe_sets_can_be_left_out(data, tmp_path):
+    given = {"steps": 1, "quiet": True, **SMALL, **TOY["edm"]}
+    run = train_run("edm", data, tmp_path / "run", early_steps="0", autoguidance="1", **given)
+    assert load(run).model.early is None
+    with pytest.raises(InputError, match="early_steps=-1 cannot be: give a number from 0 on"):
+        train_run("edm", data, tmp_path / "other", early_steps=-1, **given)
+    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a number from 1 on"):
+        train_run("edm", data, tmp_path / "other", **{**given, "sampling_steps": 0})
+
+
 def test_a_run_killed_at_its_start_is_resumed(data, tmp_path, monkeypatch):
     def die(*_, **__):
         raise KeyboardInterrupt

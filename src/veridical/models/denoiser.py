@@ -86,7 +86,8 @@ class Denoiser(nn.Module):
     guidance_scale, guidance_interval
         Classifier-free guidance, see `veridical.guidance.classifier_free`.
     early_steps : int
-        Training step after which a copy of the averaged weights is kept, for autoguidance; 0: none.
+        Training step after which a copy of the averaged weights is kept, for autoguidance; 0: none. In a shorter training it is
+        the average of about the last tenth of it, and the guidance does next to nothing.
     autoguidance : float
         Scale of the guidance away from what that copy expects, see `veridical.guidance.autoguidance`; 1: none, and half
         the evaluations.
@@ -148,6 +149,14 @@ class Denoiser(nn.Module):
             raise InputError(
                 f"crop={crop} cannot be: give a multiple of {patch * 2 ** (len(widths) - 1)} up to {size} pixels, or 0."
             )
+        if crop and network == "dit":
+            raise InputError(
+                f"crop={crop} cannot be: a transformer knows the places of whole images; use network=unet."
+            )
+        if early_steps < 0:
+            raise InputError(f"early_steps={early_steps} cannot be: give a training step, such as 300, or 0.")
+        if (variance, solver) == ("learned", "ancestral") and (guidance_scale, autoguidance) != (1, 1):
+            raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
         if autoguidance != 1 and not early_steps:
             raise InputError(f"autoguidance={autoguidance} needs a run trained with early_steps, such as 300.")
         if not 0 < sigma_min < sigma_max:
@@ -332,8 +341,6 @@ class Denoiser(nn.Module):
         if self.clamp:
             denoise = clipped(denoise, self.encode, self.decode)
         if self.variance == "learned" and self.solver == "ancestral":
-            if guide is not None or self.guidance_scale != 1 or self.autoguidance != 1:
-                raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
             denoise = self._moments
         x = self.start(noise, grid[0].item())
         return self.decode(SOLVERS[self.solver](denoise, x, grid, cond, noise, **self.settings.get(self.solver, {})))

@@ -43,7 +43,7 @@ class Guided(nn.Module):
         channels: int,
         size: int,
         classes: int = 0,
-        conditional: bool = True,
+        conditional: bool = False,
         patch: int = 4,
         widths: tuple[int, ...] = (64, 128),
         layers: int = 1,

@@ -29,8 +29,8 @@ class Upsampler(nn.Module):
     factor : int
         How many times larger it is.
     crop : int
-        Side in pixels of the part of each training image that the network sees, at most `size`; 0: all of it. What an image
-        lacks is told by what is near: it learns as much from a part, in less time.
+        Side in pixels of the part of each training image that the network sees, rounded down to what it can halve; 0, or `size`
+        and more: all of it. What an image lacks is told by what is near: it learns as much from a part, in less time.
     augmentation : float
         Strongest noise on the low-resolution image in training, for data of standard deviation 0.5.
     condition_noise : float
@@ -42,7 +42,7 @@ class Upsampler(nn.Module):
         channels: int,
         size: int,
         factor: int = 2,
-        crop: int = 64,
+        crop: int = 0,
         patch: int = 4,
         widths: tuple[int, ...] = (64, 128),
         layers: int = 1,
@@ -63,7 +63,7 @@ class Upsampler(nn.Module):
         self.denoiser = Denoiser(
             channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
             noise_mean=-1.2, sampling_steps=sampling_steps, solver=solver, classes=0, label_dropout=0.0, given=channels,
-            crop=crop if crop < size else 0,
+            crop=crop - crop % (patch * 2 ** (len(widths) - 1)) if crop < size else 0,
         )  # fmt: skip
         self.parts = dict(self.denoiser.parts)
         self.size, self.factor = size, factor

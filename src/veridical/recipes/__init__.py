@@ -38,18 +38,18 @@ def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:
         if name not in row.sampling:
             known = f"it has {', '.join(row.sampling)}" if row.sampling else "it has none"
             raise InputError(f"{recipe} has no sampling setting {name!r}: {known}; others are set when it is trained.")
-    defaults = row.arguments()
-    return {k: _value(k, v, defaults[k]) for k, v in given.items()}
+    return {k: _value(row, k, v) for k, v in given.items()}
 
 
-def _value(name: str, value: Any, default: Any) -> Any:
+def _value(row: Recipe, name: str, value: Any) -> Any:
     """The argument `name`, text converted to the type of its default value, which also tells where it may lie: what is
-    counted is at least 1, unless it is 0 by default, and other numbers are not negative, unless they are by default.
+    counted is at least 1, unless the builder's default is 0, and other numbers are not negative, unless they are by default.
     """
+    default, off = row.arguments()[name], row.complete({})[name] == 0
     value = parse_value(value, default) if isinstance(value, str) else value
     for one, usual in zip(*(v if isinstance(v, tuple | list) else (v,) for v in (value, default)), strict=False):
         if type(usual) in (int, float) and usual >= 0 and type(one) in (int, float):
-            least = 1 if type(usual) is int and usual else 0
+            least = 1 if type(usual) is int and not off else 0
             if not least <= one < math.inf:
                 raise InputError(
                     f"{name}={value} cannot be: give {'numbers' if one is not value else 'a number'} from {least} on."
@@ -84,7 +84,7 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         elif name in arguments:
             if name == "classes":
                 raise InputError("classes are those of the data: change their number with --bins, or by other masks.")
-            args[name] = _value(name, value, arguments[name])
+            args[name] = _value(row, name, value)
         else:
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
     if config.get("steps") is None and config.get("minutes") is None:

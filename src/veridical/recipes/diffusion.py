@@ -40,7 +40,7 @@ STOCHASTIC: dict[str, Any] = {"solver": "sde_dpm_solver_pp_2m", "sampling_steps"
 # What is still wrong with them, early weights of the same training have more of.
 AUTOGUIDED: dict[str, Any] = {"early_steps": 300, "autoguidance": 1.25}
 
-# Arguments that act on sampling alone.
+# Arguments that act on sampling alone, and on what students learn.
 STEPPING = ("sampling_steps", "solver")
 SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clamp", "autoguidance")
 ENDS = ("sigma_min", "sigma_max")
@@ -105,8 +105,9 @@ ROWS: dict[str, Recipe] = {
         Denoiser,
         family="diffusion",
         task="unconditional",
-        summary="pixel-space diffusion: preconditioned by the spectrum of the data, log-normal noise law, stochastic sampling",
-        citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364; Hang et al. 2023, arXiv:2303.09556",
+        summary="diffusion in pixels preconditioned by the spectrum of the data; log-normal noise law, autoguidance",
+        citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364; Karras et al. 2024, arXiv:2406.02507; "
+        "Hang et al. 2023, arXiv:2303.09556",
         args={"sigma_max": 20.0, **STOCHASTIC, **AUTOGUIDED},
         train=DIFFUSION,
         sampling=(*SOLVING, *ENDS),
@@ -148,6 +149,7 @@ ROWS: dict[str, Recipe] = {
         task="class or property",
         summary="a classifier of noisy images, trained beside, leads a denoiser to a label",
         citation="Dhariwal and Nichol 2021, arXiv:2105.05233",
+        args={"conditional": True},
         train=DIFFUSION,
         needs=("label",),
         sampling=(*STEPPING, *GUIDING),
@@ -158,6 +160,7 @@ ROWS: dict[str, Recipe] = {
         task="super-resolution",
         summary="last part of a cascade: an image of half the resolution made large, with noise-conditioning augmentation",
         citation="Ho et al. 2022, arXiv:2106.15282; Saharia et al. 2021, arXiv:2104.07636",
+        args={"crop": 64},
         train=DIFFUSION,
         needs=("source",),
         sampling=(*STEPPING, "condition_noise"),
