@@ -43,13 +43,14 @@ def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _value(row: Recipe, name: str, value: Any) -> Any:
     """The argument `name`, text converted to the type of its default value, which also tells where it may lie: what is
-    counted is at least 1, unless the builder's default is 0, and other numbers are not negative, unless they are by default.
+    counted is at least 1, unless it or the builder's is 0 by default, and other numbers are not negative, unless they are by
+    default.
     """
     default, off = row.arguments()[name], row.complete({})[name] == 0
     value = parse_value(value, default) if isinstance(value, str) else value
     for one, usual in zip(*(v if isinstance(v, tuple | list) else (v,) for v in (value, default)), strict=False):
         if type(usual) in (int, float) and usual >= 0 and type(one) in (int, float):
-            least = 1 if type(usual) is int and not off else 0
+            least = 1 if type(usual) is int and usual and not off else 0
             if not least <= one < math.inf:
                 raise InputError(
                     f"{name}={value} cannot be: give {'numbers' if one is not value else 'a number'} from {least} on."
