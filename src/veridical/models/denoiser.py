@@ -266,9 +266,7 @@ class Denoiser(nn.Module):
 
     def guided(self) -> Denoise:
         """`denoise` with the guidance of the settings."""
-        denoise: Denoise = self.denoise
-        if self.autoguidance != 1:
-            denoise = away_from(denoise, self._denoise_early, self.autoguidance)
+        denoise = away_from(self.denoise, self._denoise_early, self.autoguidance)
         return classifier_free(denoise, self.guidance_scale, self.guidance_interval)
 
     def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
