@@ -3,11 +3,11 @@
 python benchmarks/controllability.py --out DIR [--material rocks] [--minutes 12] [--recipes cgan,biggan] [--bins 4]
 python benchmarks/controllability.py --out DIR --bins 0 --recipes cfg,guided,cgan [--scales 1,2,4] [--phantom porosity=0.1,0.5]
 
-Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length; root_width: mean width), sorted
-into classes of equal share, or with ``--bins 0`` as a number. A small segmentation network, trained on the phantoms and their
-masks, measures the property of samples, and of held-out phantoms, which says what its own error is. Makes DIR/MATERIAL.md and
-DIR/MATERIAL.png: samples of each class (DIR/MATERIAL-RECIPE.png: two of each), or what was asked against what was measured for
-every guidance scale. Finished runs in DIR are used again.
+Conditional systems learn phantoms of known porosity (cmc: fibre volume fraction; roots: length; root_width: mean width;
+root_area: share of the image), sorted into classes of equal share, or with ``--bins 0`` as a number. A small segmentation
+network, trained on the phantoms and their masks, measures the property of samples, and of held-out phantoms, which says what its
+own error is. Makes DIR/MATERIAL.md and DIR/MATERIAL.png: samples of each class (DIR/MATERIAL-RECIPE.png: two of each), or what
+was asked against what was measured for every guidance scale. Finished runs in DIR are used again.
 """
 
 import argparse
@@ -69,6 +69,9 @@ MATERIALS = {
     "rocks": Material("phantom:rocks?n={}&size=64", "porosity", 4, lambda masks: share(masks, 0, 3)),
     "cmc": Material("phantom:cmc?n={}&size=64", "fibre_volume_fraction", 4, lambda masks: share(masks, 1, 2)),
     "roots": Material("phantom:roots?n={}&size=64", "total_length_px", 5, length),
+    "root_area": Material(
+        "phantom:roots?n={}&size=64", "root_area_fraction", 5, lambda masks: ((masks == 1) | (masks == 2)).mean((1, 2))
+    ),
     "root_width": Material("phantom:roots?n={}&size=64", "mean_width_px", 5, width),
 }
 

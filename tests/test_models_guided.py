@@ -75,3 +75,27 @@ def test_the_denoiser_is_told_the_label_where_it_is_conditional(conditional):
     with torch.no_grad():
         one, other = (model.denoise(x, sigma, {"label": torch.full((2,), k)}) for k in (0, 1))
     assert torch.equal(one, other) != conditional
+
+
+def test_every_level_of_the_classifier_is_heard():
+    model = Guided(1, 16, 0, **{**SMALL, "classifier_widths": (16, 32)})
+    x, sigma = model.encode(grey(4)[0]), torch.ones(4)
+    for part in model.classifier.norms:
+        (slope,) = torch.autograd.grad(model.predict(x, sigma)[:, 0].sum(), part.bias)
+        assert slope.abs().max() > 0
+
+
+def test_autoguidance_is_within_the_guidance_of_the_classifier():
+    torch.manual_seed(0)
+    model = Guided(1, 16, 3, conditional=True, early_steps=1, autoguidance=2.0, **SMALL).eval()
+    for p in model.parameters():
+        p.requires_grad_(False).add_(0.05 * torch.randn(p.shape))
+    label = {"label": torch.tensor([0, 2])}
+    drawn = {}
+    for scales in ((0.0, 1.0), (0.0, 2.0), (3.0, 2.0)):
+        model.scale, model.denoiser.autoguidance = scales
+        drawn[scales] = model.sample(2, label, ImageNoise(0, range(2)))
+    model.scale = 0.0
+    alone = model.denoiser.sample(2, label, ImageNoise(0, range(2)))
+    torch.testing.assert_close(drawn[0.0, 2.0], alone)
+    assert (drawn[0.0, 1.0] - alone).abs().max() > 1e-3 < (drawn[3.0, 2.0] - alone).abs().max()

@@ -26,6 +26,8 @@ class Guided(nn.Module):
     ----------
     channels, size, patch, widths, layers, attention, dropout, formulation, noise_mean, noise_std, sampling_steps, solver
         The denoiser, see `Denoiser`.
+    early_steps, autoguidance
+        Of the denoiser, too.
     classes : int
         Of the label; 0 for a real number, standardised.
     conditional : bool
@@ -52,17 +54,20 @@ class Guided(nn.Module):
         formulation: str = "edm",
         noise_mean: float = -0.4,
         noise_std: float = 1.5,
-        classifier_widths: tuple[int, ...] = (32, 64),
+        classifier_widths: tuple[int, ...] = (64, 128),
         guidance_scale: float = 4.0,
         guidance_interval: tuple[float, ...] = (0.0, 20.0),
         sampling_steps: int = 18,
         solver: str = "dpm_solver_pp_2m",
+        early_steps: int = 0,
+        autoguidance: float = 1.0,
     ) -> None:
         super().__init__()
         self.denoiser = Denoiser(
             channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
             noise_mean=noise_mean, noise_std=noise_std, sampling_steps=sampling_steps, solver=solver,
             guidance_interval=guidance_interval, classes=classes if conditional else -1,
+            early_steps=early_steps, autoguidance=autoguidance,
         )  # fmt: skip
         self.classes, self.scale = classes, guidance_scale
         self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)

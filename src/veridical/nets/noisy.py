@@ -1,4 +1,5 @@
-"""A classifier of noisy images: the descending half of a U-Net (Dhariwal and Nichol 2021, section 4.3)."""
+"""A classifier of noisy images: the descending half of a U-Net (Dhariwal and Nichol 2021, section 4.3) that is heard at every
+level: what is counted or measured is often a sum of small parts, which the first level sees best."""
 
 from __future__ import annotations
 
@@ -42,19 +43,23 @@ class NoisyClassifier(nn.Module):
                 groups_out=_groups(after),
             )
             self.blocks.append(block)
-        self.norm = nn.GroupNorm(_groups(widths[-1]), widths[-1])
-        self.out = nn.Linear(2 * widths[-1], outputs)
+        self.norms = nn.ModuleList([nn.GroupNorm(_groups(width), width) for width in widths])
+        self.out = nn.Linear(2 * sum(widths), outputs)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Numbers (N, outputs) of maps (N, C, H, W); `time` (N,) is on a scale of hundreds."""
         moment = self.time(self.waves(time).to(x.dtype))
         x = self.into(x)
+        found = []
         for k, block in enumerate(self.blocks):
-            x = block(x) if k % 2 else block(x, moment)
-        x = F.silu(self.norm(x))
-        # The mean says how much of something there is, the deviation how it varies.
-        spread = (x.var((2, 3), unbiased=False) + 1e-6).sqrt()
-        return self.out(torch.cat([x.mean((2, 3)), spread], 1))
+            if k % 2:
+                x = block(x)
+                continue
+            x = block(x, moment)
+            seen = F.silu(self.norms[k // 2](x))
+            # The mean says how much of something there is, the deviation how it varies.
+            found += [seen.mean((2, 3)), (seen.var((2, 3), unbiased=False) + 1e-6).sqrt()]
+        return self.out(torch.cat(found, 1))
 
 
 def _groups(width: int) -> int:

@@ -90,7 +90,8 @@ def generate_slice(rng: np.random.Generator, size: int, options: RootsOptions):
     mask[shoot] = LABELS["shoot"]
     mask[depth["lateral"] >= 0] = LABELS["lateral"]
     mask[depth["main"] >= 0] = LABELS["main"]
-    properties = _measure(axes, size)
+    roots = (mask == LABELS["main"]) | (mask == LABELS["lateral"])
+    properties = _measure(axes, size) | {"root_area_fraction": float(roots.mean())}
     return np.clip(image, 0, 1).astype(np.float32).transpose(2, 0, 1), mask, properties, _caption(properties)
 
 

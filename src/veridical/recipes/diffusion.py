@@ -152,7 +152,7 @@ ROWS: dict[str, Recipe] = {
         args={"conditional": True},
         train=DIFFUSION,
         needs=("label",),
-        sampling=(*STEPPING, *GUIDING),
+        sampling=(*STEPPING, *GUIDING, "autoguidance"),
     ),
     "upsampler": Recipe(
         Upsampler,
