@@ -60,6 +60,11 @@ def test_no_network_argument_hides_a_training_setting():
     assert all(not fields & set(row.arguments()) for row in RECIPES.values())
 
 
+def test_who_keeps_early_weights_can_be_sampled_without_them():
+    keeping = {name: row for name, row in RECIPES.items() if "early_steps" in row.arguments()}
+    assert {"edm", "cfg", "guided"} <= set(keeping) and all("autoguidance" in row.sampling for row in keeping.values())
+
+
 def test_every_recipe_cites_its_paper():
     assert all("arXiv" in row.citation or "doi" in row.citation for row in RECIPES.values())
 

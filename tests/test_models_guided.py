@@ -1,11 +1,13 @@
 """The classifier of noisy images, and what it does to samples."""
 
 import math
+import re
 
 import pytest
 import torch
 
 from veridical.batch import Batch, ImageNoise
+from veridical.errors import InputError
 from veridical.models.guided import Guided
 
 SMALL = {"widths": (16,), "attention": (False,), "classifier_widths": (16,), "sampling_steps": 12}
@@ -83,6 +85,24 @@ def test_every_level_of_the_classifier_is_heard():
     for part in model.classifier.norms:
         (slope,) = torch.autograd.grad(model.predict(x, sigma)[:, 0].sum(), part.bias)
         assert slope.abs().max() > 0
+    # Means of the first level, its deviations, and those of the second.
+    for inputs in (slice(0, 16), slice(16, 32), slice(32, 64), slice(64, 96)):
+        model.classifier.out.weight.data.zero_()[0, inputs] = 1
+        assert (model.predict(x, sigma)[:, 0] - model.classifier.out.bias[0]).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ({"classifier_widths": (18,)}, "classifier_widths=(18,) cannot be"),
+        ({"classifier_widths": ()}, "classifier_widths=() cannot be"),
+        ({"widths": (24,)}, "widths=(24,) cannot be"),
+        ({"attention": (True,)}, "widths=(16,) cannot be"),
+    ],
+)
+def test_widths_that_cannot_be_are_refused(widths, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Guided(1, 16, 3, **{**SMALL, **widths})
 
 
 def test_autoguidance_is_within_the_guidance_of_the_classifier():
@@ -91,11 +111,12 @@ def test_autoguidance_is_within_the_guidance_of_the_classifier():
     for p in model.parameters():
         p.requires_grad_(False).add_(0.05 * torch.randn(p.shape))
     label = {"label": torch.tensor([0, 2])}
+    assert model.denoiser.autoguidance == 2.0
     drawn = {}
-    for scales in ((0.0, 1.0), (0.0, 2.0), (3.0, 2.0)):
+    for scales in ((0.0, 1.0), (0.0, 2.0), (3.0, 1.0), (3.0, 2.0)):
         model.scale, model.denoiser.autoguidance = scales
         drawn[scales] = model.sample(2, label, ImageNoise(0, range(2)))
     model.scale = 0.0
-    alone = model.denoiser.sample(2, label, ImageNoise(0, range(2)))
-    torch.testing.assert_close(drawn[0.0, 2.0], alone)
-    assert (drawn[0.0, 1.0] - alone).abs().max() > 1e-3 < (drawn[3.0, 2.0] - alone).abs().max()
+    torch.testing.assert_close(drawn[0.0, 2.0], model.denoiser.sample(2, label, ImageNoise(0, range(2))))
+    for one, other in (((0.0, 1.0), (0.0, 2.0)), ((0.0, 2.0), (3.0, 2.0)), ((3.0, 1.0), (3.0, 2.0))):
+        assert (drawn[one] - drawn[other]).abs().max() > 1e-3

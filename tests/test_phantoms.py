@@ -179,6 +179,7 @@ def test_roots_length_and_tips_agree_with_the_skeleton():
         assert row["total_length_px"] == pytest.approx(row["main_length_px"] + row["lateral_length_px"])
         area = np.isin(mask, (1, 2)).sum()
         assert row["mean_width_px"] == pytest.approx(area / length, rel=0.1)
+        assert row["root_area_fraction"] == area / mask.size
 
 
 def test_tips_and_lengths_count_only_what_is_inside():

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
+
 
 class NoisyClassifier(nn.Module):
     """Map and noise level to numbers.
@@ -27,6 +29,8 @@ class NoisyClassifier(nn.Module):
         from diffusers.models.resnet import Downsample2D, ResnetBlock2D
 
         super().__init__()
+        if not widths or any(width < 4 or width % 4 for width in widths):
+            raise InputError(f"classifier_widths={widths} cannot be: give multiples of 4, such as 64,128.")
         dim = 4 * widths[0]
         self.waves = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time = TimestepEmbedding(widths[0], dim)
@@ -64,4 +68,4 @@ class NoisyClassifier(nn.Module):
 
 def _groups(width: int) -> int:
     # Of four channels or more: one alone would lose its mean, and the classifier the brightness of the image.
-    return math.gcd(16, max(1, width // 4))
+    return math.gcd(16, width // 4)

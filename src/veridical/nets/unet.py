@@ -45,6 +45,8 @@ class UNet(nn.Module):
             )
         if len(attention) != len(widths):
             raise InputError(f"attention={attention} needs one entry for each of widths={widths}.")
+        if any(width % 16 or width < 32 * a for width, a in zip(widths, attention, strict=True)):
+            raise InputError(f"widths={widths} cannot be: give multiples of 16, from 32 on where there is attention.")
         self.net = UNet2DModel(
             sample_size=size,
             in_channels=inside,
