@@ -324,7 +324,7 @@ def test_the_average_starts_as_a_copy_and_follows():
         ({"recipe": "dcgan", "classes": 4}, "no setting 'classes'"),
         ({"recipe": "cgan", "classes": 4}, "classes are those of the data"),
         ({"recipe": "wgan_gp", "batch": 3}, "critic_steps=5 are shares of a batch: give --batch 5"),
-        ({"recipe": "edm", "widths": "30,60"}, r"edm cannot be built with widths=\(30, 60\)"),
+        ({"recipe": "edm", "widths": "30,60"}, r"widths=\(30, 60\) cannot be: give multiples of 16"),
         ({"recipe": "edm", "solver": "hein"}, "no solver 'hein'"),
     ],
 )
