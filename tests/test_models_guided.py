@@ -80,15 +80,13 @@ def test_the_denoiser_is_told_the_label_where_it_is_conditional(conditional):
 
 
 def test_every_level_of_the_classifier_is_heard():
+    torch.manual_seed(0)
     model = Guided(1, 16, 0, **{**SMALL, "classifier_widths": (16, 32)})
     x, sigma = model.encode(grey(4)[0]), torch.ones(4)
-    for part in model.classifier.norms:
-        (slope,) = torch.autograd.grad(model.predict(x, sigma)[:, 0].sum(), part.bias)
-        assert slope.abs().max() > 0
     # Means of the first level, its deviations, and those of the second.
     for inputs in (slice(0, 16), slice(16, 32), slice(32, 64), slice(64, 96)):
         model.classifier.out.weight.data.zero_()[0, inputs] = 1
-        assert (model.predict(x, sigma)[:, 0] - model.classifier.out.bias[0]).abs().min() > 1e-3
+        assert (model.predict(x, sigma)[:, 0] - model.classifier.out.bias[0]).abs().min() > 0.1
 
 
 @pytest.mark.parametrize(
