@@ -16,9 +16,9 @@ import numpy as np
 from scipy.stats import beta
 
 from audit_pool import DATASETS, pool, real_against_real, splits
-from veridical.audit import calibration
-from veridical.audit.scores import SCORES
-from veridical.audit.verdict import judge_images, judge_set
+from veridical.auditing.image_scores import SCORES
+from veridical.auditing.verdict import judge_images, judge_set
+from veridical.stats.conformal import fields_needed
 
 WAYS = 299  # permutations of a set
 
@@ -53,7 +53,7 @@ def main() -> None:
                 said += c.units.enough
                 failed += bool(findings)
                 why.update(f["defect"] for f in findings)
-                if c.fields.max() + 1 < calibration.fields_needed(options.alpha):
+                if c.fields.max() + 1 < fields_needed(options.alpha):
                     continue
                 none = dict.fromkeys(("blank",), np.zeros(len(held), bool))
                 for row, image in zip(held, judge_images(c, options.alpha, none, p.names[: len(held)]), strict=True):

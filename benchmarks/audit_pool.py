@@ -6,15 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from veridical.audit import blocks
-from veridical.audit.compare import Comparison, alone, compare
-from veridical.audit.copies import fair_distances
-from veridical.audit.measure import Measured, Segmentation, fit_segmentation, measure
-from veridical.audit.scores import Nearness, nearness
-from veridical.audit.sets import names
-from veridical.images import read_images
+from veridical.auditing.compare import Comparison, alone, compare
+from veridical.auditing.copies import fair_distances
+from veridical.auditing.image_scores import Nearness, nearness
+from veridical.auditing.independence import choose_units, same_place
+from veridical.auditing.measure import Measured, Segmentation, fit_segmentation, measure
+from veridical.auditing.set_tests import names
+from veridical.data.images import read_images
+from veridical.data.split import group_of
 from veridical.metrics.novelty import nearest_crop
-from veridical.regions import group_of
+from veridical.stats.groups import components, merged
 
 CHUNKS = 12  # parts of places at random, which stay together in splits by place
 DATASETS = ("sandstone", "fibres", "roots_osr", "cmc")
@@ -48,9 +49,9 @@ def load(data: Path, name: str) -> tuple[np.ndarray, list[str], np.ndarray]:
 def pool(data: Path, name: str, cache: Path) -> Pool:
     """Measure a dataset, or read what was measured before."""
     images, called, groups = load(data, name)
-    linked = blocks.same_place(images)
-    fields, slices = blocks.components(linked), blocks.components(linked, groups)
-    chunks = blocks.merged(fields, CHUNKS)
+    linked = same_place(images)
+    fields, slices = components(linked), components(linked, groups)
+    chunks = merged(fields, CHUNKS)
     segmentation = fit_segmentation(images)
     path = cache / f"{name}.npz"
     if not path.is_file():
@@ -83,7 +84,7 @@ class Reference:
     def __init__(self, p: Pool, real: np.ndarray, groups: np.ndarray, alpha: float):
         self.pool, self.real, self.groups = p, real, groups
         self.fields, self.slices = numbered(p.fields[real]), numbered(p.slices[real])
-        self.units = blocks.choose_units(self.slices, self.fields, groups, len(names(True)), alpha)
+        self.units = choose_units(self.slices, self.fields, groups, len(names(True)), alpha)
         parts = p.slices if self.units.kind == "slices" else p.chunks
         self.part, self.used = numbered(parts[real]), np.unique(parts[real])
         self.own = p.own[real].to(real)

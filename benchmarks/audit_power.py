@@ -2,7 +2,7 @@
 
     python benchmarks/audit_power.py DATA sandstone [--cache DIR] [--json FILE] [--images 40] [--set 32] [--repeats 6]
 
-Each defect of `veridical.audit.plant` is planted, in three severities, in held-out real images (whole slices); the other real
+Each defect of `veridical.auditing.plant` is planted, in three severities, in held-out real images (whole slices); the other real
 images are the reference. Image level: area under the ROC curve of planted against clean held-out images. Set level: share of sets
 of 32 that fail; for the peers, at the threshold that 5 % of clean held-out sets exceed, which is not known in practice. SSIM and
 LPIPS compare with the nearest of a few real images (no scores of pairs: synthetic images have no original). Named first: share of
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from audit_pool import Pool, Reference, pool
-from veridical.audit.compare import Comparison
-from veridical.audit.defects import DEFECTS
-from veridical.audit.measure import Measured, measure
-from veridical.audit.patterns import Misfits, Planted, chosen_rows, misfits, patterns
-from veridical.audit.plant import PLANTS, plant
-from veridical.audit.verdict import certain_defects, judge_images, judge_set, set_findings
+from veridical.auditing.compare import Comparison
+from veridical.auditing.defects import DEFECTS
+from veridical.auditing.explain import Misfits, Planted, chosen_rows, misfits, patterns
+from veridical.auditing.measure import Measured, measure
+from veridical.auditing.plant import PLANTS, plant
+from veridical.auditing.verdict import certain_defects, judge_images, judge_set, set_findings
 from veridical.metrics.distribution import frechet, kid
 from veridical.metrics.novelty import nearest_crop
 from veridical.metrics.paired import lpips_efficientnet_lite0, ssim
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="the audit without the others")
     parser.add_argument("--middle", action="store_true", help="only the middle severity")
     parser.add_argument(
-        "--unseen", action="store_true", help="defects in another form than that of veridical.audit.plant"
+        "--unseen", action="store_true", help="defects in another form than that of veridical.auditing.plant"
     )
     options = parser.parse_args()
     p = pool(options.data, options.dataset, options.cache)

@@ -69,7 +69,7 @@ def copies(tiles: int) -> None:
 
 def whole() -> None:
     """Audit 200 against 200."""
-    from veridical.audit.verdict import audit
+    from veridical.auditing.verdict import audit
 
     report, _ = timed(
         "audit of 200 against 200 images of 128 x 128", lambda: audit(texture(200, 128, 0), texture(200, 128, 1))

@@ -22,9 +22,9 @@ from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 
 from veridical import draw, load, open_dataset, train
-from veridical.images import save_png, to_grid
-from veridical.recipes import RECIPES
-from veridical.utility import predict_masks, train_segmentation
+from veridical.data.images import save_png, to_grid
+from veridical.nets.segmentation import predict_masks, train_segmentation
+from veridical.recipes.table import RECIPES
 
 
 class Material(NamedTuple):

@@ -3,8 +3,8 @@
     python benchmarks/cpu.py [--steps 6] [--recipes edm,dcgan]
 
 Each setting runs in a process of its own, in turn, and is repeated; printed are the fastest seconds a step and the ratio to
-one thread with contiguous tensors. "bfloat16" is channels last, and networks under autocast. `veridical.device` holds what was
-chosen from it.
+one thread with contiguous tensors. "bfloat16" is channels last, and networks under autocast. `veridical.core.device` holds
+what was chosen from it.
 """
 
 import argparse
@@ -21,11 +21,11 @@ def measure(recipe: str, threads: int, layout: str, steps: int) -> float:
     """Fastest seconds of a training step."""
     import torch
 
-    from veridical.batch import Batch
-    from veridical.config import TrainConfig
-    from veridical.optimise import make_optimiser
-    from veridical.recipes import RECIPES as ROWS
-    from veridical.recipes import build
+    from veridical.core.batch import Batch
+    from veridical.recipes.config import TrainConfig
+    from veridical.recipes.table import RECIPES as ROWS
+    from veridical.recipes.table import build
+    from veridical.training.optimise import make_optimiser
 
     torch.set_num_threads(threads)
     form = torch.contiguous_format if layout == "contiguous" else torch.channels_last

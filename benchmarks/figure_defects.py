@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.audit.plant import PLANTS, plant
-from veridical.images import read_images, save_png, to_grid
+from veridical.auditing.plant import PLANTS, plant
+from veridical.data.images import read_images, save_png, to_grid
 
 SHOWN = 5  # of the test images
 

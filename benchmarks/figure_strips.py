@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.images import save_png, to_grid
+from veridical.data.images import save_png, to_grid
 
 SHOWN = 8
 

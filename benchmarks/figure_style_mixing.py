@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.images import save_png, to_grid
-from veridical.models.stylegan import style_mixing
-from veridical.sample import load
+from veridical.data.images import save_png, to_grid
+from veridical.models.gan.stylegan import style_mixing
+from veridical.runs.run import load
 
 ROWS, COLUMNS = 4, 7
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from veridical.images import to_grid
+from veridical.data.images import to_grid
 
 SHOWN = 3
 

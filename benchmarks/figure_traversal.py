@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from veridical.dataset import open_dataset
-from veridical.images import to_grid
-from veridical.models.vae import divergences, traverse
-from veridical.sample import load
+from veridical.data.dataset import open_dataset
+from veridical.data.images import to_grid
+from veridical.models.vae.vae import divergences, traverse
+from veridical.runs.run import load
 
 ROWS, SPAN = 6, np.linspace(-3, 3, 9).tolist()
 LEFT, TOP = 130, 22

@@ -18,14 +18,15 @@ from scipy import ndimage
 from skimage.registration import optical_flow_tvl1
 from skimage.restoration import denoise_tv_chambolle, inpaint_biharmonic
 
-from veridical.dataset import open_dataset
-from veridical.images import channels_first, save_png, to_grid
+from veridical.data.dataset import open_dataset
+from veridical.data.images import channels_first, save_png, to_grid
+from veridical.data.readers.open import open_slices
+from veridical.data.tiles import resize
+from veridical.editing.restore import Settings, inpaint, interpolate, restore, rings, streaks, wedge
 from veridical.metrics.paired import ssim
-from veridical.metrics.stats import jackknife, spread_evenly
-from veridical.readers import open_slices
-from veridical.restoration import Settings, inpaint, interpolate, restore, rings, streaks, wedge
-from veridical.sample import load
-from veridical.tiles import resize
+from veridical.runs.run import load
+from veridical.stats.groups import spread_evenly
+from veridical.stats.jackknife import jackknife
 
 TASKS = ("inpaint", "rings", "streaks", "wedge", "between")
 RING_STD, WEDGE = 0.06, 60.0

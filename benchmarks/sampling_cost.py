@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from veridical import draw, load, open_dataset
-from veridical.checkpoint import read_run
-from veridical.config import TrainConfig
-from veridical.recipes import RECIPES
-from veridical.score import score
+from veridical.recipes.config import TrainConfig
+from veridical.recipes.table import RECIPES
+from veridical.runs.folder import read_run
+from veridical.scoring.score import score
 
 FIELDS = ("solver", "steps", "evaluations", "images_per_second", "kid", "low", "high", "n")
 

@@ -30,8 +30,8 @@ ROOT = Path(__file__).parent.parent
 
 def ours(recipe: str) -> tuple[Callable[[int], None], int]:
     """Return a training step of ours and the number of weights."""
-    from veridical.batch import Batch
-    from veridical.recipes import build
+    from veridical.core.batch import Batch
+    from veridical.recipes.table import build
 
     wide = {"latent": 64, "mapping": 4, "width": 10, "widest": 16}
     args = {"dcgan": {}, "stylegan": {"augmentation": "none", "r1": 0.0, **wide}}[recipe]

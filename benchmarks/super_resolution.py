@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from scipy.signal.windows import hann
 
 from veridical import draw, load, open_dataset, train
-from veridical.images import save_png, to_grid
-from veridical.metrics.stats import spread_evenly
-from veridical.rows import paired_rows
+from veridical.data.images import save_png, to_grid
+from veridical.scoring.result_rows import paired_rows
+from veridical.stats.groups import spread_evenly
 
 DRAWS = 4
 PAIRED = ("psnr", "ssim", "lpips_efficientnet_lite0")

@@ -82,7 +82,7 @@ def peer(options: argparse.Namespace, minutes: float) -> dict:
 def write_crops(options: argparse.Namespace, count: int = 2000) -> None:
     """Crops of the training slices as PNG files, for the peer."""
     from veridical import open_dataset
-    from veridical.images import save_png, to_grid
+    from veridical.data.images import save_png, to_grid
 
     folder = options.out / "crops"
     data = open_dataset(options.data, 64)
@@ -141,7 +141,7 @@ def main() -> None:
 def scores(options: argparse.Namespace) -> dict:
     """Distance of the last samples to held-out tiles."""
     from veridical import open_dataset
-    from veridical.score import score
+    from veridical.scoring.score import score
 
     data = open_dataset(options.data, 64)
     (real, groups), (floor, floor_groups) = data.tiles("test", 256), data.tiles("train", 256)

@@ -19,13 +19,14 @@ from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
 from veridical import draw, generate, load, open_dataset, train, write_phantoms
-from veridical.batch import ImageNoise
-from veridical.images import IntensityWindow, save_png, to_grid
+from veridical.core.batch import ImageNoise
+from veridical.data.images import save_png, to_grid
+from veridical.data.window import IntensityWindow
 from veridical.metrics.distribution import kid
 from veridical.metrics.features import extract
 from veridical.phantoms import RocksOptions, Scan
 from veridical.phantoms.rocks import LABELS
-from veridical.utility import dice
+from veridical.scoring.utility import dice
 
 GOAL = 0.5  # of the KID of phantoms as they are
 # Phantoms of one sample in one microscope: grain and pores have one contrast, there is no air, and the rotation axis is outside

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from veridical import draw, load, open_dataset, train
-from veridical.images import save_png, to_grid
+from veridical.data.images import save_png, to_grid
 from veridical.metrics.distribution import kid
 from veridical.metrics.features import extract
 from veridical.metrics.paired import lpips_efficientnet_lite0, psnr, ssim
-from veridical.metrics.stats import jackknife
-from veridical.utility import dice, predict_masks, train_segmentation
+from veridical.nets.segmentation import predict_masks, train_segmentation
+from veridical.scoring.utility import dice
+from veridical.stats.jackknife import jackknife
 
 GOAL = 0.8  # of the Dice of real pairs
 

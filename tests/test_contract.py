@@ -1,6 +1,5 @@
 """Every row of the table keeps the contract of a model: losses, samples, saving, resuming, seeds."""
 
-import importlib
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +9,16 @@ import pytest
 import torch
 
 from toy import TOY, write_tiles
-from veridical import checkpoint
-from veridical.batch import Batch, ImageNoise
-from veridical.config import TrainConfig
-from veridical.recipes import RECIPES, build
-from veridical.sample import draw, load
-from veridical.train import train
+from veridical.core.batch import Batch, ImageNoise
+from veridical.recipes.config import TrainConfig
+from veridical.recipes.table import RECIPES, build
+from veridical.runs.draw import draw
+from veridical.runs.folder import read_run
+from veridical.runs.run import load
+from veridical.runs.tensors import read_tensors
+from veridical.training import loop
+from veridical.training.loop import train
 
-training = importlib.import_module("veridical.train")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -134,7 +135,7 @@ def stopping(last: int) -> Callable[..., Batch]:
             signal.raise_signal(signal.SIGTERM)
         return original(data, config, step, *rest)
 
-    original = training._batch
+    original = loop._batch
     return made
 
 
@@ -161,12 +162,12 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
         given["first"] = tmp_path / "first"
     train(name, data, tmp_path / "whole", steps=6, **given)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_batch", stopping(3))
+        patch.setattr("veridical.training.loop._batch", stopping(3))
         train(name, data, tmp_path / "parts", steps=6, **given)
-    assert checkpoint.read_run(tmp_path / "parts")["finished"] == (name == "random_phase")
+    assert read_run(tmp_path / "parts")["finished"] == (name == "random_phase")
     train(name, data, tmp_path / "parts", steps=6, resume=True, **given)
     for file in ("model.safetensors", "resume.safetensors"):
-        whole, parts = (checkpoint.read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))
+        whole, parts = (read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))
         assert whole.keys() == parts.keys()
         assert all(torch.equal(whole[k], parts[k]) for k in whole)
     strip = lambda run: [line.split('"loss"')[1:] for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]  # noqa: E731

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from toy import TOY, write_tiles
-from veridical.recipes import RECIPES, build
-from veridical.sample import draw, load
-from veridical.train import train
+from veridical.recipes.table import RECIPES, build
+from veridical.runs.draw import draw
+from veridical.runs.run import load
+from veridical.training.loop import train
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 UNET = {"widths": (16, 32), "layers": 1, "attention": (False, True)}
 TOY: dict[str, dict] = {
@@ -80,3 +81,11 @@ def write_tiles(
     if conditions:
         (folder / "labels.csv").write_text("\n".join(kinds), encoding="utf-8")
     return folder
+
+
+def texture(n, size=48, seed=0):
+    """Smooth two-phase structure with noise: no two alike."""
+    rng = np.random.default_rng(seed)
+    coarse = gaussian_filter(rng.standard_normal((n, size, size)), (0, 2.5, 2.5))
+    grey = 0.5 + 0.2 * np.tanh(4 * coarse / coarse.std()) + 0.03 * rng.standard_normal(coarse.shape)
+    return np.clip(grey, 0, 1)[:, None].astype(np.float32)

@@ -1,5 +1,5 @@
 """``python -m veridical`` is the command ``veridical``."""
 
-from .cli import main
+from veridical.cli import main
 
 main()

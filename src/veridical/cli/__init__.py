@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import InputError
-from .shell import app
+from veridical.cli.shell import app
+from veridical.core.errors import InputError
 
 # isort: off
-from . import look, make, judge  # noqa: F401  # help lists commands in this order
+from veridical.cli import look, make, judge  # noqa: F401  # help lists commands in this order
 # isort: on
 
 __all__ = ["app", "main"]

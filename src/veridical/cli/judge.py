@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..bench.spec import EXAMPLE
-from .shell import Json, app, out_console, write_json
+from veridical.benching.spec import EXAMPLE
+from veridical.cli.shell import Json, app, out_console, write_json
 
 
 @app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
@@ -26,8 +26,8 @@ def score(
     json_file: Json = None,
 ) -> None:
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
-    from ..score import format_rows
-    from ..score import score as compare
+    from veridical.scoring.score import format_rows
+    from veridical.scoring.score import score as compare
 
     rows = compare(real, synth, floor_real=train, paired=paired, extractor=extractor, inception=inception)
     out_console.print(format_rows(rows))
@@ -64,9 +64,9 @@ def audit(
     """Can synthetic images be trusted, and if not, why? A verdict with reasons, calibrated on real images."""
     import tempfile
 
-    from ..audit.page import page, summary
-    from ..audit.verdict import audit as judge
-    from ..progress import Progress
+    from veridical.auditing.page import page, summary
+    from veridical.auditing.verdict import audit as judge
+    from veridical.core.progress import Progress
 
     with tempfile.TemporaryDirectory() as scratch, Progress("audit", quiet) as bar:
         pictures = json_file.parent if json_file is not None else Path(scratch)
@@ -94,9 +94,9 @@ def utility(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train a segmentation on synthetic images, on real ones and on both; test on held-out real ones: Dice."""
-    from ..progress import Progress
-    from ..score import format_rows
-    from ..utility import utility as measure
+    from veridical.core.progress import Progress
+    from veridical.scoring.score import format_rows
+    from veridical.scoring.utility import utility as measure
 
     with Progress("utility", quiet) as bar:
         rows = measure(real, synth, size=size, scale=scale, split=split, seeds=seeds, steps=steps, progress=bar.update)
@@ -110,7 +110,7 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder of the bench; give it again to go on.")],
 ) -> None:
     """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
-    from ..bench.run import bench as run
+    from veridical.benching.run import bench as run
 
     print(f"report: {run(spec, out)}")
 
@@ -118,6 +118,6 @@ def bench(
 @app.command(epilog="Example: veridical report bench")
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a bench.")]) -> None:
     """Write report.html, tables (CSV, Markdown, LaTeX) and figures of a bench."""
-    from ..bench.report import report as write
+    from veridical.reporting.report import report as write
 
     print(f"report: {write(folder)}")

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .shell import Json, Seed, app, out_console, pairs_of, write_json
+from veridical.cli.shell import Json, Seed, app, out_console, pairs_of, write_json
 
 
 @app.command()
 def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
     """The table of systems: family, task, needs, citation."""
-    from ..recipes import RECIPES
+    from veridical.recipes.table import RECIPES
 
     if as_json:
         rows = {
@@ -47,8 +47,8 @@ def data(
     """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
     import numpy as np
 
-    from .. import images
-    from ..dataset import open_dataset
+    from veridical.data.dataset import open_dataset
+    from veridical.data.images import save_png, to_grid
 
     dataset = open_dataset(spec, size, scale=scale)
     summary = dataset.summary()
@@ -57,14 +57,12 @@ def data(
         table.add_row(key, "; ".join(value) if key == "notes" else str(value))
     out_console.print(table)
     if preview is not None:
-        sides = [
-            images.to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")
-        ]
+        sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
         height = max(side.shape[0] for side in sides)
         padded = [
             np.pad(s, [(0, height - s.shape[0]), (0, 8)] + [(0, 0)] * (s.ndim - 2), constant_values=255) for s in sides
         ]
-        images.save_png(preview, np.concatenate(padded, axis=1))
+        save_png(preview, np.concatenate(padded, axis=1))
         print(f"preview: {preview}")
     write_json(json_file, summary)
 
@@ -87,7 +85,7 @@ def phantom(
     ] = None,
 ) -> None:
     """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
-    from ..phantoms import check_output, generate, parse_options, write_phantoms
+    from veridical.phantoms import check_output, generate, parse_options, write_phantoms
 
     check_output(out, bits)
     options = parse_options(kind, pairs_of(set_ or []))

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..config import TrainConfig
-from ..errors import InputError
-from .shell import Seed, app, pairs_of
+from veridical.cli.shell import Seed, app, pairs_of
+from veridical.core.errors import InputError
+from veridical.core.settings import types_of
+from veridical.recipes.config import TrainConfig
 
 
 def train(
@@ -22,7 +23,7 @@ def train(
 
     Settings of the recipe's network are given as --set NAME=VALUE; `veridical recipes --json` lists them.
     """
-    from ..train import train as run
+    from veridical.training.loop import train as run
 
     given: dict[str, Any] = {**flags, **pairs_of(set_)}
     folder = run(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
@@ -52,12 +53,10 @@ def _train_signature() -> inspect.Signature:
         ),
         ("quiet", Annotated[bool, typer.Option("--quiet", help="No progress.")], False),
     ]
-    kinds = {"int": int, "float": float, "str": str, "int | None": int, "float | None": float}
+    kinds = types_of(TrainConfig)
     for f in dataclasses.fields(TrainConfig):
         default = "" if f.default is None else f" Usually {f.default}."
-        own.append(
-            (f.name, Annotated[kinds[str(f.type)] | None, typer.Option(help=f.metadata["help"] + default)], None)
-        )
+        own.append((f.name, Annotated[kinds[f.name] | None, typer.Option(help=f.metadata["help"] + default)], None))
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in own])
 
@@ -110,7 +109,7 @@ def sample(
 
     Images drawn from label images, or translated from images that have one, come with masks/.
     """
-    from ..sample import sample as draw
+    from veridical.runs.draw import sample as draw
 
     folder = draw(
         run, n, out, label=label or (), masks=masks, source=source, settings=pairs_of(set_ or []), seed=seed, batch=batch,
@@ -159,8 +158,8 @@ def restore(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
-    from ..restoration import Settings
-    from ..restoration.files import restore_file
+    from veridical.editing.files import restore_file
+    from veridical.editing.restore import Settings
 
     path = restore_file(
         run, image, out, mask=mask, ring_centre=_point(rings), streak_axis=streaks, wedge_degrees=wedge, width=width,

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ..errors import InputError
-from ..version import __version__
+from veridical.core.errors import InputError
+from veridical.core.version import __version__
 
 app = typer.Typer(
     name="veridical",
@@ -60,6 +60,6 @@ def pairs_of(items: list[str]) -> dict[str, str]:
 def write_json(path: Path | None, content: Any) -> None:
     """Write a result, if a file is given."""
     if path is not None:
-        from ..checkpoint import write_json as write
+        from veridical.core.files import write_json as write
 
         write(path, content)

@@ -157,7 +157,7 @@ def unit(images: np.ndarray) -> np.ndarray:
 
 
 def unturned(images: np.ndarray, turn: int) -> np.ndarray:
-    """Undo what `veridical.tiles.turn` does, for (N, C, H, W), a view."""
+    """Undo what `veridical.data.tiles.turn` does, for (N, C, H, W), a view."""
     images = images.swapaxes(2, 3) if turn & 4 else images
     images = images[:, :, ::-1] if turn & 2 else images
     return images[:, :, :, ::-1] if turn & 1 else images

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from veridical.errors import InputError
+from veridical.core.errors import InputError
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 # The TorchScript file published with StyleGAN2-ADA, which clean-fid uses too. The digest is the one pinned by

@@ -23,7 +23,7 @@ class Crops(NamedTuple):
     distance : 0 for a copy, about 1 for unrelated images, at most 2
     image : number of the training image
     top, left : where the crop begins; up to an eighth of the tile outside the image where the images are tiles themselves
-    orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.tiles.turn`
+    orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.data.tiles.turn`
     """
 
     distance: np.ndarray

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..batch import Batch
-from ..device import average_over_processes
-from ..errors import InputError
+from veridical.core.batch import Batch
+from veridical.core.device import average_over_processes
+from veridical.core.errors import InputError
 
 MODES = ("none", "fixed", "adaptive")
 

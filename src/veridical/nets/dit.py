@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InputError
+from veridical.core.errors import InputError
 
 CONDITIONING = ("adaln_zero", "in_context", "cross_attention")
 HEAD = 32

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .resize import up_convolution
+from veridical.nets.resize import up_convolution
 
 # He's gain of a leaky ReLU, in front of it: the activation itself then needs no second pass over the map.
 GAIN = math.sqrt(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .cosine import CosineTransform
+from veridical.nets.cosine import CosineTransform
 
 
 class Spectrum(nn.Module):

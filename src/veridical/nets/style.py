@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .equalised import (
+from veridical.nets.equalised import (
     GAIN,
     EqualisedConv2d,
     EqualisedLinear,
@@ -19,7 +19,7 @@ from .equalised import (
     minibatch_deviation,
     pixel_norm,
 )
-from .resize import up_convolution
+from veridical.nets.resize import up_convolution
 
 Noise = Callable[[tuple[int, ...]], Tensor]
 MODULATIONS = ("weight", "adain")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..errors import InputError
+from veridical.core.errors import InputError
 
 
 class UNet(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..batch import Batch
+from veridical.core.batch import Batch
 
 NUMBERS = 5  # that say what was done to an image
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.config import parse_value
-from veridical.errors import InputError
+from veridical.core.errors import InputError
+from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
 from veridical.phantoms.rocks import RocksOptions

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft
 from scipy.spatial import cKDTree
 
-from veridical.errors import InputError
+from veridical.core.errors import InputError
 
 Range = float | tuple[float, float]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..models.random_phase import RandomPhase
-from .recipe import Recipe
+from veridical.models.classical.random_phase import RandomPhase
+from veridical.recipes.recipe import Recipe
 
 ROWS: dict[str, Recipe] = {
     "random_phase": Recipe(

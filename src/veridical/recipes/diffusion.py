@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from ..models.denoiser import Denoiser
-from ..models.distillation import Consistency, ProgressiveDistillation
-from ..models.guided import Guided
-from ..models.latent import LatentDiffusion
-from ..models.upsampler import Upsampler
-from .recipe import Recipe
+from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
+from veridical.models.diffusion.guided import Guided
+from veridical.models.diffusion.latent import LatentDiffusion
+from veridical.models.diffusion.upsampler import Upsampler
+from veridical.recipes.recipe import Recipe
 
 
 def latent_diffusion(

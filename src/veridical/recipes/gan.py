@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..models.biggan import biggan, sagan
-from ..models.cyclegan import CycleGAN
-from ..models.dcgan import cgan, dcgan, vanilla_gan, wgan_gp
-from ..models.pix2pix import Pix2Pix
-from ..models.progan import ProGAN
-from ..models.stylegan import StyleGAN
-from .recipe import Recipe
+from veridical.models.gan.biggan import biggan, sagan
+from veridical.models.gan.cyclegan import CycleGAN
+from veridical.models.gan.dcgan import cgan, dcgan, vanilla_gan, wgan_gp
+from veridical.models.gan.pix2pix import Pix2Pix
+from veridical.models.gan.progan import ProGAN
+from veridical.models.gan.stylegan import StyleGAN
+from veridical.recipes.recipe import Recipe
 
 # Radford et al. 2016, section 4.
 ADAM_GAN: dict[str, Any] = {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 16, "warmup": 0}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..models.autoencoder import Autoencoder
-from ..models.vae import VAE
-from ..models.vqvae import VQVAE
-from .recipe import Recipe
+from veridical.models.vae.autoencoder import Autoencoder
+from veridical.models.vae.vae import VAE
+from veridical.models.vae.vqvae import VQVAE
+from veridical.recipes.recipe import Recipe
 
 ROWS: dict[str, Recipe] = {
     "vae": Recipe(

@@ -1,0 +1,14 @@
+from .auditing.verdict import audit as audit
+from .benching.run import bench as bench
+from .core.errors import InputError as InputError
+from .core.version import __version__ as __version__
+from .data.dataset import open_dataset as open_dataset
+from .phantoms import generate as generate
+from .phantoms import write_phantoms as write_phantoms
+from .recipes.table import build as build
+from .reporting.report import report as report
+from .runs.draw import draw as draw
+from .runs.draw import sample as sample
+from .runs.run import load as load
+from .scoring.score import score as score
+from .training.loop import train as train

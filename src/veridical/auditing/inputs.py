@@ -1,0 +1,164 @@
+"""What the audit takes: images or files, made comparable, or refused in one sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from veridical.core.errors import InputError
+
+FEWEST = 8
+MOST = 512  # tiles that large images are cut into; the comparison of all with all grows with the square
+LARGER = 1.25  # synthetic images may be so many times as large as real ones, to be cut
+CALLED = {"real": "REAL", "synth": "SYNTH", "train": "the training data", "source": "the source"}
+
+
+class Side(NamedTuple):
+    """One set: images (N, C, H, W) in [0, 1], a name and the label of a slice for each."""
+
+    images: np.ndarray
+    names: list[str]
+    groups: np.ndarray
+
+
+def open_sides(real, synth, train, source, field: str | None, size: int | None) -> dict[str, Side]:
+    """The sets by name; all in the intensity window of the real images, and cut to one size."""
+    given = {"real": real, "synth": synth, "train": train, "source": source}
+    given = {name: each for name, each in given.items() if each is not None}
+    if len({isinstance(each, (str, Path)) for each in given.values()}) > 1:
+        raise InputError("give all sets as files or all as arrays; they must share one intensity window")
+    opened, window = {}, None
+    for name, each in given.items():
+        if isinstance(each, (str, Path)):
+            opened[name], window = _read(each, window)
+        else:
+            images = _array(each, name)
+            opened[name] = images, [f"{k:06d}" for k in range(len(images))]
+    size = size or _common_size({name: images.shape[2:] for name, (images, _) in opened.items()})
+    sides = {}
+    for name, (images, names) in opened.items():
+        if size and name != "train":  # copies are searched for in whole training images
+            images, names = _cut(images, names, size, CALLED[name])
+        sides[name] = Side(images, names, np.array([_group(n, field, needed=name == "real") for n in names]))
+    return _comparable(sides)
+
+
+def _common_size(shapes: dict[str, tuple[int, int]]) -> int | None:
+    """Side of the square that fits into real and synthetic images if they differ in size; otherwise None.
+
+    Synthetic images that are much larger than real ones hardly have their pixel size.
+    """
+    real, synth = shapes["real"], shapes["synth"]
+    if len({shapes[name] for name in shapes if name != "train"}) == 1:
+        return None
+    if min(synth) > LARGER * min(real):
+        raise InputError(
+            f"the real images have {real[1]} x {real[0]} pixels, those of SYNTH {synth[1]} x {synth[0]}; bring them to one "
+            f"pixel size, or if they have it, cut them to one size with --size {min(real)}"
+        )
+    return min(*real, *synth)
+
+
+def with_groups(side: Side, groups) -> Side:
+    """The side with labels of the user's own."""
+    if groups is None:
+        return side
+    if len(groups) != len(side.images):
+        raise InputError(f"there are {len(side.images)} images but {len(groups)} group labels; give one label an image")
+    return side._replace(groups=np.asarray(groups).astype(str))
+
+
+def _read(spec, window):
+    from veridical.data.images import read_images
+
+    found = read_images(spec, window=window)
+    return (found.images, found.names), found.window
+
+
+def _array(images, name: str) -> np.ndarray:
+    images = np.asarray(images, np.float32)
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise InputError(f"{name} must have shape (N, C, H, W) with C = 1 or 3, not {images.shape}")
+    if not np.isfinite(images).all():
+        raise InputError(f"{name} holds NaN or infinite values; mend or leave out these images")
+    if images.size and (images.min() < 0 or images.max() > 1):
+        raise InputError(f"{name} must hold values in [0, 1]; scale them with an IntensityWindow first")
+    return images
+
+
+def _cut(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[np.ndarray, list[str]]:
+    """Tiles of `size` side by side, at most `MOST` spread evenly, named after their places; the middle of images that hold but
+    one."""
+    height, width = images.shape[2:]
+    if (height, width) == (size, size):
+        return images, names
+    if min(height, width) < size:
+        raise InputError(f"{called} has images of {width} x {height} pixels, smaller than {size}; lower --size")
+    places = [
+        (y, x)
+        for y in range(height % size // 2, height - size + 1, size)
+        for x in range(width % size // 2, width - size + 1, size)
+    ]
+    if len(places) == 1:
+        y, x = places[0]
+        return images[:, :, y : y + size, x : x + size], names
+    total = len(images) * len(places)
+    chosen = np.unique(np.linspace(0, total - 1, min(MOST, total)).round().astype(int))
+    corners = [(int(k) // len(places), *places[int(k) % len(places)]) for k in chosen]
+    tiles = np.stack([images[k, :, y : y + size, x : x + size] for k, y, x in corners])
+    return tiles, [f"{names[k]}_y{y}x{x}" for k, y, x in corners]
+
+
+def _group(name: str, field: str | None, needed: bool) -> str:
+    from veridical.data.split import group_of
+
+    if field is None:
+        return group_of(name)
+    try:
+        match = re.search(field, name)
+    except re.error as error:
+        raise InputError(f"--field {field} is no regular expression ({error}); write for example 'f\\d+'") from None
+    if match is None and needed:
+        raise InputError(f"--field {field} finds nothing in the name {name}; say what its slice is called there")
+    return match[0] if match else group_of(name)
+
+
+def _comparable(sides: dict[str, Side]) -> dict[str, Side]:
+    real = sides["real"]
+    if real.images.shape[1] == 3 and all(_is_grey(side.images) for side in sides.values()):
+        sides = {name: side._replace(images=side.images[:, :1]) for name, side in sides.items()}
+        real = sides["real"]
+    for name, side in sides.items():
+        called = CALLED[name]
+        if name in ("real", "synth") and len(side.images) < FEWEST:
+            raise InputError(f"{called} holds {len(side.images)} images; an audit needs at least {FEWEST}, better 100")
+        if side.images.shape[1] < real.images.shape[1]:
+            raise InputError(f"the real images are RGB and those of {called} grey; convert one set")
+        if name != "synth" and side.images.shape[1] != real.images.shape[1]:
+            raise InputError(f"the real images are grey and those of {called} RGB; convert one set")
+    synth = sides["synth"]
+    if synth.images.shape[1] == 3 and real.images.shape[1] == 1 and _is_grey(synth.images):
+        sides["synth"] = synth._replace(images=synth.images[:, :1])
+    if "source" in sides:
+        sides["source"] = _paired(sides["synth"], sides["source"])
+    return sides
+
+
+def _paired(synth: Side, source: Side) -> Side:
+    """The source in the order of the synthetic images."""
+    position = {name: k for k, name in enumerate(source.names)}
+    alone = [name for name in synth.names if name not in position]
+    if alone:
+        raise InputError(
+            f"the source has no image called {alone[0]}" + (f" and {len(alone) - 1} more" if len(alone) > 1 else "")
+            + "; an edited image needs the file name of its source"
+        )  # fmt: skip
+    rows = [position[name] for name in synth.names]
+    return Side(source.images[rows], list(synth.names), source.groups[rows])
+
+
+def _is_grey(images: np.ndarray) -> bool:
+    return images.shape[1] == 1 or bool((images == images[:, :1]).all())

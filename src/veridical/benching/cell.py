@@ -1,0 +1,179 @@
+"""One cell of a bench, in a process of its own: train (or go on), sample, score, account for the cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from veridical.auditing.verdict import audit
+from veridical.conditions.delivery import Arrays, cycle, open_data, write_arrays
+from veridical.core.device import use_threads
+from veridical.core.errors import InputError
+from veridical.core.files import read_json, replacing, write_json
+from veridical.data.dataset import Dataset
+from veridical.data.tiles import ORIENTATIONS
+from veridical.metrics import features
+from veridical.metrics.spacing import spacing
+from veridical.recipes.config import TrainConfig
+from veridical.runs.draw import draw
+from veridical.runs.run import load
+from veridical.scoring.result_rows import null, paired_rows
+from veridical.scoring.score import score, score_novelty
+from veridical.training.loop import train
+
+
+def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
+    """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`."""
+    spec = read_json(out / "spec.json")
+    folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
+    entry = dict(spec["datasets"][dataset])
+    data = entry.pop("data")
+    row = spec["recipes"][recipe]
+    budget = {} if {"minutes", "steps"} & set(row["args"]) else {k: spec[k] for k in ("steps", "minutes")}
+    threads = max(1, use_threads() // spec["jobs"])
+    given: dict[str, Any] = {
+        "size": spec["size"],
+        "seed": seed,
+        "threads": threads,
+        **budget,
+        **entry,
+        **row["args"],
+    }
+    train(row.get("recipe", recipe), data, folder / "run", resume=True, **given)
+    run = load(folder / "run")
+    use_threads(threads)
+    if not run.run["finished"]:
+        return
+    cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
+    if cond:
+        write_arrays(folder / "conditions.npz", cond)
+    began = time.monotonic()
+    images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
+    seconds = time.monotonic() - began
+    _save(folder / "samples.npy", images)
+
+    real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
+    groups, other_groups = (
+        read_json(out / "datasets" / dataset / f"{which}_groups.json") for which in ("test", "train")
+    )
+    by_mask = np.arange(n) % distinct if distinct < n else None
+    rows = score(
+        real, images, real_groups=groups, synth_groups=by_mask, floor_real=other, floor_groups=other_groups,
+        cache=out / "cache", recipe=recipe, dataset=dataset, seed=seed,
+    )  # fmt: skip
+    about = {"recipe": recipe, "dataset": dataset, "seed": seed}
+    if "mask" in run.needs:
+        # Sample k has the mask of held-out tile k: they are pairs.
+        n = min(len(real), len(images))
+        pairs = paired_rows(real[:n], images[:n], np.asarray(groups[:n]))
+        names = {pair["metric"] for pair in pairs}
+        rows = [r for r in rows if r["metric"] not in names] + [pair | about for pair in pairs]
+    target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
+    novelty, near = _novelty_row(images, real, target, out / "datasets" / dataset, folder)
+    apart = about | _spacing_row(images[:distinct], other, real, out / "cache")
+    report = _audit(images, real, groups, other, near, out / "cache", folder / "audit")
+    write_json(folder / "audit.json", report)
+    write_json(folder / "rows.json", [*rows, about | novelty, apart])
+    cost = dict(run.run["cost"])
+    if "first" in run.run:
+        first = run.run["first"]["cost"]
+        cost["parameters"] += first["parameters"]
+        cost["train_seconds"] += first["train_seconds"]
+        cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
+    write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
+
+
+def _novelty_row(
+    images: np.ndarray, test: np.ndarray, dataset: Dataset, place: Path, folder: Path
+) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]:
+    """The row `memorised`, and the distances of held-out tiles and samples to the nearest training crop.
+
+    What is nearest to the samples goes to nearest.json and nearest.npy.
+
+    The distances of the held-out tiles, the same for all cells of equal training data, are kept beside them.
+    """
+    regions, groups, searched = dataset.regions("train")
+    kept = place / f"test_distance-{dataset.fingerprint[:16]}.npy"
+    row, found, crops = score_novelty(
+        images, regions, test, orientations=ORIENTATIONS[dataset.augment], searched=searched,
+        test_distance=np.load(kept) if kept.is_file() else None,
+    )  # fmt: skip
+    if not kept.is_file():
+        _save(kept, np.array(found["test_distance"]))
+    write_json(folder / "nearest.json", found | {"name": [groups[k] for k in found["train"]]})
+    _save(folder / "nearest.npy", crops)
+    return row, (np.array(found["test_distance"]), np.array(found["distance"]))
+
+
+def _audit(
+    images: np.ndarray,
+    test: np.ndarray,
+    groups: list[str],
+    train: np.ndarray,
+    copies: tuple[np.ndarray, np.ndarray],
+    cache: Path,
+    pictures: Path,
+) -> dict[str, Any]:
+    """What the audit says of the samples; without a verdict, the reason. What it would have found is not asked."""
+    about: dict[str, Any] = {"real_groups": groups, "copies": copies, "cache": cache, "pictures": pictures}
+    try:
+        return audit(test, images, train, power=False, **about)
+    except InputError as error:
+        return {"verdict": None, "reason": str(error)}
+
+
+def _spacing_row(images: np.ndarray, train: np.ndarray, test: np.ndarray, cache: Path) -> dict[str, Any]:
+    """How different the samples are from each other, beside training tiles; its floor is that of held-out tiles."""
+    name = "spacing_efficientnet_lite0"
+    try:
+        mine, others, floor = (features.extract(x, cache=cache) for x in (images, train, test))
+        value, expected = spacing(mine, others), spacing(floor, others)
+    except (InputError, ValueError) as error:
+        return null(name, str(error), len(images))
+    about = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
+    row = {"metric": name, "value": value, "low": None, "high": None, "n": len(images), "floor": expected}
+    return row | {"reason": None, "settings": about}
+
+
+def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, int, int]:
+    """Conditions of at most `n` samples, those of the held-out tiles in turn; how many; how many before masks repeat."""
+    if not needs:
+        return {}, n, n
+    with np.load(place / "conditions.npz", allow_pickle=False) as file:
+        held_out = {name: file[name] for name in needs}
+    if "source" in needs:  # translated twice, an image would count twice
+        n = min(n, len(held_out["source"]))
+    return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
+
+
+def _end_with_the_bench() -> None:
+    """Stop as at SIGTERM when the bench is gone: its end of the pipe to here closes, even at kill -9."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m veridical.benching.cell OUT DATASET RECIPE SEED``; exit code 2 and one sentence for bad input."""
+    threading.Thread(target=_end_with_the_bench, daemon=True).start()
+    try:
+        run_cell(Path(arguments[0]), arguments[1], arguments[2], int(arguments[3]))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,233 @@
+"""Work through a bench: every cell in a process of its own, so that one that fails or is killed stops no other."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from veridical.benching.spec import Spec, read_spec
+from veridical.conditions.delivery import Data, open_data, write_arrays
+from veridical.core.errors import InputError
+from veridical.core.files import read_json, replacing, write_json
+from veridical.core.interrupt import on_stop
+from veridical.core.version import __version__
+from veridical.recipes.config import TrainConfig
+from veridical.recipes.table import find
+from veridical.reporting.results import cells_of
+
+LOCK = ".lock"
+
+
+def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
+    """Train, sample and score every dataset x recipe x seed of a specification, then write the report.
+
+    Safe to stop at any moment and to run again: finished cells are kept, an interrupted one goes on where it was, a failed one
+    is tried again.
+
+    Parameters
+    ----------
+    spec : str or Path
+        TOML file, see `veridical.benching.spec.Spec`.
+    out : str or Path
+        Folder of the bench.
+    say : callable
+        Gets a line of progress now and then.
+
+    Returns
+    -------
+    Path
+        ``report.html``
+
+    Raises
+    ------
+    InputError
+        Bad specification or data, or a folder that holds something else or where another bench is at work.
+    """
+    plan, folder = read_spec(spec), Path(out)
+    content, opened = _check(plan, folder)
+    with _alone(folder):
+        _prepare(plan, folder, content, opened)
+        return _work(plan, folder, cells_of(content), say)
+
+
+def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Callable[[str], None]) -> Path:
+    """Run the cells and write the report, whose path is returned."""
+    from veridical.reporting.report import report
+
+    # First seeds first: a bench that is stopped early has something of every system.
+    datasets = list(plan.datasets)
+    ranks = {cell: sum(other[:2] == cell[:2] for other in cells[:k]) for k, cell in enumerate(cells)}
+    cells.sort(key=lambda cell: (datasets.index(cell[0]), ranks[cell]))
+    processes = _Processes()
+    with on_stop(processes.stop), ThreadPoolExecutor(plan.jobs) as pool:
+
+        def work(number: int, cell: tuple[str, str, int]) -> str:
+            title = f"[{number}/{len(cells)}] {cell[0]}: {cell[1]}, seed {cell[2]}"
+            return _run(folder, *cell, processes, lambda text: say(f"{title}: {text}"))
+
+        states = list(pool.map(work, range(1, len(cells) + 1), cells))
+    page = report(folder)
+    if processes.stopped:
+        say("stopped; run the same command again to go on")
+    if failed := states.count("failed"):
+        say(f"{failed} of {len(cells)} cells failed; the report says why")
+    return page
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep another bench from working in it at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
+    with (folder / LOCK).open("ab") as file:  # of its own: spec.json is replaced, and a lock stays with the old file
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"{folder}: another bench is at work there: wait for it, or choose another --out."
+            ) from None
+        yield
+
+
+def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
+    """The resolved spec and the open data, once both are found to fit what the folder holds; nothing is written."""
+    kept = [p.name for p in folder.iterdir() if p.name != LOCK] if folder.is_dir() else []
+    if (folder.exists() and not folder.is_dir()) or (kept and "spec.json" not in kept):
+        raise InputError(f"{folder} holds something that is not a bench: choose another --out.")
+    shared = ("title", "size", "minutes", "steps", "samples", "tiles", "seeds", "jobs", "datasets")
+    content: dict[str, Any] = {k: getattr(plan, k) for k in shared}
+    content |= {"version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    content["budget"] = {k: v for k, v in (("minutes", plan.minutes), ("steps", plan.steps)) if v is not None}
+    content["recipes"] = {
+        name: row.to_json(name) | {k: getattr(find(row.recipe), k) for k in ("family", "task", "summary", "citation")}
+        for name, row in plan.recipes.items()
+    }
+    if (folder / "spec.json").is_file():
+        old = read_json(folder / "spec.json")
+        if not isinstance(old, dict) or not all(isinstance(old.get(k), dict) for k in ("datasets", "recipes")):
+            raise InputError(f"{folder}/spec.json is not that of a bench: choose another --out.")
+        # Cells may be added to a bench, but what its cells share may not change under them.
+        changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
+        changed += [f"datasets.{k}" for k, entry in plan.datasets.items() if old["datasets"].get(k, entry) != entry]
+        changed += [
+            f"recipes.{k}"
+            for k in plan.recipes
+            if k in old["recipes"]
+            # of a row, where it runs may change, and how it is described
+            and any(old["recipes"][k].get(key) != content["recipes"][k].get(key) for key in ("recipe", "args"))
+        ]
+        if changed:
+            raise InputError(
+                f"{folder} was made with another {changed[0]}: choose another --out or restore the specification."
+            )
+    return content, {name: _open(plan, name) for name in plan.datasets}
+
+
+def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str, Data]) -> None:
+    """Write the resolved spec, and the real tiles that every cell of a dataset is compared with."""
+    write_json(folder / "spec.json", content)
+    for name, data in opened.items():
+        place, dataset = folder / "datasets" / name, data.target
+        if (place / "summary.json").is_file():
+            if read_json(place / "summary.json")["fingerprint"] != dataset.fingerprint:
+                raise InputError(
+                    f"{folder}: the images of {name} have changed since the bench began: choose another --out."
+                )
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            for which in ("test", "train"):
+                tiles, groups = dataset.tiles(which, n=plan.tiles)
+                with replacing(place / f"{which}.npy") as temporary, temporary.open("wb") as file:
+                    np.save(file, tiles)
+                write_json(place / f"{which}_groups.json", list(groups))
+            write_json(place / "summary.json", dataset.summary())
+        if cond := data.conditions("test", plan.tiles, plan.samples):
+            write_arrays(place / "conditions.npz", cond)
+
+
+def _open(plan: Spec, name: str) -> Data:
+    """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
+    entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
+    rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
+    needs = {need for row in rows for need in find(row.recipe).needs} | ({"label", "source"} & set(entry))
+    return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
+
+
+def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Processes, say: Callable[[str], None]) -> str:
+    """Run one cell unless it is done; return done, failed or running (stopped)."""
+    if processes.stopped:
+        return "running"
+    cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
+    cell.mkdir(parents=True, exist_ok=True)
+    status = cell / "status.json"
+    if status.is_file() and read_json(status)["state"] == "done":
+        say("done before")
+        return "done"
+    write_json(status, {"state": "running", "reason": None})
+    say("started")
+    began = time.monotonic()
+    with (cell / "output.txt").open("ab") as output:
+        code = processes.run(
+            [sys.executable, "-m", "veridical.benching.cell", str(folder), dataset, recipe, str(seed)], output
+        )
+    if code == 0 and (cell / "cost.json").is_file():
+        write_json(status, {"state": "done", "reason": None})
+        say(f"done after {time.monotonic() - began:.0f} s{_headline(cell)}")
+        return "done"
+    if processes.stopped:
+        return "running"
+    lines = (cell / "output.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    reason = lines[-1] if lines and code > 0 else f"the process ended with signal {-code} (out of memory?)"
+    write_json(status, {"state": "failed", "reason": reason})
+    say(f"failed: {reason}")
+    return "failed"
+
+
+class _Processes:
+    """The processes of the cells at work; a wish to stop is handed on to them, so that they save what they have."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    def run(self, command: list[str], output: IO[bytes]) -> int:
+        """Run a command to its end and return its exit code."""
+        # Threads that wait must sleep: processes that spin on the same cores slow each other down many times.
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # closes when this process ends, however it ends
+            stdout=output,
+            stderr=output,
+            env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ,
+        ) as process:
+            self._running.add(process)
+            if self.stopped:
+                process.terminate()
+            code = process.wait()
+            self._running.discard(process)
+        return code
+
+    def stop(self) -> None:
+        """Ask every cell to save and end."""
+        self.stopped = True
+        for process in list(self._running):
+            process.terminate()
+
+
+def _headline(cell: Path) -> str:
+    rows = read_json(cell / "rows.json")
+    row = next((r for r in rows if r["metric"] == "kid_over_random_phase" and r["value"] is not None), None)
+    return f", kid_over_random_phase {row['value']:.2f}" if row else ""

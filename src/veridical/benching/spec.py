@@ -1,0 +1,228 @@
+"""What a bench is to do: one TOML file, checked before anything is trained."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veridical.core.errors import InputError
+from veridical.recipes.config import TrainConfig
+
+EXAMPLE = """title = "Our core, four systems"
+size = 64
+minutes = 6
+samples = 256
+seeds = [0]
+
+[datasets]
+core = "scans/core.tif"
+core_50 = { data = "scans/core.tif", limit = 50 }
+rocks = { data = "phantom:rocks?n=400&size=64", label = "porosity", bins = 4 }
+
+[recipes]
+random_phase = {}
+dcgan = { seeds = [0, 1, 2] }
+edm = { lr = 5e-4, minutes = 12 }
+edm_small = { recipe = "edm", widths = [32, 64], datasets = ["core"] }
+cgan = { datasets = ["rocks"] }
+"""
+
+
+# What `open_data` takes of a dataset; a recipe may not change it, or it would be compared with other tiles.
+DATA_SETTINGS = ("augment", "scale", "split", "label", "bins", "source", "source_scale", "limit")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system of a bench.
+
+    Attributes
+    ----------
+    recipe : str
+        Its recipe; the name in the bench may be another one.
+    args : dict
+        Training settings and model arguments that differ from the recipe's own. Its own ``minutes`` or ``steps`` take the
+        place of the bench's budget.
+    datasets : list of str, or None
+        Only these datasets; None is all.
+    seeds : list of int, or None
+        These seeds instead of the bench's.
+    """
+
+    recipe: str
+    args: dict[str, Any]
+    datasets: list[str] | None = None
+    seeds: list[int] | None = None
+
+    def to_json(self, name: str) -> dict[str, Any]:
+        """What ``spec.json`` says of the row called `name`."""
+        content: dict[str, Any] = {"args": self.args}
+        limits = {
+            "recipe": None if self.recipe == name else self.recipe,
+            "datasets": self.datasets,
+            "seeds": self.seeds,
+        }
+        return content | {k: v for k, v in limits.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Datasets x recipes x seeds.
+
+    Attributes
+    ----------
+    title : str
+    size : int
+        Side of the tiles in pixels.
+    minutes, steps : float or None, int or None
+        Training budget of a cell; both stages of a two-stage system share it.
+    samples : int
+        Images to draw from each system.
+    tiles : int
+        At most so many real tiles, of training and of held-out data, are compared with.
+    seeds : list of int
+    jobs : int
+        Cells that run at the same time, each on its share of the processors; on a CPU, as many as there are processors make
+        the most of them.
+    datasets : dict
+        Name to settings, of which ``data`` says what to open; the rest are among `DATA_SETTINGS`.
+    recipes : dict
+        Name in the bench to `Row`.
+    """
+
+    title: str
+    size: int
+    minutes: float | None
+    steps: int | None
+    samples: int
+    tiles: int
+    seeds: list[int]
+    jobs: int
+    datasets: dict[str, dict[str, Any]]
+    recipes: dict[str, Row]
+
+
+def read_spec(path: str | Path) -> Spec:
+    """Read and check a bench specification; paths in it are relative to the file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or names something unknown; the message says which.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): give a bench specification in TOML.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML ({error}): see `veridical bench --help` for an example.") from error
+    defaults: dict[str, Any] = {
+        "title": path.stem, "size": 64, "minutes": None, "steps": None, "samples": 256, "tiles": 256, "seeds": [0], "jobs": 1,
+        "datasets": {}, "recipes": {},
+    }  # fmt: skip
+    unknown = set(table) - set(defaults)
+    if unknown:
+        raise InputError(f"{path} has an unknown entry {sorted(unknown)[0]!r}: it may have {', '.join(defaults)}.")
+    values = defaults | table
+    for name in ("datasets", "recipes"):
+        if not values[name]:
+            raise InputError(f"{path} names no {name}: add a [{name}] table (see `veridical bench --help`).")
+    if values["minutes"] is None and values["steps"] is None:
+        values["minutes"] = 10.0
+    _check_types(path, values)
+    datasets = {name: _dataset(path, name, entry) for name, entry in values["datasets"].items()}
+    rows = {name: _row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
+    return Spec(**(values | {"datasets": datasets, "recipes": rows}))
+
+
+def _check_types(path: Path, values: dict[str, Any]) -> None:
+    def whole(value: Any, least: int) -> bool:
+        return type(value) is int and value >= least
+
+    def wholes(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(whole(seed, 0) for seed in value)
+
+    def folders(value: Any) -> bool:
+        return isinstance(value, dict) and not any(
+            name in ("", ".", "..") or set(name) & set("/\\\0") for name in value
+        )
+
+    minutes, steps = values["minutes"], values["steps"]
+    good = {
+        "title": isinstance(values["title"], str),
+        "size": whole(values["size"], 8),
+        "minutes": minutes is None or (type(minutes) in (int, float) and 0 < minutes < math.inf),
+        "steps": steps is None or whole(steps, 1),
+        "samples": whole(values["samples"], 1),
+        "tiles": whole(values["tiles"], 1),
+        "jobs": whole(values["jobs"], 1),
+        "seeds": wholes(values["seeds"]),
+        "datasets": folders(values["datasets"]),
+        "recipes": folders(values["recipes"]) and all(isinstance(row, dict) for row in values["recipes"].values()),
+    }
+    for name, fits in good.items():
+        if not fits:
+            raise InputError(
+                f"{path}: {name} = {values[name]!r} cannot be: see `veridical bench --help` for an example."
+            )
+    for name, row in values["recipes"].items():
+        rows = {
+            "recipe": isinstance(row.get("recipe", ""), str),
+            "seeds": "seeds" not in row or wholes(row["seeds"]),
+            "datasets": "datasets" not in row
+            or (isinstance(row["datasets"], list) and all(isinstance(dataset, str) for dataset in row["datasets"])),
+        }
+        for key, fits in rows.items():
+            if not fits:
+                raise InputError(f"{path}: {key} = {row[key]!r} of {name} cannot be: see `veridical bench --help`.")
+
+
+def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
+    entry = dict(entry) if isinstance(entry, dict) else {"data": entry}
+    if "data" not in entry or set(entry) - {"data", *DATA_SETTINGS}:
+        raise InputError(
+            f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(DATA_SETTINGS)}, nothing else.'
+        )
+    try:
+        TrainConfig(**{k: v for k, v in entry.items() if k != "data"})
+    except InputError as error:
+        raise InputError(f"{path}: dataset {name!r}: {error}") from error
+    places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split", "source") if k in entry}
+    if ".csv:" in str(entry.get("label", "")):
+        places["label"] = _relative(entry["label"], path.parent)
+    return entry | places
+
+
+def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Row:
+    from veridical.recipes.table import find, settings
+
+    row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
+    if "/" in name or "-seed" in name:
+        raise InputError(f"{path}: the recipe name {name!r} cannot be that of a folder; leave out '/' and '-seed'.")
+    if fixed := set(given) & {"size", "seed", *DATA_SETTINGS}:
+        raise InputError(
+            f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
+            "dataset of another name."
+        )
+    settings(row.recipe, given)
+    for dataset in row.datasets or datasets:
+        if dataset not in datasets:
+            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
+        for need in ("label", "source"):
+            if need in find(row.recipe).needs and not datasets[dataset].get(need):
+                raise InputError(
+                    f'{path}: {name} needs a {need}, which dataset {dataset!r} does not give; add {need} = "..." to it, or '
+                    f"datasets = [...] to {name}."
+                )
+    return row
+
+
+def _relative(spec: str, folder: Path) -> str:
+    """Resolve the path part of a dataset spec against the folder of the file that names it."""
+    if spec.split(":", 1)[0] in ("phantom", "skimage"):
+        return spec
+    return str((folder / spec).resolve())

@@ -1,0 +1,110 @@
+"""Where tensors live, how many threads work on them, and the processes that train together."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import resource
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from veridical.core.errors import InputError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called `name`; ``auto`` is CUDA, else MPS, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If that device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} is not available here: use auto or cpu.") from error
+    return device
+
+
+def use_threads(threads: int = 0) -> int:
+    """Set the number of CPU threads and return it; 0 shares the processors of this process among torchrun's processes."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = threads or max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    torch.set_num_threads(count)
+    return count
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Layout of weights and images: channels last, which few channels at many places gain by (`benchmarks/cpu.py`)."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Largest memory that this process has held: on the GPU where there is one, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if os.uname().sysname == "Linux" else 2**20)
+
+
+def average_over_processes(x: Tensor) -> Tensor:
+    """Mean of a tensor over the processes that train together: for what a model measures beside its gradients."""
+    if not dist.is_initialized():
+        return x
+    x = x.clone()
+    dist.all_reduce(x)
+    return x / dist.get_world_size()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class World:
+    """The processes that train together; one where torchrun did not start several."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.size, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        self.device = device
+        if self.size > 1 and not dist.is_initialized():
+            # Optimisers import it, and imported after the group it keeps the group, and so gloo's threads, for ever.
+            import torch.distributed.nn.functional  # noqa: F401
+
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            # At the interpreter's end gloo's threads now and then abort a process that has done its work.
+            atexit.register(_leave)
+
+    def rows(self, batch: int) -> tuple[int, int]:
+        """First and last row of this process in a batch."""
+        if batch % self.size:
+            raise InputError(
+                f"batch={batch} does not divide among {self.size} processes: choose a multiple of {self.size}."
+            )
+        share = batch // self.size
+        return self.rank * share, (self.rank + 1) * share
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their average over processes, in one message."""
+        if self.size == 1:
+            return
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def largest(self, *numbers: float) -> list[float]:
+        """The largest of every number over processes: what they have to agree on. None goes on before all have come here."""
+        if self.size == 1:
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        return told.tolist()

@@ -1,0 +1,49 @@
+"""Text from users into values, and values compared as JSON keeps them."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from typing import Any
+
+from veridical.core.errors import InputError
+
+
+def parse_value(text: str, like: Any) -> Any:
+    """Turn the text of ``KEY=VALUE`` into the type of the default value `like`.
+
+    Parameters
+    ----------
+    text : str
+        What the user typed.
+    like : object
+        A default value (int, float, bool, str, tuple of them or None) or a type annotation.
+
+    Raises
+    ------
+    InputError
+        If the text does not read as that type.
+    """
+    kind = like if isinstance(like, type | types.UnionType) else type(like)
+    kinds = [k for k in typing.get_args(kind) or (kind,) if k is not type(None)]
+    try:
+        if text.lower() in ("none", "null") and (like is None or type(None) in typing.get_args(kind)):
+            return None
+        if not kinds:
+            return text
+        if kinds[0] is bool:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+        if kinds[0] is tuple:
+            return tuple(parse_value(t, like[0]) for t in text.strip("()[] ").split(",") if t)
+        value = kinds[0](text)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError
+        return value
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{text!r} is not a {kinds[0].__name__}: give a value such as {like!r}.") from error
+
+
+def listed(value: Any) -> Any:
+    """`value` as it comes back from JSON, for comparing: tuples become lists."""
+    return list(value) if isinstance(value, tuple) else value

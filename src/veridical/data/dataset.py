@@ -1,0 +1,371 @@
+"""Slices -> tiles in [0, 1] with their conditions: one intensity window, a split without leaks, and batches that depend
+on nothing but (seed, step, k)."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from veridical.core.errors import InputError
+from veridical.data import labels as label_columns
+from veridical.data import survey
+from veridical.data.images import channels_first
+from veridical.data.masks import fit_mask_values, rank
+from veridical.data.readers.open import open_slices
+from veridical.data.slices import Cache, Slices
+from veridical.data.split import group_of, split_regions
+from veridical.data.tiles import ORIENTATIONS, Layout, cut, resize, resize_labels, span_of, turn
+from veridical.data.window import IntensityWindow
+
+__all__ = ["Dataset", "group_of", "open_dataset", "turn"]
+
+CACHE_BYTES = 400 * 2**20  # decoded slices kept in memory
+REGION_PIXELS = 64 * 2**20  # of `Dataset.regions`
+
+
+def open_dataset(
+    spec: str | Path,
+    size: int = 64,
+    *,
+    augment: str = "auto",
+    pixel_size: float | None = None,
+    scale: float | None = None,
+    test_fraction: float = 0.2,
+    split: str | Path | None = None,
+    inside: float = 1.0,
+    masks: bool = False,
+    label: str = "",
+    bins: int = 0,
+    limit: int = 0,
+    window: IntensityWindow | None = None,
+    seed: int = 0,
+) -> "Dataset":
+    """Open images as a source of training and test tiles.
+
+    Parameters
+    ----------
+    spec : str or Path
+        Anything that `veridical.data.readers.open.open_slices` opens.
+    size : int
+        Height and width of a tile in pixels.
+    augment : {"auto", "dihedral", "flip", "none"}
+        Flips and quarter turns (8 orientations); left-right flips only (roots know where up is); or nothing. ``auto`` is
+        ``dihedral`` for grey images and ``flip`` for RGB.
+    pixel_size : float, optional
+        Rescale tiles to so many micrometres a pixel, antialiased; the images must state their own.
+    scale : float, optional
+        Rescale tiles by this factor instead (0.5 halves the resolution).
+    test_fraction : float
+        Share held out where the data bring no split of their own.
+    split : path or "none", optional
+        CSV file with the columns ``name,split`` (train or test; images with another word are left out). A
+        ``split.csv`` in the folder is found without asking. "none" puts every image on both sides, for data that are
+        not learned from.
+    inside : float
+        Smallest share of a tile that must lie inside the circular field of view of a reconstruction, where one is
+        found (see `veridical.data.field.field_of_view`).
+    masks : bool
+        Deliver the label images of ``masks/`` folders (or of phantoms) too; images without one are left out.
+    label : str
+        Deliver a label too: a column of ``labels.csv`` or ``properties.csv`` (see `veridical.data.labels.read_column`), a
+        property of a phantom, or "folder" for the name of the folder that an image lies in. A tile has the label of its
+        image: of an image much larger than a tile, a local property of the tile (porosity, number of fibres) is another
+        one. Phantoms of the size of a tile (``phantom:rocks?n=400&size=64``) have exact labels.
+    bins : int
+        Turn a numeric label into so many classes of equal share; 0 leaves it continuous. Text always makes classes.
+    limit : int
+        Train on so many tiles only, which lie side by side and are spread evenly over the training images: what a
+        study of little data needs. 0 is all.
+    window : IntensityWindow, optional
+        Use this window instead of fitting one, for example that of a trained model.
+    seed : int
+        Of the sample that the window is fitted on, and of the orientations of test tiles.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError
+        If the data cannot serve.
+
+    Notes
+    -----
+    Held out are, by the first rule that applies:
+
+    1. what ``split.csv`` says;
+    2. the ``test/`` folder beside ``train/``;
+    3. in a stack or numbered series of at least five slices, the last slices, after a gap of as many slices as a tile
+       has pixels but at most a tenth of the stack;
+    4. in a folder of at least five images, the last images, after such a gap where images are numbered like the first
+       of them (slices of a volume, perhaps); tiles of one image (``name_r0c1``, ``name_y0x64``) stay together;
+    5. the end of every image along its longer side, after a gap of one tile;
+    6. where images are too small for that, the last image.
+    """
+    if augment not in ("auto", *ORIENTATIONS):
+        raise InputError(f"augment={augment}: there is no such augmentation; use one of {', '.join(ORIENTATIONS)}")
+    if size < 1 or limit < 0 or not 0 <= inside <= 1:
+        raise InputError(
+            f"size={size}, limit={limit}, inside={inside}: a size is at least 1, a limit not negative, a share lies "
+            "between 0 and 1"
+        )
+    slices = open_slices(spec)
+    if augment == "auto":
+        # A photograph has an upper side; a cross-section has none.
+        augment = "flip" if slices.channels == 3 else "dihedral"
+    span = span_of(spec, slices, size, pixel_size, scale)
+    dataset = Dataset(str(spec), slices, size=size, span=span, augment=augment, seed=seed)
+    dataset._arrange(inside, masks, test_fraction, split, limit)
+    if masks:
+        dataset._find_classes()
+    if label:
+        dataset._find_labels(label, bins)
+    dataset._look(inside, window)
+    return dataset
+
+
+class Dataset:
+    """Training batches and held-out tiles of one image set; made by `open_dataset`.
+
+    Attributes
+    ----------
+    spec : str
+        What was opened.
+    size, channels : int
+        Tiles are (channels, size, size).
+    augment : str
+    window : IntensityWindow
+        The map between stored counts and [0, 1], fitted on training tiles only.
+    pixel_size : float or None
+        Micrometres, of the tiles.
+    fingerprint : str
+        Hash of contents, names, split and tile options; where the data lie does not matter.
+    split : dict
+        How the held-out part was chosen.
+    notes : list of str
+        What a user should know about these data.
+    slices : Slices
+    labels : Labels or None
+        What the label means; None without one.
+    mask_values : tuple of int, or None
+        The stored value of each class of the masks (see `veridical.data.masks.fit_mask_values`); None without masks.
+    classes : int
+        Number of classes of the masks, or else of the label; 0 for a continuous label or none.
+    """
+
+    def __init__(self, spec: str, slices: Slices, *, size: int, span: int, augment: str, seed: int):
+        self.spec, self.slices, self.size, self.augment, self.seed = spec, slices, size, augment, seed
+        self.channels = slices.channels
+        self.pixel_size = None if slices.pixel_size is None else slices.pixel_size * span / size
+        self.notes = list(slices.notes)
+        self.labels: label_columns.Labels | None = None
+        self.mask_values: tuple[int, ...] | None = None
+        self.classes = 0
+        self._span = span
+        self._cache = Cache(CACHE_BYTES)
+
+    def _arrange(self, inside: float, masks: bool, test_fraction: float, table: str | Path | None, limit: int) -> None:
+        survey.check_sizes(self.spec, self.slices, self._span)
+        use = survey.worth_using(self.spec, self.slices, self._slice, masks, CACHE_BYTES, self.notes)
+        fields = survey.find_fields(self.slices, use, self._slice, self.notes)
+        self.split, regions = split_regions(self.spec, self.slices, use, self._span, fields, test_fraction, table)
+        self._layout = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
+
+    def _find_classes(self) -> None:
+        images = sorted({*self._layout.images("train"), *self._layout.images("test")})
+        self.mask_values = fit_mask_values(self.spec, self.slices, images, self._mask)
+        self.classes = len(self.mask_values)
+
+    def _find_labels(self, column: str, bins: int) -> None:
+        train = self._layout.images("train")
+        images = sorted({*train, *self._layout.images("test")})
+        values = label_columns.read_column(self.spec, self.slices, column, images)
+        names, seen = [self.slices.names[i] for i in images], [images.index(i) for i in train]
+        self.labels, found = label_columns.fit_labels(self.spec, column, bins, values, names, seen)
+        self._label_of = np.zeros(len(self.slices), found.dtype)
+        self._label_of[images] = found
+        self.classes = self.classes or len(self.labels.classes or ())
+
+    def _look(self, inside: float, window: IntensityWindow | None) -> None:
+        layout, read = self._layout, self._slice
+        self.window = window or survey.window_of(self.spec, self.slices, layout, read, self.seed, self.notes)
+        if self.window.dtype != self.slices.dtype.name:
+            bits = {"uint8": " (phantoms: veridical phantom --bits 8)", "uint16": " (phantoms: --bits 16)"}
+            raise InputError(
+                f"{self.spec}: holds {self.slices.dtype} values but the window is for {self.window.dtype}; "
+                f"save them as {self.window.dtype}, over the same grey levels{bits.get(self.window.dtype, '')}"
+            )
+        options: tuple = (self.size, self._span, self.augment, inside, self.seed, self.window, self.split)
+        options = (options, layout.regions)
+        if layout.limit:
+            options += (layout.limit,)
+        if self.labels is not None:
+            options += (self.labels, self._label_of.tolist())
+        self.fingerprint = survey.fingerprint(self.slices, read, options, self.split["by"] == "folder", self.notes)
+
+    # -------------------------------------------------------------------------------------------- what users call
+
+    def batch(self, n: int, step: int, seed: int, start: int = 0, stop: int | None = None) -> dict[str, np.ndarray]:
+        """Random training tiles.
+
+        Parameters
+        ----------
+        n : int
+            Tiles in the whole batch.
+        step, seed : int
+            Tile k depends on (seed, step, k) only, whoever asks and in whatever order.
+        start, stop : int
+            The rows to return, for processes that share a batch.
+
+        Returns
+        -------
+        dict
+            ``"image"``: float32 (stop - start, C, size, size) in [0, 1]; and the conditions of the same tiles, see
+            `tile_conditions`.
+        """
+        draws = np.random.default_rng([seed, step]).random((n, 3))[start:stop]
+        places = self._layout.random(draws[:, :2], self._layout.active(step, seed, CACHE_BYTES))
+        turns = (draws[:, 2] * ORIENTATIONS[self.augment]).astype(int)
+        return {"image": self._images(places, turns), **self._conditions(places, turns)}
+
+    def tiles(self, which: str = "test", n: int | None = None, oriented: bool = True) -> tuple[np.ndarray, list[str]]:
+        """Tiles of a fixed grid without overlap.
+
+        Parameters
+        ----------
+        which : {"test", "train"}
+        n : int, optional
+            At most so many, spread evenly.
+        oriented : bool
+            Give each tile one seeded orientation out of those that `augment` trains with, so that a generator trained
+            with turns is compared with turned real tiles.
+
+        Returns
+        -------
+        images : array (N, C, size, size)
+            float32 in [0, 1].
+        groups : list of str
+            The slice or image that each tile comes from, or the block of 2 x 2 tiles where the split is by blocks;
+            intervals resample these.
+        """
+        places, groups, turns = self._chosen(which, n, oriented)
+        return self._images(places, turns), groups
+
+    def tile_conditions(
+        self, which: str = "test", n: int | None = None, oriented: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Conditions of the tiles that `tiles` returns for the same arguments.
+
+        Returns
+        -------
+        dict
+            With a label ``"label"``: int64 class numbers or float32 standardised values (N,). With masks ``"mask"``: uint8
+            class numbers (N, size, size), cut and turned as the tiles are.
+        """
+        places, _, turns = self._chosen(which, n, oriented)
+        return self._conditions(places, turns)
+
+    def regions(self, which: str = "train", most: int = REGION_PIXELS) -> tuple[list[np.ndarray], list[str], float]:
+        """The whole parts of the images that tiles are cut from, to search them for copies.
+
+        Parameters
+        ----------
+        which : {"train", "test"}
+        most : int
+            Pixels at most; if there are more, some of the parts, spread evenly, or the middle of a single one.
+
+        Returns
+        -------
+        images : list of array (C, height, width)
+            float32 in [0, 1], at the scale of tiles. Of few tiles (`limit`) these tiles.
+        groups : list of str
+            The slice or image that each comes from.
+        share : float
+            Of all such pixels, those given.
+        """
+        if which == "train" and self._layout.limit:
+            tiles, groups = self.tiles(which, max(1, most // self.size**2), oriented=False)
+            return list(tiles), groups, len(tiles) / self._layout.limit
+        factor = self.size / self._span
+        parts = [part for part in self._layout.regions[which] if min(part.height, part.width) >= self._span]
+        pixels = sum(part.height * part.width for part in parts) * factor**2
+        n = max(1, int(len(parts) * min(1, most / pixels)))
+        images, groups = [], []
+        for part in (parts[k * len(parts) // n] for k in range(n)):
+            shrink = min(1, (most / (part.height * part.width * factor**2)) ** 0.5)
+            height, width = (max(self._span, int(side * shrink)) for side in (part.height, part.width))
+            top, left = part.top + (part.height - height) // 2, part.left + (part.width - width) // 2
+            stored = self._slice(part.index)[top : top + height, left : left + width]
+            image = channels_first(self.window.to_unit(stored[None]))
+            if factor != 1:
+                image = resize(image, round(height * factor), round(width * factor))
+            images.append(image[0])
+            groups.append(group_of(self.slices.names[part.index].removeprefix(f"{which}/")))
+        return images, groups, min(1.0, sum(image[0].size for image in images) / pixels)
+
+    def count(self, which: str = "test") -> int:
+        """Number of tiles that `tiles` returns."""
+        return self._layout.count(which)
+
+    def summary(self) -> dict[str, Any]:
+        """What is in the data and how it is used, as a dictionary that ``json.dump`` takes."""
+        slices = self.slices
+        shapes = sorted(set(slices.shapes))
+        return {
+            "spec": self.spec,
+            "kind": slices.kind,
+            "slices": len(slices),
+            "shapes": [list(map(int, shape)) for shape in shapes[:20]],
+            "dtype": slices.dtype.name,
+            "channels": self.channels,
+            "size": self.size,
+            "augment": self.augment,
+            "scale": self.size / self._span,
+            "pixel_size": self.pixel_size,
+            "stored_pixel_size": slices.pixel_size,
+            "window": self.window.to_json(),
+            "split": self.split,
+            "n_train_tiles": self.count("train"),
+            "n_test_tiles": self.count("test"),
+            "labels": None if self.labels is None else self.labels.to_json(),
+            "mask_values": self.mask_values,
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }
+
+    # --------------------------------------------------------------------------------------------------- the pixels
+
+    def _chosen(self, which: str, n: int | None, oriented: bool) -> tuple[np.ndarray, list[str], np.ndarray]:
+        """Places, groups and orientations of grid tiles."""
+        places, groups, numbers = self._layout.grid(which, n)
+        if not oriented:
+            return places, groups, np.zeros(len(places), int)
+        rng = np.random.default_rng([self.seed, which == "test"])
+        return places, groups, rng.integers(ORIENTATIONS[self.augment], size=self._layout.total(which))[numbers]
+
+    def _slice(self, index: int) -> np.ndarray:
+        if self.slices.mapped:
+            return self.slices[index]
+        return self._cache.get(("image", index), partial(self.slices.__getitem__, index))
+
+    def _mask(self, index: int) -> np.ndarray:
+        return self._cache.get(("mask", index), partial(self.slices.mask, index))
+
+    def _images(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+        colour = (3,) if self.channels == 3 else ()
+        stored = cut(self._slice, places, turns, (self._span, self._span, *colour), self.slices.dtype)
+        images = channels_first(self.window.to_unit(stored))
+        return images if self._span == self.size else resize(images, self.size)
+
+    def _conditions(self, places: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
+        found = {}
+        if self.labels is not None:
+            found["label"] = self._label_of[places[:, 0]]
+        if self.mask_values is not None:
+            stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.uint8))
+            names = [self.slices.names[index] for index in places[:, 0]]
+            classes = rank(stored, self.mask_values, names)
+            found["mask"] = classes if self._span == self.size else resize_labels(classes, self.size)
+        return found

@@ -1,0 +1,182 @@
+"""Stored counts <-> float32 in [0, 1], images to files, and grids to look at. Nobody else rescales intensities."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from veridical.core.errors import InputError
+from veridical.data.window import IntensityWindow, fit_window
+
+
+class ImageSet(NamedTuple):
+    """A whole set in memory: `images` (N, C, H, W) float32 in [0, 1], `names`, `window`, `pixel_size` (µm)."""
+
+    images: np.ndarray
+    names: list[str]
+    window: IntensityWindow
+    pixel_size: float | None
+
+
+def read_images(spec: str | Path, window: IntensityWindow | None = None) -> ImageSet:
+    """Read every image of `spec` (anything that `veridical.data.readers.open.open_slices` opens) into memory.
+
+    Parameters
+    ----------
+    spec : str or Path
+        A folder, stack or file whose images all have one size.
+    window : IntensityWindow, optional
+        The map to [0, 1]; give the window of the real images when reading synthetic ones. Fitted on these images
+        if None.
+
+    Returns
+    -------
+    ImageSet
+        Images, names (relative, without suffix), window and pixel size.
+
+    Raises
+    ------
+    InputError
+        If the images cannot be read, differ in size, or differ in type from `window`.
+    """
+    from veridical.data.readers.open import open_slices
+
+    slices = open_slices(spec)
+    for name, shape in zip(slices.names, slices.shapes):
+        if shape != slices.shapes[0]:
+            raise InputError(
+                f"{spec}: {slices.names[0]} has {_by(slices.shapes[0])} pixels and {name} {_by(shape)}; "
+                "cut the images to one size first"
+            )
+    stored = np.stack([slices[i] for i in range(len(slices))])
+    if window is None:
+        window = fit_window([stored], slices.dtype)
+    elif window.dtype != slices.dtype.name:
+        raise InputError(
+            f"{spec}: the images are {slices.dtype.name} but the window they should be read with is for "
+            f"{window.dtype}; save them in the same type as the real images"
+        )
+    return ImageSet(channels_first(window.to_unit(stored)), list(slices.names), window, slices.pixel_size)
+
+
+def channels_first(images: np.ndarray) -> np.ndarray:
+    """(N, H, W) or (N, H, W, 3) to contiguous (N, C, H, W)."""
+    if images.ndim == 3:
+        return images[:, None]
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def write_images(
+    folder: str | Path,
+    images: np.ndarray,
+    window: IntensityWindow,
+    *,
+    stems: Sequence[str] | None = None,
+    pixel_size: float | None = None,
+) -> list[Path]:
+    """Write images in the data set's own counts and bit depth.
+
+    Parameters
+    ----------
+    folder : path
+        Made if absent. Each file appears under its name only when complete.
+    images : array (N, C, H, W)
+        float in [0, 1], C = 1 or 3.
+    window : IntensityWindow
+        Its inverse gives the stored counts. 8-bit and 1-bit images become PNG, all others TIFF.
+    stems : sequence of str, optional
+        File names without suffix; 000000, 000001 ... by default.
+    pixel_size : float, optional
+        Micrometres; written into the resolution tags of TIFF files.
+
+    Returns
+    -------
+    list of Path
+        The files in the order of the images.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stems = [f"{k:06d}" for k in range(len(images))] if stems is None else stems
+    paths = []
+    for stem, image in zip(stems, images, strict=True):
+        counts = window.from_unit(image)
+        counts = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
+        path = folder / f"{stem}{'.png' if counts.dtype in (np.uint8, bool) else '.tif'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (save_png if path.suffix == ".png" else _save_tiff)(path, counts, pixel_size)
+        paths.append(path)
+    return paths
+
+
+def save_png(path: str | Path, array: np.ndarray, pixel_size: float | None = None) -> None:
+    """Write uint8 or bool (H, W), or uint8 (H, W, 3); the file appears only when complete. `pixel_size` is not kept."""
+    temporary = _temporary(path)
+    try:
+        Image.fromarray(array).save(temporary, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _save_tiff(path: Path, array: np.ndarray, pixel_size: float | None) -> None:
+    import tifffile
+
+    per_centimetre = 1e4 / pixel_size if pixel_size else 1.0
+    temporary = _temporary(path)
+    try:
+        tifffile.imwrite(
+            temporary,
+            array,
+            photometric="rgb" if array.ndim == 3 else "minisblack",
+            metadata=None,
+            resolution=(per_centimetre, per_centimetre),
+            resolutionunit="CENTIMETER" if pixel_size else "NONE",
+        )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: str | Path) -> Path:
+    path = Path(path)
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def to_grid(images: np.ndarray, columns: int | None = None, pad: int = 2, scale: int = 1) -> np.ndarray:
+    """Images side by side on white.
+
+    Parameters
+    ----------
+    images : array (N, C, H, W)
+        float in [0, 1], C = 1 or 3.
+    columns : int, optional
+        Images in a row; about square by default.
+    pad : int
+        White pixels between images.
+    scale : int
+        Each pixel is drawn `scale` times as large, not interpolated.
+
+    Returns
+    -------
+    array (H', W') or (H', W', 3)
+        uint8.
+    """
+    n, channels, height, width = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    tiles = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
+    tiles = tiles.repeat(scale, axis=2).repeat(scale, axis=3)
+    height, width = height * scale, width * scale
+    grid = np.full((rows * (height + pad) - pad, columns * (width + pad) - pad, channels), 255, np.uint8)
+    for k, tile in enumerate(tiles):
+        y, x = (k // columns) * (height + pad), (k % columns) * (width + pad)
+        grid[y : y + height, x : x + width] = tile.transpose(1, 2, 0)
+    return grid[..., 0] if channels == 1 else grid
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    """(height, width) as people say it."""
+    return f"{shape[1]} x {shape[0]}"

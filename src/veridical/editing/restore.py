@@ -1,0 +1,311 @@
+"""Data-consistent uses of a trained denoiser: fill, clean and interpolate images without training again.
+
+All are functions over ``model.denoise``, ``encode`` and ``decode``; they return draws from what the model believes given the
+measurement, so that the mean over several draws is the best guess and their spread says how sure it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from veridical.core.batch import ImageNoise, mix
+from veridical.core.errors import InputError
+from veridical.core.parse import parse_value
+from veridical.core.progress import Progress
+from veridical.diffusion.posterior import measured_denoiser, repaint, tiled
+from veridical.diffusion.solvers import Denoise, heun, karras_grid
+from veridical.editing.operators import Operator, hidden, rings, streaks, wedge
+
+__all__ = ["Operator", "Settings", "hidden", "inpaint", "interpolate", "restore", "rings", "streaks", "wedge"]
+
+BLUR = 1.5  # pixels over which neighbouring slices are compared
+SIGMA_MIN, SIGMA_MAX = 0.01, 20.0  # encoded images have a standard deviation of about 0.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How carefully to sample.
+
+    Parameters
+    ----------
+    steps : int
+        Noise levels.
+    resamplings : int
+        Turns at each level (Lugmayr et al. 2022), an evaluation of the network each.
+    iterations : int
+        If not 0, integrate the flow of the exact conditional moments instead, with so many conjugate gradient steps in each
+        evaluation (`veridical.diffusion.posterior.measured_denoiser`): exact for Gaussian images, fragile with networks
+        that were trained for minutes.
+    batch : int
+        Tiles at a time.
+    """
+
+    steps: int = 20
+    resamplings: int = 5
+    iterations: int = 0
+    batch: int = 32
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 2), ("resamplings", 1), ("iterations", 0), ("batch", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name}={getattr(self, name)} is too small: give at least {least}.")
+
+    @classmethod
+    def parse(cls, pairs: dict[str, str]) -> Settings:
+        """Settings from text, as from the command line."""
+        for name in pairs:
+            if name not in {field.name for field in fields(cls)}:
+                raise InputError(f"there is no setting {name!r}: use {', '.join(field.name for field in fields(cls))}.")
+        return cls(**{name: parse_value(text, int) for name, text in pairs.items()})
+
+
+def restore(
+    model: Any,
+    measured: NDArray,
+    operator: Operator | tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]],
+    *,
+    size: int | None = None,
+    deviation: float | NDArray = 0.0,
+    settings: Settings | None = None,
+    seed: int = 0,
+    cond: dict[str, Tensor] | None = None,
+    quiet: bool = True,
+) -> NDArray:
+    """Draw images that the model finds likely and that give what was measured, ``y = A x + noise``.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With ``denoise``, ``encode`` and ``decode``, in pixels (a trained ``edm``, say).
+    measured : ndarray of float32, shape (N, ...)
+        What `operator` gives of images (N, C, H, W) in [0, 1]. Repeat a measurement for several draws.
+    operator : Operator or pair of functions
+        ``forward`` and ``pseudoinverse``, linear functions of tensors; see `rings`, `streaks`, `wedge`, `hidden`.
+    size : int, optional
+        Side of the tiles that the model was trained on; larger images are denoised in overlapping tiles. By default images
+        are taken whole.
+    deviation : float or ndarray
+        Standard deviation of the noise of ``pseudoinverse(measured)``, where 1 is the range of images; an array is one for
+        each pixel, where the operator keeps each pixel or none of it. 0: what was measured is kept exactly.
+    settings : Settings, optional
+    seed : int
+        Image k depends on `seed` and k, not on N (to rounding).
+    cond : dict of tensors, optional
+        Conditions, a row an image.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W), values in [0, 1]
+
+    Raises
+    ------
+    InputError
+        If the model is none that denoises pixels, or if images are smaller than its tiles.
+
+    References
+    ----------
+    Lugmayr et al. 2022, arXiv:2201.09865, with the range and null space of Wang et al. 2023, arXiv:2212.00490, in place of
+    a mask; Rozet et al. 2024, arXiv:2405.13712; for large images Bar-Tal et al. 2023, arXiv:2302.08113.
+    """
+    settings = settings or Settings()
+    if not (np.isfinite(deviation).all() and np.min(deviation) >= 0):
+        raise InputError(
+            f"deviation={deviation} cannot be: give the noise as a share of the range of images, 0 for none."
+        )
+    forward, pseudoinverse = operator
+    device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+    back = pseudoinverse(torch.as_tensor(measured, dtype=torch.float32, device=device))
+    denoise = _pixel_denoiser(model, back, size, settings.batch)
+
+    def keep(x: Tensor) -> Tensor:
+        return pseudoinverse(forward(x))
+
+    known = keep(model.encode(2 * back - 1))
+    level = torch.as_tensor(deviation, dtype=torch.float32, device=device) * _contrast(model, back)
+    noise = ImageNoise(seed, range(len(back)), device)
+    grid = karras_grid(settings.steps, SIGMA_MIN, SIGMA_MAX)
+    total = 2 * settings.steps - 1 if settings.iterations else settings.steps * settings.resamplings
+    with torch.no_grad(), Progress("restore", quiet) as progress:
+        denoise = _counted(denoise, total, progress)
+        x = known + noise(back.shape[1:]) * SIGMA_MAX
+        if settings.iterations:
+            x = heun(measured_denoiser(denoise, keep, known, level, settings.iterations), x, grid, cond)
+        else:
+            draw = partial(noise, back.shape[1:])
+            x = repaint(denoise, keep, known, x, grid, draw, level, settings.resamplings, cond)
+        if not level.any():
+            x = x - keep(x) + known
+        return ((model.decode(x) + 1) / 2).clamp(0, 1).float().cpu().numpy()
+
+
+def inpaint(
+    model: Any,
+    image: NDArray,
+    mask: NDArray,
+    *,
+    size: int | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    cond: dict[str, Tensor] | None = None,
+    quiet: bool = True,
+) -> NDArray:
+    """Draw what may lie under a mask.
+
+    Parameters
+    ----------
+    model, size, settings, seed, cond, quiet
+        As for `restore`. Of images larger than `size` only the surroundings of holes are looked at, half a tile to every side.
+    image : ndarray of float32, shape (N, C, H, W), values in [0, 1]
+        What lies under the mask does not matter.
+    mask : ndarray of bool, shape (H, W)
+        True where to fill.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W), values in [0, 1]
+        Equal to `image` outside the mask.
+
+    Raises
+    ------
+    InputError
+        If mask and image differ in size, or if the mask leaves nothing to fill or nothing to go by.
+    """
+    mask = np.asarray(mask, bool)
+    if mask.shape != image.shape[2:]:
+        raise InputError(
+            f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels but the image {image.shape[3]} x {image.shape[2]}: "
+            "draw the mask on the image."
+        )
+    if mask.all() or not mask.any():
+        raise InputError(f"the mask marks {'all' if mask.all() else 'no'} pixels: mark those to fill, and only those.")
+    filled = np.where(mask, np.float32(0), image)
+    for number, (rows, columns) in enumerate(_surroundings(mask, size)):
+        hole, part = mask[rows, columns], filled[:, :, rows, columns]
+        drawn = restore(
+            model, part, hidden(hole), size=size, settings=settings, seed=mix(seed, number), cond=cond, quiet=quiet
+        )
+        filled[:, :, rows, columns] = np.where(hole, drawn, part)
+    return filled
+
+
+def interpolate(
+    model: Any,
+    before: NDArray,
+    after: NDArray,
+    fraction: float = 0.5,
+    *,
+    size: int | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    cond: dict[str, Tensor] | None = None,
+    quiet: bool = True,
+) -> NDArray:
+    """Draw the slice between two neighbours of a stack.
+
+    Along the stack grey levels are taken for Brownian bridges, as structures with sharp edges have variograms that rise
+    linearly: the linear mean of the neighbours is a measurement whose noise has the variance
+    ``fraction * (1 - fraction) * (after - before)^2``, averaged over a few pixels. Where neighbours agree the slice is theirs,
+    where they do not the model decides.
+
+    Parameters
+    ----------
+    model, size, settings, seed, cond, quiet
+        As for `restore`.
+    before, after : ndarray of float32, shape (N, C, H, W), values in [0, 1]
+    fraction : float
+        Where the slice lies, from 0 (`before`) to 1 (`after`).
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W), values in [0, 1]
+
+    Raises
+    ------
+    InputError
+        If the neighbours differ in size, or if `fraction` lies outside [0, 1].
+    """
+    if before.shape != after.shape:
+        raise InputError(f"neighbours of shapes {before.shape} and {after.shape} do not fit: cut them to one size.")
+    if not 0 <= fraction <= 1:
+        raise InputError(f"fraction={fraction} lies outside the slices: give a number from 0 to 1.")
+    mean = (1 - fraction) * before + fraction * after
+    change = ndimage.gaussian_filter(np.square(after - before), (0, 0, BLUR, BLUR))
+    deviation = np.sqrt(fraction * (1 - fraction) * change)
+    return restore(
+        model, mean, Operator(_same, _same), size=size, deviation=deviation, settings=settings, seed=seed, cond=cond,
+        quiet=quiet,
+    )  # fmt: skip
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _surroundings(mask: NDArray, size: int | None) -> list[tuple[slice, ...]]:
+    """Disjoint boxes around the holes of a mask that reach half a tile further and are no smaller than a tile."""
+    if size is None:
+        return [(slice(None), slice(None))]
+    boxes = [
+        tuple(_reach(side, length, size) for side, length in zip(box, mask.shape, strict=True)) for box in _boxes(mask)
+    ]
+    count = 0
+    while count != len(boxes):
+        count, covered = len(boxes), np.zeros_like(mask)
+        for box in boxes:
+            covered[box] = True
+        boxes = _boxes(covered)
+    return boxes
+
+
+def _boxes(mask: NDArray) -> list[tuple[slice, ...]]:
+    return ndimage.find_objects(ndimage.label(mask, np.ones((3, 3)))[0])
+
+
+def _reach(side: slice, length: int, size: int) -> slice:
+    start = max(0, min(side.start - size // 2, length - size))
+    return slice(start, min(length, max(side.stop + size // 2, start + size)))
+
+
+def _pixel_denoiser(model: Any, image: Tensor, size: int | None, batch: int) -> Denoise:
+    if not all(hasattr(model, name) for name in ("denoise", "encode", "decode")):
+        raise InputError("this model does not denoise images: give a run of a diffusion system in pixels, such as edm.")
+    size = size or min(image.shape[2:])
+    if min(image.shape[2:]) < size:
+        raise InputError(
+            f"the image has {image.shape[3]} x {image.shape[2]} pixels but the model works on tiles of {size}: "
+            "give a larger part of it."
+        )
+    tile = image[:1, :, :size, :size]
+    if model.encode(tile).shape != tile.shape:
+        raise InputError("this model denoises latents, where no pixel can be kept: give a run in pixels, such as edm.")
+    return tiled(model.denoise, size, batch=batch)
+
+
+def _contrast(model: Any, image: Tensor) -> float:
+    """Encoded values a unit of images in [0, 1]."""
+    zeros = torch.zeros_like(image[:1])
+    return 2 * (model.encode(zeros + 1) - model.encode(zeros)).mean().item()
+
+
+def _counted(denoise: Denoise, total: int, progress: Progress) -> Denoise:
+    """Show one more of `total` evaluations each time."""
+    done = 0
+
+    def counted(x: Tensor, sigma: Tensor, cond: Any = None) -> Tensor:
+        nonlocal done
+        done += 1
+        progress.update(done / total)
+        return denoise(x, sigma, cond)
+
+    return counted

@@ -1,0 +1,65 @@
+"""Latent diffusion (Rombach et al. 2022): a denoiser of the latents of a frozen first stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from veridical.core.batch import Batch
+from veridical.models.diffusion.denoiser import Denoiser
+
+
+class LatentDiffusion(nn.Module):
+    """A `Denoiser` between `encode` and `decode` of another model.
+
+    Parameters
+    ----------
+    first : nn.Module
+        Trained first stage with ``encode``, ``decode`` and ``shape`` (of its latents); it is frozen.
+    denoiser : Denoiser
+        Denoiser of that shape.
+    """
+
+    def __init__(self, first: nn.Module, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.first: Any = first.eval().requires_grad_(False)
+        self.denoiser = denoiser
+        self.parts = dict(denoiser.parts)
+
+    def train(self, mode: bool = True) -> LatentDiffusion:
+        """Set the mode of the denoiser; the first stage stays as it is."""
+        super().train(mode)
+        self.first.eval()
+        return self
+
+    @torch.no_grad()
+    def prepare(self, image: Tensor) -> None:
+        """Measure mean and standard deviation of the latents."""
+        self.denoiser.prepare(self.first.encode(image))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """Normalised latents of images."""
+        return self.denoiser.encode(self.first.encode(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images of normalised latents."""
+        return self.first.decode(self.denoiser.decode(z))
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+        """Expected clean latents of ``x = x0 + sigma * noise``."""
+        return self.denoiser.denoise(x, sigma, cond)
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the denoiser's loss on the latents of the batch."""
+        with torch.no_grad():
+            latents = self.first.encode(batch.image)
+        yield from self.denoiser.losses(dataclasses.replace(batch, image=latents), step)
+
+    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+        """Sample latents and decode them; images in [-1, 1]."""
+        return self.first.decode(self.denoiser.sample(n, cond, noise))

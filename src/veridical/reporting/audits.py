@@ -1,0 +1,76 @@
+"""What the audit says of each cell: `audit.json` and the pictures beside it, as rows and figures of the report."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from veridical.reporting.figures import data_uri
+from veridical.reporting.formats import DASH
+from veridical.reporting.results import Cell, read_json
+
+EXPLAINED = (
+    "Verdict of veridical audit on the samples against held-out real tiles: do they pass for real, and if not, why. An audit "
+    "fails real images in at most 5 % of the cases; single images are judged one by one, so a few fail by chance."
+)
+NAMES = 3  # defects of single images that the table names
+
+
+def audit_rows(cells: list[Cell]) -> list[dict[str, Any]]:
+    """One row a cell that was audited: verdict, findings of the set, images that fail and their first reasons."""
+    rows = []
+    for cell in cells:
+        report = read_json(cell.folder / "audit.json")
+        if not isinstance(report, dict):
+            continue
+        images = report.get("images") or []
+        failed = [image for image in images if image["verdict"] == "fail"]
+        first = Counter(image["findings"][0]["defect"] for image in failed if image["findings"])
+        rows.append({
+            "dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "verdict": report["verdict"],
+            "findings": [finding["defect"] for finding in report.get("findings") or []],
+            "images": len(images), "failed": len(failed), "reasons": dict(first.most_common()),
+            "remark": report.get("reason"),
+        })  # fmt: skip
+    return rows
+
+
+def audit_shown(cells: list[Cell]) -> list[dict[str, Any]]:
+    """The same as text."""
+    shown = []
+    for row in audit_rows(cells):
+        reasons = ", ".join(f"{count} {name}" for name, count in list(row["reasons"].items())[:NAMES])
+        shown.append({
+            "dataset": row["dataset"], "system": row["system"], "seed": row["seed"], "verdict": row["verdict"] or DASH,
+            "the set": ", ".join(row["findings"]) or row["remark"] or DASH,
+            "failed images": f"{row['failed']} of {row['images']}" if row["images"] else DASH,
+            "first reasons": reasons or DASH,
+        })  # fmt: skip
+    return shown
+
+
+def verdict_of(cells: list[Cell]) -> str:
+    """Verdicts over seeds, the frequent ones first; a dash where nothing was audited."""
+    verdicts = Counter(row["verdict"] for row in audit_rows(cells) if row["verdict"])
+    if len(verdicts) < 2:
+        return next(iter(verdicts), DASH)
+    return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+
+
+def evidence(cells: list[Cell]) -> list[dict[str, str]]:
+    """The picture of the first finding of each cell, with its explanation."""
+    found = []
+    for cell in cells:
+        report = read_json(cell.folder / "audit.json") or {}
+        for finding in (report.get("findings") or [])[:1]:
+            picture = _picture(cell.folder / "audit", finding)
+            if picture is not None:
+                said = f"{cell.recipe}, seed {cell.seed}: {finding['defect']}: {finding['explanation']}"
+                found.append({"uri": data_uri(picture), "said": said})
+    return found
+
+
+def _picture(folder: Path, finding: dict[str, Any]) -> bytes | None:
+    try:
+        return (folder / finding["evidence"]).read_bytes()
+    except (KeyError, OSError):
+        return None

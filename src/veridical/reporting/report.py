@@ -1,0 +1,287 @@
+"""The report of a bench: reads its output folder, writes tables, figures and one self-contained HTML page."""
+
+import os
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from veridical.core.version import __version__
+from veridical.reporting import audits, figures, formats, tables
+from veridical.reporting.findings import finding, plain, settings_of
+from veridical.reporting.pictures import TILE, losses, pairs, strips
+from veridical.reporting.results import Cell, bench_spec, read_cells, read_images, read_json
+from veridical.reporting.stability import EXPLAINED as STABILITY
+from veridical.reporting.stability import stability_rows, stability_shown
+
+EXPLAINED = {
+    "kid_over_random_phase": (
+        "kernel distance (KID) to held-out real tiles over that of phase-randomised tiles: 0 = as the real data, "
+        "1 = a Gaussian texture with the right spectrum and grey values. Lower is better; a little below 0 is chance."
+    ),
+    "fd": (
+        "Fréchet distance between Gaussians fitted to image features. Lower is better, but it depends on n and even "
+        "real tiles do not reach 0: read it against the real-against-real row only."
+    ),
+    "precision": "share of samples that lie among the real tiles: does a sample look real? Higher is better.",
+    "recall": "share of real tiles that lie among the samples: is the whole variety there? Higher is better.",
+    "coverage": "share of real tiles with a sample close by; less moved by outliers than recall. Higher is better.",
+    "memorised": (
+        "share of samples nearer to a crop of the training images, wherever it lies and however it is turned, than nearly "
+        "all unseen real tiles are; far above the real-against-real row means copies. Lower is better."
+    ),
+}
+SHORT = {"fd": "Fréchet distance", "memorised": "memorised share"}
+
+
+def report(folder: str | Path) -> Path:
+    """Write the report of a bench into its folder.
+
+    Works on whatever is there: cells that failed, still run or have not started are listed with their reason.
+
+    Parameters
+    ----------
+    folder : path
+        Output folder of ``veridical bench``. ``report.html``, ``tables/`` (CSV, Markdown, LaTeX) and ``figures/`` (PNG)
+        are written into it.
+
+    Returns
+    -------
+    Path
+        The page: one file that needs no other.
+
+    Raises
+    ------
+    InputError
+        If the folder is not the output of a bench.
+    """
+    folder = Path(folder)
+    spec = bench_spec(folder)
+    cells = read_cells(folder, spec)
+    columns = tables.metric_columns(cells)
+    by_dataset = {d: [c for c in cells if c.dataset == d] for d in [*spec["datasets"], *(c.dataset for c in cells)]}
+    ranked = {dataset: tables.ranking(mine, columns) for dataset, mine in by_dataset.items()}
+    _write_tables(folder / "tables", ranked, cells)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    page = environment.get_template("report.html.j2").render(
+        title=spec.get("title") or "Image generators compared",
+        created=_date(spec.get("created")),
+        today=datetime.now().strftime("%Y-%m-%d"),
+        version=__version__,
+        bench_version=spec.get("version") or __version__,
+        waiting=[c for c in cells if c.state not in ("done", "failed")],
+        cells=cells,
+        several=len({c.seed for c in cells}) > 1,
+        datasets=[_dataset(folder, spec, d, ranked[d], by_dataset[d]) for d in by_dataset],
+        stability=STABILITY,
+        audited=audits.EXPLAINED,
+        metrics=[(SHORT.get(kind, kind), name, EXPLAINED[kind]) for kind, name in columns.items() if name],
+        settings=settings_of(cells),
+        spec=_spec(spec),
+        recipes=_recipes(spec),
+        citations={name: recipe.get("citation") for name, recipe in spec.get("recipes", {}).items()},
+    )
+    target = folder / "report.html"
+    temporary = target.with_name(f".report.html.{os.getpid()}.part")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, target)
+    return target
+
+
+def _write_tables(folder: Path, ranked: dict[str, list[dict]], cells: list[Cell]) -> None:
+    rows = [row for dataset, systems in ranked.items() for row in tables.ranking_rows(dataset, systems)]
+    shown = [row for dataset, systems in ranked.items() for row in tables.ranking_shown(dataset, systems)]
+    interval = "values with 95 % intervals"
+    caption = f"Systems ranked by {tables.HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
+    formats.write_tables(folder, "ranking", rows, shown, caption)
+    formats.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
+    rows = [row for dataset, systems in ranked.items() for row in stability_rows(dataset, systems)]
+    if rows:
+        shown = [row for dataset, systems in ranked.items() for row in stability_shown(dataset, systems)]
+        formats.write_tables(folder, "stability", rows, shown, STABILITY)
+    if rows := audits.audit_rows(cells):
+        formats.write_tables(folder, "audit", rows, audits.audit_shown(cells), audits.EXPLAINED)
+    rows, shown = tables.metric_rows(cells), tables.metric_shown(cells)
+    formats.write_tables(folder, "metrics", rows, shown, f"All metrics; {interval}.", long=True)
+
+
+def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: list[Cell]) -> dict:
+    """Everything the page shows of one dataset; its figures are written on the way."""
+    source, out = folder / "datasets" / name, folder / "figures"
+    test, train = read_images(source / "test.npy"), read_images(source / "train.npy")
+    rows, footnotes = _ranking_rows(systems)
+    side = next((x.shape[-1] for x in (test, train) if x is not None), spec.get("size") or 64)
+    scale = max(1, round(TILE / side))
+    return {
+        "name": name,
+        "finding": finding(systems),
+        "ranking": rows,
+        "columns": [cell["label"] for row in rows[-1:] for cell in row["cells"]],
+        "footnotes": footnotes,
+        "plot": _ranking_plot(out / f"{name}-ranking.png", name, systems),
+        "scale": scale,
+        "stability": _columns(stability_shown(name, systems)),
+        "audit": _columns(audits.audit_shown(cells)),
+        "evidence": audits.evidence(cells),
+        "strips": strips(out, name, systems, test, scale),
+        "pairs": [pairs(out, name, system, scale) for system in systems],
+        "losses": [loss for system in systems for loss in losses(out, name, system)],
+        "cost": _columns(tables.cost_shown(cells)),
+        "facts": _facts(source, _source(spec, name), test, train),
+        "notes": (read_json(source / "summary.json") or {}).get("notes") or [],
+        "metrics": _columns(tables.metric_shown(cells)),
+    }
+
+
+def _columns(rows: list[dict]) -> list[dict]:
+    """The rows without the dataset, which the heading names, and without notes if there are none."""
+    hidden = {"dataset"} | ({"notes"} if all(row.get("notes") == formats.DASH for row in rows) else set())
+    return [{key: value for key, value in row.items() if key not in hidden} for row in rows]
+
+
+# --- ranking --------------------------------------------------------------------------------------------------------
+
+
+def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]]]:
+    """Rows of the ranking for the page, and the reasons of its dashes as footnotes."""
+    marks: dict[str, str] = {}
+    rows = []
+    for system in systems:
+        row = {"rank": system["rank"], "system": system["system"], "floor": False, "cells": []}
+        row["baseline"] = system["system"] == tables.BASELINE
+        row["remarks"] = system["problems"]
+        rows.append(row)
+        if not any(cell.rows for cell in system["cells"]):
+            continue
+        for kind, stat in system["metrics"].items():
+            row["cells"].append(_cell(SHORT.get(kind, kind), stat, marks))
+            if kind == tables.HEADLINE:
+                spread = tables.spread(stat)
+                row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
+                row["cells"].append(_plain_cell("floor", formats.fixed(stat["floor"], 3)))
+                row["cells"].append(_plain_cell("n", formats.number(stat["n"])))
+        row["cells"].append(_plain_cell("audit", audits.verdict_of(system["cells"])))
+        row["cells"].append(_plain_cell("training min", formats.minutes(system["minutes"])))
+    if any(row["cells"] for row in rows):
+        rows.append(_floor_row(systems))
+    return rows, [(mark, reason) for reason, mark in marks.items()]
+
+
+def _cell(label: str, stat: dict, marks: dict[str, str]) -> dict:
+    value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
+    mark = None
+    if stat["value"] is None:
+        mark = marks.setdefault(stat["reason"] or "not measured", _letter(len(marks)))
+    return _plain_cell(label, value) | {"interval": interval, "mark": mark}
+
+
+def _plain_cell(label: str, text: str) -> dict:
+    return {"label": label, "value": text, "interval": "", "mark": None, "below": None}
+
+
+def _floor_row(systems: list[dict]) -> dict:
+    """Real tiles in the place of the samples: the best that can be reached."""
+    cells = []
+    for kind in tables.RANKING_METRICS:
+        floors = [s["metrics"][kind]["floor"] for s in systems if s["metrics"][kind]["floor"] is not None]
+        cells.append(_plain_cell(SHORT.get(kind, kind), tables.floor_text(kind, floors)))
+        if kind == tables.HEADLINE:
+            cells += [_plain_cell("floor", ""), _plain_cell("n", "")]
+    cells += [_plain_cell("audit", ""), _plain_cell("training min", "")]
+    row = {"rank": None, "system": "real against real", "cells": cells, "remarks": []}
+    return row | {"baseline": False, "floor": True}
+
+
+def _letter(k: int) -> str:
+    return "abcdefghijklmnopqrstuvwxyz"[k] if k < 26 else str(k)
+
+
+def _ranking_plot(path: Path, dataset: str, systems: list[dict]) -> dict | None:
+    if all(s["rank"] is None for s in systems):
+        return None
+    entries = [
+        {"name": s["system"], **s["metrics"][tables.HEADLINE], "baseline": s["system"] == tables.BASELINE,
+         "remark": "no score" if any(c.rows for c in s["cells"]) else _states(s)}
+        for s in systems
+    ]  # fmt: skip
+    said = [
+        f"{e['name']} {formats.uncertain(e['value'], e['low'], e['high'])}" if e["value"] is not None
+        else f"{e['name']}: {e['remark']}"
+        for e in entries
+    ]  # fmt: skip
+    png = figures.save(path, figures.ranking_plot(entries, tables.HEADLINE))
+    return {"uri": figures.data_uri(png), "alt": f"Ranking on {dataset}, best first: {'; '.join(said)}."}
+
+
+def _states(system: dict) -> str:
+    return " / ".join(dict.fromkeys(cell.state for cell in system["cells"])).replace("missing", "not started")
+
+
+# --- facts ----------------------------------------------------------------------------------------------------------
+
+
+def _facts(source: Path, given: str | None, test: np.ndarray | None, train: np.ndarray | None) -> list[tuple[str, str]]:
+    """What the dataset is, as (name, text)."""
+    summary = read_json(source / "summary.json") or {}
+    shapes = Counter(" × ".join(map(str, reversed(shape[:2]))) for shape in summary.get("shapes") or [])
+    window = summary.get("window") or {}
+    facts = [("source", given or summary.get("spec"))]
+    facts.append(("kind", summary.get("kind")))
+    facts.append(("slices", summary.get("slices")))
+    facts.append(("slice size", f"{', '.join(shapes)} px" if shapes else None))
+    facts.append(("stored as", summary.get("dtype")))
+    facts.append(("channels", {1: "1 (grey)", 3: "3 (RGB)"}.get(summary.get("channels", 0))))
+    size = summary.get("pixel_size")
+    facts.append(("pixel size of the tiles", f"{formats.number(size, 4)} µm" if size else "not stated in the files"))
+    scaled = summary.get("scale")
+    facts.append(("scaled by", formats.number(scaled) if scaled and scaled != 1 else None))
+    facts.append(("grey window", f"{plain(window['low'])} to {plain(window['high'])}" if window else None))
+    facts.append(("turns and flips in training", summary.get("augment")))
+    facts.append(("split", plain(summary["split"]) if summary.get("split") else None))
+    for which, images in (("training tiles", train), ("held-out tiles", test)):
+        groups = read_json(source / f"{'train' if images is train else 'test'}_groups.json")
+        independent = f" from {len(set(map(str, groups)))} independent slices or regions" if groups else ""
+        facts.append((which, None if images is None else f"{len(images)}{independent}"))
+    facts.append(("fingerprint", summary.get("fingerprint")))
+    return [(name, str(value)) for name, value in facts if value is not None]
+
+
+def _source(spec: dict, name: str) -> str | None:
+    """Where a dataset comes from, with the settings that it was opened with."""
+    entry = spec["datasets"].get(name)
+    if not isinstance(entry, dict):
+        return entry
+    return "; ".join([str(entry.get("data", "")), *(f"{k} = {plain(v)}" for k, v in entry.items() if k != "data")])
+
+
+def _spec(spec: dict) -> list[tuple[str, str]]:
+    budget = spec.get("budget") or {}
+    facts = [("tile size", f"{spec['size']} px" if spec.get("size") else None)]
+    facts.append(("samples a cell", spec.get("samples")))
+    facts.append(("seeds", plain(spec.get("seeds") or [0])))
+    facts.append(("training budget a cell", ", ".join(f"{plain(v)} {k}" for k, v in budget.items() if v is not None)))
+    facts += [(f"dataset {name}", _source(spec, name)) for name in spec["datasets"]]
+    return [(name, str(value)) for name, value in facts if value]
+
+
+def _recipes(spec: dict) -> list[dict]:
+    rows = []
+    for name, r in spec.get("recipes", {}).items():
+        limits = {f"only {k}" if k == "datasets" else k: r[k] for k in ("recipe", "datasets", "seeds") if r.get(k)}
+        rows.append({
+            "system": name, "family": r.get("family") or formats.DASH, "what it is": r.get("summary") or formats.DASH,
+            "arguments": plain(limits | (r.get("args") or {})) or formats.DASH,
+        })  # fmt: skip
+    return rows
+
+
+def _date(text) -> str:
+    try:
+        return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return str(text or "unknown")

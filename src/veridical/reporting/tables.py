@@ -1,0 +1,204 @@
+"""What the tables of a bench hold: lists of dictionaries with all digits, and as people print them."""
+
+import math
+from collections.abc import Sequence
+
+from veridical.reporting.formats import DASH, between, fixed, minutes, number, uncertain
+
+HEADLINE = "kid_over_random_phase"
+BASELINE = "random_phase"
+# Columns of the ranking: a metric's name, or what its name begins with before the extractor.
+RANKING_METRICS = (HEADLINE, "fd", "precision", "recall", "coverage", "memorised")
+COST_KEYS = (
+    "parameters", "train_seconds", "steps", "batch", "seconds_per_image", "peak_memory_mb", "device", "threads",
+)  # fmt: skip
+
+
+def floor_text(kind: str, values: Sequence[float]) -> str:
+    """Floors of a column of the ranking: one number, or smallest to largest."""
+    if not values:
+        return DASH
+    if kind == "fd":
+        return between(values)
+    low, high = (fixed(x, 3 if kind == HEADLINE else 2) for x in (min(values), max(values)))
+    return low if low == high else f"{low}{' to ' if low.startswith('−') else '–'}{high}"
+
+
+def find_metric(names: Sequence[str], kind: str) -> str | None:
+    """The first of `names` that is `kind` or `kind` with an extractor behind it (``fd_...``; ``fid`` counts as fd)."""
+    kinds = (kind, "fid") if kind == "fd" else (kind,)
+    return next((n for n in names if n in kinds or n.startswith(tuple(f"{k}_" for k in kinds))), None)
+
+
+def aggregate(rows: list[dict]) -> dict:
+    """One metric of one system over its seeds.
+
+    Returns
+    -------
+    dict
+        value (mean over seeds), low and high (the widest reach of the seeds' intervals), values and seeds (those that
+        have a number), floor (mean), n (smallest), reason (of the first row without a value, or None).
+    """
+    good = [row for row in rows if row.get("value") is not None]
+    lows = [row["low"] for row in good if row.get("low") is not None]
+    highs = [row["high"] for row in good if row.get("high") is not None]
+    floors = [row["floor"] for row in rows if row.get("floor") is not None]
+    return {
+        "value": sum(row["value"] for row in good) / len(good) if good else None,
+        "low": min(lows) if lows and len(lows) == len(good) else None,
+        "high": max(highs) if highs and len(highs) == len(good) else None,
+        "values": [row["value"] for row in good],
+        "seeds": [row["seed"] for row in good],
+        "floor": sum(floors) / len(floors) if floors else None,
+        "n": min((row["n"] for row in good if row.get("n") is not None), default=None),
+        "reason": next((row.get("reason") or "not measured" for row in rows if row.get("value") is None), None),
+    }
+
+
+def metric_columns(cells: list) -> dict[str, str | None]:
+    """Which metric stands in each column of the ranking (None: nobody measured it)."""
+    names = list(dict.fromkeys(row["metric"] for cell in cells for row in cell.rows))
+    return {kind: find_metric(names, kind) for kind in RANKING_METRICS}
+
+
+def ranking(cells: list, columns: dict[str, str | None]) -> list[dict]:
+    """Systems of one dataset in the order of the headline; those without one come last.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        All cells of the dataset.
+    columns : dict
+        From `metric_columns`, over all datasets, so that their tables have the same columns.
+
+    Returns
+    -------
+    list of dict
+        rank (None without a headline), system, metrics (kind -> `aggregate`, with the metric's full name), minutes,
+        problems (what happened to cells that are not done, one text a reason), cells.
+    """
+    systems = []
+    for recipe in dict.fromkeys(cell.recipe for cell in cells):
+        mine = [cell for cell in cells if cell.recipe == recipe]
+        metrics = {}
+        for kind, name in columns.items():
+            rows = [row for cell in mine for row in cell.rows if row["metric"] == name]
+            metrics[kind] = {"metric": name, **aggregate(rows)}
+        spent = [cell.cost["train_seconds"] / 60 for cell in mine if cell.cost.get("train_seconds") is not None]
+        systems.append({
+            "system": recipe,
+            "metrics": metrics,
+            "minutes": sum(spent) / len(spent) if spent else None,
+            "problems": _problems(mine),
+            "cells": mine,
+        })  # fmt: skip
+    systems.sort(key=lambda s: math.inf if (v := s["metrics"][HEADLINE]["value"]) is None else v)
+    for k, system in enumerate(systems):
+        system["rank"] = None if system["metrics"][HEADLINE]["value"] is None else k + 1
+    return systems
+
+
+def _problems(cells: list) -> list[str]:
+    seeds: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.trouble:
+            seeds.setdefault(cell.trouble, []).append(str(cell.seed))
+    return [f"seed{'s' * (len(s) > 1)} {', '.join(s)} {trouble}" for trouble, s in seeds.items()]
+
+
+def notes(system: dict) -> str:
+    """Why cells or numbers of a system are missing, in one line."""
+    parts = list(system["problems"])
+    if any(cell.rows for cell in system["cells"]):
+        for stat in system["metrics"].values():
+            if stat["metric"] and stat["reason"]:
+                parts.append(f"{stat['metric']}: {stat['reason']}")
+    return "; ".join(dict.fromkeys(parts))
+
+
+def ranking_rows(dataset: str, systems: list[dict]) -> list[dict]:
+    """The ranking with all digits."""
+    rows = []
+    for system in systems:
+        row = {"dataset": dataset, "rank": system["rank"], "system": system["system"]}
+        headline = system["metrics"][HEADLINE]
+        row |= {"seeds": " ".join(map(str, headline["seeds"])), "n": headline["n"]}
+        for kind, stat in system["metrics"].items():
+            name = stat["metric"] or kind
+            row |= {name: stat["value"], f"{name}_low": stat["low"], f"{name}_high": stat["high"]}
+            row |= {f"{name}_seed_min": min(stat["values"], default=None)}
+            row |= {f"{name}_seed_max": max(stat["values"], default=None), f"{name}_floor": stat["floor"]}
+        rows.append(row | {"training_minutes": system["minutes"], "notes": notes(system)})
+    return rows
+
+
+def ranking_shown(dataset: str, systems: list[dict]) -> list[dict]:
+    """The ranking as text: value with interval, spread over seeds where there are several."""
+    rows = []
+    for system in systems:
+        headline = system["metrics"][HEADLINE]
+        row = {"dataset": dataset, "rank": system["rank"], "system": system["system"], HEADLINE: _shown(headline)}
+        row |= {"floor": fixed(headline["floor"], 3), "n": headline["n"]}
+        row |= {"seeds": ", ".join(map(str, headline["seeds"])) or DASH, "spread over seeds": spread(headline) or DASH}
+        row |= {s["metric"] or kind: _shown(s) for kind, s in system["metrics"].items() if kind != HEADLINE}
+        rows.append(row | {"training min": minutes(system["minutes"]), "notes": notes(system) or DASH})
+    return rows
+
+
+def _shown(stat: dict) -> str:
+    return uncertain(stat["value"], stat["low"], stat["high"])
+
+
+def spread(stat: dict) -> str | None:
+    """Smallest to largest value over the seeds, None for a single seed."""
+    return between(stat["values"], 3) if len(stat["values"]) > 1 else None
+
+
+def cost_rows(cells: list) -> list[dict]:
+    """One row a cell: what it took, in the units of cost.json."""
+    return [
+        {"dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "state": cell.state}
+        | {key: cell.cost.get(key) for key in COST_KEYS}
+        | {"notes": cell.trouble or ""}
+        for cell in cells
+    ]
+
+
+def cost_shown(cells: list) -> list[dict]:
+    """One row a cell, in units that people use."""
+    rows = []
+    for row in cost_rows(cells):
+        seconds, memory, count = row["train_seconds"], row["peak_memory_mb"], row["parameters"]
+        rows.append({
+            "dataset": row["dataset"], "system": row["system"], "seed": row["seed"],
+            "parameters": f"{number(count / 1e6)} M" if count and count >= 1e5 else number(count),
+            "training min": minutes(None if seconds is None else seconds / 60),
+            "steps": number(row["steps"]), "batch": number(row["batch"]),
+            "s per image": number(row["seconds_per_image"], 2),
+            "peak memory": DASH if memory is None else f"{number(round(memory))} MB",
+            "device": row["device"] or DASH, "threads": number(row["threads"]), "notes": row["notes"] or DASH,
+        })  # fmt: skip
+    return rows
+
+
+METRIC_KEYS = ("dataset", "recipe", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "settings")
+
+
+def metric_rows(cells: list) -> list[dict]:
+    """Every result row; a cell without any keeps one row with its reason."""
+    rows = []
+    for cell in cells:
+        blank = {"dataset": cell.dataset, "recipe": cell.recipe, "seed": cell.seed}
+        for row in cell.rows or [{"reason": cell.trouble or "no results"}]:
+            rows.append(dict.fromkeys(METRIC_KEYS) | {k: row[k] for k in METRIC_KEYS if k in row} | blank)
+    return rows
+
+
+def metric_shown(cells: list) -> list[dict]:
+    """Every result row as text."""
+    return [
+        {"dataset": row["dataset"], "system": row["recipe"], "seed": row["seed"], "metric": row["metric"] or DASH}
+        | {"value (95 % interval)": _shown(row), "floor": number(row["floor"]), "n": number(row["n"])}
+        | {"reason": row["reason"] or DASH}
+        for row in metric_rows(cells)
+    ]

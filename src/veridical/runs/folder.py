@@ -1,0 +1,119 @@
+"""Run folders to start, to go on with, or to build a second stage on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from veridical.core.errors import InputError
+from veridical.core.files import read_json
+from veridical.core.parse import listed
+from veridical.recipes import table
+from veridical.recipes.config import TrainConfig
+
+FORMAT = 2
+# What run.json says of every run, and of what type.
+CONTENT = {
+    "recipe": str, "args": dict, "config": dict, "channels": int, "size": int, "window": dict, "dataset": dict,
+    "finished": bool, "cost": dict,
+}  # fmt: skip
+PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".p")
+
+# Settings that may be others when a run is resumed.
+FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
+
+
+def look(out: Path, resume: bool) -> dict[str, Any] | None:
+    """What is known of a run to resume in `out`; None for a new run."""
+    if (out / "run.json").is_file() and resume:
+        return read_run(out)
+    held = [p.name for p in out.iterdir()] if out.is_dir() else []
+    # A first stage that was being trained, a file that was being written when the run was killed.
+    leftovers = [name for name in held if name != "first" and not name.startswith(".run.json.")]
+    if leftovers and "run.json" in leftovers:
+        raise InputError(f"{out} holds a run: add --resume to go on with it, or choose another --out.")
+    if leftovers:
+        raise InputError(f"{out} holds something that is not a run ({leftovers[0]}): choose another --out.")
+    return None
+
+
+def resumed(
+    out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """Settings and arguments of a run to go on with: what is asked for now may lengthen it, or change how it samples."""
+    sampling, had = table.find(started["recipe"]).sampling, completed(started)["args"]
+    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | had
+    asked = [name for name, value in given.items() if value is not None]
+    for name in asked:
+        if name not in (*FREE, *sampling) and listed(now[name]) != listed(before.get(name)):
+            raise InputError(
+                f"{out} was trained with {name}={before.get(name)}, not {now[name]}: leave it out, or choose another --out."
+            )
+    changes = {name: now[name] for name in asked if name in FREE}
+    if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
+        changes = {"steps": None, "minutes": None} | changes
+    args = had | {name: now[name] for name in asked if name in sampling}
+    return TrainConfig.from_json(started["config"]).replace(**changes), args
+
+
+def completed(about: dict[str, Any]) -> dict[str, Any]:
+    """What ``run.json`` says of a run or of its first stage, with all arguments that there are today (`Recipe.complete`)."""
+    args = table.find(about["recipe"]).complete(about["args"])
+    return {**about, "args": {name: listed(value) for name, value in args.items()}}
+
+
+def make_folder(out: Path) -> None:
+    """Make a run folder; an InputError says why it cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}): choose another --out.") from error
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether `folder` holds a run with its budget spent."""
+    return (folder / "run.json").is_file() and read_run(folder)["finished"]
+
+
+def share_budget(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
+    """Divide a budget: the first stage's settings, and those left for the second."""
+    same = (
+        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
+        "save_every", "preview_every",
+    )  # fmt: skip
+    mine: dict[str, Any] = {k: getattr(config, k) for k in same}
+    mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
+    mine["minutes"] = None if config.minutes is None else config.minutes * share
+    rest = {
+        "steps": None if config.steps is None else max(1, config.steps - mine["steps"]),
+        "minutes": None if config.minutes is None else config.minutes - mine["minutes"],
+    }
+    return mine, config.replace(**rest)
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """Read ``run.json`` of a run folder.
+
+    Raises
+    ------
+    InputError
+        If `folder` is no run, is a pickle, was written in a format that this version does not read, or lacks something.
+    """
+    folder = Path(folder)
+    if folder.suffix in PICKLES or (folder.is_dir() and any(p.suffix in PICKLES for p in folder.iterdir())):
+        raise InputError(
+            f"{folder} is or holds a pickle, which may run code when loaded, so it is refused: give a run folder "
+            "with run.json and model.safetensors."
+        )
+    if not (folder / "run.json").is_file():
+        raise InputError(f"{folder} is not a run: it has no run.json (train one with `veridical train`).")
+    run = read_json(folder / "run.json")
+    if not isinstance(run, dict) or run.get("format") != FORMAT:
+        version = run.get("version", "an unknown version") if isinstance(run, dict) else "an unknown version"
+        raise InputError(
+            f"{folder} was written by veridical {version} in another format: use that version, or train again."
+        )
+    for name, kind in CONTENT.items():
+        if not isinstance(run.get(name), kind):
+            raise InputError(f"{folder / 'run.json'} does not say {name!r}: it was damaged; restore it or train again.")
+    return run

@@ -1,0 +1,155 @@
+"""Are labelled images of use? A small segmentation network of fixed design, to train on one set and to test on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veridical.core.errors import InputError
+from veridical.data.dataset import open_dataset
+from veridical.data.masks import OTHER, rank, stored
+from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
+from veridical.scoring.result_rows import interval_row
+from veridical.stats.jackknife import jackknife
+
+FEWEST_SEEDS = 2
+
+
+def utility(
+    real: str,
+    synth: str,
+    *,
+    size: int = 64,
+    scale: float | None = None,
+    split: str | None = None,
+    seeds: int = 3,
+    steps: int = 600,
+    progress: Callable[[float, str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train to segment real images on synthetic ones: is that as good as real ones, and do both together help?
+
+    Parameters
+    ----------
+    real, synth : folders of images with ``masks/`` beside them, or phantoms
+    size : side of the tiles
+    scale : factor by which both are resized first
+    split : what of the real images is held out for the test, as in `open_dataset`
+    seeds : networks to train of each kind
+    steps : of each training; the same for few and for many images
+    progress : function called with (share done, what is going on)
+
+    Returns
+    -------
+    list of dict
+        Result rows `dice_real` (trained on real training tiles), `dice_synth`, `dice_both`, and the differences
+        `dice_synth_minus_real` and `dice_both_minus_real`, each with its 95 % interval: the mean over classes of the
+        Dice coefficient on held-out real tiles, mean over seeds. ``settings`` has that of every class. Intervals are by
+        jackknife over seeds and over slices of the test.
+
+    Raises
+    ------
+    InputError
+        Masks missing, or synthetic ones with classes that the real ones do not have.
+    """  # fmt: skip
+    if seeds < FEWEST_SEEDS:
+        raise InputError(f"{seeds} seed says nothing of chance; give at least {FEWEST_SEEDS}")
+    say = progress or (lambda share, note: None)
+    data = open_dataset(real, size, scale=scale, split=split, masks=True, augment="none")
+    made = open_dataset(synth, size, scale=scale, split="none", masks=True, augment="none", window=data.window)
+    if made.channels != data.channels:
+        raise InputError(
+            f"{real} and {synth} differ in channels ({data.channels} and {made.channels}); convert one of them"
+        )
+    values = data.mask_values or ()
+    pairs = {
+        which: (data.tiles(which)[0], _labels(data.tile_conditions(which)["mask"], values))
+        for which in ("train", "test")
+    }
+    images = made.tiles("train")[0]
+    masks = stored(made.tile_conditions("train")["mask"], made.mask_values or ())
+    masks = _labels(rank(masks, values, [synth] * len(masks)), values)
+    kinds = {
+        "real": pairs["train"], "synth": (images, masks),
+        "both": tuple(np.concatenate(each) for each in zip(pairs["train"], (images, masks), strict=True)),
+    }  # fmt: skip
+    test, truth = pairs["test"]
+    classes, total = len(values), len(kinds) * seeds
+    counts = {name: np.empty((seeds, 2, len(test), classes)) for name in kinds}
+    for k, (name, seed) in enumerate((name, seed) for seed in range(seeds) for name in kinds):
+        say(k / total, f"training on {name}, seed {seed}")
+        network = train_segmentation(*kinds[name], classes=classes, steps=steps, seed=seed)
+        counts[name][seed] = _overlaps(truth, predict_masks(network, test), classes)
+    say(1.0, "done")
+    about = {
+        "steps": steps,
+        "seeds": seeds,
+        "size": size,
+        "train_tiles": {name: len(x) for name, (x, _) in kinds.items()},
+    }
+    return _rows(counts, data.tiles("test")[1], about)
+
+
+def _rows(counts: dict[str, NDArray], groups: list[str], about: dict[str, Any]) -> list[dict[str, Any]]:
+    seeds, _, n, _ = counts["real"].shape
+
+    def mean(name: str) -> Callable[..., float]:
+        return lambda of, rows: float(np.nanmean(_dice(counts[name][np.ix_(of, [0, 1], rows)])))
+
+    rows = []
+    for name in counts:
+        each = np.nanmean(_dice(counts[name]), 0)
+        settings = about | {"classes": {k: float(v) for k, v in enumerate(each) if np.isfinite(v)}}
+        found = jackknife(mean(name), [range(seeds), groups], bounds=(0, 1))
+        rows.append(interval_row(f"dice_{name}", found, n, None, settings))
+    for name in ("synth", "both"):
+        first, second = mean(name), mean("real")
+        found = jackknife(
+            lambda of, at, a=first, b=second: a(of, at) - b(of, at), [range(seeds), groups], bounds=(-1, 1)
+        )  # type: ignore[misc]
+        rows.append(interval_row(f"dice_{name}_minus_real", found, n, None, about))
+    return rows
+
+
+def _labels(ranks: NDArray, values: tuple[int, ...]) -> NDArray:
+    """Class numbers, with what has no label as `IGNORED`: stored 255, but of masks of 0 and 255."""
+    unlabelled = len(values) > 2 and values[-1] == OTHER
+    return np.where(ranks == len(values) - 1, IGNORED, ranks).astype(np.uint8) if unlabelled else ranks
+
+
+def _overlaps(true: NDArray, found: NDArray, classes: int) -> NDArray:
+    """Twice the common pixels, and the sum of the pixels, of every image and class: (2, N, classes)."""
+    known = true != IGNORED
+    both = [[(a == k) & known for k in range(classes)] for a in (true, found)]
+    counts = [[2 * (a & b).sum((1, 2)), a.sum((1, 2)) + b.sum((1, 2))] for a, b in zip(*both, strict=True)]
+    return np.array(counts, float).transpose(1, 2, 0)
+
+
+def _dice(counts: NDArray) -> NDArray:
+    """Dice of each network and class, (seeds, classes), over all images; NaN for a class that is nowhere."""
+    common, total = counts.sum(2).transpose(1, 0, 2)
+    return np.divide(common, total, out=np.full_like(common, np.nan), where=total > 0)
+
+
+def dice(true: NDArray, predicted: NDArray) -> dict[int, float]:
+    """Dice coefficient 2 |A and B| / (|A| + |B|) of every class that occurs, over all pixels of all masks together.
+
+    Parameters
+    ----------
+    true, predicted : arrays of one shape, class numbers
+        Pixels where `true` is 255 do not count.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or no pixel counts.
+    """
+    if true.shape != predicted.shape:
+        raise InputError(f"masks to compare must have one shape, not {true.shape} and {predicted.shape}.")
+    a, b = true[true != IGNORED], predicted[true != IGNORED]
+    if not a.size:
+        raise InputError("no pixel of the true masks is labelled: nothing can be compared.")
+    shares = {int(k): 2 * np.sum((a == k) & (b == k)) / (np.sum(a == k) + np.sum(b == k)) for k in np.union1d(a, b)}
+    return {k: float(share) for k, share in shares.items()}

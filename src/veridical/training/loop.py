@@ -1,0 +1,296 @@
+"""The one training loop: any model, any number of processes, stopped and resumed at any moment."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
+from veridical.core.batch import Batch, ImageNoise, mix
+from veridical.core.device import World, memory_format, peak_memory_mb, pick_device, use_threads
+from veridical.core.errors import InputError
+from veridical.core.files import write_json
+from veridical.core.interrupt import on_stop
+from veridical.core.progress import Progress
+from veridical.core.version import __version__
+from veridical.data.images import save_png, to_grid
+from veridical.recipes import table
+from veridical.recipes.config import TrainConfig
+from veridical.runs.folder import FORMAT, completed, is_finished, look, make_folder, resumed, share_budget
+from veridical.runs.run import load_first
+from veridical.training.optimise import make_optimiser
+from veridical.training.state import Average, Log, State
+
+
+class TrainingDiverged(InputError):
+    """A loss or gradient stopped being a number; the last good checkpoint is kept."""
+
+
+def train(
+    recipe: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    first: str | Path | None = None,
+    quiet: bool = False,
+    **given: Any,
+) -> Path:
+    """Train a recipe on a dataset.
+
+    Parameters
+    ----------
+    recipe : str
+        A name in the table of recipes.
+    data : str or Path
+        What `open_dataset` reads.
+    out : str or Path
+        The run folder to write.
+    resume : bool
+        Go on with an interrupted run in `out`; on the CPU its weights end bit-identical to those of an uninterrupted run.
+    first : str or Path, optional
+        Run folder of a trained first stage; without it the first stage is trained in ``out/first``.
+    quiet : bool
+        Show no progress.
+    **given
+        Training settings (fields of `TrainConfig`) and model arguments.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        Bad input, a folder that holds something else, a full disk.
+    TrainingDiverged
+        A loss or gradient was not finite; the message names step and part.
+    """
+    out, data = Path(out), str(data)
+    row = table.find(recipe)
+    config, args = table.settings(recipe, given)
+    # All of them: a default that changes later must not change this run.
+    args = row.arguments() | args
+    started = look(out, resume)
+    if started is not None:
+        if started["recipe"] != recipe:
+            raise InputError(
+                f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
+            )
+        config, args = resumed(out, started, given, config, args)
+        first = first or started.get("given_first")
+    if row.own_source:
+        if given.get("source"):
+            raise InputError(f"{recipe} makes its source of the data: leave out --source.")
+        config = config.replace(source=data, source_scale=config.scale)
+    opened = open_data(recipe, row.needs, data, config)
+    about = opened.describe()
+    for which, given_as in (("dataset", data), ("source", config.source)):
+        if started is not None and which in about and started[which]["fingerprint"] != about[which]["fingerprint"]:
+            raise InputError(
+                f"{given_as} is not the data that {out} was trained on: give the same images, or start a new run."
+            )
+    if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
+        args["classes"] = opened.target.classes
+    make_folder(out)
+    description = {
+        "format": FORMAT,
+        "version": __version__,
+        "torch": torch.__version__,
+        "recipe": recipe,
+        "args": args,
+        "config": config.to_json(),
+        "channels": opened.target.channels,
+        "size": config.size,
+        "window": opened.target.window.to_json(),
+        **about,
+    }
+    stage = None
+    if row.first is not None:
+        folder = Path(first) if first is not None else out / "first"
+        if first is not None:
+            description["given_first"] = str(folder.resolve())
+        if first is None:
+            mine, config = share_budget(config, row.first_share)
+            if not is_finished(folder):
+                train(row.first, data, folder, resume=True, quiet=quiet, **mine)
+            if not is_finished(folder):
+                return out
+        stage, description["first"] = load_first(folder, config)
+        if started is not None and completed(started["first"]) != description["first"]:
+            raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
+    use_threads(config.threads)  # orthogonal first weights depend on their number
+    torch.manual_seed(mix(config.seed))
+    model = table.build(recipe, opened.target.channels, config.size, args, stage)
+    return fit(model, opened, config, out, description, quiet=quiet)
+
+
+def fit(
+    model: Any,
+    data: Data,
+    config: TrainConfig,
+    out: Path,
+    description: dict[str, Any],
+    *,
+    quiet: bool = False,
+) -> Path:
+    """Minimise the losses of `model` on `data`; start or go on with the run in `out` (see `train`).
+
+    `description` is what ``run.json`` says beside the state of training.
+    """
+    device, threads = pick_device(config.device), use_threads(config.threads)
+    world = World(device)
+    start, stop = world.rows(config.batch)
+    if stop - start < getattr(model, "critic_steps", 1):
+        raise InputError(
+            f"critic_steps={model.critic_steps} are shares of a batch: give --batch {model.critic_steps * world.size} or more."
+        )
+    model = model.to(device, memory_format=memory_format(device))
+    average = Average(model, config.ema)
+    optimisers = {part: make_optimiser(module, config, device) for part, module in model.parts.items()}
+    rates = getattr(model, "rates", {})
+    state = State(out, model, average, optimisers)
+    state.restore()
+    clock = time.monotonic() - state.seconds
+    saved = drawn = time.monotonic()
+    pause = 0.0
+
+    def save(finished: bool, weights: bool = True) -> None:
+        if world.rank:
+            return
+        cost = {
+            "parameters": sum(p.numel() for o in optimisers.values() for p in _parameters(o)),
+            "steps": state.step,
+            "batch": config.batch,
+            "train_seconds": state.seconds - state.aside,
+            "peak_memory_mb": peak_memory_mb(device),
+            "device": str(device),
+            "threads": threads,
+        }
+        if weights:
+            state.save()
+        write_json(out / "run.json", {**description, "finished": finished, "cost": cost})
+
+    if state.step == 0:
+        # First of all files: a run that is killed from here on can be resumed.
+        save(finished=False, weights=False)
+        if hasattr(model, "prepare"):
+            tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
+            for network in (model, average.model):
+                network.prepare(tiles * 2 - 1)
+        save(finished=False)
+    log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
+    # Sample k of every preview has the conditions of tile k of real.png.
+    shown, cond = data.batch(16, 0, config.seed)
+    if world.rank == 0 and state.step == 0:
+        _draw(out / "samples" / "real.png", shown)
+    interrupt = threading.Event()
+    with on_stop(interrupt.set), Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
+        while True:
+            state.seconds = time.monotonic() - clock
+            # A classical model has no parts: it is ready when it is prepared.
+            reached = (
+                1.0
+                if not optimisers
+                else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
+            )
+            # Clocks differ between processes: what follows from the time must not.
+            reached, halted = world.largest(reached, interrupt.is_set())
+            if halted or reached >= 1:
+                break
+            # Dropout and the like: the same whenever this step is run, different in each process.
+            torch.manual_seed(mix(config.seed, state.step, world.rank))
+            model.train()
+            rate = _learning_rate(config, state.step, reached)
+            losses = {}
+            batch = _batch(data, config, state.step, start, stop, device, reached)
+            for part, loss in model.losses(batch, state.step):
+                value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
+                if not math.isfinite(value):
+                    raise TrainingDiverged(
+                        f"training diverged at step {state.step + 1}: the loss or gradient of part {part!r} is not "
+                        f"finite; {out} keeps the checkpoint of step {state.saved_step}; train again with a "
+                        f"smaller --set lr (now {config.lr:g})."
+                    )
+                losses[part] = value
+            average.update(state.step)
+            state.step += 1
+            state.seconds = time.monotonic() - clock
+            if log is not None:
+                log.write(state.step, state.seconds, losses)
+            speed = state.step * config.batch / max(state.seconds - state.aside, 1e-9)
+            note = ", ".join(f"{part} {value:.4f}" for part, value in losses.items())
+            progress.update(reached, f"step {state.step}  {note}  {speed:.0f} tiles/s")
+            if time.monotonic() - saved > config.save_every:
+                save(finished=False)
+                saved = time.monotonic()
+            if world.rank == 0 and time.monotonic() - drawn > max(config.preview_every, 20 * pause):
+                pause = _preview(average.model, cond, out, state.step, device)
+                state.aside += pause
+                drawn = time.monotonic()
+        if log is not None:
+            log.close()
+        save(finished=not halted)
+        if world.rank == 0 and not halted:
+            _preview(average.model, cond, out, state.step, device)
+        world.largest(0)  # nobody goes on before the run is written: a second stage reads it
+        progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
+    return out
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    return optimiser.param_groups[0]["params"]
+
+
+def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
+    rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    fall = min(1.0, (1 - reached) / config.decay) if config.decay else 1.0
+    return config.lr * rise * fall
+
+
+def _batch(
+    data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device, reached: float
+) -> Batch:
+    tiles, cond = data.batch(config.batch, step, config.seed, start, stop)
+    image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
+    told = as_tensors(cond, device)
+    return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)
+
+
+def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: float, world: World) -> float:
+    """One step of one part; return its loss over all processes, or NaN (and no step) where anything is not finite."""
+    parameters = _parameters(optimiser)
+    optimiser.zero_grad()
+    torch.autograd.backward(loss, inputs=parameters)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    loss = loss.detach().reshape(1)
+    world.average([*gradients, loss])
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not torch.isfinite(loss + norm):
+        return math.nan
+    if clip:
+        torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+    optimiser.param_groups[0]["lr"] = rate
+    optimiser.step()
+    return loss.item()
+
+
+def _preview(model: Any, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
+    """Draw sixteen samples of the averaged weights, always with the same noise and conditions; return the seconds."""
+    began = time.monotonic()
+    with torch.no_grad():
+        sampled = model.sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
+    _draw(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
+    return time.monotonic() - began
+
+
+def _draw(path: Path, tiles: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    save_png(path, to_grid(tiles, columns=4, scale=2))

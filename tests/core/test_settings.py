@@ -1,0 +1,62 @@
+"""Every setting refuses what it cannot be, in a sentence that names it."""
+
+import dataclasses
+
+import pytest
+
+from veridical.core.errors import InputError
+from veridical.core.settings import check, invalid_values, setting
+from veridical.recipes.config import TrainConfig
+
+SETTINGS = (TrainConfig,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    share: float = setting(0.5, "A share.", low=0, high=1)
+    decay: float = setting(0.9, "A decay.", low=0, below=1)
+    widths: tuple[int, ...] = setting((64, 128), "Channels.", low=1)
+    law: str = setting("normal", "A law.", choices=("normal", "uniform"))
+    limit: int | None = setting(None, "A limit.", above=0)
+    clamp: bool = setting(False, "A switch.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_defaults_are_valid_and_explained(settings):
+    settings()
+    assert all(len(f.metadata["help"]) > 3 for f in dataclasses.fields(settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [(kind, *each) for kind in (*SETTINGS, Example) for each in invalid_values(kind)],
+)
+def test_invalid_values_are_one_sentence_that_names_the_setting(settings, name, value):
+    with pytest.raises(InputError, match=rf"^{name}=.*: (give|use) [^\n]*\.$"):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"share": 1.5}, "share=1.5 cannot be: give a number from 0 to 1."),
+        ({"decay": 1.0}, "decay=1.0 cannot be: give a number from 0 on, below 1."),
+        ({"widths": (64, 0)}, r"widths=(64, 0) cannot be: give whole numbers from 1 on."),
+        ({"widths": 64}, "widths=64 cannot be: give whole numbers."),
+        ({"limit": 0}, "limit=0 cannot be: give a whole number above 0."),
+        ({"law": "flat"}, "law=flat is not known: use one of normal, uniform."),
+        ({"clamp": 1}, "clamp=1 cannot be: give true or false."),
+        ({"share": float("inf")}, "share=inf cannot be: give a number from 0 to 1."),
+    ],
+)
+def test_the_sentence_says_what_may_be_given(given, words):
+    with pytest.raises(InputError) as caught:
+        Example(**given)
+    assert str(caught.value) == words
+
+
+def test_values_within_the_limits_are_taken():
+    assert Example(share=1, decay=0, widths=[32], law="uniform", limit=None, clamp=True).widths == [32]

@@ -1,0 +1,421 @@
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+from skimage.measure import label, regionprops
+from skimage.morphology import skeletonize
+from skimage.transform import iradon, radon
+
+from veridical import phantoms
+from veridical.core.errors import InputError
+from veridical.phantoms import CmcOptions, RocksOptions, RootsOptions, Scan, cmc, packing, rocks, roots, tomography
+
+KINDS = ["cmc", "rocks", "roots"]
+QUIET = Scan(n_angles=200, photons=1e12, gain_std=0.0, sample_diameter=100.0)
+
+
+def disc(size, radius, y=0.0, x=0.0):
+    """A disc with soft edges (8 x 8 samples a pixel)."""
+    grid = (np.arange(8 * size) + 0.5) / 8 - size / 2
+    fine = (grid[:, None] - y) ** 2 + (grid[None, :] - x) ** 2 <= radius**2
+    return fine.reshape(size, 8, size, 8).mean((1, 3))
+
+
+# ---- the set ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_sizes_and_ranges(kind, size):
+    made = phantoms.generate(kind, 1, size, seed=3)
+    channels = 3 if kind == "roots" else 1
+    assert made.images.shape == (1, channels, size, size) and made.images.dtype == np.float32
+    assert made.masks.shape == (1, size, size) and made.masks.dtype == np.uint8
+    assert made.images.min() >= 0 and made.images.max() <= 1 and made.images.std() > 0.02
+    assert set(np.unique(made.masks)) <= set(getattr(phantoms, kind).LABELS.values())
+    assert all(np.isfinite(list(made.properties[0].values())))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_seed_same_bytes_whatever_n_and_workers(kind):
+    three = phantoms.generate(kind, 3, 64, seed=5)
+    again = phantoms.generate(kind, 2, 64, seed=5, workers=2)
+    assert three.images[:2].tobytes() == again.images.tobytes()
+    assert three.masks[:2].tobytes() == again.masks.tobytes()
+    assert three.properties[:2] == again.properties and three.captions[:2] == again.captions
+    other = phantoms.generate(kind, 1, 64, seed=6)
+    assert not np.array_equal(three.images[0], other.images[0])
+    assert not np.array_equal(three.images[0], three.images[1])
+
+
+def test_a_small_image_is_a_smaller_view_not_a_smaller_structure():
+    options = CmcOptions(mean_diameter=12.0, binder=0.0, cracks=0)
+    small, large = (phantoms.generate("cmc", 2, size, options=options).properties for size in (64, 192))
+    for row in small + large:
+        assert row["mean_diameter_px"] == pytest.approx(12, abs=0.8)
+
+
+def test_refuses_bad_requests():
+    with pytest.raises(InputError, match="choose one of cmc, rocks, roots"):
+        phantoms.generate("rock", 1)
+    with pytest.raises(InputError, match="RocksOptions"):
+        phantoms.generate("rocks", 1, options=CmcOptions())
+    for bad in ({"n": 0}, {"n": 1, "size": 16}, {"n": 1, "seed": -1}):
+        with pytest.raises(InputError, match="n >= 1"):
+            phantoms.generate("cmc", **bad)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (CmcOptions, {"volume_fraction": 0.95}),
+        (CmcOptions, {"mean_diameter": (14.0, 10.0)}),
+        (RocksOptions, {"porosity": 1.0}),
+        (RootsOptions, {"main_length": (10.0, float("nan"))}),
+    ],
+)
+def test_options_out_of_range(kind, options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        kind(**options)
+
+
+# ---- properties against independent measurements ----
+
+
+def test_cmc_properties_agree_with_the_mask():
+    made = phantoms.generate("cmc", 6, 128, seed=1, options=CmcOptions(binder=0.7, cracks=(0, 2)))
+    assert any(row["binder_fraction"] for row in made.properties) and any(row["n_cracks"] for row in made.properties)
+    for mask, row in zip(made.masks, made.properties):
+        fibre = mask == cmc.LABELS["fibre"]
+        assert row["fibre_volume_fraction"] == pytest.approx(fibre[mask != cmc.LABELS["binder"]].mean())
+        pieces = label(fibre, connectivity=1)
+        assert row["n_fibres"] == pieces.max()
+        whole = [
+            p.equivalent_diameter_area for p in regionprops(pieces) if min(p.bbox[:2]) > 0 and max(p.bbox[2:]) < 128
+        ]
+        assert row["mean_diameter_px"] == pytest.approx(np.mean(whole), rel=0.03)
+        assert row["std_diameter_px"] == pytest.approx(np.std(whole), abs=0.3)
+        assert row["binder_fraction"] == pytest.approx((mask == cmc.LABELS["binder"]).mean())
+        assert (row["n_cracks"] > 0) == bool((mask == cmc.LABELS["crack"]).any())
+        assert f"{row['n_fibres']} fibres" in phantoms.cmc._caption(row)
+
+
+def test_cmc_crack_length_against_the_mask_skeleton():
+    options = CmcOptions(binder=0.0, cracks=1, volume_fraction=0.4, scan=QUIET)
+    made = phantoms.generate("cmc", 4, 192, seed=2, options=options)
+    for mask, row in zip(made.masks, made.properties):
+        # where the crack squeezes between fibres its mask is in pieces, so close it before thinning
+        closed = ndimage.binary_closing(np.pad(mask == cmc.LABELS["crack"], 12), iterations=6)
+        assert skeletonize(closed).sum() == pytest.approx(row["crack_length_px"], rel=0.35)
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.6])
+def test_cmc_volume_fraction_on_request(fraction):
+    options = CmcOptions(volume_fraction=fraction, binder=0.0, cracks=0, scan=QUIET)
+    for row in phantoms.generate("cmc", 3, 192, options=options).properties:
+        assert row["fibre_volume_fraction"] == pytest.approx(fraction, abs=0.01)
+
+
+def test_rocks_properties_agree_with_the_mask():
+    made = phantoms.generate("rocks", 6, 128, seed=1, options=RocksOptions(tube=0.7, mineral_fraction=(0.01, 0.05)))
+    assert any(row["outside_fraction"] for row in made.properties)
+    for mask, row in zip(made.masks, made.properties):
+        inside = mask != rocks.LABELS["outside"]
+        solid = (mask == rocks.LABELS["grain"]) | (mask == rocks.LABELS["mineral"])
+        assert row["porosity"] == pytest.approx((mask[inside] == rocks.LABELS["pore"]).mean())
+        pieces = label(solid, connectivity=1)
+        assert row["n_grains"] == pieces.max()
+        whole = [
+            p.equivalent_diameter_area for p in regionprops(pieces) if min(p.bbox[:2]) > 0 and max(p.bbox[2:]) < 128
+        ]
+        assert row["mean_grain_diameter_px"] == pytest.approx(np.mean(whole))
+        assert row["mineral_fraction"] == pytest.approx((mask[solid] == rocks.LABELS["mineral"]).mean())
+
+
+@pytest.mark.parametrize(("porosity", "diameter"), [(0.3, 20.0), (0.45, 32.0)])
+def test_rocks_on_request(porosity, diameter):
+    options = RocksOptions(porosity=porosity, mean_diameter=diameter, mineral_fraction=0.02, tube=0.0, scan=QUIET)
+    rows = phantoms.generate("rocks", 4, 256, options=options).properties
+    assert [row["porosity"] for row in rows] == pytest.approx([porosity] * 4, abs=0.01)
+    assert [row["mineral_fraction"] for row in rows] == pytest.approx([0.02] * 4, abs=0.002)
+    assert np.mean([row["mean_grain_diameter_px"] for row in rows]) == pytest.approx(diameter, rel=0.15)
+
+
+def skeleton_of(mask):
+    thin = skeletonize((mask == roots.LABELS["main"]) | (mask == roots.LABELS["lateral"]))
+    neighbours = ndimage.convolve(thin.astype(int), np.ones((3, 3), int), mode="constant") - 1
+    straight = (thin[:, 1:] & thin[:, :-1]).sum() + (thin[1:] & thin[:-1]).sum()
+    diagonal = (thin[1:, 1:] & thin[:-1, :-1] & ~(thin[1:, :-1] | thin[:-1, 1:])).sum()
+    diagonal += (thin[1:, :-1] & thin[:-1, 1:] & ~(thin[1:, 1:] | thin[:-1, :-1])).sum()
+    length = 0.948 * straight + 1.343 * diagonal  # Kulpa (1977): unbiased for digitised curves
+    return length, int((thin & (neighbours == 1)).sum())
+
+
+def test_rocks_of_one_contrast_without_air():
+    plain = RocksOptions(mineral_fraction=0.0, tube=0.0, contrast=0.12, bubbles=False, scan=QUIET)
+    made, usual = (phantoms.generate("rocks", 12, 96, 3, options=o) for o in (plain, replace(plain, bubbles=True)))
+    images, masks = made.images[:, 0], made.masks
+    gaps = [image[mask == 1].mean() - image[mask == 0].mean() for image, mask in zip(images, masks, strict=True)]
+    assert np.mean(gaps) == pytest.approx(0.12, abs=0.02) and np.std(gaps) < 0.015
+    assert np.array_equal(masks, usual.masks)
+    inner = np.stack([ndimage.binary_erosion(mask == 0, iterations=3) for mask in masks])
+    assert images[inner].min() > 0.3 > usual.images[:, 0][inner].min()
+
+
+def test_roots_length_and_tips_agree_with_the_skeleton():
+    options = RootsOptions(n_main=1, main_length=(80, 120), n_laterals=(0, 8))
+    made = phantoms.generate("roots", 8, 256, seed=0, options=options)
+    assert {row["n_branches"] for row in made.properties} != {0}
+    for mask, row in zip(made.masks, made.properties):
+        length, ends = skeleton_of(mask)
+        length += ends * row["mean_width_px"] / 2  # thinning eats half a width at every end
+        assert row["total_length_px"] == pytest.approx(length, rel=0.05)
+        assert row["n_tips"] == row["n_branches"] + 1
+        assert abs(ends - 1 - row["n_tips"]) <= 1  # the end at the seed is not a tip; a short lateral may merge
+        assert row["total_length_px"] == pytest.approx(row["main_length_px"] + row["lateral_length_px"])
+        area = np.isin(mask, (1, 2)).sum()
+        assert row["mean_width_px"] == pytest.approx(area / length, rel=0.1)
+        assert row["root_area_fraction"] == area / mask.size
+
+
+def test_tips_and_lengths_count_only_what_is_inside():
+    options = RootsOptions(n_main=1, main_length=170, n_laterals=8)
+    small = phantoms.generate("roots", 6, 64, seed=0, options=options).properties
+    large = phantoms.generate("roots", 6, 320, seed=0, options=options).properties
+    for part, whole in zip(small, large):
+        assert part["total_length_px"] < whole["total_length_px"] and part["n_tips"] <= whole["n_tips"]
+    assert all(row["n_tips"] == row["n_laterals"] + row["n_main"] for row in large)
+
+
+def test_a_root_that_hardly_grows():
+    made = phantoms.generate("roots", 2, 64, options=RootsOptions(n_main=3, main_length=5, n_laterals=4))
+    assert all(row["n_laterals"] == 0 for row in made.properties)
+
+
+def test_root_laterals_on_request():
+    rows = phantoms.generate("roots", 6, 256, options=RootsOptions(n_main=1, n_laterals=9)).properties
+    assert np.mean([row["n_laterals"] for row in rows]) == pytest.approx(9, abs=1)
+
+
+def test_packed_discs_hardly_overlap():
+    rng = np.random.default_rng(0)
+    diameters = rng.uniform(8, 14, 150)
+    side = float(np.sqrt((np.pi / 4 * diameters**2).sum() / 0.7))
+    centres = packing.pack_discs(rng, diameters, side)
+    apart = centres[:, None] - centres[None]
+    apart -= side * np.round(apart / side)
+    overlap = (diameters[:, None] + diameters[None]) / 2 - np.hypot(apart[..., 0], apart[..., 1])
+    assert overlap[np.triu_indices(150, 1)].max() < 0.05 * diameters.mean()
+
+
+def test_smooth_noise_has_unit_variance_and_its_length():
+    noise = packing.smooth_noise(np.random.default_rng(0), 256, 2.0)
+    assert noise.std() == pytest.approx(1, abs=0.1)
+    correlation = (noise[:, 4:] * noise[:, :-4]).mean() / noise.var()
+    assert correlation == pytest.approx(np.exp(-(4**2) / (4 * 2.0**2)), abs=0.06)
+
+
+# ---- the scanner ----
+
+
+@pytest.mark.parametrize("axis", [(0.0, 0.0), (70.0, -190.3)])
+def test_projections_of_a_disc_are_its_chords(axis):
+    image = disc(128, 30, y=-12.0, x=9.0)
+    angles = tomography.view_angles(90)
+    sinogram = tomography.project(image, angles, axis=axis)
+    assert sinogram.sum(1) == pytest.approx(np.full(90, image.sum()), rel=1e-6)
+    width = sinogram.shape[1]
+    offset = axis[0] * np.sin(angles) - axis[1] * np.cos(angles)
+    place = np.arange(width)[None] - width / 2 - (offset - np.round(offset))[:, None]
+    centre = 9.0 * np.cos(angles) + 12.0 * np.sin(angles)
+    chord = 2 * np.sqrt(np.maximum(30**2 - (place - centre[:, None]) ** 2, 0))
+    inner = np.abs(place - centre[:, None]) < 25
+    assert np.abs(sinogram - chord)[inner].max() < 0.6
+
+
+def test_projection_and_reconstruction_agree_with_scikit_image():
+    rng = np.random.default_rng(0)
+    image = packing.smooth_noise(rng, 129, 3.0) * disc(129, 50)
+    angles = tomography.view_angles(180)
+    ours = tomography.project(image, angles)
+    theirs = radon(image, np.degrees(angles), circle=True).T
+    middle = ours[:, ours.shape[1] // 2 - 64 :][:, :129]
+    assert np.sqrt(np.mean((middle - theirs) ** 2)) < 0.03 * theirs.std()
+    back = tomography.reconstruct(ours, angles, 129)
+    reference = iradon(theirs.T, np.degrees(angles), circle=True)
+    inside = disc(129, 48) == 1
+    assert np.sqrt(np.mean((back - reference)[inside] ** 2)) < 0.05 * image[inside].std()
+    assert np.sqrt(np.mean((back - image)[inside] ** 2)) < 0.05 * image[inside].std()
+
+
+@pytest.mark.parametrize("axis", [(0.0, 0.0), (40.0, 333.3)])
+def test_reconstructs_a_disc(axis):
+    image = disc(128, 35, y=10, x=-15)
+    angles = tomography.view_angles(240)
+    back = tomography.reconstruct(tomography.project(image, angles, axis=axis), angles, 128, axis=axis)
+    inside, outside = disc(128, 32, y=10, x=-15) == 1, disc(128, 38, y=10, x=-15) == 0
+    assert back[inside].mean() == pytest.approx(1, abs=0.005) and back[inside].std() < 0.02
+    assert back[outside].mean() == pytest.approx(0, abs=0.005) and back[outside].std() < 0.02
+
+
+def test_noise_falls_with_the_root_of_photons():
+    image = np.full((64, 64), 0.5)
+
+    def noise(photons):
+        settings = Scan(n_angles=120, photons=photons, gain_std=0.0, blur=0.0)
+        return tomography.scan(image, np.random.default_rng(0), settings).std()
+
+    assert noise(1e4) / noise(1e6) == pytest.approx(10, rel=0.1)
+    # FBP of white noise (Kak and Slaney 1988, section 5.2.2): variance pi^2 / (12 n_angles) of a projection's variance
+    depth = 0.003 * 0.5 * 800
+    predicted = np.sqrt(np.pi**2 / (12 * 120) * np.exp(depth) / 1e6) / 0.003
+    assert noise(1e6) == pytest.approx(predicted, rel=0.1)
+
+
+def test_scan_keeps_the_mean_and_the_contrast():
+    image = 0.4 + 0.2 * disc(96, 25)
+    seen = tomography.scan(image, np.random.default_rng(0), QUIET)
+    assert seen[disc(96, 22) == 1].mean() == pytest.approx(0.6, abs=0.005)
+    assert seen[disc(96, 28) == 0].mean() == pytest.approx(0.4, abs=0.005)
+
+
+@pytest.mark.parametrize("axis", [(0.0, 0.0), (20.0, 60.0)])
+def test_gain_errors_make_rings_round_the_axis(axis):
+    size = 96
+    image = np.full((size, size), 0.5)
+
+    def ring_variance(gain_std):
+        settings = replace(QUIET, gain_std=gain_std, bad_columns=0.0, axis=axis)
+        seen = tomography.scan(image, np.random.default_rng(1), settings) - 0.5
+        y, x = np.mgrid[:size, :size] - (size - 1) / 2
+        y, x = y - axis[0], x - axis[1]
+        # over half a turn the two halves of a circle belong to two detector columns
+        ring = 2 * np.hypot(y, x).round().astype(int) + (y > 0)
+        profile = np.bincount(ring.ravel(), seen.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+        return np.var(profile[ring]), np.var(seen)
+
+    rings, total = ring_variance(0.002)
+    without, _ = ring_variance(0.0)
+    assert rings > 50 * without
+    assert rings > 0.4 * total
+
+
+def test_phase_contrast_makes_a_bright_rim_and_a_dark_fringe():
+    image = 0.4 + 0.2 * disc(96, 25)
+    plain, edged = (
+        tomography.scan(image, np.random.default_rng(0), replace(QUIET, phase=phase, blur=0.7)) for phase in (0.0, 2.0)
+    )
+    y, x = np.mgrid[:96, :96] - 47.5
+    radius = np.hypot(y, x)
+    rim, fringe = (radius > 22) & (radius < 25), (radius > 25) & (radius < 28)
+    assert edged[rim].mean() > plain[rim].mean() + 0.02 and edged[fringe].mean() < plain[fringe].mean() - 0.02
+    assert edged[radius < 15].mean() == pytest.approx(plain[radius < 15].mean(), abs=0.003)
+
+
+def test_few_views_of_a_dense_speck_make_streaks():
+    image = np.full((96, 96), 0.4) + 3 * disc(96, 3, y=8.0)
+    far = disc(96, 20, y=8.0) == 0
+    few, many = (
+        tomography.scan(image, np.random.default_rng(0), replace(QUIET, n_angles=n))[far].std() for n in (30, 240)
+    )
+    assert few > 3 * many
+
+
+def test_a_starved_column_stays_finite():
+    image = np.full((64, 64), 0.5) + 40 * disc(64, 6)
+    seen = tomography.scan(image, np.random.default_rng(0), Scan(n_angles=60, photons=50, attenuation=0.05))
+    assert np.isfinite(seen).all()
+
+
+@pytest.mark.parametrize("name", ["ramp", "shepp-logan", "cosine", "hamming", "hann"])
+def test_filters_are_ramps_at_low_frequency(name):
+    response = tomography.ramp_filter(512, name)
+    assert response[10] == pytest.approx(10 / 512, rel=0.02)
+    assert tomography.ramp_filter(512, name, cutoff=0.5)[130:].max() == 0
+
+
+def test_unknown_filter():
+    with pytest.raises(ValueError, match="hann"):
+        tomography.ramp_filter(64, "triangle")
+
+
+# ---- files ----
+
+
+@pytest.mark.parametrize("kind", ["rocks", "roots"])
+def test_written_set_holds_the_same(kind, tmp_path):
+    made = phantoms.generate(kind, 2, 64, seed=4)
+    paths = phantoms.write_phantoms(tmp_path / "set", made)
+    assert [p.name for p in paths] == ["0000.png", "0001.png"]
+    levels = 255 if kind == "roots" else 65535
+    for k, path in enumerate(paths):
+        stored = np.asarray(Image.open(path))
+        assert stored.dtype == (np.uint8 if kind == "roots" else np.uint16)
+        image = made.images[k][0] if stored.ndim == 2 else made.images[k].transpose(1, 2, 0)
+        assert np.abs(stored / levels - image).max() <= 0.51 / levels
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "set" / "masks" / path.name)), made.masks[k])
+    with open(tmp_path / "set" / "properties.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row.pop("file_name") for row in rows] == ["0000.png", "0001.png"]
+    assert [{key: float(value) for key, value in row.items()} for row in rows] == made.properties
+    lines = (tmp_path / "set" / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in lines] == made.captions
+
+
+def test_grey_images_are_written_in_eight_bits_if_asked_for(tmp_path):
+    made = phantoms.generate("rocks", 1, 64)
+    stored = np.asarray(Image.open(phantoms.write_phantoms(tmp_path / "set", made, bits=8)[0]))
+    assert stored.dtype == np.uint8 and np.abs(stored / 255 - made.images[0, 0]).max() <= 0.51 / 255
+    with pytest.raises(InputError, match="12 bits"):
+        phantoms.write_phantoms(tmp_path / "other", made, bits=12)
+
+
+def test_write_refuses_a_folder_that_holds_something(tmp_path):
+    made = phantoms.generate("roots", 1, 32)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not an empty folder"):
+        phantoms.write_phantoms(tmp_path, made)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+    with pytest.raises(InputError, match="is a file"):
+        phantoms.write_phantoms(tmp_path / "notes.txt", made)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert len(phantoms.write_phantoms(empty, made)) == 1
+
+
+def test_options_from_text():
+    options = phantoms.parse_options(
+        "rocks", {"porosity": "0.1,0.4", "mean_diameter": "20", "bubbles": "no", "tube": "0"}
+    )
+    assert options == RocksOptions(porosity=(0.1, 0.4), mean_diameter=20.0, bubbles=False, tube=0.0)
+    assert phantoms.parse_options("cmc", {}) == CmcOptions()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"porosity": "much"}, "porosity=much cannot be read: write for example porosity=0.28,0.5"),
+        ({"porosity": "0.4,0.1"}, "must be a number or a"),
+        ({"porosity": "0.1,0.2,0.3"}, "must be a number or a"),
+        ({"tube": "30"}, "tube=30.0 must be a number in 0 to 1"),
+        ({"fibres": "3"}, "has no option 'fibres': it has porosity"),
+    ],
+)
+def test_options_that_cannot_be(given, said):
+    with pytest.raises(InputError, match=said):
+        phantoms.parse_options("rocks", given)
+
+
+def test_an_option_without_limits_is_a_range_too():
+    with pytest.raises(InputError, match="angle"):
+        RootsOptions(angle=(80.0, 45.0))
+    with pytest.raises(InputError, match="mean_diameter"):
+        CmcOptions(mean_diameter="thick")
+    with pytest.raises(InputError, match="wander"):
+        RootsOptions(wander=-0.1)
+    with pytest.raises(InputError, match=r"binder=\(0.1, 0.2\) must be a number in 0 to 1"):
+        CmcOptions(binder=(0.1, 0.2))

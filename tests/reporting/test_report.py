@@ -1,0 +1,380 @@
+"""The report on bench folders made up here: scikit-image's own textures and invented numbers."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_folder import RECIPES, make_cell, result_row, tiles, write
+from veridical.core.errors import InputError
+from veridical.reporting import figures, formats, tables
+from veridical.reporting.report import report
+
+
+def make_bench(folder: Path, images: dict[str, str], size=64, seeds=(0,), failed=(), running=(), missing=()) -> Path:
+    """A bench folder; `images` names one of scikit-image's pictures a dataset, the rest are (dataset, recipe, seed)."""
+    rng = np.random.default_rng(0)
+    spec = {
+        "title": "Textures <& others>", "size": size, "samples": 48, "seeds": list(seeds), "budget": {"minutes": 6},
+        "datasets": {name: {"data": f"skimage:{image}"} for name, image in images.items()},
+        "recipes": {k: {"family": f, "summary": s, "citation": c, "args": {"lr": 4e-4} if k == "edm" else {}}
+                    for k, (f, s, c) in RECIPES.items()},
+        "version": "0.1.0", "created": "2026-03-01T09:30:00+00:00",
+    }  # fmt: skip
+    write(folder / "spec.json", spec)
+    for dataset, image in images.items():
+        place = folder / "datasets" / dataset
+        place.mkdir(parents=True)
+        real = {which: tiles(image, size, n, rng) for which, n in (("test", 30), ("train", 60))}
+        for which, stack in real.items():
+            np.save(place / f"{which}.npy", stack)
+            write(place / f"{which}_groups.json", [f"slice{k % 6}" for k in range(len(stack))])
+        summary = {
+            "spec": f"skimage:{image}", "kind": "image", "slices": 1, "shapes": [[512, 512]], "dtype": "uint8",
+            "channels": real["test"].shape[1], "size": size, "augment": "dihedral", "pixel_size": 1.75, "scale": 1.0,
+            "window": {"low": 3.0, "high": 250.0, "dtype": "uint8"}, "split": "blocks with a gap of 16 pixels",
+            "n_train_tiles": 60, "n_test_tiles": 30, "notes": ["palette image converted"], "fingerprint": "ab12cd34",
+        }  # fmt: skip
+        write(place / "summary.json", summary)
+        for recipe in RECIPES:
+            for seed in seeds:
+                key = (dataset, recipe, seed)
+                if key not in missing:
+                    state = "failed" if key in failed else "running" if key in running else "done"
+                    make_cell(folder, *key, state, real["train"], rng)
+    return folder
+
+
+class Page(HTMLParser):
+    """What a browser would load, and the text that a reader sees."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.loads: list[str] = []
+        self.images: list[dict] = []
+        self.text: list[str] = []
+        self.tags: list[str] = []
+        self.headings: list[str] = []
+        self._hidden = False
+        self.feed(html)
+        self.words = " ".join(" ".join(self.text).split())
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self._hidden = tag == "style"
+        self.loads += [given[k] for k in ("src", "srcset", "data", "poster") if k in given]
+        self.loads += [given["href"]] if tag == "link" else []
+        self.images += [given] if tag == "img" else []
+
+    def handle_endtag(self, tag):
+        self._hidden = False
+
+    def handle_data(self, data):
+        if not self._hidden:
+            self.text.append(data)
+        if self.tags and self.tags[-1] in ("h2", "h3") and data.strip():
+            self.headings.append(data)
+            self.tags.append("text")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory) -> Path:
+    """Two datasets (grey, RGB), two seeds, with cells that failed, run and wait; the report is written."""
+    folder = tmp_path_factory.mktemp("bench")
+    make_bench(
+        folder, {"gravel": "gravel", "coffee": "coffee"}, size=32, seeds=(0, 1),
+        failed=[("gravel", "dcgan", 0), ("gravel", "dcgan", 1), ("coffee", "vae", 1)],
+        running=[("coffee", "edm", 1)], missing=[("coffee", "latent_diffusion", 0), ("coffee", "latent_diffusion", 1)],
+    )  # fmt: skip
+    assert report(folder) == folder / "report.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(bench) -> Page:
+    return Page((bench / "report.html").read_text(encoding="utf-8"))
+
+
+def read_csv(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_page_is_one_self_contained_file(bench, page):
+    html = (bench / "report.html").read_text(encoding="utf-8")
+    assert page.loads and all(address.startswith("data:image/png;base64,") for address in page.loads)
+    assert not re.search(r"url\(|@import|<script|<link", html)
+    assert not re.search(r"https?://", html)
+
+
+def test_pictures_have_alternative_texts(page):
+    assert len(page.images) > 20
+    assert all(len(image.get("alt", "")) > 10 for image in page.images)
+
+
+def test_every_cell_and_reason_is_on_the_page(page):
+    for recipe in RECIPES:
+        assert recipe in page.words
+    assert "seeds 0, 1 failed: loss of part generator_dcgan is NaN at step 120 & 50% <b>" in page.words
+    assert "seed 1 failed: loss of part generator_vae is NaN" in page.words
+    assert "coffee / edm / seed 1 not finished" in page.words
+    assert "seeds 0, 1 not started" in page.words
+    assert "b" not in page.tags[: page.tags.index("main")]  # the reason's <b> is text, not a tag
+
+
+def test_text_from_the_bench_is_escaped(bench):
+    html = (bench / "report.html").read_text(encoding="utf-8")
+    assert "<title>Textures &lt;&amp; others&gt;</title>" in html
+
+
+def test_missing_numbers_are_dashes_with_a_reason(page):
+    assert re.search(r"– a .*a needs more than 5 images a set \(k = 5 neighbours\)", page.words)
+    assert "nan" not in page.words.replace("is NaN", "")
+    assert "None" not in page.words
+
+
+def test_summary_names_the_best_and_who_is_as_good(page):
+    value = r"kid_over_random_phase 0\.\d\d \(0\.\d\d–0\.\d\d\)"
+    assert re.search(rf"gravel edm has the best value: {value}, mean of 2 seeds", page.words)
+    assert "edm and latent_diffusion are not distinguishable: their intervals overlap." in page.words
+    assert "It beats the line at 1" in page.words
+
+
+def test_parts_stand_in_order(page):
+    titles = [
+        "Ranking", "Real and synthetic tiles", "Nearest training crop", "Training losses", "Cost", "Data",
+        "How the metrics were computed", "How to cite",
+    ]  # fmt: skip
+    headings = "".join(f"|{text}" for text in page.headings)
+    assert re.search(".*".join(map(re.escape, titles)), headings)
+    assert headings.startswith("|gravel|coffee|gravel|Ranking")  # the summary comes before the datasets
+    assert "kernel: (x.y / d + 1)^3" in page.words
+
+
+def test_ranking_csv_has_the_numbers_of_the_cells(bench):
+    rows = read_csv(bench / "tables" / "ranking.csv")
+    assert len(rows) == 2 * len(RECIPES)
+    for row in rows:
+        values, lows, highs = [], [], []
+        for seed in row["seeds"].split():
+            cell = bench / "cells" / row["dataset"] / f"{row['system']}-seed{seed}" / "rows.json"
+            found = next(r for r in json.loads(cell.read_text()) if r["metric"] == "kid_over_random_phase")
+            values.append(found["value"])
+            lows.append(found["low"])
+            highs.append(found["high"])
+        if not values:
+            assert row["kid_over_random_phase"] == "" and row["notes"]
+            continue
+        assert float(row["kid_over_random_phase"]) == pytest.approx(np.mean(values), rel=1e-14)
+        assert float(row["kid_over_random_phase_low"]) == min(lows)
+        assert float(row["kid_over_random_phase_high"]) == max(highs)
+    for dataset in ("gravel", "coffee"):
+        mine = [float(r["kid_over_random_phase"] or "inf") for r in rows if r["dataset"] == dataset]
+        assert mine == sorted(mine)
+
+
+def test_metrics_csv_parses_back_to_the_rows(bench):
+    rows = {(r["dataset"], r["recipe"], r["seed"], r["metric"]): r for r in read_csv(bench / "tables" / "metrics.csv")}
+    seen = 0
+    for path in bench.glob("cells/*/*/rows.json"):
+        for row in json.loads(path.read_text()):
+            found = rows[row["dataset"], row["recipe"], str(row["seed"]), row["metric"]]
+            for key in ("value", "low", "high", "floor", "n"):
+                assert (float(found[key]) if found[key] else None) == row[key]
+            assert found["reason"] == (row["reason"] or "")
+            assert json.loads(found["settings"]) == row["settings"]
+            seen += 1
+    assert seen == 14 * 9 and len(rows) == seen + 6  # a cell without results keeps a row with its reason
+
+
+def test_cost_csv_has_every_cell(bench):
+    rows = read_csv(bench / "tables" / "cost.csv")
+    assert len(rows) == 20
+    done = [row for row in rows if row["state"] == "done"]
+    assert {float(row["train_seconds"]) for row in done} == {361.2}
+    assert all(row["notes"] for row in rows if row["state"] != "done")
+
+
+def test_markdown_and_latex_agree_with_csv(bench):
+    numbers = [row for row in read_csv(bench / "tables" / "ranking.csv") if row["kid_over_random_phase"]]
+    lines = (bench / "tables" / "ranking.md").read_text(encoding="utf-8").splitlines()
+    head, *body = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in [lines[0], *lines[2:]]]
+    assert all(len(cells) == len(head) for cells in body)
+    shown = [dict(zip(head, cells)) for cells in body if cells[head.index("rank")] != "–"]
+    latex = (bench / "tables" / "ranking.tex").read_text(encoding="utf-8")
+    for row, text in zip(numbers, shown, strict=True):
+        assert text["system"] == row["system"]
+        value = re.fullmatch(r"(−?[\d.]+) \((−?[\d.]+)(?:–| to )(−?[\d.]+)\)", text["kid_over_random_phase"])
+        assert value
+        for got, key in zip(value.groups(), ("", "_low", "_high")):
+            assert float(got.replace("−", "-")) == pytest.approx(float(row[f"kid_over_random_phase{key}"]), abs=0.0051)
+        cells = (formats.latex_escape(text[key]) for key in ("system", "kid_over_random_phase"))
+        assert " & ".join(cells) in latex
+    assert latex.count(r"\\") == len(body) + 1
+    assert r"50\% \textless{}b\textgreater{}" in latex and r"step 120 \& 50" in latex
+
+
+def test_figures_are_written(bench):
+    names = {path.name for path in (bench / "figures").glob("*.png")}
+    assert {"gravel-ranking.png", "gravel-samples.png", "gravel-edm-loss.png", "gravel-edm-nearest-1.png"} <= names
+    assert "gravel-latent_diffusion-first-loss.png" in names and "gravel-dcgan-tiles.png" not in names
+
+
+def test_tiles_are_shown_pixel_for_pixel_at_one_scale(bench):
+    from PIL import Image
+
+    samples = np.load(bench / "cells" / "coffee" / "edm-seed0" / "samples.npy")
+    strip = np.asarray(Image.open(bench / "figures" / "coffee-edm-tiles.png"))
+    tile = np.rint(samples[1].transpose(1, 2, 0) * 255).astype(np.uint8)
+    shown = strip[:128, 130 : 130 + 128]  # second tile of 32 px at 4 x with 2 px between
+    assert np.array_equal(shown, tile.repeat(4, axis=0).repeat(4, axis=1))
+    real = Image.open(bench / "figures" / "coffee-real-tiles.png")
+    assert real.size == strip.shape[1::-1]
+
+
+def test_report_of_a_bench_that_has_just_begun(tmp_path):
+    write(tmp_path / "spec.json", {"datasets": {"core": {"data": "scans"}}, "recipes": {"edm": {}}, "seeds": [0]})
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "core / edm / seed 0 not started" in page.words
+    assert "No learned system has a score." in page.words
+    assert read_csv(tmp_path / "tables" / "metrics.csv")[0]["reason"] == "not started"
+
+
+def test_broken_files_are_left_out_not_fatal(tmp_path):
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    place, cell = tmp_path / "datasets" / "gravel", tmp_path / "cells" / "gravel" / "edm-seed0"
+    (place / "test.npy").write_bytes((place / "test.npy").read_bytes()[:500])
+    (place / "summary.json").unlink()
+    (cell / "rows.json").write_text('[{"recipe": "edm"')
+    (cell / "nearest.json").unlink()
+    (cell / "samples.npy").write_bytes(b"")
+    (cell / "run" / "log.jsonl").write_text("not json\n")
+    (cell.parent / "vae-seed0" / "cost.json").write_text("{")
+    rows = json.loads((cell.parent / "dcgan-seed0" / "rows.json").read_text())
+    for row in rows:
+        row["value"] = float("nan")
+    write(cell.parent / "dcgan-seed0" / "rows.json", rows)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "seed 0 done, but rows.json is missing or unreadable" in page.words
+    assert "value is not a finite number" in page.words
+    assert "latent_diffusion is the best learned system: kid_over_random_phase" in page.words
+
+
+def test_dataset_with_failed_cells_only(tmp_path):
+    failed = [("gravel", recipe, 0) for recipe in RECIPES]
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32, failed=failed)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "No learned system has a score." in page.words
+    assert page.words.count("failed: loss of part generator_edm") >= 2
+    assert "16 of 30" in page.words  # the real tiles are still shown
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{", '{"title": "no datasets"}'])
+def test_folder_that_is_no_bench_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "spec.json").write_text(content)
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
+        report(tmp_path)
+    assert not (tmp_path / "report.html").exists() and not (tmp_path / "tables").exists()
+    with pytest.raises(InputError, match="not a folder"):
+        report(tmp_path / "absent")
+
+
+def test_importing_the_report_does_not_import_torch():
+    code = (
+        "import sys, veridical.reporting.report; "
+        "print([m for m in ('torch', 'diffusers', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.4213, 0.3101, 0.5542, "0.42 (0.31–0.55)"),
+        (0.013, -0.021, 0.047, "0.013 (−0.021 to 0.047)"),
+        (348.7, 320.2, 381.9, "349 (320–382)"),
+        (0.0312, None, None, "0.0312"),
+        (-0.0001, -0.2, 0.2, "0.00 (−0.20 to 0.20)"),
+        (None, None, None, "–"),
+    ],
+)
+def test_numbers_have_sensible_digits(value, low, high, text):
+    assert formats.uncertain(value, low, high) == text
+
+
+def test_floors_and_minutes_are_short():
+    assert tables.floor_text("kid_over_random_phase", [-0.00037]) == "0.000"
+    assert tables.floor_text("precision", [0.875, 1.0]) == "0.88–1.00"
+    assert tables.floor_text("recall", []) == "–"
+    assert [formats.minutes(x) for x in (0.0025, 0.0, 6.02, None)] == ["<0.1", "0.0", "6.0", "–"]
+
+
+def test_fid_and_extractors_are_found():
+    assert tables.find_metric(["kid_x", "fid", "precision"], "fd") == "fid"
+    assert tables.find_metric(["fd_efficientnet_lite0"], "fd") == "fd_efficientnet_lite0"
+    assert tables.find_metric(["kid_over_random_phase"], "precision") is None
+
+
+def test_latex_escapes_what_latex_reads_as_commands():
+    row = {"a_b": "50 % & #1 {x} ~ ^ $ \\cmd\nnext"}
+    text = formats.to_latex([row], "caption", "tab:x").splitlines()
+    assert r"a\_b \\" in text
+    assert r"50 \% \& \#1 \{x\} \textasciitilde{} \textasciicircum{} \$ \textbackslash{}cmd next \\" in text
+
+
+def test_markdown_keeps_its_columns():
+    lines = formats.to_markdown([{"a": "x | y\nz", "b": None}]).splitlines()
+    assert lines == ["| a | b |", "| --- | --- |", r"| x \| y z | – |"]
+
+
+def test_loss_plot_keeps_the_spikes_out_of_the_axis():
+    losses = np.r_[np.linspace(2, 1, 400)]
+    losses[200] = 1e4
+    curve = {"minutes": np.arange(400.0), "parts": {"generator": losses}}
+    low, high = figures.loss_plot({0: curve}, "gan").axes[0].get_ylim()
+    assert high < 2000 and low >= 0
+
+
+# --------------------------------------------------------------------------------------------------------- stability
+
+
+def test_stability_over_seeds(tmp_path):
+    seeds = (0, 1, 2)
+    folder = make_bench(tmp_path / "b", {"brick": "brick"}, seeds=seeds, failed=[("brick", "dcgan", 1)])
+    for recipe in ("dcgan", "edm"):
+        for seed in seeds:
+            path = folder / "cells" / "brick" / f"{recipe}-seed{seed}" / "rows.json"
+            if path.is_file():
+                value = 0.05 if (recipe, seed) == ("dcgan", 2) else 0.8
+                row = result_row("brick", recipe, seed, "spacing_efficientnet_lite0", value)
+                write(path, [*json.loads(path.read_text()), row])
+    page = report(folder).read_text()
+    assert "Stability over seeds" in page
+    with open(folder / "tables" / "stability.csv", newline="") as file:
+        rows = {row["system"]: row for row in csv.DictReader(file)}
+    assert float(rows["dcgan"]["failed_share"]) == pytest.approx(1 / 3)
+    assert float(rows["dcgan"]["collapsed_share"]) == pytest.approx(1 / 3)
+    assert (rows["edm"]["failed_share"], rows["edm"]["collapsed_share"]) == ("0.0", "0.0")
+    assert rows["vae"]["collapsed_share"] == ""  # nobody measured it
+    scores = []
+    for seed in seeds:
+        made = json.loads((folder / "cells" / "brick" / f"edm-seed{seed}" / "rows.json").read_text())
+        scores += [row["value"] for row in made if row["metric"] == tables.HEADLINE]
+    assert float(rows["edm"]["standard_deviation"]) == pytest.approx(np.std(scores, ddof=1))
+    assert float(rows["edm"]["largest"]) == max(scores)
+    assert "33 % (1 of 3)" in (folder / "tables" / "stability.md").read_text()
+
+
+def test_one_seed_has_no_stability(tmp_path):
+    folder = make_bench(tmp_path / "b", {"brick": "brick"})
+    assert "Stability over seeds" not in report(folder).read_text()
+    assert not (folder / "tables" / "stability.csv").exists()

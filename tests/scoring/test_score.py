@@ -1,0 +1,351 @@
+"""Result rows: floors, equal n, findings, null with a reason, and bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import uniform_filter
+from skimage.metrics import structural_similarity
+
+from veridical.core.errors import InputError
+from veridical.data.images import write_images
+from veridical.data.window import IntensityWindow
+from veridical.metrics import distribution, features
+from veridical.scoring.score import format_rows, score, score_novelty
+
+KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "settings"}
+SET_METRICS = ("kid_tiny", "kid_over_random_phase", "fd_tiny", "precision", "recall", "density", "coverage")
+
+
+class _Tiny(torch.nn.Module):
+    """Grey levels and edges of the parts of a small image, wherever they are: features that cost nothing."""
+
+    def forward(self, x):
+        pooled = torch.nn.functional.avg_pool2d(x[:, :1], 4).flatten(1)
+        edges = torch.nn.functional.avg_pool2d((x[:, :1, 1:, 1:] - x[:, :1, :-1, :-1]).abs(), 5).flatten(1)
+        return torch.cat([pooled.sort(1).values, 4 * edges.sort(1).values], 1)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    row = features.Extractor(
+        load=lambda path: _Tiny(), sizes=(16,), dim=25, layer="pool", normalisation="none", weights="none"
+    )
+    monkeypatch.setitem(features.EXTRACTORS, "tiny", row)
+
+
+def blobs(n, seed, channels=1, size=16):
+    """Two bright squares with a little grain: a material that is nothing like its random-phase texture."""
+    rng = np.random.default_rng(seed)
+    images = 0.2 + 0.03 * rng.standard_normal((n, channels, size, size))
+    for image in images:
+        for y, x in rng.integers(0, size - 5, (2, 2)):
+            image[:, y : y + 5, x : x + 5] += 0.6
+    return np.clip(images, 0, 1).astype(np.float32)
+
+
+def by_metric(rows):
+    assert len({row["metric"] for row in rows}) == len(rows)
+    return {row["metric"]: row for row in rows}
+
+
+def test_rows_are_complete_and_json():
+    rows = score(blobs(40, 0), blobs(30, 1), extractor="tiny", recipe="edm", dataset="blobs", seed=3)
+    for row in rows:
+        assert set(row) == KEYS and (row["recipe"], row["dataset"], row["seed"]) == ("edm", "blobs", 3)
+        assert (row["value"] is None) <= (row["reason"] is not None)
+        json.dumps(row, allow_nan=False)
+    found = by_metric(rows)
+    assert set(found) == {"copied_share", "ssim", "psnr", "lpips_efficientnet_lite0", *SET_METRICS}
+    for name in SET_METRICS:
+        row = found[name]
+        assert row["low"] <= row["value"] <= row["high"] and row["floor"] is not None
+        assert "jackknife" in row["settings"]["interval"] and row["settings"]["extractor"] == "tiny"
+    assert found["ssim"]["reason"] == "needs pairs" and found["ssim"]["value"] is None
+    assert found["copied_share"]["value"] == 0 and found["copied_share"]["reason"] is None
+
+
+def test_kid_uses_every_image_and_the_others_equal_n():
+    found = by_metric(score(blobs(40, 0), blobs(30, 1), floor_real=blobs(24, 2), extractor="tiny"))
+    assert found["kid_tiny"]["n"] == 30 and found["kid_tiny"]["settings"]["n_real"] == 40
+    for name in SET_METRICS[2:]:
+        assert found[name]["n"] == found[name]["settings"]["n_real"] == found[name]["settings"]["n_synth"] == 24
+    # without further real images value and floor are taken at half of the real set
+    assert by_metric(score(blobs(40, 0), blobs(30, 1), extractor="tiny"))["fd_tiny"]["n"] == 20
+
+
+def test_values_are_those_of_the_metrics():
+    real, synth, other = blobs(20, 0), 0.7 * blobs(20, 1), blobs(20, 2)
+    x, y, z = (features.extract(images, "tiny") for images in (real, synth, other))
+    found = by_metric(score(real, synth, floor_real=other, phase=other, extractor="tiny"))
+    assert found["fd_tiny"]["value"] == pytest.approx(distribution.frechet(x, y))
+    assert found["fd_tiny"]["floor"] == pytest.approx(distribution.frechet(x, z))
+    assert found["kid_tiny"]["value"] == pytest.approx(distribution.kid(x, y).value)
+    assert found["recall"]["value"] == distribution.prdc(x, y)["recall"]
+    assert found["recall"]["floor"] == distribution.prdc(x, z)["recall"]
+
+
+def test_floor_is_what_real_images_score():
+    """Fresh real images score near the floor, damaged ones beyond it."""
+    real, other = blobs(80, 0), blobs(80, 2)
+    fresh = by_metric(score(real, blobs(80, 1), floor_real=other, extractor="tiny"))
+    bad = by_metric(score(real, 0.6 * blobs(80, 1), floor_real=other, extractor="tiny"))
+    for name in ("kid_tiny", "fd_tiny"):
+        assert abs(fresh[name]["value"] - fresh[name]["floor"]) < 0.2 * (bad[name]["value"] - bad[name]["floor"])
+        assert bad[name]["low"] > bad[name]["floor"]
+    assert fresh["kid_over_random_phase"]["low"] < 0 < fresh["kid_over_random_phase"]["high"] < 0.3
+    assert bad["coverage"]["high"] < bad["coverage"]["floor"]
+
+
+def test_random_phase_scores_one():
+    from veridical.metrics.surrogates import surrogates
+
+    real, train = blobs(120, 0), blobs(120, 2)
+    synth = surrogates(train, np.random.default_rng(5))
+    row = by_metric(score(real, synth, floor_real=train, extractor="tiny"))["kid_over_random_phase"]
+    assert 0.2 < row["low"] < 1 < row["high"] < 2.5
+    assert row["settings"]["n_random_phase"] == 120
+    given = by_metric(score(real, synth, floor_real=train, phase=synth, extractor="tiny"))["kid_over_random_phase"]
+    assert given["value"] == pytest.approx(1)
+
+
+def test_no_ratio_where_random_phase_cannot_be_told_from_real():
+    real = np.random.default_rng(0).random((12, 1, 16, 16), dtype=np.float32)
+    row = by_metric(score(real, blobs(12, 1), phase=real[::-1], extractor="tiny"))["kid_over_random_phase"]
+    assert row["value"] is None and "random-phase" in row["reason"]
+
+
+def test_slices_are_resampled_not_tiles():
+    """Tiles of a slice that are alike: the interval by slice is wider than the one by tile."""
+    real = np.repeat(blobs(8, 0), 6, axis=0) * np.linspace(0.98, 1, 48, dtype=np.float32)[:, None, None, None]
+    groups = np.repeat(np.arange(8), 6)
+    synth = 0.8 * blobs(48, 1)
+    by_slice = by_metric(score(real, synth, real_groups=groups, extractor="tiny"))["kid_tiny"]
+    by_tile = by_metric(score(real, synth, extractor="tiny"))["kid_tiny"]
+    assert by_slice["settings"]["standard_error"] > 1.5 * by_tile["settings"]["standard_error"]
+    assert "8 slices" in by_slice["settings"]["interval"]
+    assert by_slice["value"] == by_tile["value"]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_order_changes_nothing(grouped):
+    """Nor in what is drawn to equal n, left out for the intervals, or made into random-phase images."""
+    sets = {"real": blobs(36, 0), "synth": blobs(30, 1), "floor_real": blobs(22, 2)}
+    groups = {name: np.arange(len(images)) // 3 for name, images in sets.items()}
+    results = []
+    for seed in (1, 2):
+        order = {name: np.random.default_rng(seed).permutation(len(images)) for name, images in sets.items()}
+        arguments = {name: images[order[name]] for name, images in sets.items()}
+        if grouped:
+            labels = {name.split("_")[0]: groups[name][order[name]] for name in sets}
+            arguments |= {f"{name}_groups": label for name, label in labels.items()}
+        results.append(by_metric(score(**arguments, extractor="tiny")))
+    for name in SET_METRICS:
+        for key in ("value", "low", "high", "floor"):
+            assert results[0][name][key] == pytest.approx(results[1][name][key], rel=1e-5, abs=1e-8), (name, key)
+
+
+# ----------------------------------------------------------------------------------------------- findings and limits
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_same_images_are_a_finding_not_a_score(paired):
+    real = blobs(12, 0)
+    rows = by_metric(score(real, real if paired else real[::-1], paired=paired, extractor="tiny"))
+    assert rows["copied_share"]["value"] == 1 and "are the real images" in rows["copied_share"]["reason"]
+    for name in SET_METRICS:
+        assert rows[name]["value"] is None and "are the real images" in rows[name]["reason"]
+    assert rows["ssim"]["value"] is None
+    assert rows["ssim"]["reason"] == ("identical inputs" if paired else "needs pairs")
+
+
+def test_some_copies_are_counted():
+    real, synth = blobs(12, 0), blobs(12, 1)
+    synth[[2, 5]] = real[[7, 8]]
+    row = by_metric(score(real, synth, extractor="tiny"))["copied_share"]
+    assert row["value"] == pytest.approx(2 / 12) and "2 synthetic" in row["reason"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 7])
+def test_too_few_images_give_null_and_a_reason(n):
+    rows = by_metric(score(blobs(n, 0), blobs(n, 1), extractor="tiny"))
+    for row in rows.values():
+        json.dumps(row, allow_nan=False)
+    assert "more than 5 images" in rows["coverage"]["reason"] and rows["coverage"]["value"] is None
+    assert (rows["kid_tiny"]["value"] is None) == (n < 2)
+    assert (rows["fd_tiny"]["value"] is None) == (n < 4)
+
+
+def test_inception_is_null_with_a_reason_where_the_file_is_missing(tmp_path):
+    rows = by_metric(score(blobs(8, 0), blobs(8, 1), extractor="inception", inception=tmp_path / "no.pt"))
+    assert rows["fid"]["value"] is None and "no Inception weights" in rows["fid"]["reason"]
+    assert rows["kid"]["value"] is None and "fd_efficientnet_lite0" not in rows
+
+
+def test_efficientnet_ranks_damage(shared_data):
+    """The real network on real tiles: blur and noise are farther than other real tiles."""
+    files = sorted((shared_data / "sandstone" / "test").glob("*.png"))
+    tiles = np.stack([np.asarray(Image.open(file), np.float32)[None, :64, :64] / 255 for file in files])[:20]
+    files = sorted((shared_data / "sandstone" / "train").glob("*.png"))[::3]
+    train = np.stack([np.asarray(Image.open(file), np.float32)[None, :64, :64] / 255 for file in files])[:40]
+    value = {}
+    sets = {
+        "real": train[1::2],
+        "blur": uniform_filter(train[1::2], (0, 0, 5, 5)),
+        "noise": np.random.default_rng(0).random((20, 1, 64, 64), dtype=np.float32),
+    }
+    for name, synth in sets.items():
+        rows = by_metric(score(tiles, synth, floor_real=train[::2]))
+        value[name] = rows["kid_over_random_phase"]["value"]
+    assert value["real"] < 0.15 < value["blur"] < value["noise"]
+
+
+# ------------------------------------------------------------------------------------------------------------- pairs
+
+
+def test_paired_rows_are_means_over_pairs():
+    real = blobs(9, 0)
+    synth = np.clip(real + 0.05 * np.random.default_rng(1).standard_normal(real.shape), 0, 1).astype(np.float32)
+    rows = by_metric(score(real, synth, paired=True, extractor="tiny"))
+    direct = [
+        structural_similarity(x[0], y[0], data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        for x, y in zip(real, synth, strict=True)
+    ]
+    assert rows["ssim"]["value"] == pytest.approx(np.mean(direct), rel=1e-6)
+    assert rows["ssim"]["low"] < rows["ssim"]["value"] < rows["ssim"]["high"]
+    assert rows["psnr"]["value"] == pytest.approx(26, abs=1.5)
+    assert rows["lpips_efficientnet_lite0"]["value"] > 0
+
+
+def test_identical_pairs_are_left_out_and_told():
+    real, synth = blobs(9, 0), blobs(9, 1)
+    synth[4] = real[4]
+    rows = by_metric(score(real, synth, paired=True, extractor="tiny"))
+    without = by_metric(score(np.delete(real, 4, 0), np.delete(synth, 4, 0), paired=True, extractor="tiny"))
+    assert rows["psnr"]["n"] == 8 and "1 identical" in rows["psnr"]["reason"]
+    assert rows["psnr"]["value"] == pytest.approx(without["psnr"]["value"])
+
+
+def test_images_smaller_than_the_ssim_window():
+    rows = by_metric(score(blobs(6, 0, size=8), blobs(6, 1, size=8), paired=True, extractor="tiny"))
+    assert rows["ssim"]["value"] is None and "11" in rows["ssim"]["reason"]
+    assert rows["psnr"]["value"] is not None
+
+
+# ------------------------------------------------------------------------------------------------------------- files
+
+
+def test_files_are_paired_by_name_and_share_a_window(tmp_path):
+    real, synth = blobs(6, 0), blobs(6, 1)
+    window = IntensityWindow(1000, 9000, "uint16")
+    names = [f"slice{k}" for k in range(6)]
+    write_images(tmp_path / "real", real, window, stems=names)
+    write_images(tmp_path / "synth", 0.8 * synth[::-1], window, stems=names[::-1])
+    rows = by_metric(score(tmp_path / "real", str(tmp_path / "synth"), paired=True, extractor="tiny"))
+    # the window is fitted on the real files, so a contrast that is lost stays lost
+    fitted = np.percentile(np.rint(1000 + 8000 * real), (0.05, 99.95))
+    low, high = np.floor(fitted[0]), np.ceil(fitted[1])
+    x, y = (np.clip((np.rint(1000 + 8000 * images) - low) / (high - low), 0, 1) for images in (real, 0.8 * synth))
+    direct = 10 * np.log10(1 / np.mean((x - y) ** 2, axis=(1, 2, 3)))
+    assert rows["psnr"]["value"] == pytest.approx(direct.mean(), rel=1e-4)
+
+
+def test_the_floor_may_be_files_too(tmp_path):
+    window = IntensityWindow(1000, 9000, "uint16")
+    images = {"real": blobs(14, 0), "synth": 0.8 * blobs(14, 1), "train": blobs(14, 2)}
+    for name, array in images.items():
+        stems = [f"slice{k // 2}_r{k % 2}c0" for k in range(14)]
+        write_images(tmp_path / name, array, window, stems=stems)
+    paths = [tmp_path / name for name in images]
+    rows = by_metric(score(*paths[:2], floor_real=paths[2], extractor="tiny"))
+    assert rows["fd_tiny"]["n"] == 14 and rows["fd_tiny"]["floor"] < rows["fd_tiny"]["value"]
+    assert "7 slices, 7 slices" in rows["fd_tiny"]["settings"]["interval"]
+    with pytest.raises(InputError, match="all as arrays"):
+        score(*paths[:2], floor_real=images["train"], extractor="tiny")
+
+
+def test_names_without_partner_are_listed(tmp_path):
+    window = IntensityWindow(0, 255, "uint8")
+    write_images(tmp_path / "real", blobs(3, 0), window, stems=["a", "b", "c"])
+    write_images(tmp_path / "synth", blobs(3, 1), window, stems=["a", "b", "d"])
+    with pytest.raises(InputError, match=r"c in .*real, d in .*synth"):
+        score(tmp_path / "real", tmp_path / "synth", paired=True, extractor="tiny")
+    score(tmp_path / "real", tmp_path / "synth", extractor="tiny")
+
+
+def test_bit_depths_must_agree(tmp_path):
+    write_images(tmp_path / "real", blobs(3, 0), IntensityWindow(0, 65535, "uint16"))
+    write_images(tmp_path / "synth", blobs(3, 1), IntensityWindow(0, 255, "uint8"))
+    with pytest.raises(InputError, match="uint8"):
+        score(tmp_path / "real", tmp_path / "synth", extractor="tiny")
+
+
+@pytest.mark.parametrize(
+    ("synth", "message"),
+    [
+        (blobs(4, 1, size=20), "20 x 20"),
+        (blobs(4, 1, channels=3), "RGB"),
+        (blobs(4, 1)[:0], "no images"),
+        (blobs(4, 1) * 255, r"\[0, 1\]"),
+        ("folder", "all sets as files"),
+    ],
+    ids=["size", "channels", "empty", "range", "kinds"],
+)
+def test_sets_that_cannot_be_compared(synth, message):
+    with pytest.raises(InputError, match=message):
+        score(blobs(4, 0), synth, extractor="tiny")
+
+
+def test_groups_must_have_a_label_an_image():
+    with pytest.raises(InputError, match="4 images but 3 group labels"):
+        score(blobs(4, 0), blobs(4, 1), real_groups=["a", "b", "c"], extractor="tiny")
+
+
+# --------------------------------------------------------------------------------------------------- novelty, tables
+
+
+def test_copies_of_training_crops_are_memorised():
+    rng = np.random.default_rng(0)
+    train = [blobs(16, k).reshape(4, 4, 16, 16).swapaxes(1, 2).reshape(1, 64, 64) for k in range(4)]
+    test = np.concatenate([blobs(60, 11), blobs(60, 12)])
+    places = rng.integers(0, 48, (10, 2))
+    copied = np.stack([train[k % 4][:, y : y + 16, x : x + 16] for k, (y, x) in enumerate(places)])
+    synth = np.concatenate([copied[:, :, ::-1], blobs(30, 20)])
+    row, nearest, crops = score_novelty(synth, train, test, searched=0.5, recipe="gan")
+    assert set(row) == KEYS and row["metric"] == "memorised" and row["recipe"] == "gan"
+    assert 0.25 <= row["value"] <= 0.45 and row["floor"] == pytest.approx(6 / 121)
+    assert row["settings"]["share_searched"] == 0.5 and row["settings"]["n_train_images"] == 4
+    assert max(nearest["distance"][:10]) < 1e-3
+    np.testing.assert_allclose(crops[:10], synth[:10], atol=1e-6)
+    assert crops.shape == synth.shape and len(nearest["test_distance"]) == 120
+    assert {len(nearest[key]) for key in ("sample", "train", "top", "left", "orientation", "distance")} == {40}
+    json.dumps([row, nearest], allow_nan=False)
+    again, same, _ = score_novelty(synth, train, test, test_distance=np.array(nearest["test_distance"]))
+    assert again["value"] == row["value"] and same == nearest
+    few, _, _ = score_novelty(synth, train, test[:10])
+    assert few["value"] is None and "19 held-out" in few["reason"]
+    with pytest.raises(InputError, match="as large as a tile"):
+        score_novelty(synth, [train[0][:, :10]], test)
+    with pytest.raises(InputError, match="channels"):
+        score_novelty(synth, [np.repeat(train[0], 3, 0)], test)
+
+
+def test_table_shows_values_and_reasons():
+    from rich.console import Console
+
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(format_rows(score(blobs(20, 0), blobs(20, 1), extractor="tiny")))
+    text = console.export_text()
+    assert "kid_over_random_phase" in text and "needs pairs" in text and "nan" not in text.lower().split()
+
+
+def test_the_floor_needs_other_images():
+    with pytest.raises(InputError, match="the floor needs other images"):
+        score(blobs(9, 0), blobs(9, 1), floor_real=np.concatenate([blobs(5, 2), blobs(9, 0)]), extractor="tiny")
+
+
+def test_an_unknown_extractor_is_refused():
+    with pytest.raises(InputError, match="'tinny' is not a feature extractor"):
+        score(blobs(9, 0), blobs(9, 1), extractor="tinny")
