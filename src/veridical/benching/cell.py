@@ -86,7 +86,8 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         first = run.run["first"]["cost"]
         cost["parameters"] += first["parameters"]
         cost["train_seconds"] += first["train_seconds"]
-        cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
+        known = [each["peak_memory_mb"] for each in (cost, first) if each["peak_memory_mb"] is not None]
+        cost["peak_memory_mb"] = max(known, default=None)
     write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
 
 
