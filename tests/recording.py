@@ -31,7 +31,7 @@ from skimage import data as skimage_data
 
 import veridical
 from toy import TOY, write_tiles
-from veridical.recipes import RECIPES
+from veridical.recipes.table import RECIPES
 
 FILE = Path(__file__).with_name("recording.json")
 STEPS, STOPPED = 6, 3

@@ -24,7 +24,7 @@ from recording import (
     report_facts,
 )
 from toy import write_tiles
-from veridical.recipes import RECIPES
+from veridical.recipes.table import RECIPES
 
 RECORDING = json.loads(FILE.read_text(encoding="utf-8"))
 SAME_MACHINE = RECORDING["machine"] == machine()
