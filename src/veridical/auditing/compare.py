@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from veridical.auditing.image_scores import Nearness, Scored, nearness, patches_alone, score_images
+from veridical.auditing.case import Nearness, alone, nearness, patches_alone
 from veridical.auditing.independence import Units
 from veridical.auditing.measure import Measured
+from veridical.auditing.scored import Scored, score_images
+from veridical.auditing.set_scores import Sets
 from veridical.stats.groups import folds
 
 
@@ -52,6 +54,11 @@ class Comparison:
         """Distances between deep features of all images, real ones first, (N + M, N + M)."""
         return np.block([[self.own.deep, self.near.deep.T], [self.near.deep, self.across]])
 
+    @property
+    def sets(self) -> Sets:
+        """What tests of the set look at, with copy distances that are fair to the synthetic images."""
+        return Sets(self.real, replace(self.synth, copy_distance=self.fair), self.distance)
+
     def strangeness(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Distance of the strangest place and of the whole, for synthetic and for real images."""
         first, second = (
@@ -87,11 +94,3 @@ def compare(
 def independent(units: Units, fields: np.ndarray, slices: np.ndarray) -> np.ndarray:
     """Slices or fields of view, whichever the units are."""
     return slices if units.kind == "slices" else fields
-
-
-def alone(own: Nearness) -> Nearness:
-    """Distances of real images to the other ones: to itself, infinite."""
-    rows = np.arange(len(own.deep))
-    own.deep[rows, rows] = np.inf
-    own.patch[rows, :, rows] = np.inf
-    return own
