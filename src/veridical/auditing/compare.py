@@ -11,7 +11,9 @@ from veridical.auditing.independence import Units
 from veridical.auditing.measure import Measured
 from veridical.auditing.scored import Scored, score_images
 from veridical.auditing.set_scores import Sets
-from veridical.stats.groups import folds
+from veridical.stats.groups import merged
+
+FOLDS = 5  # of the real images, each of which is judged by the others
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Comparison:
         """What tests of the set look at, with copy distances that are fair to the synthetic images."""
         return Sets(self.real, replace(self.synth, copy_distance=self.fair), self.distance)
 
+    def scores_of(self, x: Measured, fold: int = 0) -> np.ndarray:
+        """Scaled scores (K, D) of further images, judged by the real ones without a fold."""
+        return self.scored.of(x, self.real, nearness(x, self.real), self.own, fold)
+
     def strangeness(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Distance of the strangest place and of the whole, for synthetic and for real images."""
         first, second = (
@@ -85,7 +91,7 @@ def compare(
     near = nearness(synth, real) if near is None else near
     own = alone(nearness(real, real)) if own is None else own
     # A real image is judged by other slices, as one of a new slice will be; by other places where these were counted.
-    fold = folds(independent(units, fields, slices))
+    fold = merged(independent(units, fields, slices), FOLDS)
     scored = score_images(synth, real, fold, near, own)
     across = distances(synth.deep, synth.deep)
     return Comparison(real, synth, fair, near, own, across, fields, slices, np.asarray(groups), units, scored)

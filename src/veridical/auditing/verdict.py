@@ -18,7 +18,7 @@ from veridical.auditing.judge import certain_defects, judge_images, judge_set, p
 from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.errors import InputError
 from veridical.stats.conformal import fields_needed
-from veridical.stats.groups import components, folds
+from veridical.stats.groups import components, merged
 from veridical.stats.permutation import blocks_needed
 
 PARTS = 10  # of the real images, one of which is left out in the search for copies
@@ -94,7 +94,7 @@ def audit(
     )
     say(0.7, "searching for copies")
     units = choose_units(slices, fields, other.groups, len(set_tests.names(True)), alpha)
-    part = folds(independent(units, fields, slices), PARTS)
+    part = merged(independent(units, fields, slices), PARTS)
     x, y, fair, identical = with_copies(side, other, sides.get("train"), copies, part, x, y)
     say(0.85, "comparing")
     c = compare(x, y, fields, slices, other.groups, units, fair=fair)
