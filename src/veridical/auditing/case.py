@@ -45,8 +45,13 @@ def nearness(x: Measured, real: Measured) -> Nearness:
     return Nearness(distances(x.deep, real.deep), nearest)
 
 
+def without_self(distance: np.ndarray) -> np.ndarray:
+    """Distances (N, N) in which an image is no fellow of its own: to itself, infinite."""
+    return np.where(np.eye(len(distance), dtype=bool), np.inf, distance)
+
+
 def alone(own: Nearness) -> Nearness:
-    """Distances of real images to the other ones: to itself, infinite."""
+    """Distances of real images to the other ones: to itself, infinite; changed in place, as they are large."""
     rows = np.arange(len(own.deep))
     own.deep[rows, rows] = np.inf
     own.patch[rows, :, rows] = np.inf

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from veridical.auditing.case import deviations, nearness
+from veridical.auditing.case import deviations, without_self
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, Drawn, Plant, plant, plants
 from veridical.auditing.measure import Measured, Segmentation, measure
@@ -49,6 +50,11 @@ class Planted:
             images = plant(defect, self._images, severity)
             self.measured[defect, severity] = measure(images, self._segmentation, cache=self._cache)
         return self.measured[defect, severity]
+
+    def beside(self, c: Comparison, defect: str, severity: float) -> Measured:
+        """The same with the copy distances of the real images of a comparison that the defect was planted in."""
+        distance = c.real.copy_distance
+        return replace(self(defect, severity), copy_distance=None if distance is None else distance[self.rows])
 
 
 def chosen_rows(fold: np.ndarray) -> np.ndarray:
@@ -91,7 +97,7 @@ def patterns(c: Comparison, planted: Planted) -> Patterns:
     seen: dict[str, list[np.ndarray]] = {}
     places: dict[str, list[np.ndarray]] = {}
     for defect, how in planted.defects.items():
-        measured = [_searched(planted(defect, severity), c.real, rows) for severity in how.severities[-STEPS:]]
+        measured = [planted.beside(c, defect, severity) for severity in how.severities[-STEPS:]]
         seen[defect] = [_seen(c, x) for x in measured]
         places[defect] = [spaces.of_planted(x, rows) for x in measured]
     whiten = _whitening([usual, *chain.from_iterable(seen.values())])
@@ -144,12 +150,7 @@ def _whitening(kinds: list[np.ndarray]) -> np.ndarray:
 
 def _seen(c: Comparison, x: Measured) -> np.ndarray:
     """Points of images of fold 0 with a defect, judged by the other folds."""
-    return _points(c.scored.of(x, c.real, nearness(x, c.real), c.own, fold=0), x, c.real)
-
-
-def _searched(x: Measured, real: Measured, rows: np.ndarray) -> Measured:
-    """With the copy distances of the images that the defect was planted in."""
-    return x if real.copy_distance is None else x.with_copies(real.copy_distance[rows])
+    return _points(c.scores_of(x), x, c.real)
 
 
 def _altered(c: Comparison, rows: np.ndarray, how: Plant[Sets]) -> list[Measured]:
@@ -184,7 +185,7 @@ class _Spaces:
     def of_synth(self) -> np.ndarray:
         """Of subsets of the synthetic images."""
         n, m = len(self.c.real), len(self.c.synth)
-        distance = self._alone(self.c.distance)
+        distance = without_self(self.c.distance)
         draws = [np.append(np.arange(n), n + self.rng.permutation(m)[: self.size]) for _ in range(DRAWS)]
         found = [_spacing(distance[np.ix_(rows, rows)], np.arange(len(rows)) >= n) for rows in draws]
         return np.arcsinh((np.mean(found, 0) - self.centre) / self.scale)
@@ -201,13 +202,9 @@ class _Spaces:
         for _ in range(DRAWS):
             taken, mine = drawn(self.rng.permutation(n), distance, severity, self.size)
             rows = np.append(np.setdiff1d(np.arange(n), taken), mine)
-            far = self._alone(np.where(rows[:, None] == rows, np.nanmin(distance) / 2, distance[np.ix_(rows, rows)]))
+            far = without_self(np.where(rows[:, None] == rows, np.nanmin(distance) / 2, distance[np.ix_(rows, rows)]))
             found.append(_spacing(far, np.arange(len(rows)) >= n - len(mine)))
         return np.arcsinh((np.mean(found, 0) - self.centre) / self.scale)
-
-    @staticmethod
-    def _alone(distance: np.ndarray) -> np.ndarray:
-        return np.where(np.eye(len(distance), dtype=bool), np.inf, distance)
 
 
 def _spacing(distance: np.ndarray, synth: np.ndarray) -> np.ndarray:
@@ -218,7 +215,6 @@ def _spacing_of(c: Comparison, x: Measured, others: np.ndarray) -> np.ndarray:
     from veridical.metrics.distribution import distances
 
     real = c.own.deep[np.ix_(others, others)]
-    across = distances(x.deep, x.deep)
-    np.fill_diagonal(across, np.inf)
+    across = without_self(distances(x.deep, x.deep))
     near = distances(x.deep, c.real.deep[others])
     return _spacing(np.block([[real, near.T], [near, across]]), np.arange(len(real) + len(x)) >= len(real))

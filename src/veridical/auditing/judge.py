@@ -103,8 +103,7 @@ def judge_set(
     tests, sets = set_tests.names(c.searched), c.sets
     p, _ = set_tests.test_set(c, sets, most=most)
     values, usual = _quotable(c)
-    others = np.unique(c.groups, return_inverse=True)[1]
-    values["nearest_fellow"] = _nearest_fellow(c.across, others)
+    values["nearest_fellow"] = _nearest_fellow(c.across, c.groups)
     usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
     sure = [name for name in tests if DEFECTS[name].level == "set" and _sure(name, values, usual)]
     usual = _medians_of_sets(usual, c.units)

@@ -22,7 +22,6 @@ BANDS = 8  # rings of the power spectrum
 SHOWN = 1e-3  # share of an image that a phase must have to be seen in it
 RADII = (1, 2, 3, 4, 6, 8, 12)  # of the granulometry, pixels
 EIGHT_BIT = 1 / 255
-CELL = 16  # pixels of the network's input a patch
 
 COLOUR = ("red_green", "yellow_blue", "red_green_spread", "yellow_blue_spread", "chroma")
 TONE = ("mean", "log_contrast", "q05", "q50", "q95")

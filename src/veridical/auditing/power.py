@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from veridical.auditing import set_tests
-from veridical.auditing.case import nearness
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, scores
 from veridical.auditing.explain import Planted
@@ -34,19 +33,15 @@ def smallest_caught(
         `caught` is the share of images that fail at that severity; `severity` is None where not even the largest of
         the row of `DEFECTS` is caught. All empty if there are too few fields of view to fail any image.
     """
-    fields, real, scored = c.fields, c.real, c.scored
+    fields, worst = c.fields, c.scored.real.max(1)
     if int(fields.max()) + 1 < fields_needed(alpha):
         return []
-    worst = scored.real.max(1)
     rows = []
     defects = {name: how for name, how in planted.defects.items() if name in scores()}
     for k, (defect, how) in enumerate(defects.items()):
         row: dict[str, Any] = {"defect": defect, "level": "image", "severity": None, "unit": how.unit}
         for severity in how.severities:
-            x = planted(defect, severity)
-            x = x if real.copy_distance is None else x.with_copies(real.copy_distance[planted.rows])
-            z = scored.of(x, real, nearness(x, real), c.own, fold=0)
-            p = conformal_p(z.max(1), worst, fields)
+            p = conformal_p(c.scores_of(planted.beside(c, defect, severity)).max(1), worst, fields)
             row["caught"] = float((p <= alpha).mean())
             if row["caught"] >= 0.5:
                 row["severity"] = severity

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from veridical.auditing.case import without_self
 from veridical.auditing.measure import PROPERTIES, SHAPES, Measured
 
 BALL = 3  # neighbours whose distance is the reach of a real image, for the coverage
@@ -94,8 +95,7 @@ def coverage(distance: np.ndarray, synth: np.ndarray) -> float:
 def share_covered(sets: Sets) -> tuple[float, str]:
     """The coverage, and what it means."""
     everyone = np.arange(len(sets.distance)) >= len(sets.real)
-    alone = np.where(np.eye(len(sets.distance), dtype=bool), np.inf, sets.distance)
-    share = coverage(alone, everyone)
+    share = coverage(without_self(sets.distance), everyone)
     return share, f"{share:.0%} of the real images have a synthetic one as near as their fellows"
 
 
