@@ -1,7 +1,8 @@
 """The table of defects: what an audit looks for. One defect is one row; verdict, tests, explanation, power and page read it.
 
 A new defect is its functions (a score in `image_scores` and a planting in `plant`, or those of `set_scores` and `plant_sets`)
-and a row here. The order of the rows is the order in which defects are listed.
+and a row here; if it needs a measurement that is not there yet, also a line in `measure` and its words in `evidence`. The
+order of the rows is the order in which defects are listed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the audit measures on every image: named numbers, a spectrum, and deep features. Settled on real images once."""
+"""Physical descriptors and deep features: what the audit measures on every image. Settled on real images once."""
 
 from __future__ import annotations
 

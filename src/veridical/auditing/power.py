@@ -1,4 +1,4 @@
-"""What would have been caught: defects of growing severity, until the audit with these real images finds them."""
+"""Statistical power: what would have been caught. Defects of growing severity, until the audit finds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The audit: can these synthetic images be trusted, and if not, why?"""
+"""The audit: can these synthetic images be trusted, and if not, why?
+
+Measure both sets, score and test them (`scored`, `set_tests`), explain what is unusual (`explain`), judge (`judge`), and
+with a pass say what would have been caught (`power`). What is looked for is a table (`defects`).
+"""
 
 from __future__ import annotations
 
