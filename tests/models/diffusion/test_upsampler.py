@@ -136,3 +136,16 @@ def test_the_recipe_learns_from_parts_unless_told_otherwise(tmp_path):
     given = {"steps": 1, "size": 32, "batch": 2, "quiet": True, **SMALL}
     assert load(train("upsampler", data, tmp_path / "run", **given)).run["args"]["crop"] == 64
     assert load(train("upsampler", data, tmp_path / "whole", crop=0, **given)).run["args"]["crop"] == 0
+
+
+def test_runs_that_kept_the_level_as_a_label_are_read():
+    torch.manual_seed(0)
+    model = upsampler()
+    for parameter in model.denoiser.level.parameters():
+        torch.nn.init.normal_(parameter)
+    old = {name.replace(".level.net.", ".label."): tensor for name, tensor in model.state_dict().items()}
+    assert "denoiser.label.embedding.net.0.weight" in old and "denoiser.label.none" in old
+    other = upsampler()
+    other.load_state_dict(old)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor)
