@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch
+from veridical.diffusion.solvers import Noise
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Sampling
 
 
 class LatentDiffusion(nn.Module):
@@ -27,7 +29,7 @@ class LatentDiffusion(nn.Module):
     def __init__(self, first: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
         self.first: Any = first.eval().requires_grad_(False)
-        self.denoiser = denoiser
+        self.denoiser, self.sampling = denoiser, denoiser.sampling
         self.parts = dict(denoiser.parts)
 
     def train(self, mode: bool = True) -> LatentDiffusion:
@@ -60,6 +62,6 @@ class LatentDiffusion(nn.Module):
             latents = self.first.encode(batch.image)
         yield from self.denoiser.losses(dataclasses.replace(batch, image=latents), step)
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Sample latents and decode them; images in [-1, 1]."""
-        return self.first.decode(self.denoiser.sample(n, cond, noise))
+        return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling))
