@@ -17,8 +17,8 @@ from veridical.conditions.delivery import Arrays, cycle, open_data, write_arrays
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
+from veridical.core.orientation import ORIENTATIONS
 from veridical.data.dataset import Dataset
-from veridical.data.tiles import ORIENTATIONS
 from veridical.metrics import features
 from veridical.metrics.spacing import spacing
 from veridical.recipes.config import TrainConfig
