@@ -16,9 +16,9 @@ from veridical.auditing.verdict import audit
 from veridical.conditions.delivery import Arrays, cycle, open_data, write_arrays
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import read_json, replacing, write_json
+from veridical.core.files import read_json, write_array, write_json
+from veridical.core.orientation import ORIENTATIONS
 from veridical.data.dataset import Dataset
-from veridical.data.tiles import ORIENTATIONS
 from veridical.metrics import features
 from veridical.metrics.spacing import spacing
 from veridical.recipes.config import TrainConfig
@@ -57,7 +57,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     began = time.monotonic()
     images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
     seconds = time.monotonic() - began
-    _save(folder / "samples.npy", images)
+    write_array(folder / "samples.npy", images)
 
     real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
     groups, other_groups = (
@@ -107,9 +107,9 @@ def _novelty_row(
         test_distance=np.load(kept) if kept.is_file() else None,
     )  # fmt: skip
     if not kept.is_file():
-        _save(kept, np.array(found["test_distance"]))
+        write_array(kept, np.array(found["test_distance"]))
     write_json(folder / "nearest.json", found | {"name": [groups[k] for k in found["train"]]})
-    _save(folder / "nearest.npy", crops)
+    write_array(folder / "nearest.npy", crops)
     return row, (np.array(found["test_distance"]), np.array(found["distance"]))
 
 
@@ -152,11 +152,6 @@ def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, in
     if "source" in needs:  # translated twice, an image would count twice
         n = min(n, len(held_out["source"]))
     return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
 
 
 def _end_with_the_bench() -> None:

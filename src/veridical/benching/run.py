@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.core.errors import InputError
-from veridical.core.files import read_json, replacing, write_json
+from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.version import __version__
 from veridical.recipes.config import TrainConfig
@@ -149,8 +148,7 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
             place.mkdir(parents=True, exist_ok=True)
             for which in ("test", "train"):
                 tiles, groups = dataset.tiles(which, n=plan.tiles)
-                with replacing(place / f"{which}.npy") as temporary, temporary.open("wb") as file:
-                    np.save(file, tiles)
+                write_array(place / f"{which}.npy", tiles)
                 write_json(place / f"{which}_groups.json", list(groups))
             write_json(place / "summary.json", dataset.summary())
         if cond := data.conditions("test", plan.tiles, plan.samples):

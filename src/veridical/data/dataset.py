@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
@@ -15,10 +16,10 @@ from veridical.data.masks import fit_mask_values, rank
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices
 from veridical.data.split import group_of, split_regions
-from veridical.data.tiles import ORIENTATIONS, Layout, cut, resize, resize_labels, span_of, turn
+from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
 from veridical.data.window import IntensityWindow
 
-__all__ = ["Dataset", "group_of", "open_dataset", "turn"]
+__all__ = ["Dataset", "group_of", "open_dataset"]
 
 CACHE_BYTES = 400 * 2**20  # decoded slices kept in memory
 REGION_PIXELS = 64 * 2**20  # of `Dataset.regions`

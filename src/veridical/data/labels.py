@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.data.readers.imagefile import SUFFIXES
 from veridical.data.slices import Slices
 from veridical.data.split import group_of
+from veridical.data.tables import read_table, stem
 
 TABLES = ("labels.csv", "properties.csv")
 FOLDER = "folder"  # the column that is no column: the name of the folder an image lies in
@@ -223,27 +222,26 @@ def read_column(spec: str, slices: Slices, column: str, use: Sequence[int]) -> l
     found: dict[str, str] = {}
     others: dict[str, None] = {}
     for path, prefix in tables:
-        rows = _read_rows(path)
-        key = "file_name" if "file_name" in rows[0] else "name"
+        images, rows = read_table(path)
         if column in rows[0]:
-            for row in rows:
-                found.setdefault(prefix + _stem(row[key] or ""), (row[column] or "").strip())
-        others |= dict.fromkeys(c for c in rows[0] if c not in (None, key))
+            for image, row in zip(images, rows, strict=True):
+                found.setdefault(prefix + stem(image), row[column])
+        others |= dict.fromkeys(rows[0])
     if not found:
         what = f"its tables have {', '.join(others)}" if others else f"there is no {' or '.join(TABLES)}"
         raise InputError(f"{spec}: has no label {column!r}, {what}; write one with the columns name,{column}")
-    bases = Counter(_stem(name).rsplit("/", 1)[-1] for name in names)
+    bases = Counter(stem(name.strip()).rsplit("/", 1)[-1] for name in names)
     return [_value(spec, name, column, found, bases) for name in names]
 
 
 def _value(spec: str, name: str, column: str, found: dict[str, str], bases: Counter[str]) -> str:
     """By full name, without the side of the split, by file name alone, or by the image that a tile was cut from."""
-    stem = _stem(name)
-    base = stem.rsplit("/", 1)[-1]
-    side = stem.split("/")[0] + "/" if stem.startswith(("train/", "test/")) else ""
-    for key in (stem, stem.removeprefix(side), side + base, base, group_of(stem), group_of(base)):
+    whole = stem(name.strip())
+    base = whole.rsplit("/", 1)[-1]
+    side = whole.split("/")[0] + "/" if whole.startswith(("train/", "test/")) else ""
+    for key in (whole, whole.removeprefix(side), side + base, base, group_of(whole), group_of(base)):
         if found.get(key):
-            if key == base != stem and bases[base] > 1:
+            if key == base != whole and bases[base] > 1:
                 raise InputError(
                     f"{spec}: a row of {base} may mean {name} or another image of that name; write the folder too"
                 )
@@ -256,21 +254,3 @@ def _root(spec: str) -> Path:
 
     path = split_key(spec)[0]
     return path if path.is_dir() else path.parent
-
-
-def _stem(name: str) -> str:
-    name = name.strip()
-    return name[: name.rfind(".")] if name.lower().endswith(SUFFIXES) else name
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: cannot be read as a CSV table ({error}); it needs a column name or file_name"
-        ) from None
-    if not rows or not {"name", "file_name"} & set(rows[0]):
-        raise InputError(f"{path}: needs a column name or file_name and a row for each image")
-    return rows

@@ -10,8 +10,9 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from veridical.core.batch import Noise
 from veridical.core.errors import InputError
-from veridical.diffusion.solvers import Denoise, Noise
+from veridical.diffusion.solvers import Denoise
 
 
 def log_likelihood(

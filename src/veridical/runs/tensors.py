@@ -20,14 +20,13 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import nn
 
 from veridical.core.errors import InputError
-from veridical.core.files import replacing
+from veridical.core.files import write_bytes
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], **metadata: str) -> None:
     """Write tensors as safetensors, atomically; `metadata` goes into the header."""
     contiguous = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(tensors_to_bytes(contiguous, metadata))
+    write_bytes(path, tensors_to_bytes(contiguous, metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from veridical.core.files import replacing
+from veridical.core.files import write_text
 from veridical.runs.tensors import load_weights, pack_optimiser, read_tensors, unpack_optimiser, write_tensors
 
 
@@ -78,8 +78,7 @@ class Log:
                 with contextlib.suppress(ValueError):  # a line cut short by a kill
                     if json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
-        with replacing(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, step: int, seconds: float, losses: dict[str, float]) -> None:

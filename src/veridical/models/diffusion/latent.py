@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
-from veridical.diffusion.solvers import Noise
+from veridical.core.batch import Batch, Noise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 

@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
-from veridical.diffusion.solvers import Noise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 
