@@ -24,11 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def toy(name: str, channels: int = 1, size: int = 32) -> torch.nn.Module:
     torch.manual_seed(0)
-    first = RECIPES[name].first
-    stage: Any = build(first, channels, size, TOY[first]) if first else None
-    if first:
-        stage.prepare(batch(first, channels, size).image)
-    return build(name, channels, size, TOY[name], stage)
+    stages: dict[str, Any] = {}
+    for held, stage in RECIPES[name].first.items():
+        stages[held] = build(stage.recipe, channels, size, TOY[stage.recipe])
+        stages[held].prepare(batch(stage.recipe, channels, size).image)
+    return build(name, channels, size, TOY[name], stages)
 
 
 def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.Tensor]:
@@ -148,18 +148,10 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
     source = {} if RECIPES[name].own_source else {"source": str(data)}
     for need, setting in (("label", {"label": "kind"}), ("source", source)):
         given |= setting if need in RECIPES[name].needs else {}
-    if RECIPES[name].first:
-        train(
-            RECIPES[name].first,
-            data,
-            tmp_path / "first",
-            steps=2,
-            size=32,
-            batch=4,
-            quiet=True,
-            **TOY[RECIPES[name].first],
-        )
-        given["first"] = tmp_path / "first"
+    for held, stage in RECIPES[name].first.items():
+        brief = {"steps": 2, "size": 32, "batch": 4, "quiet": True}
+        folder = train(stage.recipe, data, tmp_path / f"first-{held}", **brief, **TOY[stage.recipe])
+        given.setdefault("first", {})[held] = folder
     train(name, data, tmp_path / "whole", steps=6, **given)
     with monkeypatch.context() as patch:
         patch.setattr("veridical.training.loop._batch", stopping(3))

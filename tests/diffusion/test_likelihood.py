@@ -57,6 +57,6 @@ def test_the_likelihood_does_not_depend_on_the_steps_of_sampling():
 
 
 def test_latents_have_no_likelihood_of_images():
-    model = build("latent_diffusion", 1, 32, TOY["latent_diffusion"], build("autoencoder", 1, 32, TOY["autoencoder"]))
+    model = build("latent_diffusion", 1, 32, TOY["latent_diffusion"])
     with pytest.raises(InputError, match="no likelihood of images"):
         bits_per_dim(model, torch.zeros(1, 1, 32, 32), ImageNoise(0, [0]))

@@ -82,11 +82,10 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     write_json(folder / "audit.json", report)
     write_json(folder / "rows.json", [*rows, about | novelty, apart])
     cost = dict(run.run["cost"])
-    if "first" in run.run:
-        first = run.run["first"]["cost"]
-        cost["parameters"] += first["parameters"]
-        cost["train_seconds"] += first["train_seconds"]
-        cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
+    for stage in run.run["stages"].values():
+        cost["parameters"] += stage["cost"]["parameters"]
+        cost["train_seconds"] += stage["cost"]["train_seconds"]
+        cost["peak_memory_mb"] = max(cost["peak_memory_mb"], stage["cost"]["peak_memory_mb"])
     write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
 
 

@@ -11,7 +11,7 @@ from veridical.models.diffusion.distillation import Consistency, ProgressiveDist
 from veridical.models.diffusion.guided import Guided
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.upsampler import Upsampler
-from veridical.recipes.recipe import Recipe
+from veridical.recipes.recipe import Recipe, Stage
 
 
 def latent_diffusion(
@@ -173,8 +173,7 @@ ROWS: dict[str, Recipe] = {
         summary="a student halves the steps of its teacher, again and again, down to four or one",
         citation="Salimans and Ho 2022, arXiv:2202.00512",
         train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4, "ema": 0.99},
-        first="edm",
-        first_share=0.6,
+        first={"first": Stage("edm", 0.6)},
     ),
     "consistency": Recipe(
         Consistency,
@@ -184,8 +183,7 @@ ROWS: dict[str, Recipe] = {
         citation="Song et al. 2023, arXiv:2303.01469; Song and Dhariwal 2024, arXiv:2310.14189",
         train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4},
         sampling=("sampling_steps",),
-        first="edm",
-        first_share=0.6,
+        first={"first": Stage("edm", 0.6)},
     ),
     "latent_diffusion": Recipe(
         latent_diffusion,
@@ -195,7 +193,6 @@ ROWS: dict[str, Recipe] = {
         citation="Rombach et al. 2022, arXiv:2112.10752",
         train=DIFFUSION,
         sampling=STEPPING,
-        first="autoencoder",
-        first_share=0.3,
+        first={"first": Stage("autoencoder", 0.3)},
     ),
 }

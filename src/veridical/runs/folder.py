@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from veridical.core.files import read_json
 from veridical.core.parse import listed
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
+from veridical.recipes.info import StageInfo
 
 FORMAT = 2
 # What run.json says of every run, and of what type.
@@ -56,8 +58,13 @@ def resumed(
     return TrainConfig.from_json(started["config"]).replace(**changes), args
 
 
+def stages_of(about: dict[str, Any]) -> dict[str, StageInfo]:
+    """Frozen stages of a run."""
+    return {name: StageInfo.from_json(stage) for name, stage in about["stages"].items()}
+
+
 def completed(about: dict[str, Any]) -> dict[str, Any]:
-    """What ``run.json`` says of a run or of its first stage, with all arguments that there are today (`Recipe.complete`)."""
+    """What ``run.json`` says of a run, with all arguments that there are today (`Recipe.complete`)."""
     args = table.find(about["recipe"]).complete(about["args"])
     return {**about, "args": {name: listed(value) for name, value in args.items()}}
 
@@ -75,20 +82,21 @@ def is_finished(folder: Path) -> bool:
     return (folder / "run.json").is_file() and read_run(folder)["finished"]
 
 
-def share_budget(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
-    """Divide a budget: the first stage's settings, and those left for the second."""
+def share_budget(config: TrainConfig, shares: Mapping[str, float]) -> tuple[dict[str, dict[str, Any]], TrainConfig]:
+    """Divide a budget: settings of each stage that is to be trained, and what is left for the run that holds them."""
     same = (
         "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
         "save_every", "preview_every",
     )  # fmt: skip
-    mine: dict[str, Any] = {k: getattr(config, k) for k in same}
-    mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
-    mine["minutes"] = None if config.minutes is None else config.minutes * share
-    rest = {
-        "steps": None if config.steps is None else max(1, config.steps - mine["steps"]),
-        "minutes": None if config.minutes is None else config.minutes - mine["minutes"],
-    }
-    return mine, config.replace(**rest)
+    steps, minutes, theirs = config.steps, config.minutes, {}
+    for name, share in shares.items():
+        mine: dict[str, Any] = {k: getattr(config, k) for k in same}
+        mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
+        mine["minutes"] = None if config.minutes is None else config.minutes * share
+        theirs[name] = mine
+        steps = None if steps is None else max(1, steps - mine["steps"])
+        minutes = None if minutes is None else minutes - mine["minutes"]
+    return theirs, config.replace(steps=steps, minutes=minutes)
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
@@ -116,4 +124,10 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     for name, kind in CONTENT.items():
         if not isinstance(run.get(name), kind):
             raise InputError(f"{folder / 'run.json'} does not say {name!r}: it was damaged; restore it or train again.")
+    run.setdefault("stages", {})
+    if "first" in run:  # of before: it holds the weights of its only stage itself, and does not say their hash
+        given = run.pop("given_first", None)
+        place = given or str(folder.resolve() / "first")
+        where = {"path": place, "beside": place, "given": given is not None, "sha256": ""}
+        run["stages"] = {"first": {**run.pop("first"), **where}}
     return run

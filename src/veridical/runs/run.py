@@ -14,9 +14,8 @@ from veridical.core.device import memory_format, pick_device, use_threads
 from veridical.core.errors import InputError
 from veridical.data.window import IntensityWindow
 from veridical.recipes import table
-from veridical.recipes.config import TrainConfig
-from veridical.runs.folder import completed, read_run
-from veridical.runs.tensors import load_weights, read_tensors
+from veridical.runs.folder import completed, read_run, stages_of
+from veridical.runs.stages import fill, untrained
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     Raises
     ------
     InputError
-        If `folder` is no run, is damaged, is a pickle or comes from another version; for an unknown setting.
+        If `folder` is no run, is damaged, is a pickle or comes from another version; if a frozen stage is not found; for an
+        unknown setting.
     """
     folder = Path(folder)
     run = read_run(folder)
@@ -61,22 +61,17 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     run["args"] |= changed
     where = pick_device(device)
     use_threads()
-    stage = None
-    if "first" in run:
-        first = completed(run["first"])
-        stage = table.build(first["recipe"], run["channels"], run["size"], first["args"])
-    model: Any = table.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
-    tensors, _ = read_tensors(folder / "model.safetensors")
-    load_weights(model, tensors, folder / "model.safetensors")
+    model: Any = untrained(run["recipe"], run["channels"], run["size"], run["args"], stages_of(run))
+    fill(model, folder)
     model = model.to(where, memory_format=memory_format(where)).eval().requires_grad_(False)
     return Run(folder, run, model, where)
 
 
-def load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
-    """Model of a trained first stage, and what the second's ``run.json`` says of it."""
+def load_stage(folder: Path, size: int) -> nn.Module:
+    """Model of a trained stage, for a run on tiles of so many pixels."""
     stage = load(folder, device="cpu")
-    if stage.run["size"] != config.size:
+    if stage.run["size"] != size:
         raise InputError(
             f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
         )
-    return stage.model, {k: stage.run[k] for k in ("recipe", "args", "config", "dataset", "cost")}
+    return stage.model

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
 from veridical.core.batch import Batch, ImageNoise, mix
@@ -22,8 +23,10 @@ from veridical.core.version import __version__
 from veridical.data.images import save_png, to_grid
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
-from veridical.runs.folder import FORMAT, completed, is_finished, look, make_folder, resumed, share_budget
-from veridical.runs.run import load_first
+from veridical.recipes.info import StageInfo
+from veridical.runs.folder import FORMAT, is_finished, look, make_folder, resumed, share_budget, stages_of
+from veridical.runs.run import load_stage
+from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
 from veridical.training.optimise import make_optimiser
 from veridical.training.state import Average, Log, State
 
@@ -38,7 +41,7 @@ def train(
     out: str | Path,
     *,
     resume: bool = False,
-    first: str | Path | None = None,
+    first: str | Path | Mapping[str, str | Path] | None = None,
     quiet: bool = False,
     **given: Any,
 ) -> Path:
@@ -54,8 +57,9 @@ def train(
         The run folder to write.
     resume : bool
         Go on with an interrupted run in `out`; on the CPU its weights end bit-identical to those of an uninterrupted run.
-    first : str or Path, optional
-        Run folder of a trained first stage; without it the first stage is trained in ``out/first``.
+    first : str or Path, or mapping of str to those, optional
+        Run folder of the trained first stage, or of some by name; those that are not given are trained in ``out/first``
+        (several: in ``out/first/NAME``), with a share of the budget. A run keeps frozen stages by reference.
     quiet : bool
         Show no progress.
     **given
@@ -76,6 +80,7 @@ def train(
     out, data = Path(out), str(data)
     row = table.find(recipe)
     config, args = table.settings(recipe, given)
+    places = given_places(recipe, first)
     # All of them: a default that changes later must not change this run.
     args = row.arguments() | args
     started = look(out, resume)
@@ -85,7 +90,6 @@ def train(
                 f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
             )
         config, args = resumed(out, started, given, config, args)
-        first = first or started.get("given_first")
     if row.own_source:
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
@@ -112,24 +116,49 @@ def train(
         "window": opened.target.window.to_json(),
         **about,
     }
-    stage = None
-    if row.first is not None:
-        folder = Path(first) if first is not None else out / "first"
-        if first is not None:
-            description["given_first"] = str(folder.resolve())
-        if first is None:
-            mine, config = share_budget(config, row.first_share)
-            if not is_finished(folder):
-                train(row.first, data, folder, resume=True, quiet=quiet, **mine)
-            if not is_finished(folder):
-                return out
-        stage, description["first"] = load_first(folder, config)
-        if started is not None and completed(started["first"]) != description["first"]:
-            raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
+    before = stages_of(started) if started is not None else {}
+    stages = _stages(recipe, data, out, config, places, before, quiet)
+    if stages is None:
+        return out
+    modules, about_stages, config = stages
+    description["stages"] = {name: stage.to_json() for name, stage in about_stages.items()}
     use_threads(config.threads)  # orthogonal first weights depend on their number
     torch.manual_seed(mix(config.seed))
-    model = table.build(recipe, opened.target.channels, config.size, args, stage)
+    model = table.build(recipe, opened.target.channels, config.size, args, modules)
     return fit(model, opened, config, out, description, quiet=quiet)
+
+
+def _stages(
+    recipe: str,
+    data: str,
+    out: Path,
+    config: TrainConfig,
+    given: dict[str, Path],
+    before: dict[str, StageInfo],
+    quiet: bool,
+) -> tuple[dict[str, nn.Module], dict[str, StageInfo], TrainConfig] | None:
+    """Trained stages, what ``run.json`` says of them, and what they leave of the budget; None where training was stopped.
+
+    Stages of a run that is resumed (`before`) are found again, others are trained here unless they are given.
+    """
+    row = table.find(recipe)
+    own = {name: own_place(out, name, row) for name in row.first}
+    places = {name: find_stage(out, name, stage, own[name]) for name, stage in before.items() if name not in given}
+    for name in before.keys() & given.keys():
+        if not is_stage(given[name], before[name]):
+            raise InputError(f"{out} was trained with another first stage than {given[name]}: leave out --first.")
+    there = given.keys() | {name for name, stage in before.items() if stage.given}
+    theirs, config = share_budget(config, {name: s.share for name, s in row.first.items() if name not in there})
+    for name, settings in theirs.items():
+        if name in places:
+            continue
+        if not is_finished(own[name]):
+            train(row.first[name].recipe, data, own[name], resume=True, quiet=quiet, **settings)
+        if not is_finished(own[name]):
+            return None
+    places = own | places | given
+    modules = {name: load_stage(folder, config.size) for name, folder in places.items()}
+    return modules, {name: refer(out, folder, name in there) for name, folder in places.items()}, config
 
 
 def fit(

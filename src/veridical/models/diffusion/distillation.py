@@ -128,6 +128,7 @@ class Consistency(nn.Module):
         self.teacher = _denoiser(first).eval().requires_grad_(False)
         self.student = _student(first)
         self.parts = dict(self.student.parts)
+        self.frozen = {"first": self.teacher}
         self.path, self.levels, self.most_levels = path, levels, most_levels
         self.sampling_steps = sampling_steps
 

@@ -29,6 +29,7 @@ class LatentDiffusion(nn.Module):
         self.first: Any = first.eval().requires_grad_(False)
         self.denoiser = denoiser
         self.parts = dict(denoiser.parts)
+        self.frozen = {"first": self.first}
 
     def train(self, mode: bool = True) -> LatentDiffusion:
         """Set the mode of the denoiser; the first stage stays as it is."""
