@@ -10,6 +10,7 @@ import torch
 
 from toy import TOY, write_tiles
 from veridical.core.batch import Batch, ImageNoise
+from veridical.models.contract import Prepared
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -91,7 +92,7 @@ def test_losses_are_finite_and_reach_every_parameter_of_their_part(name, channel
 @pytest.mark.parametrize("name", RECIPES)
 def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
     model = toy(name, channels).eval()
-    if hasattr(model, "prepare"):
+    if isinstance(model, Prepared):
         model.prepare(batch(name, channels, 32).image)
     with torch.no_grad():
         cond = conditions(name, 5, channels, 32)
@@ -112,7 +113,7 @@ def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
 def test_every_part_lowers_its_loss_while_the_others_stand_still(name):
     for part in toy(name).parts:
         model = toy(name)
-        if hasattr(model, "prepare"):
+        if isinstance(model, Prepared):
             model.prepare(batch(name, 1, 32).image)
         optimiser = torch.optim.Adam(model.parts[part].parameters(), 2e-3)
         history = []

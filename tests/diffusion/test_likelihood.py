@@ -9,7 +9,8 @@ import mixture
 from toy import TOY
 from veridical.core.batch import ImageNoise
 from veridical.core.errors import InputError
-from veridical.diffusion.likelihood import bits_per_dim, log_likelihood
+from veridical.diffusion.likelihood import log_likelihood
+from veridical.models.diffusion.likelihood import bits_per_dim
 from veridical.recipes.table import build
 
 

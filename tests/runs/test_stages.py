@@ -121,7 +121,7 @@ def test_a_stage_with_other_weights_is_refused(data, tmp_path):
     run = train("latent_diffusion", data, tmp_path / "run", first=first, steps=1, **SMALL, **TOY["latent_diffusion"])
     train("autoencoder", data, first, steps=2, resume=True, quiet=True)
     for again in (lambda: load(run), lambda: train("latent_diffusion", data, run, steps=2, resume=True)):
-        with pytest.raises(InputError, match="first is not the stage 'first' that .*run was trained with"):
+        with pytest.raises(InputError, match=r"first is not the stage 'first' that .*run was trained with"):
             again()
     shutil.copytree(kept, run / "first")
     load(run, "cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from veridical.data.images import channels_first, write_images
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 from veridical.editing.restore import Operator, Settings, inpaint, restore, rings, streaks, wedge
+from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
 
@@ -76,6 +78,7 @@ def restore_file(
     if mask is not None and deviation:
         raise InputError("--deviation does not go with --mask, whose measured pixels stay as they are: leave it out.")
     loaded = load(run, device)
+    model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
@@ -85,12 +88,12 @@ def restore_file(
     contrast = loaded.window.high - loaded.window.low
     if mask is not None:
         hole = _read_mask(mask)
-        drawn = inpaint(loaded.model, repeated, hole, size=size, settings=settings, seed=seed, quiet=quiet)
+        drawn = inpaint(model, repeated, hole, size=size, settings=settings, seed=seed, quiet=quiet)
         made = np.where(hole, loaded.window.from_unit(drawn.mean(0)), counts)
     else:
         operator = _operator(shape, ring_centre, streak_axis, wedge_degrees, width)
         drawn = restore(
-            loaded.model, repeated, operator, size=size, deviation=deviation, settings=settings, seed=seed, quiet=quiet
+            model, repeated, operator, size=size, deviation=deviation, settings=settings, seed=seed, quiet=quiet
         )
         # The change alone, so that counts beyond the window stay what they are.
         made = _as_type(counts + (drawn.mean(0) - unit) * contrast, counts.dtype)

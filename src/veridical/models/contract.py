@@ -1,7 +1,7 @@
 """What a model is: members that training, sampling, edits and scores read. Capability is asked by these names alone.
 
 A model is an ``nn.Module`` that is a `Model`; whatever else it can do, it says by having the members of one of the other
-protocols, which the rest of the package asks for with ``isinstance(model, Diffusive)``. Nothing is inherited from here.
+protocols, which the rest of the package asks for with ``isinstance(model, Denoising)``. Nothing is inherited from here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ from veridical.core.batch import Batch
 from veridical.diffusion.solvers import Denoise, Noise
 
 
-class Model(Protocol):
+class Module(Protocol):
+    """What of ``nn.Module`` is read."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """What else is saved."""
+        ...
+
+
+class Model(Module, Protocol):
     """What every model has.
 
     Attributes
@@ -86,19 +98,11 @@ class Paced(Protocol):
     rates: dict[str, float]
 
 
-class Encoding(Protocol):
-    """A model with a space of its own: latents, or images of known mean and deviation.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Of what `encode` makes of an image.
-    """
-
-    shape: tuple[int, ...]
+class Encoding(Module, Protocol):
+    """A model with a space of its own: latents, or images of known mean and deviation."""
 
     def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] to their place in that space, shape (N, \\*shape)."""
+        """Images (N, C, H, W) in [-1, 1] to their place in that space."""
         ...
 
     def decode(self, z: Tensor) -> Tensor:
@@ -106,13 +110,29 @@ class Encoding(Protocol):
         ...
 
 
+class Latent(Encoding, Protocol):
+    """An `Encoding` model that says how large its space is: what a first stage has.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of what `encode` makes of an image.
+    """
+
+    shape: tuple[int, int, int]
+
+
 @runtime_checkable
-class Diffusive(Encoding, Protocol):
-    """A model of noisy images (or latents) ``x = x0 + sigma * noise``, where x0 is encoded."""
+class Denoising(Encoding, Protocol):
+    """A model of noisy images (or latents) ``x = x0 + sigma * noise``, where x0 is encoded: what edits need."""
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Tensor] | None = None) -> Tensor:
         """Expected x0 of x (N, \\*shape) at noise levels sigma (N,), without guidance."""
         ...
+
+
+class Diffusive(Denoising, Latent, Protocol):
+    """A `Denoising` model that knows along which levels it samples."""
 
     def ends(self) -> tuple[float, float]:
         """The lowest noise level, which counts as none, and the highest, which counts as nothing else."""
@@ -137,7 +157,7 @@ class DenoisesImages(Diffusive, Protocol):
 
 
 class Guiding(Protocol):
-    """A `Diffusive` model with guidance among its settings."""
+    """A `Denoising` model with guidance among its settings."""
 
     def guided(self) -> Denoise:
         """`denoise` with that guidance."""
@@ -153,7 +173,7 @@ class Reducing(Protocol):
 
 
 class Attentive(Protocol):
-    """A `Diffusive` model of text whose cross-attention can be seen and steered, as edits by prompt need it."""
+    """A `Denoising` model of text whose cross-attention can be seen and steered, as edits by prompt need it."""
 
     def attention(self) -> AbstractContextManager[Any]:
         """Context in which the cross-attention maps of the following `denoise` calls are seen and may be replaced."""

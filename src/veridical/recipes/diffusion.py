@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
+from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
 from veridical.models.diffusion.guided import Guided
@@ -15,7 +14,7 @@ from veridical.recipes.recipe import Recipe, Stage
 
 
 def latent_diffusion(
-    first: nn.Module,
+    first: Latent,
     widths: tuple[int, ...] = (64, 128),
     layers: int = 1,
     attention: tuple[bool, ...] = (False, True),
@@ -24,7 +23,7 @@ def latent_diffusion(
     solver: str = "sde_dpm_solver_pp_2m",
 ) -> LatentDiffusion:
     """A `Denoiser` of the latents of `first`."""
-    channels, size, _ = first.shape  # type: ignore[misc]
+    channels, size, _ = first.shape
     denoiser = Denoiser(
         channels, size, patch=1, widths=widths, layers=layers, attention=attention, dropout=dropout,
         noise_mean=-1.2, sampling_steps=sampling_steps, solver=solver,

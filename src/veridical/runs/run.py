@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from veridical.core.device import memory_format, pick_device, use_threads
+from veridical.core.device import move, pick_device, use_threads
 from veridical.core.errors import InputError
 from veridical.data.window import IntensityWindow
+from veridical.models.contract import Model
 from veridical.recipes import table
 from veridical.runs.folder import completed, read_run, stages_of
 from veridical.runs.stages import fill, untrained
@@ -24,7 +25,7 @@ class Run:
 
     folder: Path
     run: dict[str, Any]
-    model: Any  # an nn.Module with the members that docs/design.md lists
+    model: Model
     device: torch.device
 
     @property
@@ -61,10 +62,10 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     run["args"] |= changed
     where = pick_device(device)
     use_threads()
-    model: Any = untrained(run["recipe"], run["channels"], run["size"], run["args"], stages_of(run))
+    model = untrained(run["recipe"], run["channels"], run["size"], run["args"], stages_of(run))
     fill(model, folder)
-    model = model.to(where, memory_format=memory_format(where)).eval().requires_grad_(False)
-    return Run(folder, run, model, where)
+    model = move(model, where).eval().requires_grad_(False)
+    return Run(folder, run, cast(Model, model), where)
 
 
 def load_stage(folder: Path, size: int) -> nn.Module:
@@ -74,4 +75,4 @@ def load_stage(folder: Path, size: int) -> nn.Module:
         raise InputError(
             f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
         )
-    return stage.model
+    return cast(nn.Module, stage.model)

@@ -7,20 +7,22 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
 from veridical.core.batch import Batch, ImageNoise, mix
-from veridical.core.device import World, memory_format, peak_memory_mb, pick_device, use_threads
+from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import save_png, to_grid
+from veridical.models.contract import Model, Paced, Prepared, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import StageInfo
@@ -162,7 +164,7 @@ def _stages(
 
 
 def fit(
-    model: Any,
+    model: nn.Module,
     data: Data,
     config: TrainConfig,
     out: Path,
@@ -177,14 +179,15 @@ def fit(
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
     start, stop = world.rows(config.batch)
-    if stop - start < getattr(model, "critic_steps", 1):
+    if isinstance(model, Sharing) and stop - start < model.critic_steps:
         raise InputError(
             f"critic_steps={model.critic_steps} are shares of a batch: give --batch {model.critic_steps * world.size} or more."
         )
-    model = model.to(device, memory_format=memory_format(device))
+    model = move(model, device)
+    learner = cast(Model, model)
     average = Average(model, config.ema)
-    optimisers = {part: make_optimiser(module, config, device) for part, module in model.parts.items()}
-    rates = getattr(model, "rates", {})
+    optimisers = {part: make_optimiser(module, config, device) for part, module in learner.parts.items()}
+    rates = model.rates if isinstance(model, Paced) else {}
     state = State(out, model, average, optimisers)
     state.restore()
     clock = time.monotonic() - state.seconds
@@ -210,10 +213,10 @@ def fit(
     if state.step == 0:
         # First of all files: a run that is killed from here on can be resumed.
         save(finished=False, weights=False)
-        if hasattr(model, "prepare"):
+        if isinstance(model, Prepared):
             tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
             for network in (model, average.model):
-                network.prepare(tiles * 2 - 1)
+                cast(Prepared, network).prepare(tiles * 2 - 1)
         save(finished=False)
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     # Sample k of every preview has the conditions of tile k of real.png.
@@ -240,7 +243,7 @@ def fit(
             rate = _learning_rate(config, state.step, reached)
             losses = {}
             batch = _batch(data, config, state.step, start, stop, device, reached)
-            for part, loss in model.losses(batch, state.step):
+            for part, loss in learner.losses(batch, state.step):
                 value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
@@ -311,15 +314,15 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: 
     return loss.item()
 
 
-def _preview(model: Any, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
+def _preview(model: nn.Module, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
     """Draw sixteen samples of the averaged weights, always with the same noise and conditions; return the seconds."""
     began = time.monotonic()
     with torch.no_grad():
-        sampled = model.sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
+        sampled = cast(Model, model).sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
     _draw(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
     return time.monotonic() - began
 
 
-def _draw(path: Path, tiles: Any) -> None:
+def _draw(path: Path, tiles: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     save_png(path, to_grid(tiles, columns=4, scale=2))

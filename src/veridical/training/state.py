@@ -6,9 +6,9 @@ import contextlib
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from veridical.core.errors import InputError
 from veridical.core.files import replacing
@@ -30,7 +30,7 @@ class Average:
     Frozen stages are not copied: model and average share them.
     """
 
-    def __init__(self, model: Any, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         frozen = model.frozen.values() if isinstance(model, Staged) else ()
         shared = {id(module): module for stage in frozen for module in stage.modules()}
         self.model = copy.deepcopy(model, shared).eval().requires_grad_(False)
@@ -53,7 +53,9 @@ class Average:
 class State:
     """What resuming needs, in one file that is always whole."""
 
-    def __init__(self, out: Path, model: Any, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
+    def __init__(
+        self, out: Path, model: nn.Module, average: Average, optimisers: dict[str, torch.optim.Optimizer]
+    ) -> None:
         self.step = self.saved_step = 0
         self.seconds = self.aside = 0.0
         self._out, self._model, self._average, self._optimisers = out, model, average, optimisers

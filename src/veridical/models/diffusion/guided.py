@@ -71,6 +71,7 @@ class Guided(nn.Module):
         )  # fmt: skip
         self.classes, self.scale = classes, guidance_scale
         self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)
+        self.shape = self.denoiser.shape
         self.parts = {**self.denoiser.parts, "classifier": self.classifier}
 
     def prepare(self, image: Tensor) -> None:
@@ -88,6 +89,22 @@ class Guided(nn.Module):
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected `x0`, without guidance."""
         return self.denoiser.denoise(x, sigma, cond)
+
+    def ends(self) -> tuple[float, float]:
+        """See `Denoiser.ends`."""
+        return self.denoiser.ends()
+
+    def grid(self) -> Tensor:
+        """See `Denoiser.grid`."""
+        return self.denoiser.grid()
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """See `Denoiser.start`."""
+        return self.denoiser.start(noise, sigma)
+
+    def contrast(self) -> float:
+        """See `Denoiser.contrast`."""
+        return self.denoiser.contrast()
 
     def predict(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Logits (N, classes) of noisy images; for a real number its mean and the logarithm of its deviation (N, 2)."""
