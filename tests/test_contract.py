@@ -10,7 +10,7 @@ import torch
 
 from toy import TOY, write_tiles
 from veridical.core.batch import Batch, ImageNoise
-from veridical.models.contract import Prepared
+from veridical.models.contract import DenoisesImages, Denoising, Prepared, Staged
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -65,6 +65,25 @@ def test_no_network_argument_hides_a_training_setting():
 def test_who_keeps_early_weights_can_be_sampled_without_them():
     keeping = {name: row for name, row in RECIPES.items() if "early_steps" in row.arguments()}
     assert {"edm", "cfg", "guided"} <= set(keeping) and all("autoguidance" in row.sampling for row in keeping.values())
+
+
+def test_capability_is_had_by_name():
+    """A VAE has a spectrum and VQ-VAE a factor: neither is a denoiser of images nor an upsampler for that."""
+    models = {name: toy(name) for name in RECIPES}
+    able = {kind: {n for n, m in models.items() if isinstance(m, kind)} for kind in (Denoising, DenoisesImages, Staged)}
+    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided"}
+    assert able == {
+        Denoising: pixels | {"latent_diffusion"},
+        DenoisesImages: pixels,
+        Staged: {"latent_diffusion", "consistency"},
+    }
+    for name in able[Denoising]:
+        assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))
+    for name in able[Staged]:
+        frozen = {p for stage in models[name].frozen.values() for p in stage.parameters()}
+        assert models[name].frozen.keys() <= RECIPES[name].first.keys()
+        assert not any(p.requires_grad for p in frozen)
+        assert not frozen & {p for part in models[name].parts.values() for p in part.parameters()}
 
 
 def test_every_recipe_cites_its_paper():

@@ -187,6 +187,14 @@ def test_a_run_that_holds_its_first_stage_loads_and_goes_on(data, tmp_path):
     assert all(torch.equal(v, weights(whole)[k]) for k, v in weights(run).items())
 
 
+def test_loading_leaves_the_threads_alone(data, tmp_path):
+    run = train("vae", data, tmp_path / "run", steps=1, **SMALL, **TOY["vae"])
+    torch.set_num_threads(3)
+    load(run, "cpu")
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)
+
+
 def test_a_student_that_is_finished_needs_no_teacher(data, tmp_path):
     """The teacher of progressive distillation changes in training, so the run holds it."""
     given = {"steps": 1, **SMALL}

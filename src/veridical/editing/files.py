@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.version import __version__
@@ -78,6 +79,7 @@ def restore_file(
     if mask is not None and deviation:
         raise InputError("--deviation does not go with --mask, whose measured pixels stay as they are: leave it out.")
     loaded = load(run, device)
+    use_threads()
     model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from veridical.conditions.delivery import Arrays, as_tensors
 from veridical.conditions.request import ask
 from veridical.core.batch import ImageNoise
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.progress import Progress
@@ -124,6 +125,7 @@ def sample(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another --out.")
     loaded = load(run, device, settings)
+    use_threads()
     row = table.find(loaded.run["recipe"])
     wanted = [part.strip() for part in ([label] if isinstance(label, str) else label) for part in part.split(",")]
     asked = ask(loaded.run, loaded.needs, n, [part for part in wanted if part], masks, source)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from veridical.core.device import move, pick_device, use_threads
+from veridical.core.device import move, pick_device
 from veridical.core.errors import InputError
 from veridical.data.window import IntensityWindow
 from veridical.models.contract import Model
@@ -61,7 +61,6 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     run = completed(run)
     run["args"] |= changed
     where = pick_device(device)
-    use_threads()
     model = untrained(run["recipe"], run["channels"], run["size"], run["args"], stages_of(run))
     fill(model, folder)
     model = move(model, where).eval().requires_grad_(False)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
 from veridical.core.batch import Batch, ImageNoise, mix
@@ -29,7 +29,7 @@ from veridical.recipes.info import StageInfo
 from veridical.runs.folder import FORMAT, is_finished, look, make_folder, resumed, share_budget, stages_of
 from veridical.runs.run import load_stage
 from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
-from veridical.training.optimise import make_optimiser
+from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
 from veridical.training.state import Average, Log, State
 
 
@@ -198,7 +198,7 @@ def fit(
         if world.rank:
             return
         cost = {
-            "parameters": sum(p.numel() for o in optimisers.values() for p in _parameters(o)),
+            "parameters": sum(p.numel() for o in optimisers.values() for p in parameters_of(o)),
             "steps": state.step,
             "batch": config.batch,
             "train_seconds": state.seconds - state.aside,
@@ -240,11 +240,11 @@ def fit(
             # Dropout and the like: the same whenever this step is run, different in each process.
             torch.manual_seed(mix(config.seed, state.step, world.rank))
             model.train()
-            rate = _learning_rate(config, state.step, reached)
+            rate = learning_rate(config, state.step, reached)
             losses = {}
             batch = _batch(data, config, state.step, start, stop, device, reached)
             for part, loss in learner.losses(batch, state.step):
-                value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
+                value = descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
                         f"training diverged at step {state.step + 1}: the loss or gradient of part {part!r} is not "
@@ -277,16 +277,6 @@ def fit(
     return out
 
 
-def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
-    return optimiser.param_groups[0]["params"]
-
-
-def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
-    rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    fall = min(1.0, (1 - reached) / config.decay) if config.decay else 1.0
-    return config.lr * rise * fall
-
-
 def _batch(
     data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device, reached: float
 ) -> Batch:
@@ -294,24 +284,6 @@ def _batch(
     image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
     told = as_tensors(cond, device)
     return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)
-
-
-def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: float, world: World) -> float:
-    """One step of one part; return its loss over all processes, or NaN (and no step) where anything is not finite."""
-    parameters = _parameters(optimiser)
-    optimiser.zero_grad()
-    torch.autograd.backward(loss, inputs=parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    loss = loss.detach().reshape(1)
-    world.average([*gradients, loss])
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if not torch.isfinite(loss + norm):
-        return math.nan
-    if clip:
-        torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
-    optimiser.param_groups[0]["lr"] = rate
-    optimiser.step()
-    return loss.item()
 
 
 def _preview(model: nn.Module, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
