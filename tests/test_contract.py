@@ -176,7 +176,7 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("veridical.training.loop._batch", stopping(3))
         train(name, data, tmp_path / "parts", steps=6, **given)
-    assert read_run(tmp_path / "parts")["finished"] == (name == "random_phase")
+    assert read_run(tmp_path / "parts").finished == (name == "random_phase")
     train(name, data, tmp_path / "parts", steps=6, resume=True, **given)
     for file in ("model.safetensors", "resume.safetensors"):
         whole, parts = (read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))

@@ -90,8 +90,8 @@ def test_some_stages_are_given_and_the_others_trained(data, tmp_path):
     assert (steps(run / "first" / "right"), steps(run)) == (2, 6)  # one that is given costs nothing
     train("bridge", data, run, steps=12, resume=True, quiet=True)
     assert steps(run) == 9
-    stages = read_run(run)["stages"]
-    assert [stages[name]["given"] for name in ("left", "right")] == [True, False]
+    stages = read_run(run).stages
+    assert [stages[name].given for name in ("left", "right")] == [True, False]
 
 
 def test_stages_are_found_where_the_run_was_moved(data, tmp_path):

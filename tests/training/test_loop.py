@@ -158,7 +158,7 @@ def test_what_a_resumed_run_is_asked_for(data, tmp_path):
 def test_a_resumed_run_may_sample_otherwise(data, tmp_path):
     run = train_run("edm", data, tmp_path / "run", steps=1, quiet=True, **SMALL, **TOY["edm"])
     train_run("edm", data, run, resume=True, quiet=True, steps=2, solver="heun")
-    args = read_run(run)["args"]
+    args = read_run(run).args
     assert (args["solver"], args["sampling_steps"]) == ("heun", TOY["edm"]["sampling_steps"])
 
 
@@ -179,7 +179,7 @@ def test_a_run_from_before_an_argument_existed_is_what_it_was(data, tmp_path, mo
                 about["args"].pop(name, None)
         write_json(run / "run.json", record)
     loaded = load(first)
-    assert (loaded.run["args"]["early_steps"], loaded.model.early) == (0, None)
+    assert (loaded.info.args["early_steps"], loaded.model.early) == (0, None)
     assert load(student).model.teacher.early is None
     train_run("consistency", data, student, resume=True, steps=2, quiet=True)
     train_run("edm", data, first, resume=True, steps=2, quiet=True)
@@ -241,7 +241,7 @@ def test_the_weights_are_kept_before_the_last_grid_is_drawn(data, tmp_path, monk
     with pytest.raises(RuntimeError, match="no samples"):
         train_run("vae", data, tmp_path / "run", steps=2, quiet=True, **SMALL, **TOY["vae"])
     run = read_run(tmp_path / "run")
-    assert run["finished"] and run["cost"]["steps"] == 2
+    assert run.finished and run.cost.steps == 2
 
 
 def test_divergence_names_step_and_part_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ def restore_file(
     target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
     unit = loaded.window.to_unit(counts)
-    shape, size = counts.shape[1:], loaded.run["size"]
+    shape, size = counts.shape[1:], loaded.info.size
     repeated = np.repeat(unit[None], samples, 0)
     contrast = loaded.window.high - loaded.window.low
     if mask is not None:
@@ -104,7 +104,7 @@ def restore_file(
         _write(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
     record = {
         "version": __version__,
-        "recipe": loaded.run["recipe"],
+        "recipe": loaded.info.recipe,
         "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors")},
         "image": str(image),
         asked[0].lstrip("-"): str(tasks[asked[0]]),
@@ -141,9 +141,9 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
     slices = open_slices(spec)
     if len(slices) != 1:
         raise InputError(f"{spec} holds {len(slices)} images: give one image.")
-    if slices.channels != loaded.run["channels"] or slices.dtype.name != loaded.window.dtype:
+    if slices.channels != loaded.info.channels or slices.dtype.name != loaded.window.dtype:
         raise InputError(
-            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.run['channels']} of "
+            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.info.channels} of "
             f"{loaded.window.dtype}: save the image as the run's data."
         )
     return channels_first(slices[0][None])[0], slices.pixel_size

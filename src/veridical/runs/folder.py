@@ -11,21 +11,15 @@ from veridical.core.files import read_json
 from veridical.core.parse import listed
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
-from veridical.recipes.info import StageInfo
+from veridical.recipes.info import FORMAT, RunInfo
 
-FORMAT = 2
-# What run.json says of every run, and of what type.
-CONTENT = {
-    "recipe": str, "args": dict, "config": dict, "channels": int, "size": int, "window": dict, "dataset": dict,
-    "finished": bool, "cost": dict,
-}  # fmt: skip
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".p")
 
 # Settings that may be others when a run is resumed.
 FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
 
 
-def look(out: Path, resume: bool) -> dict[str, Any] | None:
+def look(out: Path, resume: bool) -> RunInfo | None:
     """What is known of a run to resume in `out`; None for a new run."""
     if (out / "run.json").is_file() and resume:
         return read_run(out)
@@ -40,11 +34,11 @@ def look(out: Path, resume: bool) -> dict[str, Any] | None:
 
 
 def resumed(
-    out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
+    out: Path, started: RunInfo, given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """Settings and arguments of a run to go on with: what is asked for now may lengthen it, or change how it samples."""
-    sampling, had = table.find(started["recipe"]).sampling, completed(started)["args"]
-    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | had
+    sampling, had = table.find(started.recipe).sampling, started.completed().args
+    now, before = config.to_json() | args, started.config.to_json() | had
     asked = [name for name, value in given.items() if value is not None]
     for name in asked:
         if name not in (*FREE, *sampling) and listed(now[name]) != listed(before.get(name)):
@@ -55,18 +49,7 @@ def resumed(
     if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
         changes = {"steps": None, "minutes": None} | changes
     args = had | {name: now[name] for name in asked if name in sampling}
-    return TrainConfig.from_json(started["config"]).replace(**changes), args
-
-
-def stages_of(about: dict[str, Any]) -> dict[str, StageInfo]:
-    """Frozen stages of a run."""
-    return {name: StageInfo.from_json(stage) for name, stage in about["stages"].items()}
-
-
-def completed(about: dict[str, Any]) -> dict[str, Any]:
-    """What ``run.json`` says of a run, with all arguments that there are today (`Recipe.complete`)."""
-    args = table.find(about["recipe"]).complete(about["args"])
-    return {**about, "args": {name: listed(value) for name, value in args.items()}}
+    return started.config.replace(**changes), args
 
 
 def make_folder(out: Path) -> None:
@@ -79,7 +62,7 @@ def make_folder(out: Path) -> None:
 
 def is_finished(folder: Path) -> bool:
     """Whether `folder` holds a run with its budget spent."""
-    return (folder / "run.json").is_file() and read_run(folder)["finished"]
+    return (folder / "run.json").is_file() and read_run(folder).finished
 
 
 def share_budget(config: TrainConfig, shares: Mapping[str, float]) -> tuple[dict[str, dict[str, Any]], TrainConfig]:
@@ -99,7 +82,7 @@ def share_budget(config: TrainConfig, shares: Mapping[str, float]) -> tuple[dict
     return theirs, config.replace(steps=steps, minutes=minutes)
 
 
-def read_run(folder: str | Path) -> dict[str, Any]:
+def read_run(folder: str | Path) -> RunInfo:
     """Read ``run.json`` of a run folder.
 
     Raises
@@ -121,13 +104,4 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} was written by veridical {version} in another format: use that version, or train again."
         )
-    for name, kind in CONTENT.items():
-        if not isinstance(run.get(name), kind):
-            raise InputError(f"{folder / 'run.json'} does not say {name!r}: it was damaged; restore it or train again.")
-    run.setdefault("stages", {})
-    if "first" in run:  # of before: it holds the weights of its only stage itself, and does not say their hash
-        given = run.pop("given_first", None)
-        place = given or str(folder.resolve() / "first")
-        where = {"path": place, "beside": place, "given": given is not None, "sha256": ""}
-        run["stages"] = {"first": {**run.pop("first"), **where}}
-    return run
+    return RunInfo.from_json(run, folder / "run.json")

@@ -15,7 +15,8 @@ from veridical.core.errors import InputError
 from veridical.data.window import IntensityWindow
 from veridical.models.contract import Model
 from veridical.recipes import table
-from veridical.runs.folder import completed, read_run, stages_of
+from veridical.recipes.info import RunInfo
+from veridical.runs.folder import read_run
 from veridical.runs.stages import fill, untrained
 
 
@@ -24,19 +25,19 @@ class Run:
     """A trained model and what ``run.json`` says of it."""
 
     folder: Path
-    run: dict[str, Any]
+    info: RunInfo
     model: Model
     device: torch.device
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Conditions that the model takes."""
-        return table.find(self.run["recipe"]).needs
+        return table.find(self.info.recipe).needs
 
     @property
     def window(self) -> IntensityWindow:
         """The map between [0, 1] and the counts of the data."""
-        return IntensityWindow.from_json(self.run["window"])
+        return self.info.window
 
 
 def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Run:
@@ -56,22 +57,20 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
         unknown setting.
     """
     folder = Path(folder)
-    run = read_run(folder)
-    changed = table.sampling_arguments(run["recipe"], dict(settings or {}))
-    run = completed(run)
-    run["args"] |= changed
+    info = read_run(folder)
+    changed = table.sampling_arguments(info.recipe, dict(settings or {}))
+    info = info.completed()
+    info = info.replace(args=info.args | changed)
     where = pick_device(device)
-    model = untrained(run["recipe"], run["channels"], run["size"], run["args"], stages_of(run))
+    model = untrained(info.recipe, info.channels, info.size, info.args, info.stages)
     fill(model, folder)
     model = move(model, where).eval().requires_grad_(False)
-    return Run(folder, run, cast(Model, model), where)
+    return Run(folder, info, cast(Model, model), where)
 
 
 def load_stage(folder: Path, size: int) -> nn.Module:
     """Model of a trained stage, for a run on tiles of so many pixels."""
     stage = load(folder, device="cpu")
-    if stage.run["size"] != size:
-        raise InputError(
-            f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
-        )
+    if stage.info.size != size:
+        raise InputError(f"{folder} was trained on tiles of {stage.info.size} pixels: give --size {stage.info.size}.")
     return cast(nn.Module, stage.model)

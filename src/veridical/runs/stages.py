@@ -14,7 +14,7 @@ from veridical.models.contract import Staged
 from veridical.recipes import table
 from veridical.recipes.info import StageInfo
 from veridical.recipes.recipe import Recipe
-from veridical.runs.folder import read_run, stages_of
+from veridical.runs.folder import read_run
 from veridical.runs.tensors import load_weights, read_tensors
 
 WEIGHTS = "model.safetensors"
@@ -50,11 +50,11 @@ def given_places(recipe: str, first: str | Path | Mapping[str, str | Path] | Non
 
 def refer(out: Path, folder: Path, given: bool) -> StageInfo:
     """What the ``run.json`` in `out` says of its stage in `folder`."""
-    about, here = read_run(folder), folder.resolve()
+    info, here = read_run(folder), folder.resolve()
     return StageInfo(
-        **{k: about[k] for k in ("recipe", "args", "config", "dataset", "cost")},
+        info.recipe, info.args, info.config, info.dataset, info.cost,
         path=str(here), beside=os.path.relpath(here, out.resolve()), given=given, sha256=file_hash(folder / WEIGHTS),
-        stages=stages_of(about),
+        stages=info.stages,
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def fill(model: nn.Module, folder: Path) -> None:
     whole = load_weights(model, tensors, path)
     if whole or not isinstance(model, Staged):
         return
-    about = read_run(folder)
-    row, stages = table.find(about["recipe"]), stages_of(about)
+    info = read_run(folder)
+    row = table.find(info.recipe)
     for name, module in model.frozen.items():
-        fill(module, find_stage(folder, name, stages[name], own_place(folder, name, row)))
+        fill(module, find_stage(folder, name, info.stages[name], own_place(folder, name, row)))

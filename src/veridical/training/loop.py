@@ -25,8 +25,8 @@ from veridical.data.images import save_png, to_grid
 from veridical.models.contract import Model, Paced, Prepared, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
-from veridical.recipes.info import StageInfo
-from veridical.runs.folder import FORMAT, is_finished, look, make_folder, resumed, share_budget, stages_of
+from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
+from veridical.runs.folder import is_finished, look, make_folder, resumed, share_budget
 from veridical.runs.run import load_stage
 from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
@@ -87,9 +87,9 @@ def train(
     args = row.arguments() | args
     started = look(out, resume)
     if started is not None:
-        if started["recipe"] != recipe:
+        if started.recipe != recipe:
             raise InputError(
-                f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
+                f"{out} holds a run of {started.recipe}, not {recipe}: resume that, or choose another --out."
             )
         config, args = resumed(out, started, given, config, args)
     if row.own_source:
@@ -98,36 +98,28 @@ def train(
         config = config.replace(source=data, source_scale=config.scale)
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()
+    known = {} if started is None else {"dataset": started.dataset} | started.conditions
     for which, given_as in (("dataset", data), ("source", config.source)):
-        if started is not None and which in about and started[which]["fingerprint"] != about[which]["fingerprint"]:
+        if which in about and which in known and known[which]["fingerprint"] != about[which]["fingerprint"]:
             raise InputError(
                 f"{given_as} is not the data that {out} was trained on: give the same images, or start a new run."
             )
     if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
         args["classes"] = opened.target.classes
     make_folder(out)
-    description = {
-        "format": FORMAT,
-        "version": __version__,
-        "torch": torch.__version__,
-        "recipe": recipe,
-        "args": args,
-        "config": config.to_json(),
-        "channels": opened.target.channels,
-        "size": config.size,
-        "window": opened.target.window.to_json(),
-        **about,
-    }
-    before = stages_of(started) if started is not None else {}
+    before = {} if started is None else started.stages
     stages = _stages(recipe, data, out, config, places, before, quiet)
     if stages is None:
         return out
-    modules, about_stages, config = stages
-    description["stages"] = {name: stage.to_json() for name, stage in about_stages.items()}
+    modules, held, rest = stages
+    info = RunInfo(
+        __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size, opened.target.window,
+        about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
+    )  # fmt: skip
     use_threads(config.threads)  # orthogonal first weights depend on their number
     torch.manual_seed(mix(config.seed))
     model = table.build(recipe, opened.target.channels, config.size, args, modules)
-    return fit(model, opened, config, out, description, quiet=quiet)
+    return fit(model, opened, rest, out, info, quiet=quiet)
 
 
 def _stages(
@@ -168,13 +160,13 @@ def fit(
     data: Data,
     config: TrainConfig,
     out: Path,
-    description: dict[str, Any],
+    info: RunInfo,
     *,
     quiet: bool = False,
 ) -> Path:
     """Minimise the losses of `model` on `data`; start or go on with the run in `out` (see `train`).
 
-    `description` is what ``run.json`` says beside the state of training.
+    `info` is what ``run.json`` says, but for the state of training.
     """
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
@@ -197,18 +189,18 @@ def fit(
     def save(finished: bool, weights: bool = True) -> None:
         if world.rank:
             return
-        cost = {
-            "parameters": sum(p.numel() for o in optimisers.values() for p in parameters_of(o)),
-            "steps": state.step,
-            "batch": config.batch,
-            "train_seconds": state.seconds - state.aside,
-            "peak_memory_mb": peak_memory_mb(device),
-            "device": str(device),
-            "threads": threads,
-        }
+        cost = Cost(
+            parameters=sum(p.numel() for o in optimisers.values() for p in parameters_of(o)),
+            steps=state.step,
+            batch=config.batch,
+            train_seconds=state.seconds - state.aside,
+            peak_memory_mb=peak_memory_mb(device),
+            device=str(device),
+            threads=threads,
+        )
         if weights:
             state.save()
-        write_json(out / "run.json", {**description, "finished": finished, "cost": cost})
+        write_json(out / "run.json", info.replace(finished=finished, cost=cost).to_json())
 
     if state.step == 0:
         # First of all files: a run that is killed from here on can be resumed.
@@ -224,7 +216,7 @@ def fit(
     if world.rank == 0 and state.step == 0:
         _draw(out / "samples" / "real.png", shown)
     interrupt = threading.Event()
-    with on_stop(interrupt.set), Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
+    with on_stop(interrupt.set), Progress(f"train {info.recipe}", quiet or world.rank > 0) as progress:
         while True:
             state.seconds = time.monotonic() - clock
             # A classical model has no parts: it is ready when it is prepared.
