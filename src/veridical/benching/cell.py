@@ -49,7 +49,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     train(row.get("recipe", recipe), data, folder / "run", resume=True, **given)
     run = load(folder / "run")
     use_threads(threads)
-    if not run.run["finished"]:
+    if not run.info.finished:
         return
     cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
     if cond:
@@ -81,14 +81,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     report = _audit(images, real, groups, other, near, out / "cache", folder / "audit")
     write_json(folder / "audit.json", report)
     write_json(folder / "rows.json", [*rows, about | novelty, apart])
-    cost = dict(run.run["cost"])
-    if "first" in run.run:
-        first = run.run["first"]["cost"]
-        cost["parameters"] += first["parameters"]
-        cost["train_seconds"] += first["train_seconds"]
-        known = [each["peak_memory_mb"] for each in (cost, first) if each["peak_memory_mb"] is not None]
-        cost["peak_memory_mb"] = max(known, default=None)
-    write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
+    write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(images)})
 
 
 def _novelty_row(

@@ -17,7 +17,7 @@ from veridical.recipes.config import TrainConfig
 
 
 def train(
-    recipe: str, data: str, out: Path, resume: bool, first: Path | None, set_: list[str], quiet: bool, **flags: Any
+    recipe: str, data: str, out: Path, resume: bool, first: list[str], set_: list[str], quiet: bool, **flags: Any
 ) -> None:
     """Train a recipe in your own domain.
 
@@ -26,9 +26,17 @@ def train(
     from veridical.training.loop import train as run
 
     given: dict[str, Any] = {**flags, **pairs_of(set_)}
-    folder = run(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
+    folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"run: {folder}")
+
+
+def _places(first: list[str]) -> str | dict[str, str] | None:
+    """A run folder, or some by the names of stages."""
+    name, equals, _ = first[0].partition("=") if first else ("", "", "")
+    if len(first) == 1 and not (equals and name.isidentifier()):
+        return first[0]
+    return pairs_of(first, "--first") or None
 
 
 def _train_signature() -> inspect.Signature:
@@ -40,8 +48,14 @@ def _train_signature() -> inspect.Signature:
         ("resume", Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")], False),
         (
             "first",
-            Annotated[Path | None, typer.Option(help="Run folder of a trained first stage, for two-stage systems.")],
-            None,
+            Annotated[
+                list[str],
+                typer.Option(
+                    metavar="[NAME=]RUN",
+                    help="Run folder of a trained first stage; with its name where a system has several; repeatable.",
+                ),
+            ],
+            [],
         ),
         (
             "set_",

@@ -17,6 +17,7 @@ from veridical.data.masks import rank, stored
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 from veridical.recipes.config import TrainConfig
+from veridical.recipes.info import RunInfo
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Asked:
 
 
 def ask(
-    run: dict[str, Any],
+    run: RunInfo,
     needs: Iterable[str],
     n: int,
     label: Sequence[str] = (),
@@ -50,8 +51,7 @@ def ask(
 
     Parameters
     ----------
-    run : dict
-        What ``run.json`` says.
+    run : RunInfo
     needs : iterable of str
         Conditions that the recipe takes.
     n : int
@@ -74,13 +74,13 @@ def ask(
     for name, given in (("label", label), ("mask", masks), ("source", source)):
         if given and name not in needs:
             flag = {"mask": "--masks"}.get(name, f"--{name}")
-            raise InputError(f"{run['recipe']} takes no {name}: leave out {flag}, or train a recipe that needs one.")
+            raise InputError(f"{run.recipe} takes no {name}: leave out {flag}, or train a recipe that needs one.")
     cond: Arrays = {}
     said: list[dict[str, Any]] = [{} for _ in range(n)]
     beside = None
     if "mask" in needs:
-        values = run["dataset"]["mask_values"]
-        cond["mask"], names = _held_out_masks(run, n) if masks is None else read_masks(masks, run["size"], values)
+        values = run.dataset["mask_values"]
+        cond["mask"], names = _held_out_masks(run, n) if masks is None else read_masks(masks, run.size, values)
         cond["mask"] = cycle(cond, n)["mask"]
         beside = stored(cond["mask"], values)
         _say(said, "mask", names)
@@ -90,7 +90,7 @@ def ask(
         beside = cycle({"mask": found}, n)["mask"] if found is not None else beside
         _say(said, "source", names)
     if "label" in needs:
-        labels = Labels.from_json(run["dataset"]["labels"])
+        labels = Labels.from_json(run.dataset["labels"])
         cond["label"] = cycle({"label": labels.encode(label)}, n)["label"] if label else labels.spread(n)
         _say(said, labels.column, labels.decode(cond["label"]))
     return Asked(cond, said, beside)
@@ -101,26 +101,26 @@ def _say(said: list[dict[str, Any]], what: str, values: Sequence[Any]) -> None:
         row[what] = values[k % len(values)]
 
 
-def _held_out_masks(run: dict[str, Any], n: int) -> tuple[np.ndarray, list[str]]:
-    config = TrainConfig.from_json(run["config"])
-    dataset = _opened(run["dataset"]["spec"], "--masks FOLDER", config, config.scale, config.split or None, True)
-    if dataset.mask_values != tuple(run["dataset"]["mask_values"]):
+def _held_out_masks(run: RunInfo, n: int) -> tuple[np.ndarray, list[str]]:
+    config = run.config
+    dataset = _opened(run.dataset["spec"], "--masks FOLDER", config, config.scale, config.split or None, True)
+    if dataset.mask_values != tuple(run.dataset["mask_values"]):
         raise InputError(f"{dataset.spec} has other mask classes than in training: give --masks FOLDER.")
     return dataset.tile_conditions("test", n)["mask"], dataset.tiles("test", n)[1]
 
 
-def _sources(run: dict[str, Any], n: int, source: str | Path | None) -> tuple[np.ndarray, list[str], np.ndarray | None]:
+def _sources(run: RunInfo, n: int, source: str | Path | None) -> tuple[np.ndarray, list[str], np.ndarray | None]:
     """Tiles to translate, the images they are from, and their label images where all have one."""
-    config = TrainConfig.from_json(run["config"])
+    config = run.config
     spec, split = (str(source), "none") if source is not None else (config.source, None)
     masked = open_slices(spec).masked if source is not None or _exists(spec) else []
-    window = IntensityWindow.from_json(run["source"]["window"])
+    window = IntensityWindow.from_json(run.conditions["source"]["window"])
     size, scale, labelled = config.size, config.source_scale, bool(masked) and all(masked)
-    if source is not None and "factor" in run["args"]:  # to enlarge: as coarse as they are, and so are their masks
-        size, scale, labelled = size // run["args"]["factor"], 1.0, False
+    if source is not None and "factor" in run.args:  # to enlarge: as coarse as they are, and so are their masks
+        size, scale, labelled = size // run.args["factor"], 1.0, False
     dataset = _opened(spec, "--source DATA", config, scale, split, labelled, window, size)
-    if dataset.channels != run["channels"]:
-        raise InputError(f"{spec} has {dataset.channels} channels and the run {run['channels']}: convert the images.")
+    if dataset.channels != run.channels:
+        raise InputError(f"{spec} has {dataset.channels} channels and the run {run.channels}: convert the images.")
     tiles, names = dataset.tiles("test", n, oriented=source is None)
     masks = dataset.tile_conditions("test", n, oriented=source is None).get("mask")
     return tiles, names, None if masks is None else stored(masks, dataset.mask_values or ())

@@ -8,7 +8,7 @@ import sys
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from veridical.core.errors import InputError
 
@@ -44,6 +44,11 @@ def use_threads(threads: int = 0) -> int:
 def memory_format(device: torch.device) -> torch.memory_format:
     """Layout of weights and images: channels last, which few channels at many places gain by (`benchmarks/cpu.py`)."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def move(module: nn.Module, device: torch.device) -> nn.Module:
+    """Move a module to a device, in the layout of `memory_format`."""
+    return module.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
 
 def peak_memory_mb(device: torch.device) -> float | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.version import __version__
@@ -15,6 +17,7 @@ from veridical.data.images import channels_first, write_images
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 from veridical.editing.restore import Operator, Settings, inpaint, restore, rings, streaks, wedge
+from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
 
@@ -76,21 +79,23 @@ def restore_file(
     if mask is not None and deviation:
         raise InputError("--deviation does not go with --mask, whose measured pixels stay as they are: leave it out.")
     loaded = load(run, device)
+    use_threads()
+    model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
     unit = loaded.window.to_unit(counts)
-    shape, size = counts.shape[1:], loaded.run["size"]
+    shape, size = counts.shape[1:], loaded.info.size
     repeated = np.repeat(unit[None], samples, 0)
     contrast = loaded.window.high - loaded.window.low
     if mask is not None:
         hole = _read_mask(mask)
-        drawn = inpaint(loaded.model, repeated, hole, size=size, settings=settings, seed=seed, quiet=quiet)
+        drawn = inpaint(model, repeated, hole, size=size, settings=settings, seed=seed, quiet=quiet)
         made = np.where(hole, loaded.window.from_unit(drawn.mean(0)), counts)
     else:
         operator = _operator(shape, ring_centre, streak_axis, wedge_degrees, width)
         drawn = restore(
-            loaded.model, repeated, operator, size=size, deviation=deviation, settings=settings, seed=seed, quiet=quiet
+            model, repeated, operator, size=size, deviation=deviation, settings=settings, seed=seed, quiet=quiet
         )
         # The change alone, so that counts beyond the window stay what they are.
         made = _as_type(counts + (drawn.mean(0) - unit) * contrast, counts.dtype)
@@ -99,7 +104,7 @@ def restore_file(
         _write(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
     record = {
         "version": __version__,
-        "recipe": loaded.run["recipe"],
+        "recipe": loaded.info.recipe,
         "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors")},
         "image": str(image),
         asked[0].lstrip("-"): str(tasks[asked[0]]),
@@ -136,9 +141,9 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
     slices = open_slices(spec)
     if len(slices) != 1:
         raise InputError(f"{spec} holds {len(slices)} images: give one image.")
-    if slices.channels != loaded.run["channels"] or slices.dtype.name != loaded.window.dtype:
+    if slices.channels != loaded.info.channels or slices.dtype.name != loaded.window.dtype:
         raise InputError(
-            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.run['channels']} of "
+            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.info.channels} of "
             f"{loaded.window.dtype}: save the image as the run's data."
         )
     return channels_first(slices[0][None])[0], slices.pixel_size

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
+from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
 from veridical.models.diffusion.guided import Guide, Guided
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 from veridical.models.diffusion.upsampler import Coarse, CoarseSampling, Upsampler
-from veridical.recipes.recipe import Recipe
+from veridical.recipes.recipe import Recipe, Stage
 
 
 def denoiser(channels: int, size: int, network: Network, law: Law, embed: Embed, sampling: Sampling) -> Denoiser:
@@ -35,10 +34,11 @@ def upsampler(
     return Upsampler((channels, size, size), network, replace(law, noise_mean=-1.2), coarse, sampling)
 
 
-def latent_diffusion(first: nn.Module, network: Network, sampling: Sampling) -> LatentDiffusion:
+def latent_diffusion(first: Latent, network: Network, sampling: Sampling) -> LatentDiffusion:
     """A `Denoiser` of the latents of `first`."""
-    shape: Any = first.shape
-    return LatentDiffusion(first, Denoiser(shape, replace(network, patch=1), Law(noise_mean=-1.2), Embed(), sampling))
+    return LatentDiffusion(
+        first, Denoiser(first.shape, replace(network, patch=1), Law(noise_mean=-1.2), Embed(), sampling)
+    )
 
 
 DIFFUSION: dict[str, Any] = {"optimiser": "muon", "lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5}
@@ -193,8 +193,7 @@ ROWS: dict[str, Recipe] = {
         summary="a student halves the steps of its teacher, again and again, down to four or one",
         citation="Salimans and Ho 2022, arXiv:2202.00512",
         train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4, "ema": 0.99},
-        first="edm",
-        first_share=0.6,
+        first={"first": Stage("edm", 0.6)},
     ),
     "consistency": Recipe(
         Consistency,
@@ -205,8 +204,7 @@ ROWS: dict[str, Recipe] = {
         args={"sampling_steps": 4},
         train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4},
         offers=("path", "levels", "most_levels", "sampling_steps"),
-        first="edm",
-        first_share=0.6,
+        first={"first": Stage("edm", 0.6)},
     ),
     "latent_diffusion": Recipe(
         latent_diffusion,
@@ -217,7 +215,6 @@ ROWS: dict[str, Recipe] = {
         args=STOCHASTIC,
         train=DIFFUSION,
         offers=LATENT,
-        first="autoencoder",
-        first_share=0.3,
+        first={"first": Stage("autoencoder", 0.3)},
     ),
 }

@@ -14,15 +14,30 @@ from veridical.core.settings import made_of
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A system that is trained before another, which holds it frozen or begins with it.
+
+    Attributes
+    ----------
+    recipe : str
+    share : float
+        Share of the budget that goes to it.
+    """
+
+    recipe: str
+    share: float = 0.5
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One system.
 
     Attributes
     ----------
     build : callable
-        ``build(channels, size, ...)`` (``build(first, ...)`` for a second stage) makes the model. What else it takes are
-        arguments with defaults, or dataclasses of settings (`veridical.core.settings`), whose fields then are arguments; one
-        field name in two dataclasses is one argument for both.
+        ``build(channels, size, **stages, ...)`` makes the model; of channels, size and stages it takes what it names. What else
+        it takes are arguments with defaults, or dataclasses of settings (`veridical.core.settings`), whose fields then are
+        arguments; one field name in two dataclasses is one argument for both.
     family, task, summary, citation : str
         For the table that users see.
     args : dict
@@ -38,10 +53,9 @@ class Recipe:
         hears them.
     drawn : tuple of str
         Arguments with defaults that act on sampling alone.
-    first : str or None
-        Recipe of the first stage, trained before and frozen.
-    first_share : float
-        Share of a time budget that goes to the first stage.
+    first : dict of str to Stage
+        Stages that are trained before, by the names that `build` knows them by; with ``frozen`` the model says which of
+        them it keeps (`veridical.models.contract.Staged`).
     own_source : bool
         The data are the source, too: training makes its own, sampling takes held-out tiles unless it is given others.
     """
@@ -57,8 +71,7 @@ class Recipe:
     needs: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     drawn: tuple[str, ...] = ()
-    first: str | None = None
-    first_share: float = 0.5
+    first: dict[str, Stage] = field(default_factory=dict)
     own_source: bool = False
 
     @property
@@ -85,15 +98,17 @@ class Recipe:
     def complete(self, args: dict[str, Any]) -> dict[str, Any]:
         """Arguments of a run, which says all that there were, with the defaults for what came later: as before."""
         parameters = inspect.signature(self.build).parameters.values()
-        fixed = ("channels", "size", "first", *self.kinds)
+        fixed = ("channels", "size", *self.first, *self.kinds)
         free = {p.name: p.default for p in parameters if p.name not in fixed}
         fields = [f for kind in self.kinds.values() for f in dataclasses.fields(kind) if self._offered(f.name)]
         return {**free, **{f.name: f.default for f in fields}, **args}
 
-    def make(self, *start: Any, args: dict[str, Any]) -> nn.Module:
-        """The model, from what `build` begins with and from arguments."""
+    def make(self, channels: int, size: int, stages: dict[str, nn.Module], args: dict[str, Any]) -> nn.Module:
+        """The model, from what it is of, the stages before it, and arguments."""
+        known = inspect.signature(self.build).parameters
+        begun = {k: v for k, v in {"channels": channels, "size": size}.items() if k in known} | stages
         made = {name: made_of(kind, args) for name, kind in self.kinds.items()}
-        return self.build(*start, **made, **{k: v for k, v in args.items() if self.kind_of(k) is None})
+        return self.build(**begun, **made, **{k: v for k, v in args.items() if self.kind_of(k) is None})
 
     def _offered(self, name: str) -> bool:
         return not self.offers or name in self.offers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -105,7 +106,11 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
 
 
 def build(
-    recipe: str, channels: int, size: int, args: dict[str, Any] | None = None, first: nn.Module | None = None
+    recipe: str,
+    channels: int,
+    size: int,
+    args: dict[str, Any] | None = None,
+    stages: Mapping[str, nn.Module] | None = None,
 ) -> nn.Module:
     """Build an untrained model.
 
@@ -119,8 +124,8 @@ def build(
         Side of the images in pixels.
     args : dict, optional
         Arguments that differ from the recipe's.
-    first : nn.Module, optional
-        The trained first stage, for recipes that have one.
+    stages : mapping of str to nn.Module, optional
+        Trained stages by name, for recipes that have some; those that are not given are untrained.
 
     Raises
     ------
@@ -132,13 +137,14 @@ def build(
     unknown = set(args) - set(row.arguments())
     if unknown:
         raise InputError(f"{recipe} has no argument {sorted(unknown)[0]!r}: it has {', '.join(row.arguments())}.")
-    start: tuple[Any, ...] = (channels, size)
-    if row.first is not None:
-        start = (first if first is not None else build(row.first, channels, size),)
+    given = dict(stages or {})
+    held = {
+        name: given[name] if name in given else build(stage.recipe, channels, size) for name, stage in row.first.items()
+    }
     own = row.arguments()
     changed = {k: v for k, v in args.items() if k not in OF_DATA and listed(v) != listed(own[k])}
     try:
-        return row.make(*start, args=args)
+        return row.make(channels, size, held, args)
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RuntimeError) as error:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from veridical.conditions.delivery import Arrays, as_tensors
 from veridical.conditions.request import ask
 from veridical.core.batch import ImageNoise
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.progress import Progress
@@ -48,10 +49,10 @@ def draw(
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
     if cond is None:
-        cond = ask(run.run, run.needs, n).cond
+        cond = ask(run.info, run.needs, n).cond
     for name in run.needs:
         if name not in cond or len(cond[name]) != n:
-            raise ValueError(f"{run.run['recipe']} needs {n} rows of the condition {name!r}")
+            raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
     parts = []
     with torch.no_grad(), Progress("sample", quiet) as progress:
         for start in range(0, n, batch):
@@ -124,14 +125,15 @@ def sample(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another --out.")
     loaded = load(run, device, settings)
-    row = table.find(loaded.run["recipe"])
+    use_threads()
+    row = table.find(loaded.info.recipe)
     wanted = [part.strip() for part in ([label] if isinstance(label, str) else label) for part in part.split(",")]
-    asked = ask(loaded.run, loaded.needs, n, [part for part in wanted if part], masks, source)
+    asked = ask(loaded.info, loaded.needs, n, [part for part in wanted if part], masks, source)
     began = time.monotonic()
     drawn = draw(loaded, n, seed=seed, batch=batch, cond=asked.cond, quiet=quiet)
     seconds = time.monotonic() - began
-    stems = [f"{loaded.run['recipe']}_{k:05d}" for k in range(n)]
-    files = write_images(folder, drawn, loaded.window, stems=stems, pixel_size=loaded.run["dataset"].get("pixel_size"))
+    stems = [f"{loaded.info.recipe}_{k:05d}" for k in range(n)]
+    files = write_images(folder, drawn, loaded.window, stems=stems, pixel_size=loaded.info.dataset.get("pixel_size"))
     if asked.masks is not None:
         (folder / "masks").mkdir()
         for stem, mask in zip(stems, asked.masks, strict=True):
@@ -140,14 +142,14 @@ def sample(
         folder / "provenance.json",
         {
             "version": __version__,
-            "recipe": loaded.run["recipe"],
+            "recipe": loaded.info.recipe,
             "checkpoint": {
                 "sha256": file_hash(loaded.folder / "model.safetensors"),
-                "steps": loaded.run["cost"]["steps"],
+                "steps": loaded.info.cost.steps,
             },
-            "dataset": {k: loaded.run["dataset"].get(k) for k in ("spec", "fingerprint")},
+            "dataset": {k: loaded.info.dataset.get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
-            "settings": {k: loaded.run["args"][k] for k in row.sampling},
+            "settings": {k: loaded.info.args[k] for k in row.sampling},
             "condition": {"needs": loaded.needs, "masks": _text(masks), "source": _text(source)}
             if loaded.needs
             else None,

@@ -111,7 +111,7 @@ def test_images_that_are_given_are_enlarged(tmp_path):
     # Images that are given are as coarse as the network wants them, whatever was done to those it was trained with.
     train("upsampler", data, tmp_path / "run", steps=2, size=32, scale=0.5, batch=4, quiet=True, **SMALL)
     run = load(tmp_path / "run")
-    given = ask(run.run, run.needs, 3, source=coarse).cond["source"]
+    given = ask(run.info, run.needs, 3, source=coarse).cond["source"]
     assert given.shape == (3, 1, 16, 16)
     sample(tmp_path / "run", 3, tmp_path / "fine", source=coarse, quiet=True)
     written = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "fine").glob("upsampler*"))]
@@ -134,8 +134,8 @@ def test_the_network_learns_from_parts_and_makes_whole_images(crop, seen):
 def test_the_recipe_learns_from_parts_unless_told_otherwise(tmp_path):
     data = write_tiles(tmp_path / "data", n=8)
     given = {"steps": 1, "size": 32, "batch": 2, "quiet": True, **SMALL}
-    assert load(train("upsampler", data, tmp_path / "run", **given)).run["args"]["crop"] == 64
-    assert load(train("upsampler", data, tmp_path / "whole", crop=0, **given)).run["args"]["crop"] == 0
+    assert load(train("upsampler", data, tmp_path / "run", **given)).info.args["crop"] == 64
+    assert load(train("upsampler", data, tmp_path / "whole", crop=0, **given)).info.args["crop"] == 0
 
 
 def test_runs_that_kept_the_level_as_a_label_are_read():

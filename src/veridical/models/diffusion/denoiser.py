@@ -102,6 +102,10 @@ class Denoiser(nn.Module):
         """Inverse of `encode`."""
         return self.spectrum.decode(z)
 
+    def contrast(self) -> float:
+        """Encoded values a unit of images: the factor of `encode`."""
+        return self.spectrum.scale.item()
+
     def precondition(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Preconditioned:
         """What the network sees of x (N, C, S, S) at noise levels (N,), and what becomes of its output."""
         level = sigma.reshape(-1, 1, 1, 1)

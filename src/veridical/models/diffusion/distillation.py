@@ -147,6 +147,7 @@ class Consistency(nn.Module):
         self.student = _student(first)
         self.parts = dict(self.student.parts)
         self.neighbours, self.sampling = neighbours, sampling
+        self.frozen = {"first": self.teacher}
 
     def train(self, mode: bool = True) -> Consistency:
         """Set the mode of the student; the teacher stays as it is."""

@@ -62,7 +62,7 @@ class Guided(nn.Module):
         super().__init__()
         told = embed if guide.conditional else replace(embed, classes=-1)
         self.denoiser = Denoiser(shape, network, law, told, _unguided(sampling))
-        self.classes, self.sampling = embed.classes, sampling
+        self.classes, self.sampling, self.shape = embed.classes, sampling, shape
         self.classifier = NoisyClassifier(self.denoiser.inside, guide.classifier_widths, embed.classes or 2)
         self.parts = {**self.denoiser.parts, "classifier": self.classifier}
 
@@ -81,6 +81,22 @@ class Guided(nn.Module):
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected `x0`, without guidance."""
         return self.denoiser.denoise(x, sigma, cond)
+
+    def ends(self) -> tuple[float, float]:
+        """See `Denoiser.ends`."""
+        return self.denoiser.ends()
+
+    def grid(self) -> Tensor:
+        """See `Denoiser.grid`."""
+        return self.denoiser.grid()
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """See `Denoiser.start`."""
+        return self.denoiser.start(noise, sigma)
+
+    def contrast(self) -> float:
+        """See `Denoiser.contrast`."""
+        return self.denoiser.contrast()
 
     def predict(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Logits (N, classes) of noisy images; for a real number its mean and the logarithm of its deviation (N, 2)."""

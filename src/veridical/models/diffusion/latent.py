@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
+from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 
@@ -19,17 +20,18 @@ class LatentDiffusion(nn.Module):
 
     Parameters
     ----------
-    first : nn.Module
-        Trained first stage with ``encode``, ``decode`` and ``shape`` (of its latents); it is frozen.
+    first : Latent
+        Trained first stage; it is frozen.
     denoiser : Denoiser
         Denoiser of that shape.
     """
 
-    def __init__(self, first: nn.Module, denoiser: Denoiser) -> None:
+    def __init__(self, first: Latent, denoiser: Denoiser) -> None:
         super().__init__()
-        self.first: Any = first.eval().requires_grad_(False)
+        self.first: Any = cast(nn.Module, first).eval().requires_grad_(False)
         self.denoiser, self.sampling = denoiser, denoiser.sampling
-        self.parts = dict(denoiser.parts)
+        self.shape, self.parts = denoiser.shape, dict(denoiser.parts)
+        self.frozen = {"first": self.first}
 
     def train(self, mode: bool = True) -> LatentDiffusion:
         """Set the mode of the denoiser; the first stage stays as it is."""
@@ -54,6 +56,18 @@ class LatentDiffusion(nn.Module):
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
+
+    def ends(self) -> tuple[float, float]:
+        """See `Denoiser.ends`."""
+        return self.denoiser.ends()
+
+    def grid(self) -> Tensor:
+        """See `Denoiser.grid`."""
+        return self.denoiser.grid()
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """See `Denoiser.start`."""
+        return self.denoiser.start(noise, sigma)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss on the latents of the batch."""
