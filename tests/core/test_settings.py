@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
+from veridical.conditions.table import DataSettings
 from veridical.core.errors import InputError
 from veridical.core.settings import check, invalid_values, setting
 from veridical.recipes.config import TrainConfig
 
-SETTINGS = (TrainConfig,)
+SETTINGS = (DataSettings, TrainConfig)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -141,6 +141,7 @@ ROWS: dict[str, Recipe] = {
         args={"guidance_scale": 1.5, **STOCHASTIC},
         train=DIFFUSION,
         needs=("label",),
+        of_data=("classes",),
         sampling=(*SOLVING, *GUIDING, *ENDS),
     ),
     "guided": Recipe(
@@ -152,6 +153,7 @@ ROWS: dict[str, Recipe] = {
         args={"conditional": True},
         train=DIFFUSION,
         needs=("label",),
+        of_data=("classes",),
         sampling=(*STEPPING, *GUIDING, "autoguidance"),
     ),
     "upsampler": Recipe(
@@ -165,6 +167,7 @@ ROWS: dict[str, Recipe] = {
         needs=("source",),
         sampling=(*STEPPING, "condition_noise"),
         own_source=True,
+        enlarges="factor",
     ),
     "progressive_distillation": Recipe(
         ProgressiveDistillation,

@@ -34,6 +34,11 @@ class Recipe:
         Share of a time budget that goes to the first stage.
     own_source : bool
         The data are the source, too: training makes its own, sampling takes held-out tiles unless it is given others.
+    enlarges : str
+        Argument of `build` that says how many times smaller than an image the source is that a user gives; "" where they
+        are of one size.
+    of_data : tuple of str
+        Arguments of `build` whose values follow from the data, see `veridical.conditions.table.SIZES`.
     """
 
     build: Callable[..., nn.Module]
@@ -48,6 +53,8 @@ class Recipe:
     first: str | None = None
     first_share: float = 0.5
     own_source: bool = False
+    enlarges: str = ""
+    of_data: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         """Names and default values of what can be set, the recipe's own values included."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from veridical.conditions.table import SIZES
 from veridical.core.errors import InputError
 from veridical.core.parse import listed, parse_value
 from veridical.core.settings import types_of
@@ -84,8 +85,8 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         if name in types:
             config[name] = parse_value(value, types[name]) if isinstance(value, str) else value
         elif name in arguments:
-            if name == "classes":
-                raise InputError("classes are those of the data: change their number with --bins, or by other masks.")
+            if name in SIZES:
+                raise InputError(f"{name} are those of the data: {SIZES[name]}.")
             args[name] = _value(row, name, value)
         else:
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
@@ -126,7 +127,7 @@ def build(
     if row.first is not None:
         start = (first if first is not None else build(row.first, channels, size),)
     own = row.arguments()
-    changed = {k: v for k, v in args.items() if k != "classes" and listed(v) != listed(own[k])}
+    changed = {k: v for k, v in args.items() if k not in SIZES and listed(v) != listed(own[k])}
     try:
         return row.build(*start, **args)
     except InputError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from veridical.conditions.table import DATA_SETTINGS
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.core.parse import listed
@@ -77,10 +78,7 @@ def is_finished(folder: Path) -> bool:
 
 def share_budget(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
     """Divide a budget: the first stage's settings, and those left for the second."""
-    same = (
-        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
-        "save_every", "preview_every",
-    )  # fmt: skip
+    same = (*DATA_SETTINGS, "seed", "device", "threads", "save_every", "preview_every")
     mine: dict[str, Any] = {k: getattr(config, k) for k in same}
     mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
     mine["minutes"] = None if config.minutes is None else config.minutes * share
