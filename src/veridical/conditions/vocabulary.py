@@ -15,7 +15,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -30,12 +30,10 @@ SPECIAL = ("<pad>", "<num>")
 MOST_TOKENS = 128  # of a caption; longer ones are cut
 MOST_PIECES = 4096  # in the vocabulary
 
-_PARTS = re.compile(
-    # not within a word, a date or a version; a unit may follow at once, as in 5mm
-    r"(?P<number>(?:(?<!\S)[+-])?(?<![\w])(?<![0-9][.,])[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?(?![0-9]|[.,][0-9]))"
-    r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*)"
-    r"|(?P<end>[,;.()\[\]])"
-)
+# Not within a word, a date or a version; a unit may follow at once, as in 5mm.
+_NUMBER = re.compile(r"(?:(?<!\S)[+-])?(?<![\w])(?<![0-9][.,])[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?(?![0-9]|[.,][0-9])")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_END = re.compile(r"[,;.()\[\]]")  # of a clause
 _FILLERS = frozenset(
     (
         "a",
@@ -55,6 +53,9 @@ _FILLERS = frozenset(
         "to",
     )
 )
+
+
+Found = tuple[str, float, int, int]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class Vocabulary:
         ids = np.zeros((len(captions), self.length), np.int64)
         values = np.zeros((len(captions), self.length), np.float32)
         cut = []
-        written = [self._written(_normal(caption)) for caption in captions]
+        texts = [_normal(caption) for caption in captions]
+        written = [self._written(text, _numbers(text)) for text in texts]
         for row, encoding in enumerate(self.tokenizer.encode_batch_fast([text for text, _ in written])):
             found = np.array(encoding.ids, np.int64)
             if len(found) > self.length:
@@ -119,10 +121,10 @@ class Vocabulary:
             values[row, : len(found)] = beside[: self.length]
         return ids, values, cut
 
-    def _written(self, text: str) -> tuple[str, list[float]]:
+    def _written(self, text: str, numbers: list[Found]) -> tuple[str, list[float]]:
         """A text with ``<num>`` for each property, and their values."""
         pieces, values, at = [], [], 0
-        for word, value, start, end in _numbers(text):
+        for word, value, start, end in numbers:
             if word in self.numbers:
                 known = self.numbers[word]
                 pieces += [text[at:start], SPECIAL[NUM]]
@@ -188,8 +190,9 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
         raise InputError("the captions of the training images hold no words: correct them, or leave out --text.")
     seen: dict[str, list[float]] = {}
     of: dict[str, set[int]] = {}
-    for k, text in enumerate(texts):
-        for word, value, _, _ in _numbers(text):
+    found = [_numbers(text) for text in texts]
+    for k, in_text in enumerate(found):
+        for word, value, _, _ in in_text:
             seen.setdefault(word, []).append(value)
             of.setdefault(word, set()).add(k)
     numbers = {}
@@ -211,7 +214,7 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    written = [draft._written(text)[0] for text in texts]
+    written = [draft._written(text, in_text)[0] for text, in_text in zip(texts, found)]
     tokenizer.train_from_iterator(written, trainer)
     longest = max(len(encoding) for encoding in tokenizer.encode_batch_fast(written))
     return Vocabulary(tokenizer, numbers, tuple(words), min(MOST_TOKENS, -(-longest // 8) * 8))
@@ -223,26 +226,20 @@ def _normal(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [match["word"] for match in _PARTS.finditer(text) if match.lastgroup == "word"]
+    return _WORD.findall(text)
 
 
-def _numbers(text: str) -> Iterator[tuple[str, float, int, int]]:
+def _numbers(text: str) -> list[Found]:
     """Each number that belongs to a word, see above: the word, the value, where it begins and ends."""
-    before, waiting = "", None
-    for match in _PARTS.finditer(text):
-        kind, part = match.lastgroup, match[0]
-        if kind == "word" and part not in _FILLERS:
-            if waiting is not None:
-                yield (part, *waiting)
-            before, waiting = part, None
-        elif kind == "end":
-            before, waiting = "", None
-        elif kind == "number":
-            value = float(part)
-            waiting = None
-            if math.isfinite(value):
-                if before:
-                    yield before, value, match.start(), match.end()
-                else:
-                    waiting = (value, match.start(), match.end())
-            before = ""
+    matches = [match for match in _NUMBER.finditer(text) if math.isfinite(float(match[0]))]
+    edges = [0, *(edge for match in matches for edge in match.span()), len(text)]
+    found = []
+    for k, match in enumerate(matches):
+        before, after = text[edges[2 * k] : match.start()], text[match.end() : edges[2 * k + 3]]
+        near = _said(_END.split(before)[-1])[-1:] or _said(_END.split(after)[0])[:1]
+        found += [(word, float(match[0]), *match.span()) for word in near]
+    return found
+
+
+def _said(clause: str) -> list[str]:
+    return [word for word in _words(clause) if word not in _FILLERS]
