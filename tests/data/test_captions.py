@@ -80,7 +80,10 @@ def test_captions_of_images_that_are_not_there_are_noted_with_their_line(tmp_pat
         (b'{"file_name": "a.png", "text": 3}\n', "line 1 lacks"),
         ('{"file_name": "a.png",\n "text": "fäden"}'.encode("latin-1"), "captions.jsonl line 2 is not UTF-8"),
         ('{"file_name": "a.png", "text": "x"}'.encode("utf-16"), "captions.jsonl line 1 is not UTF-8"),
-        (b'{"file_name": "b.png", "text": "x"}\n', "no line of .*captions.jsonl has the caption of an image that is here"),
+        (
+            b'{"file_name": "b.png", "text": "x"}\n',
+            "no line of .*captions.jsonl has the caption of an image that is here",
+        ),
         (b'{"file_name": "a.png", "text": " "}\n', "has the caption of an image"),
         (b'{"file_name": "0.png", "text": "x"}\n', "a row of 0 may mean one/0 or another image of that name"),
     ],

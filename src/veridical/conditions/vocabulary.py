@@ -27,7 +27,7 @@ from veridical.core.errors import InputError
 
 PAD, NUM = 0, 1
 SPECIAL = ("<pad>", "<num>")
-MOST_TOKENS = 128  # of a caption; longer ones are cut
+FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
 MOST_PIECES = 4096  # in the vocabulary
 
 # Not within a word, a date or a version; a unit may follow at once, as in 5mm.
@@ -217,7 +217,8 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
     written = [draft._written(text, in_text)[0] for text, in_text in zip(texts, found)]
     tokenizer.train_from_iterator(written, trainer)
     longest = max(len(encoding) for encoding in tokenizer.encode_batch_fast(written))
-    return Vocabulary(tokenizer, numbers, tuple(words), min(MOST_TOKENS, -(-longest // 8) * 8))
+    length = max(FEWEST_TOKENS, -(-3 * longest // 16) * 8)  # half as many again: words never said take more tokens
+    return Vocabulary(tokenizer, numbers, tuple(words), min(MOST_TOKENS, length))
 
 
 def _normal(text: str) -> str:
