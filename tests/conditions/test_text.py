@@ -9,6 +9,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from toy import write_tiles
+from veridical.benching.cell import _conditions
+from veridical.benching.run import _check, _prepare
 from veridical.benching.spec import read_spec
 from veridical.cli import app
 from veridical.conditions.delivery import open_data
@@ -224,3 +226,16 @@ def test_text_is_a_setting_of_the_data_everywhere(tiles, tmp_path):
         read_spec(spec)
     config, _ = settings("painter", {"text": "auto", "steps": 4})
     assert share_budget(config, 0.5)[0]["text"] == "auto"
+
+
+def test_a_bench_asks_for_the_captions_of_held_out_tiles(tiles, tmp_path):
+    spec, out = tmp_path / "bench.toml", tmp_path / "out"
+    spec.write_text("size = 32\n[datasets]\nown = { data = 'tiles', text = 'auto' }\n[recipes]\npainter = {}\n")
+    out.mkdir()
+    _prepare(read_spec(spec), out, *_check(read_spec(spec), out))
+    cond, n, distinct = _conditions(out / "datasets" / "own", ("text",), 9)
+    held = open_data("painter", ("text",), tiles, DataSettings(size=32, text="auto")).conditions("test")
+    assert (n, distinct) == (9, 9) and list(cond) == ["text", "value"]
+    for name, rows in cond.items():
+        np.testing.assert_array_equal(rows[:6], held[name])
+        np.testing.assert_array_equal(rows[6:], held[name][:3])

@@ -93,7 +93,7 @@ def train(
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()
     for which, said in about.items():
-        if started is not None and started[which]["fingerprint"] != said["fingerprint"]:
+        if started is not None and started[which].get("fingerprint") != said.get("fingerprint"):
             raise InputError(
                 f"{said['spec']} is not the data that {out} was trained on: give the same images, or start a new run."
             )
