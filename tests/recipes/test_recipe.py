@@ -80,7 +80,7 @@ def test_what_can_be_changed_on_a_trained_model(name, settable):
 @pytest.mark.parametrize("name", [n for n in RECIPES if "sampling" in RECIPES[n].kinds])
 def test_other_settings_replace_the_sampling_of_a_model_and_nothing_else(name):
     row = RECIPES[name]
-    first = build(row.first, 1, 16, TOY[row.first]) if row.first else None
+    first = {stage: build(its.recipe, 1, 16, TOY[its.recipe]) for stage, its in row.first.items()}
     usual = build(name, 1, 16, TOY[name], first)
     other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, first)
     assert other.sampling == dataclasses.replace(usual.sampling, sampling_steps=7) != usual.sampling
@@ -94,7 +94,7 @@ def test_text_is_converted_and_limits_are_those_of_the_dataclass():
     for name, value in (("dropout", "1"), ("label_dropout", "1.1"), ("layers", "0"), ("solver", "hein")):
         with pytest.raises(InputError, match=rf"^{name}=\S* (cannot be|is not known)"):
             settings("edm", {name: value})
-    for name in ("classes", "tokens"):
+    for name in ("classes", "vocabulary"):
         with pytest.raises(InputError, match=f"^{name} are those of the"):
             settings("cfg", {name: "3"})
 

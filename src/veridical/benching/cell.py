@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from veridical.auditing.verdict import audit
-from veridical.conditions.delivery import Arrays, cycle, open_data, write_arrays
+from veridical.conditions.condition import Arrays
+from veridical.conditions.delivery import cycle, open_data, write_arrays
+from veridical.conditions.table import arrays_of
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
@@ -141,7 +143,7 @@ def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, in
     if not needs:
         return {}, n, n
     with np.load(place / "conditions.npz", allow_pickle=False) as file:
-        held_out = {name: file[name] for name in needs}
+        held_out = {name: file[name] for name in arrays_of(needs)}
     if "source" in needs:  # translated twice, an image would count twice
         n = min(n, len(held_out["source"]))
     return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n

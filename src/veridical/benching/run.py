@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
+from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
@@ -159,7 +160,9 @@ def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
     entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
-    needs = {need for row in rows for need in find(row.recipe).needs} | ({"label", "source"} & set(entry))
+    needs = {need for row in rows for need in find(row.recipe).needs} | {
+        row.name for row in CONDITIONS.values() if row.setting in entry
+    }
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
 
 

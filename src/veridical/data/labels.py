@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.data.rows import bases_of, places_of, row_of
 from veridical.data.slices import Slices
-from veridical.data.split import group_of
 from veridical.data.tables import read_table, stem
 
 TABLES = ("labels.csv", "properties.csv")
@@ -213,12 +212,10 @@ def read_column(spec: str, slices: Slices, column: str, use: Sequence[int]) -> l
             raise InputError(f"{spec}: has no property {column!r}; it has {', '.join(known[0])}")
         return [known[i][column] for i in use]
     named, _, column = column.rpartition(":")
-    root = _root(spec)
     if named:
         tables = [(Path(named), "")]
     else:
-        places = [(root, ""), (root / "train", "train/"), (root / "test", "test/"), (root.parent, "")]
-        tables = [(p / t, prefix) for p, prefix in places for t in TABLES if (p / t).is_file()]
+        tables = [(p / t, prefix) for p, prefix in places_of(spec) for t in TABLES if (p / t).is_file()]
     found: dict[str, str] = {}
     others: dict[str, None] = {}
     for path, prefix in tables:
@@ -230,27 +227,12 @@ def read_column(spec: str, slices: Slices, column: str, use: Sequence[int]) -> l
     if not found:
         what = f"its tables have {', '.join(others)}" if others else f"there is no {' or '.join(TABLES)}"
         raise InputError(f"{spec}: has no label {column!r}, {what}; write one with the columns name,{column}")
-    bases = Counter(stem(name.strip()).rsplit("/", 1)[-1] for name in names)
+    bases = bases_of(names)
     return [_value(spec, name, column, found, bases) for name in names]
 
 
-def _value(spec: str, name: str, column: str, found: dict[str, str], bases: Counter[str]) -> str:
-    """By full name, without the side of the split, by file name alone, or by the image that a tile was cut from."""
-    whole = stem(name.strip())
-    base = whole.rsplit("/", 1)[-1]
-    side = whole.split("/")[0] + "/" if whole.startswith(("train/", "test/")) else ""
-    for key in (whole, whole.removeprefix(side), side + base, base, group_of(whole), group_of(base)):
-        if found.get(key):
-            if key == base != whole and bases[base] > 1:
-                raise InputError(
-                    f"{spec}: a row of {base} may mean {name} or another image of that name; write the folder too"
-                )
-            return found[key]
-    raise InputError(f"{spec}: {name} has no value of {column}; add its row to the table or take the image out")
-
-
-def _root(spec: str) -> Path:
-    from veridical.data.readers.open import split_key
-
-    path = split_key(spec)[0]
-    return path if path.is_dir() else path.parent
+def _value(spec: str, name: str, column: str, found: dict[str, str], bases: Mapping[str, int]) -> str:
+    key = row_of(spec, name, bases, lambda key: bool(found.get(key)))
+    if key is None:
+        raise InputError(f"{spec}: {name} has no value of {column}; add its row to the table or take the image out")
+    return found[key]

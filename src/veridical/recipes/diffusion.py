@@ -156,6 +156,7 @@ ROWS: dict[str, Recipe] = {
         args={"guidance_scale": 1.5, **STOCHASTIC},
         train=DIFFUSION,
         needs=("label",),
+        of_data=("classes",),
     ),
     "guided": Recipe(
         guided,
@@ -173,6 +174,7 @@ ROWS: dict[str, Recipe] = {
         offers=GUIDED,
         train=DIFFUSION,
         needs=("label",),
+        of_data=("classes",),
     ),
     "upsampler": Recipe(
         upsampler,
@@ -185,6 +187,7 @@ ROWS: dict[str, Recipe] = {
         train=DIFFUSION,
         needs=("source",),
         own_source=True,
+        enlarges="factor",
     ),
     "progressive_distillation": Recipe(
         ProgressiveDistillation,

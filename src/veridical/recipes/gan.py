@@ -32,6 +32,7 @@ ROWS: dict[str, Recipe] = {
         citation="Mirza and Osindero 2014, arXiv:1411.1784; Miyato and Koyama 2018, arXiv:1802.05637",
         train=ADAM_GAN,
         needs=("label",),
+        of_data=("classes",),
     ),
     "dcgan": Recipe(
         dcgan,
@@ -66,6 +67,7 @@ ROWS: dict[str, Recipe] = {
         train=ADAM_GAN | {"beta1": 0.0, "batch": 8, "decay": 0.5},
         needs=("label",),
         drawn=("truncation",),
+        of_data=("classes",),
     ),
     "progan": Recipe(
         ProGAN,
@@ -94,6 +96,7 @@ ROWS: dict[str, Recipe] = {
         args={"width": 16},
         train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 8, "warmup": 0, "decay": 0.3},
         needs=("mask",),
+        of_data=("classes",),
     ),
     "cyclegan": Recipe(
         CycleGAN,

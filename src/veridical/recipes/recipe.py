@@ -58,6 +58,11 @@ class Recipe:
         them it keeps (`veridical.models.contract.Staged`).
     own_source : bool
         The data are the source, too: training makes its own, sampling takes held-out tiles unless it is given others.
+    enlarges : str
+        Argument of `build` that says how many times smaller than an image the source is that a user gives; "" where they
+        are of one size.
+    of_data : tuple of str
+        Arguments of `build` whose values follow from the data, see `veridical.conditions.table.SIZES`.
     """
 
     build: Callable[..., nn.Module]
@@ -73,6 +78,8 @@ class Recipe:
     drawn: tuple[str, ...] = ()
     first: dict[str, Stage] = field(default_factory=dict)
     own_source: bool = False
+    enlarges: str = ""
+    of_data: tuple[str, ...] = ()
 
     @property
     def sampling(self) -> tuple[str, ...]:

@@ -9,18 +9,13 @@ from typing import Any
 
 from torch import nn
 
+from veridical.conditions.table import SIZES
 from veridical.core.errors import InputError
 from veridical.core.parse import listed, parse_value
 from veridical.core.settings import check_value, types_of
 from veridical.recipes import classical, diffusion, gan, vae
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
-
-# Arguments that training takes from the data.
-OF_DATA = {
-    "classes": "classes are those of the data: change their number with --bins, or by other masks.",
-    "tokens": "tokens are those of the captions of the data: leave it out.",
-}
 
 RECIPES: dict[str, Recipe] = {**classical.ROWS, **vae.ROWS, **gan.ROWS, **diffusion.ROWS}
 
@@ -95,8 +90,8 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         if name in types:
             config[name] = parse_value(value, types[name]) if isinstance(value, str) else value
         elif name in arguments:
-            if name in OF_DATA:
-                raise InputError(OF_DATA[name])
+            if name in SIZES:
+                raise InputError(f"{name} are those of the data: {SIZES[name]}.")
             args[name] = _value(row, name, value)
         else:
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
@@ -142,7 +137,7 @@ def build(
         name: given[name] if name in given else build(stage.recipe, channels, size) for name, stage in row.first.items()
     }
     own = row.arguments()
-    changed = {k: v for k, v in args.items() if k not in OF_DATA and listed(v) != listed(own[k])}
+    changed = {k: v for k, v in args.items() if k not in SIZES and listed(v) != listed(own[k])}
     try:
         return row.make(channels, size, held, args)
     except InputError:

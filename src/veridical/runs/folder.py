@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from veridical.conditions.table import DATA_SETTINGS
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.core.parse import listed
@@ -67,10 +68,7 @@ def is_finished(folder: Path) -> bool:
 
 def share_budget(config: TrainConfig, shares: Mapping[str, float]) -> tuple[dict[str, dict[str, Any]], TrainConfig]:
     """Divide a budget: settings of each stage that is to be trained, and what is left for the run that holds them."""
-    same = (
-        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
-        "save_every", "preview_every",
-    )  # fmt: skip
+    same = (*DATA_SETTINGS, "seed", "device", "threads", "save_every", "preview_every")
     steps, minutes, theirs = config.steps, config.minutes, {}
     for name, share in shares.items():
         mine: dict[str, Any] = {k: getattr(config, k) for k in same}

@@ -17,7 +17,7 @@ from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
 from veridical.core.batch import Batch, ImageNoise, mix
 from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import write_json
+from veridical.core.files import write_json, write_text
 from veridical.core.interrupt import on_stop
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
@@ -99,13 +99,13 @@ def train(
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()
     known = {} if started is None else {"dataset": started.dataset} | started.conditions
-    for which, given_as in (("dataset", data), ("source", config.source)):
-        if which in about and which in known and known[which]["fingerprint"] != about[which]["fingerprint"]:
+    for which, said in about.items():
+        if which in known and known[which].get("fingerprint") != said.get("fingerprint"):
             raise InputError(
-                f"{given_as} is not the data that {out} was trained on: give the same images, or start a new run."
+                f"{said['spec']} is not the data that {out} was trained on: give the same images, or start a new run."
             )
-    if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
-        args["classes"] = opened.target.classes
+    sizes = opened.sizes()
+    args |= {name: sizes[name] for name in row.of_data}
     make_folder(out)
     before = {} if started is None else started.stages
     stages = _stages(recipe, data, out, config, places, before, quiet)
@@ -205,6 +205,9 @@ def fit(
     if state.step == 0:
         # First of all files: a run that is killed from here on can be resumed.
         save(finished=False, weights=False)
+        if world.rank == 0:
+            for name, content in data.files().items():
+                write_text(out / name, content)
         if isinstance(model, Prepared):
             tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
             for network in (model, average.model):

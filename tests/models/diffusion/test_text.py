@@ -16,7 +16,7 @@ WORDS = torch.tensor([[1, 2, 0, 0], [1, 3, 0, 0]])
 def model(**network):
     torch.manual_seed(0)
     small = Network(**{"patch": 2, "widths": (32,), "attention": (True,), **network})
-    return Denoiser((1, 8, 8), small, Law(noise_mean=0.5), Embed(tokens=5), Sampling(sampling_steps=8))
+    return Denoiser((1, 8, 8), small, Law(noise_mean=0.5), Embed(vocabulary=5), Sampling(sampling_steps=8))
 
 
 def grey(n):
@@ -78,7 +78,7 @@ def test_a_number_in_a_text_is_heard():
 
 def test_every_parameter_of_it_is_trained_and_copied_early():
     denoiser = Denoiser(
-        (1, 8, 8), Network(patch=2, widths=(32,), attention=(True,)), Law(early_steps=2), Embed(tokens=5, classes=2)
+        (1, 8, 8), Network(patch=2, widths=(32,), attention=(True,)), Law(early_steps=2), Embed(vocabulary=5, classes=2)
     )
     images, cond = grey(4)
     told = cond | {"label": torch.arange(4) % 2, "value": torch.ones(4, 4)}

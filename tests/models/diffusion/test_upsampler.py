@@ -8,11 +8,10 @@ import torch
 from PIL import Image
 
 from toy import write_tiles
-from veridical.conditions.request import ask
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
 from veridical.recipes.table import build
-from veridical.runs.draw import draw, sample
+from veridical.runs.draw import conditions_of, draw, sample
 from veridical.runs.run import load
 from veridical.training.loop import train
 
@@ -111,7 +110,7 @@ def test_images_that_are_given_are_enlarged(tmp_path):
     # Images that are given are as coarse as the network wants them, whatever was done to those it was trained with.
     train("upsampler", data, tmp_path / "run", steps=2, size=32, scale=0.5, batch=4, quiet=True, **SMALL)
     run = load(tmp_path / "run")
-    given = ask(run.info, run.needs, 3, source=coarse).cond["source"]
+    given = conditions_of(run, 3, source=coarse).cond["source"]
     assert given.shape == (3, 1, 16, 16)
     sample(tmp_path / "run", 3, tmp_path / "fine", source=coarse, quiet=True)
     written = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "fine").glob("upsampler*"))]

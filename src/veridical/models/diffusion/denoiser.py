@@ -72,12 +72,12 @@ class Denoiser(nn.Module):
         self.inside = (channels * (2 if law.skip == "wiener" else 1) + embed.given) * network.patch**2
         out = channels * (2 if law.variance == "learned" else 1) * network.patch**2
         vector = embed.classes >= 0 or law.warp > 0 or embed.level > 0
-        self.net = _network(network, self.inside, out, size // network.patch, vector, embed.tokens > 0)
+        self.net = _network(network, self.inside, out, size // network.patch, vector, embed.vocabulary > 0)
         self.label = LabelOrNone(embed.classes, self.net.dim) if embed.classes >= 0 else None
         # Without a bias: nothing said is nothing added.
         self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if law.warp else None
         self.level = LevelOrNone(embed.level, self.net.dim) if embed.level else None
-        self.text = TextOrNone(embed.tokens, self.net.dim) if embed.tokens else None
+        self.text = TextOrNone(embed.vocabulary, self.net.dim) if embed.vocabulary else None
         beside = [part for name in BESIDE if (part := getattr(self, name)) is not None]
         self.parts: dict[str, nn.Module] = {"denoiser": nn.ModuleList([self.net, *beside]) if beside else self.net}
         self.early: nn.ModuleDict | None = None
