@@ -7,8 +7,9 @@ import pytest
 from veridical.core.errors import InputError
 from veridical.core.settings import check, invalid_values, setting
 from veridical.recipes.config import TrainConfig
+from veridical.recipes.table import RECIPES
 
-SETTINGS = (TrainConfig,)
+SETTINGS = (TrainConfig, *dict.fromkeys(kind for row in RECIPES.values() for kind in row.kinds.values()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -190,9 +190,9 @@ def test_what_the_recipe_sets_can_be_left_out(data, tmp_path):
     given = {"steps": 1, "quiet": True, **SMALL, **TOY["edm"]}
     run = train_run("edm", data, tmp_path / "run", early_steps="0", autoguidance="1", **given)
     assert load(run).model.early is None
-    with pytest.raises(InputError, match="early_steps=-1 cannot be: give a number from 0 on"):
+    with pytest.raises(InputError, match="early_steps=-1 cannot be: give a whole number from 0 on"):
         train_run("edm", data, tmp_path / "other", early_steps=-1, **given)
-    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a number from 1 on"):
+    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a whole number from 1 on"):
         train_run("edm", data, tmp_path / "other", **{**given, "sampling_steps": 0})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
@@ -92,13 +92,12 @@ def _alone(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
-    with (folder / LOCK).open("ab") as file:  # of its own: spec.json is replaced, and a lock stays with the old file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"{folder}: another bench is at work there: wait for it, or choose another --out."
-            ) from None
+    lock = FileLock(folder / LOCK, timeout=0)  # of its own: spec.json is replaced, and a lock stays with the old file
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise InputError(f"{folder}: another bench is at work there: wait for it, or choose another --out.") from None
+    with held:
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-import resource
+import sys
 
 import torch
 import torch.distributed as dist
@@ -51,12 +51,16 @@ def move(module: nn.Module, device: torch.device) -> nn.Module:
     return module.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory that this process has held: on the GPU where there is one, else resident."""
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Largest memory that this process has held: on the GPU where there is one, else resident; None where Python cannot say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        return None
     # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if os.uname().sysname == "Linux" else 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def average_over_processes(x: Tensor) -> Tensor:

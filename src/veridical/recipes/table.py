@@ -11,10 +11,16 @@ from torch import nn
 
 from veridical.core.errors import InputError
 from veridical.core.parse import listed, parse_value
-from veridical.core.settings import types_of
+from veridical.core.settings import check_value, types_of
 from veridical.recipes import classical, diffusion, gan, vae
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
+
+# Arguments that training takes from the data.
+OF_DATA = {
+    "classes": "classes are those of the data: change their number with --bins, or by other masks.",
+    "tokens": "tokens are those of the captions of the data: leave it out.",
+}
 
 RECIPES: dict[str, Recipe] = {**classical.ROWS, **vae.ROWS, **gan.ROWS, **diffusion.ROWS}
 
@@ -45,12 +51,16 @@ def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(row: Recipe, name: str, value: Any) -> Any:
-    """The argument `name`, text converted to the type of its default value, which also tells where it may lie: what is
-    counted is at least 1, unless it or the builder's is 0 by default, and other numbers are not negative, unless they are by
-    default.
+    """The argument `name`, text converted to the type of its default value, within the limits of its dataclass.
+
+    Of one that has none its default tells where it may lie: what is counted is at least 1, unless it or the builder's is 0 by
+    default, and other numbers are not negative, unless they are by default.
     """
-    default, off = row.arguments()[name], row.complete({})[name] == 0
+    default, off, kind = row.arguments()[name], row.complete({})[name] == 0, row.kind_of(name)
     value = parse_value(value, default) if isinstance(value, str) else value
+    if kind is not None:
+        check_value(kind, name, value)
+        return value
     for one, usual in zip(*(v if isinstance(v, tuple | list) else (v,) for v in (value, default)), strict=False):
         if type(usual) in (int, float) and usual >= 0 and type(one) in (int, float):
             least = 1 if type(usual) is int and usual and not off else 0
@@ -85,8 +95,8 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         if name in types:
             config[name] = parse_value(value, types[name]) if isinstance(value, str) else value
         elif name in arguments:
-            if name == "classes":
-                raise InputError("classes are those of the data: change their number with --bins, or by other masks.")
+            if name in OF_DATA:
+                raise InputError(OF_DATA[name])
             args[name] = _value(row, name, value)
         else:
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
@@ -131,11 +141,10 @@ def build(
     held = {
         name: given[name] if name in given else build(stage.recipe, channels, size) for name, stage in row.first.items()
     }
-    start = row.begin(channels, size, held)
     own = row.arguments()
-    changed = {k: v for k, v in args.items() if k != "classes" and listed(v) != listed(own[k])}
+    changed = {k: v for k, v in args.items() if k not in OF_DATA and listed(v) != listed(own[k])}
     try:
-        return row.build(**start, **args)
+        return row.make(channels, size, held, args)
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RuntimeError) as error:

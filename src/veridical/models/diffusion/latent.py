@@ -13,6 +13,7 @@ from veridical.core.batch import Batch
 from veridical.diffusion.solvers import Noise
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Sampling
 
 
 class LatentDiffusion(nn.Module):
@@ -29,7 +30,7 @@ class LatentDiffusion(nn.Module):
     def __init__(self, first: Latent, denoiser: Denoiser) -> None:
         super().__init__()
         self.first: Any = cast(nn.Module, first).eval().requires_grad_(False)
-        self.denoiser = denoiser
+        self.denoiser, self.sampling = denoiser, denoiser.sampling
         self.shape, self.parts = denoiser.shape, dict(denoiser.parts)
         self.frozen = {"first": self.first}
 
@@ -57,13 +58,13 @@ class LatentDiffusion(nn.Module):
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
 
-    def ends(self) -> tuple[float, float]:
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""
-        return self.denoiser.ends()
+        return self.denoiser.ends(sampling or self.sampling)
 
-    def grid(self) -> Tensor:
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
         """See `Denoiser.grid`."""
-        return self.denoiser.grid()
+        return self.denoiser.grid(sampling or self.sampling)
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """See `Denoiser.start`."""
@@ -75,6 +76,6 @@ class LatentDiffusion(nn.Module):
             latents = self.first.encode(batch.image)
         yield from self.denoiser.losses(dataclasses.replace(batch, image=latents), step)
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Sample latents and decode them; images in [-1, 1]."""
-        return self.first.decode(self.denoiser.sample(n, cond, noise))
+        return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling))
