@@ -27,7 +27,7 @@ def test_fields_of_dataclasses_are_arguments_beside_those_with_defaults():
     assert row.arguments() == {"depth": 2, "widths": (64, 128), "solver": "euler", "clamp": False}
     assert row.complete({}) == row.arguments() | {"solver": "heun"}
     assert row.sampling == ("solver", "depth")
-    model = row.make(1, 8, args={"widths": [16, 16], "depth": 3, "solver": "euler"})
+    model = row.make(1, 8, {}, {"widths": [16, 16], "depth": 3, "solver": "euler"})
     assert model == (1, 8, Network(widths=(16, 16)), Sampling(solver="euler"), 3)
 
 
