@@ -9,7 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+<<<<<<< HEAD
 from veridical.core.batch import Batch, Noise
+=======
+from veridical.core.batch import Batch
+from veridical.diffusion.solvers import Noise
+>>>>>>> stages
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
@@ -57,13 +62,13 @@ class LatentDiffusion(nn.Module):
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
 
-    def ends(self) -> tuple[float, float]:
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""
-        return self.denoiser.ends()
+        return self.denoiser.ends(sampling or self.sampling)
 
-    def grid(self) -> Tensor:
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
         """See `Denoiser.grid`."""
-        return self.denoiser.grid()
+        return self.denoiser.grid(sampling or self.sampling)
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """See `Denoiser.start`."""
