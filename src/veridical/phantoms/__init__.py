@@ -39,8 +39,8 @@ class Phantoms:
     ----------
     images : (N, C, S, S) float32 in [0, 1]; C is 1 for cmc and rocks, 3 for roots.
     masks : (N, S, S) uint8 labels; their meaning is in `LABELS` of the kind's module.
-    properties : N rows of numbers measured from the truth.
-    captions : N sentences.
+    properties : N rows of numbers measured from the truth, of what lies inside the image.
+    captions : N of one or two sentences.
     """
 
     images: np.ndarray
