@@ -6,9 +6,10 @@ import pytest
 
 from veridical.core.errors import InputError
 from veridical.core.settings import check, invalid_values, setting
+from veridical.editing.table import EDITS
 from veridical.recipes.config import TrainConfig
 
-SETTINGS = (TrainConfig,)
+SETTINGS = (TrainConfig, *{edit.settings for edit in EDITS.values()})
 
 
 @dataclasses.dataclass(frozen=True)
