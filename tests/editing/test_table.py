@@ -85,6 +85,7 @@ def test_the_command_line_reads_the_table(toy):
     assert {"mask", "rings", "streaks", "wedge", "second", "brighter", "width", "deviation"} <= set(options)
     text = options["brighter"].annotation.__metadata__[0].help
     assert text == "Make it brighter under a mask."
+    assert options["streaks"].annotation.__metadata__[0].metavar == "rows|columns"
     assert "Usually 16" in options["width"].annotation.__metadata__[0].help
 
 

@@ -190,7 +190,7 @@ def _restore_signature() -> inspect.Signature:
     ]
     rows = _restorations()
     for row in rows:
-        own.append((row.option, Annotated[str | None, typer.Option(metavar=row.metavar, help=row.summary)], None))
+        own.append((row.option, Annotated[str | None, typer.Option(metavar=row.placeholder, help=row.summary)], None))
     chiefs = {row.chief for row in rows}
     for name, field in {name: field for row in rows for name, field in row.own.items() if name not in chiefs}.items():
         text = f"{field.metadata['help']} Usually {field.default}."

@@ -71,7 +71,7 @@ class Edit:
     chief : str
         The need or the setting that its option gives.
     metavar : str
-        What stands for that in the help.
+        What stands for that in the help; by default its choices.
     replaces : bool
         Its images take the place of the old ones; else only the change is written, and counts beyond the run's intensity
         window stay beyond it.
@@ -93,6 +93,12 @@ class Edit:
     def option(self) -> str:
         """Its option: the need that it is about, or its name."""
         return self.chief if self.chief in self.needs else self.name
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value of its option in the help."""
+        choices = self.own[self.chief].metadata["choices"] if self.chief in self.own else None
+        return self.metavar or "|".join(choices or ()) or "VALUE"
 
     @property
     def own(self) -> dict[str, dataclasses.Field[Any]]:

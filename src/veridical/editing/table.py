@@ -85,7 +85,7 @@ EDITS: dict[str, Edit] = {
     ),
     "streaks": Edit(
         "streaks", "restoration", "Remove streaks along these.", NULL_SPACE, _cleaned(_streaks), HIDDEN, settings=Streaks,
-        chief="axis", metavar="rows|columns",
+        chief="axis",
     ),
     "wedge": Edit(
         "wedge", "restoration", "Fill a missing wedge of this opening about the columns.", NULL_SPACE, _cleaned(_wedge),
