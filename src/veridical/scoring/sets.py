@@ -235,15 +235,19 @@ class Sets:
         InputError
             If no training image is as large as these.
         """
+        import torch
+        from scipy.fft import set_workers
+
         from veridical.metrics.novelty import nearest_crop
 
         assert self.train is not None
         images, orientations, _ = self.train
+        known = self.test_distance
         try:
-            crops = nearest_crop(self.synth, images, orientations=orientations)
-            known = self.test_distance
-            if known is None:
-                known = nearest_crop(self.real, images, orientations=orientations).distance
+            with set_workers(torch.get_num_threads()):
+                crops = nearest_crop(self.synth, images, orientations=orientations)
+                if known is None:
+                    known = nearest_crop(self.real, images, orientations=orientations).distance
         except ValueError as error:
             raise InputError(str(error)) from None
         return crops, np.asarray(known)
