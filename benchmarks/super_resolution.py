@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from scipy.signal.windows import hann
 
 from veridical import draw, load, open_dataset, train
+from veridical.core.device import use_threads
 from veridical.data.images import save_png, to_grid
 from veridical.scoring.score import measure
 from veridical.scoring.sets import Sets
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=24, help="held-out tiles")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
+    use_threads()
     run = train(
         "upsampler", options.data, options.out / "run", size=options.size, minutes=options.minutes, threads=options.threads,
         resume=True,

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from veridical.auditing.verdict import audit
-from veridical.conditions.delivery import Arrays, cycle, open_data, write_arrays
+from veridical.conditions.condition import Arrays
+from veridical.conditions.delivery import cycle, open_data, write_arrays
+from veridical.conditions.table import arrays_of
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import read_json, replacing, write_json
-from veridical.data.tiles import ORIENTATIONS
+from veridical.core.files import read_json, write_array, write_json
+from veridical.core.orientation import ORIENTATIONS
 from veridical.metrics.novelty import Crops, cut_crops
 from veridical.recipes.config import TrainConfig
 from veridical.runs.draw import draw
@@ -48,7 +50,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     train(row.get("recipe", recipe), data, folder / "run", resume=True, **given)
     run = load(folder / "run")
     use_threads(threads)
-    if not run.run["finished"]:
+    if not run.info.finished:
         return
     cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
     if cond:
@@ -56,7 +58,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     began = time.monotonic()
     images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
     seconds = time.monotonic() - began
-    _save(folder / "samples.npy", images)
+    write_array(folder / "samples.npy", images)
 
     real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
     groups, other_groups = (
@@ -81,18 +83,12 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     rows = measure(sets, recipe=recipe, dataset=dataset, seed=seed)
     near, held_out = sets.crops
     if not kept.is_file():
-        _save(kept, held_out)
+        write_array(kept, held_out)
     _write_nearest(folder, near, held_out, images_of, names, images.shape[2:])
     report = _audit(images, real, groups, other, (held_out, near.distance), out / "cache", folder / "audit")
     write_json(folder / "audit.json", report)
     write_json(folder / "rows.json", rows)
-    cost = dict(run.run["cost"])
-    if "first" in run.run:
-        first = run.run["first"]["cost"]
-        cost["parameters"] += first["parameters"]
-        cost["train_seconds"] += first["train_seconds"]
-        cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
-    write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
+    write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(images)})
 
 
 def _write_nearest(
@@ -110,7 +106,7 @@ def _write_nearest(
         "name": [names[k] for k in near.image],
     }
     write_json(folder / "nearest.json", found)
-    _save(folder / "nearest.npy", cut_crops(images, near, shape))
+    write_array(folder / "nearest.npy", cut_crops(images, near, shape))
 
 
 def _audit(
@@ -135,15 +131,10 @@ def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, in
     if not needs:
         return {}, n, n
     with np.load(place / "conditions.npz", allow_pickle=False) as file:
-        held_out = {name: file[name] for name in needs}
+        held_out = {name: file[name] for name in arrays_of(needs)}
     if "source" in needs:  # translated twice, an image would count twice
         n = min(n, len(held_out["source"]))
     return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
 
 
 def _end_with_the_bench() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from veridical.cli.shell import Seed, app, pairs_of
+from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.settings import types_of
 from veridical.editing.edit import Edit
@@ -21,7 +21,7 @@ from veridical.recipes.config import TrainConfig
 
 
 def train(
-    recipe: str, data: str, out: Path, resume: bool, first: Path | None, set_: list[str], quiet: bool, **flags: Any
+    recipe: str, data: str, out: Path, resume: bool, first: list[str], set_: list[str], quiet: bool, **flags: Any
 ) -> None:
     """Train a recipe in your own domain.
 
@@ -30,9 +30,17 @@ def train(
     from veridical.training.loop import train as run
 
     given: dict[str, Any] = {**flags, **pairs_of(set_)}
-    folder = run(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
+    folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"run: {folder}")
+
+
+def _places(first: list[str]) -> str | dict[str, str] | None:
+    """A run folder, or some by the names of stages."""
+    name, equals, _ = first[0].partition("=") if first else ("", "", "")
+    if len(first) == 1 and not (equals and name.isidentifier()):
+        return first[0]
+    return pairs_of(first, "--first") or None
 
 
 def _train_signature() -> inspect.Signature:
@@ -44,8 +52,14 @@ def _train_signature() -> inspect.Signature:
         ("resume", Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")], False),
         (
             "first",
-            Annotated[Path | None, typer.Option(help="Run folder of a trained first stage, for two-stage systems.")],
-            None,
+            Annotated[
+                list[str],
+                typer.Option(
+                    metavar="[NAME=]RUN",
+                    help="Run folder of a trained first stage; with its name where a system has several; repeatable.",
+                ),
+            ],
+            [],
         ),
         (
             "set_",
@@ -70,13 +84,13 @@ def _signature(arguments: list[tuple[str, Any, Any]]) -> inspect.Signature:
     return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in arguments])
 
 
-def _declare(command: Callable[..., None], signature: inspect.Signature) -> None:
-    """Let the command line read the arguments of `command` from `signature`."""
-    command.__signature__ = signature  # type: ignore[attr-defined]
+def _show(command: Any, signature: inspect.Signature) -> None:
+    """Give a command arguments that its code does not name one by one."""
+    command.__signature__ = signature
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
 
 
-_declare(train, _train_signature())
+_show(train, _train_signature())
 app.command(
     epilog="Examples:\n\n\b\n"
     "veridical train edm scans/core.tif --out runs/edm --minutes 30\n"
@@ -86,30 +100,10 @@ app.command(
 )(train)
 
 
-@app.command(
-    epilog="Examples:\n\n\b\n"
-    "veridical sample runs/edm -n 64 --out samples\n"
-    "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
-    "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
-    "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
-    "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
-    "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
-)
 def sample(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Classes or values to draw, in turn; repeatable or with commas. Default: all in turn."),
-    ] = None,
-    masks: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Label images to draw from. Default: held-out ones.")
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="Images to translate or enlarge. Default: held-out ones of the source."),
-    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
@@ -118,6 +112,7 @@ def sample(
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    **asked: Any,
 ) -> None:
     """Draw images from a trained run, in the units and bit depth of its data, with their provenance.
 
@@ -125,11 +120,32 @@ def sample(
     """
     from veridical.runs.draw import sample as draw
 
-    folder = draw(
-        run, n, out, label=label or (), masks=masks, source=source, settings=pairs_of(set_ or []), seed=seed, batch=batch,
-        device=device, quiet=quiet,
-    )  # fmt: skip
+    settings = pairs_of(set_ or [])
+    folder = draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
     print(f"{n} images, provenance.json, grid.png: {folder}")
+
+
+def _sample_signature() -> inspect.Signature:
+    """Arguments of `sample`: its own, and a flag for what each condition can be asked to be."""
+    own = list(inspect.signature(sample, eval_str=True).parameters.values())[:-1]
+    asked = []
+    for row in CONDITIONS.values():
+        kind: Any = list[str] | None if row.option.several else str | None
+        shown = typer.Option(row.option.flag, metavar=row.option.metavar, help=row.option.text)
+        asked.append(own[-1].replace(name=row.option.name, default=None, annotation=Annotated[kind, shown]))
+    return inspect.Signature([*own[:3], *asked, *own[3:]])
+
+
+_show(sample, _sample_signature())
+app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical sample runs/edm -n 64 --out samples\n"
+    "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
+    "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
+    "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
+    "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
+)(sample)
 
 
 def restore(
@@ -218,7 +234,7 @@ def _restore_signature() -> inspect.Signature:
     return _signature(own)
 
 
-_declare(restore, _restore_signature())
+_show(restore, _restore_signature())
 app.command(
     epilog="Examples:\n\n\b\n"
     "veridical restore runs/edm slice.tif --mask cracks.png --out filled.tif\n"

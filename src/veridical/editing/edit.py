@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
@@ -12,6 +12,9 @@ from veridical.core.errors import InputError
 from veridical.core.parse import parse_value
 from veridical.core.settings import types_of
 from veridical.editing.settings import Settings
+
+if TYPE_CHECKING:
+    from veridical.models.contract import Denoising
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Apply(Protocol):
     """
 
     def __call__(
-        self, model: Any, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
+        self, model: Denoising, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
     ) -> NDArray: ...
 
 

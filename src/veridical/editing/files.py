@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.version import __version__
@@ -18,6 +19,7 @@ from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 from veridical.editing.edit import NEEDS, Given
 from veridical.editing.table import find
+from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
 
@@ -83,13 +85,15 @@ def edit_file(
     if samples < 1 or seed < 0 or (spread is not None and samples < 2):
         raise InputError(f"samples={samples}, seed={seed}: give at least 1 (2 for --spread) and a seed of at least 0.")
     loaded = load(run, device)
+    use_threads()
+    model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
     unit = loaded.window.to_unit(counts)
     given = _given(files, loaded, samples)
     drawn = edit.apply(
-        loaded.model, np.repeat(unit[None], samples, 0), given, chosen, size=loaded.run["size"], seed=seed, quiet=quiet
+        model, np.repeat(unit[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, quiet=quiet
     )
     contrast = loaded.window.high - loaded.window.low
     if given.mask is not None:
@@ -103,7 +107,7 @@ def edit_file(
         _write(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
     record = {
         "version": __version__,
-        "recipe": loaded.run["recipe"],
+        "recipe": loaded.info.recipe,
         "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors")},
         "image": str(image),
         "edit": how,
@@ -135,9 +139,9 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
     slices = open_slices(spec)
     if len(slices) != 1:
         raise InputError(f"{spec} holds {len(slices)} images: give one image.")
-    if slices.channels != loaded.run["channels"] or slices.dtype.name != loaded.window.dtype:
+    if slices.channels != loaded.info.channels or slices.dtype.name != loaded.window.dtype:
         raise InputError(
-            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.run['channels']} of "
+            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.info.channels} of "
             f"{loaded.window.dtype}: save the image as the run's data."
         )
     return channels_first(slices[0][None])[0], slices.pixel_size

@@ -23,6 +23,7 @@ from veridical.diffusion.posterior import measured_denoiser, repaint, tiled
 from veridical.diffusion.solvers import Denoise, heun, karras_grid
 from veridical.editing.operators import Operator, hidden, rings, streaks, wedge
 from veridical.editing.settings import Settings
+from veridical.models.contract import Denoising, Encoding
 
 __all__ = ["Operator", "Settings", "hidden", "inpaint", "interpolate", "restore", "rings", "streaks", "wedge"]
 
@@ -31,7 +32,7 @@ SIGMA_MIN, SIGMA_MAX = 0.01, 20.0  # encoded images have a standard deviation of
 
 
 def restore(
-    model: Any,
+    model: Denoising,
     measured: NDArray,
     operator: Operator | tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]],
     *,
@@ -46,7 +47,7 @@ def restore(
 
     Parameters
     ----------
-    model : nn.Module
+    model : Denoising
         With ``denoise``, ``encode`` and ``decode``, in pixels (a trained ``edm``, say).
     measured : ndarray of float32, shape (N, ...)
         What `operator` gives of images (N, C, H, W) in [0, 1]. Repeat a measurement for several draws.
@@ -112,7 +113,7 @@ def restore(
 
 
 def inpaint(
-    model: Any,
+    model: Denoising,
     image: NDArray,
     mask: NDArray,
     *,
@@ -162,7 +163,7 @@ def inpaint(
 
 
 def interpolate(
-    model: Any,
+    model: Denoising,
     before: NDArray,
     after: NDArray,
     fraction: float = 0.5,
@@ -239,8 +240,8 @@ def _reach(side: slice, length: int, size: int) -> slice:
     return slice(start, min(length, max(side.stop + size // 2, start + size)))
 
 
-def _pixel_denoiser(model: Any, image: Tensor, size: int | None, batch: int) -> Denoise:
-    if not all(hasattr(model, name) for name in ("denoise", "encode", "decode")):
+def _pixel_denoiser(model: Denoising, image: Tensor, size: int | None, batch: int) -> Denoise:
+    if not isinstance(model, Denoising):
         raise InputError("this model does not denoise images: give a run of a diffusion system in pixels, such as edm.")
     size = size or min(image.shape[2:])
     if min(image.shape[2:]) < size:
@@ -254,7 +255,7 @@ def _pixel_denoiser(model: Any, image: Tensor, size: int | None, batch: int) -> 
     return tiled(model.denoise, size, batch=batch)
 
 
-def _contrast(model: Any, image: Tensor) -> float:
+def _contrast(model: Encoding, image: Tensor) -> float:
     """Encoded values a unit of images in [0, 1]."""
     zeros = torch.zeros_like(image[:1])
     return 2 * (model.encode(zeros + 1) - model.encode(zeros)).mean().item()

@@ -13,10 +13,11 @@ from veridical.editing.settings import Between, Rings, Settings, Streaks, Wedge
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
+    from veridical.models.contract import Denoising
 
 
 def _inpaint(
-    model: Any, images: NDArray, given: Given, settings: Settings, *, size: int, seed: int, quiet: bool
+    model: Denoising, images: NDArray, given: Given, settings: Settings, *, size: int, seed: int, quiet: bool
 ) -> NDArray:
     from veridical.editing.restore import inpaint
 
@@ -25,7 +26,7 @@ def _inpaint(
 
 
 def _interpolate(
-    model: Any, images: NDArray, given: Given, settings: Between, *, size: int, seed: int, quiet: bool
+    model: Denoising, images: NDArray, given: Given, settings: Between, *, size: int, seed: int, quiet: bool
 ) -> NDArray:
     from veridical.editing.restore import interpolate
 
@@ -39,7 +40,7 @@ def _cleaned(operator: Callable[[tuple[int, int], Any], Operator]) -> Any:
     """An edit that keeps what `operator`, made of the shape of the images and the settings, measures."""
 
     def apply(
-        model: Any, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
+        model: Denoising, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
     ) -> NDArray:
         from veridical.editing.restore import restore
 

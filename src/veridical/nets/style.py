@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from veridical.core.batch import Noise
 from veridical.nets.equalised import (
     GAIN,
     EqualisedConv2d,
     EqualisedLinear,
+    add_noise,
     channels_last,
+    final_layers,
+    final_logit,
     leaky,
-    minibatch_deviation,
     pixel_norm,
 )
 from veridical.nets.resize import up_convolution
 
-Noise = Callable[[tuple[int, ...]], Tensor]
 MODULATIONS = ("weight", "adain")
 
 
@@ -41,9 +42,6 @@ class Mapping(nn.Module):
 
 class StyledConvolution(nn.Module):
     """Convolution whose feature maps a style scales, followed by noise, bias and leaky ReLU.
-
-    Noise has a learned strength for every map (2019, appendix C), not one for all of them as in the second paper: with one, it
-    can hardly be made into grain, and grain becomes a lattice.
 
     ``weight`` modulates and demodulates the weights (2020, eq. 1 to 3), written as scales of the input and output maps of one
     convolution common to all images: the same numbers as a convolution of its own for every image. ``adain`` normalises
@@ -78,7 +76,7 @@ class StyledConvolution(nn.Module):
             y = torch.addcmul(self.bias, y, norm[:, :, None, None])
         else:
             y = self.conv(x) + self.bias
-        y = leaky(torch.addcmul(y, noise((1, *y.shape[2:])), self.noise_strength))
+        y = leaky(add_noise(y, noise, self.noise_strength))
         if self.weighted:
             return y
         scale, shift = style[:, :, None, None].chunk(2, 1)
@@ -154,14 +152,8 @@ class Discriminator(nn.Module):
         self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
         self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
         self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down if residual)
-        self.last = EqualisedConv2d(widths[0] + 1, widths[0])
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            EqualisedLinear(16 * widths[0], widths[0]),
-            nn.LeakyReLU(0.2),
-            EqualisedLinear(widths[0], 1, gain=1.0),
-        )
+        self.last, self.head = final_layers(widths[0])
 
     def forward(self, image: Tensor) -> Tensor:
         x = leaky(channels_last(self.from_image(image)))
-        return self.head(leaky(self.last(minibatch_deviation(halve(x, self.conv, self.down, self.skip))))).flatten()
+        return final_logit(halve(x, self.conv, self.down, self.skip), self.last, self.head)

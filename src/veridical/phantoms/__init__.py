@@ -4,6 +4,7 @@
 """
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import write_text
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
@@ -172,9 +174,10 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
 
 
 def _write_tables(folder: Path, names: Sequence[str], properties: Sequence[dict], captions: Sequence[str]) -> None:
-    with open(folder / "properties.csv", "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["file_name", *properties[0]])
-        table.writeheader()
-        table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
-    with open(folder / "captions.jsonl", "w", encoding="utf-8") as file:
-        file.writelines(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in zip(names, captions))
+    text = io.StringIO()
+    table = csv.DictWriter(text, ["file_name", *properties[0]])
+    table.writeheader()
+    table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
+    write_text(folder / "properties.csv", text.getvalue())
+    lines = [json.dumps({"file_name": name, "text": caption}) + "\n" for name, caption in zip(names, captions)]
+    write_text(folder / "captions.jsonl", "".join(lines))

@@ -1,6 +1,5 @@
 """The report of a bench: reads its output folder, writes tables, figures and one self-contained HTML page."""
 
-import os
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from veridical.core.files import write_text
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
 from veridical.reporting.findings import finding, plain, settings_of
@@ -69,9 +69,7 @@ def report(folder: str | Path) -> Path:
         citations={name: recipe.get("citation") for name, recipe in spec.get("recipes", {}).items()},
     )
     target = folder / "report.html"
-    temporary = target.with_name(f".report.html.{os.getpid()}.part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, target)
+    write_text(target, page)
     return target
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.device import average_over_processes
 from veridical.core.errors import check_share
 from veridical.nets.convolution import Decoder, Encoder
@@ -120,7 +120,7 @@ class VAE(nn.Module):
         weight = self.beta * rising(batch.reached, self.beta_rise) / batch.image[0].numel()
         yield "vae", surprise + weight * divergence
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Decode draws from the prior; images in [-1, 1], shape (n, C, H, W)."""
         image = self.decode(noise((self.latent,)))
         if self.grain:
