@@ -25,6 +25,7 @@ from veridical.core.version import __version__
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
 from veridical.reporting.results import cells_of
+from veridical.scoring.table import HEADLINE
 
 LOCK = ".lock"
 
@@ -229,5 +230,5 @@ class _Processes:
 
 def _headline(cell: Path) -> str:
     rows = read_json(cell / "rows.json")
-    row = next((r for r in rows if r["metric"] == "kid_over_random_phase" and r["value"] is not None), None)
-    return f", kid_over_random_phase {row['value']:.2f}" if row else ""
+    row = next((r for r in rows if r["metric"] == HEADLINE and r["value"] is not None), None)
+    return f", {HEADLINE} {row['value']:.2f}" if row else ""

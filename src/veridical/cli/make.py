@@ -14,6 +14,9 @@ from veridical.cli.shell import Seed, app, pairs_of
 from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.settings import types_of
+from veridical.editing.edit import Edit
+from veridical.editing.settings import Settings
+from veridical.editing.table import EDITS
 from veridical.recipes.config import TrainConfig
 
 
@@ -72,8 +75,13 @@ def _train_signature() -> inspect.Signature:
     for f in dataclasses.fields(TrainConfig):
         default = "" if f.default is None else f" Usually {f.default}."
         own.append((f.name, Annotated[kinds[f.name] | None, typer.Option(help=f.metadata["help"] + default)], None))
+    return _signature(own)
+
+
+def _signature(arguments: list[tuple[str, Any, Any]]) -> inspect.Signature:
+    """Of names, annotations and default values."""
     keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in own])
+    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in arguments])
 
 
 def _show(command: Any, signature: inspect.Signature) -> None:
@@ -140,64 +148,97 @@ app.command(
 )(sample)
 
 
-@app.command(
+def restore(
+    run: Path,
+    image: str,
+    out: Path,
+    samples: int,
+    spread: Path | None,
+    set_: list[str],
+    seed: int,
+    device: str,
+    quiet: bool,
+    **flags: Any,
+) -> None:
+    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
+    from veridical.editing.files import edit_file
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    rows = _restorations()
+    asked = [row for row in rows if row.option in given]
+    if len(asked) != 1:
+        said = " and ".join(f"--{row.option}" for row in asked) or "nothing"
+        raise InputError(f"{said} was asked for: give one of {', '.join(f'--{row.option}' for row in rows)}.")
+    edit, settings = asked[0], pairs_of(set_)
+    settings |= {edit.chief if name == edit.option else name: value for name, value in given.items()}
+    needs = {name: settings.pop(name) for name in edit.needs}
+    path = edit_file(
+        run, image, out, edit.name, needs=needs, settings=settings, samples=samples, spread=spread, seed=seed, device=device,
+        quiet=quiet,
+    )  # fmt: skip
+    print(f"restored: {path}")
+
+
+def _restorations() -> list[Edit]:
+    return [row for row in EDITS.values() if row.task == "restoration"]
+
+
+def _restore_signature() -> inspect.Signature:
+    """Arguments of `restore`: its own, an option for each row of the table, and one for each setting that rows have."""
+    own: list[tuple[str, Any, Any]] = [
+        (
+            "run",
+            Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
+            inspect.Parameter.empty,
+        ),
+        (
+            "image",
+            Annotated[
+                str, typer.Argument(metavar="IMAGE", help="One image, larger than the tiles of the run or as large.")
+            ],
+            inspect.Parameter.empty,
+        ),
+        (
+            "out",
+            Annotated[Path, typer.Option(help="Image file to write; a .json of its name says how it was made.")],
+            inspect.Parameter.empty,
+        ),
+    ]
+    rows = _restorations()
+    for row in rows:
+        own.append((row.option, Annotated[str | None, typer.Option(metavar=row.placeholder, help=row.summary)], None))
+    chiefs = {row.chief for row in rows}
+    for name, field in {name: field for row in rows for name, field in row.own.items() if name not in chiefs}.items():
+        text = f"{field.metadata['help']} Usually {field.default}."
+        own.append((name, Annotated[str | None, typer.Option(metavar="VALUE", help=text)], None))
+    names = ", ".join(field.name for field in dataclasses.fields(Settings))
+    own += [
+        (
+            "samples",
+            Annotated[int, typer.Option(help="Draws; the mean of several is closer to the truth but smoother.")],
+            1,
+        ),
+        (
+            "spread",
+            Annotated[
+                Path | None,
+                typer.Option(help="Write the standard deviation of the draws, in counts, to this TIFF file."),
+            ],
+            None,
+        ),
+        ("set_", Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help=f"{names}; repeatable.")], []),
+        ("seed", Seed, 0),
+        ("device", Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")], "auto"),
+        ("quiet", Annotated[bool, typer.Option("--quiet", help="No progress.")], False),
+    ]
+    return _signature(own)
+
+
+_show(restore, _restore_signature())
+app.command(
     epilog="Examples:\n\n\b\n"
     "veridical restore runs/edm slice.tif --mask cracks.png --out filled.tif\n"
     "veridical restore runs/edm slice.tif --rings 512,498.5 --out clean.tif\n"
     "veridical restore runs/edm slice.tif --streaks rows --width 8 --out clean.tif\n"
     "veridical restore runs/edm xz.tif --wedge 60 --samples 8 --spread doubt.tif --out whole.tif"
-)
-def restore(
-    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
-    image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="One image, larger than the tiles of the run or as large.")
-    ],
-    out: Annotated[Path, typer.Option(help="Image file to write; a .json of its name says how it was made.")],
-    mask: Annotated[
-        Path | None, typer.Option(help="Image of the same size, not 0 where to fill; all other pixels are kept.")
-    ] = None,
-    rings: Annotated[
-        str | None, typer.Option(metavar="CX,CY", help="Remove rings about column CX and row CY, in pixels.")
-    ] = None,
-    streaks: Annotated[str | None, typer.Option(metavar="rows|columns", help="Remove streaks along these.")] = None,
-    wedge: Annotated[
-        float | None, typer.Option(metavar="DEGREES", help="Fill a missing wedge of this opening about the columns.")
-    ] = None,
-    width: Annotated[int, typer.Option(help="Of rings or streaks, in pixels at most.")] = 16,
-    deviation: Annotated[
-        float, typer.Option(help="Noise of the measured parts, as a share of the intensity window.")
-    ] = 0.0,
-    samples: Annotated[int, typer.Option(help="Draws; the mean of several is closer to the truth but smoother.")] = 1,
-    spread: Annotated[
-        Path | None, typer.Option(help="Write the standard deviation of the draws, in counts, to this TIFF file.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="steps, resamplings, iterations or batch."),
-    ] = None,
-    seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-) -> None:
-    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
-    from veridical.editing.files import restore_file
-    from veridical.editing.restore import Settings
-
-    path = restore_file(
-        run, image, out, mask=mask, ring_centre=_point(rings), streak_axis=streaks, wedge_degrees=wedge, width=width,
-        deviation=deviation, samples=samples, spread=spread, settings=Settings.parse(pairs_of(set_ or [])), seed=seed,
-        device=device, quiet=quiet,
-    )  # fmt: skip
-    print(f"restored: {path}")
-
-
-def _point(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        x, y = map(float, text.split(","))
-    except ValueError:
-        raise InputError(
-            f"--rings {text} is no point: write the column and the row of the centre, --rings 512,498.5."
-        ) from None
-    return x, y
+)(restore)
