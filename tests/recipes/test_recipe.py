@@ -80,15 +80,9 @@ def test_what_can_be_changed_on_a_trained_model(name, settable):
 @pytest.mark.parametrize("name", [n for n in RECIPES if "sampling" in RECIPES[n].kinds])
 def test_other_settings_replace_the_sampling_of_a_model_and_nothing_else(name):
     row = RECIPES[name]
-<<<<<<< HEAD
-    first = {stage: build(its.recipe, 1, 16, TOY[its.recipe]) for stage, its in row.first.items()}
-    usual = build(name, 1, 16, TOY[name], first)
-    other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, first)
-=======
     stages = {held: build(stage.recipe, 1, 16, TOY[stage.recipe]) for held, stage in row.first.items()}
     usual = build(name, 1, 16, TOY[name], stages)
     other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, stages)
->>>>>>> stages
     assert other.sampling == dataclasses.replace(usual.sampling, sampling_steps=7) != usual.sampling
     assert usual.state_dict().keys() == other.state_dict().keys()
 

@@ -35,15 +35,9 @@ class Recipe:
     Attributes
     ----------
     build : callable
-<<<<<<< HEAD
         ``build(channels, size, **stages, ...)`` makes the model; of channels, size and stages it takes what it names. What else
         it takes are arguments with defaults, or dataclasses of settings (`veridical.core.settings`), whose fields then are
         arguments; one field name in two dataclasses is one argument for both.
-=======
-        ``build(channels, size, stages..., ...)`` makes the model; of channels and size it takes what it names. What else it takes
-        are arguments with defaults, or dataclasses of settings (`veridical.core.settings`), whose fields then are arguments; one
-        field name in two dataclasses is one argument for both.
->>>>>>> stages
     family, task, summary, citation : str
         For the table that users see.
     args : dict
@@ -116,21 +110,12 @@ class Recipe:
         fields = [f for kind in self.kinds.values() for f in dataclasses.fields(kind) if self._offered(f.name)]
         return {**free, **{f.name: f.default for f in fields}, **args}
 
-<<<<<<< HEAD
-    def make(self, channels: int, size: int, stages: dict[str, nn.Module], args: dict[str, Any]) -> nn.Module:
-        """The model, from what it is of, the stages before it, and arguments."""
-        known = inspect.signature(self.build).parameters
-        begun = {k: v for k, v in {"channels": channels, "size": size}.items() if k in known} | stages
-        made = {name: made_of(kind, args) for name, kind in self.kinds.items()}
-        return self.build(**begun, **made, **{k: v for k, v in args.items() if self.kind_of(k) is None})
-=======
     def make(self, channels: int, size: int, stages: Mapping[str, nn.Module], args: dict[str, Any]) -> nn.Module:
         """The model, from arguments and trained stages."""
         named = inspect.signature(self.build).parameters
         images = {k: v for k, v in {"channels": channels, "size": size}.items() if k in named}
         made = {name: made_of(kind, args) for name, kind in self.kinds.items()}
         return self.build(**images, **stages, **made, **{k: v for k, v in args.items() if self.kind_of(k) is None})
->>>>>>> stages
 
     def _offered(self, name: str) -> bool:
         return not self.offers or name in self.offers

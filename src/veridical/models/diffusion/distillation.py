@@ -146,13 +146,8 @@ class Consistency(nn.Module):
         self.teacher = _denoiser(first).eval().requires_grad_(False)
         self.student = _student(first)
         self.parts = dict(self.student.parts)
-<<<<<<< HEAD
         self.neighbours, self.sampling = neighbours, sampling
         self.frozen = {"first": self.teacher}
-=======
-        self.frozen = {"first": self.teacher}
-        self.neighbours, self.sampling = neighbours, sampling
->>>>>>> stages
 
     def train(self, mode: bool = True) -> Consistency:
         """Set the mode of the student; the teacher stays as it is."""

@@ -64,10 +64,6 @@ class Guided(nn.Module):
         self.denoiser = Denoiser(shape, network, law, told, _unguided(sampling))
         self.classes, self.sampling, self.shape = embed.classes, sampling, shape
         self.classifier = NoisyClassifier(self.denoiser.inside, guide.classifier_widths, embed.classes or 2)
-<<<<<<< HEAD
-=======
-        self.shape = self.denoiser.shape
->>>>>>> stages
         self.parts = {**self.denoiser.parts, "classifier": self.classifier}
 
     def prepare(self, image: Tensor) -> None:

@@ -9,12 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-<<<<<<< HEAD
 from veridical.core.batch import Batch, Noise
-=======
-from veridical.core.batch import Batch
-from veridical.diffusion.solvers import Noise
->>>>>>> stages
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
