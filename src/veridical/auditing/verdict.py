@@ -270,7 +270,7 @@ def judge_set(
             entry: dict[str, Any] = {"statistic": share, "expected": None}
         else:
             words = quote(DEFECTS[name].values, values, usual, "sets")
-            text = f"{DEFECTS[name].what}: in the median {words}" if words else DEFECTS[name].what
+            text = f"{DEFECTS[name].what}: in a typical image of the set {words}" if words else DEFECTS[name].what
             entry = {"statistic": words.value, "expected": [words.low, words.high]} if words else {
                 "statistic": None, "expected": None}  # fmt: skip
         findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
