@@ -63,14 +63,13 @@ def commands() -> str:
 
 
 def _commands() -> Iterator[str]:
-    import click
     import typer
 
     from veridical.cli import app
 
     group = typer.main.get_command(app)
     for name, command in group.commands.items():
-        context = click.Context(command, info_name=f"veridical {name}")
+        context = command.make_context(f"veridical {name}", [], resilient_parsing=True)
         yield f"\n## {name}\n\n{_help(command.help)}\n\n```\n{command.get_usage(context)}\n```\n"
         rows = [param.get_help_record(context) for param in command.params]
         rows = [row or (param.human_readable_name, "") for row, param in zip(rows, command.params, strict=True)]

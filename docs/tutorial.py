@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Tutorial: from a scan to a verdict
 #
-# You open images, train a generator on them for three minutes, draw samples, look at them, score them and audit them. The images are
-# phantoms of a rock, so nothing has to be downloaded. With your own images only the first line changes.
+# You open images, train a generator on them for three minutes, draw samples, look at them, score them and audit them.
+# The images are phantoms of a rock, so nothing has to be downloaded.
 #
-# This page is a script, [tutorial.py](tutorial.py). It was run when this page was built, and what it printed is what you see. Run it
-# yourself with `python docs/tutorial.py`, or cell by cell in an editor or notebook that knows `# %%`.
+# This page is a script, [tutorial.py](tutorial.py). It was run when this page was built, and what it printed is what
+# you see. Run it yourself with `python docs/tutorial.py`, or cell by cell in an editor or notebook that knows `# %%`.
 
 # %%
 import os
@@ -16,26 +16,37 @@ from matplotlib.figure import Figure
 
 import veridical
 
-DATA = "phantom:rocks?n=300&size=64"  # or "scans/core.tif"
-OTHER = "phantom:rocks?n=100&size=64&seed=1"  # real images that are never trained on
 MINUTES = float(os.environ.get("VERIDICAL_TUTORIAL_MINUTES", "3"))  # of training
-N = 64 if MINUTES >= 1 else 16  # samples
+SHORT = MINUTES < 1  # a test of this page
+N = 16 if SHORT else 64  # samples
 folder = Path(tempfile.mkdtemp(prefix="veridical-"))
+
+# %% [markdown]
+# ## 0. Images
+#
+# `scan` is what the generator learns from, `other` is another sample of the same rock, which it never sees. With your
+# own images leave this step out, and write `scan = "scans/core.tif"`. On the command line: `veridical phantom rocks
+# -n 300 --size 64 --out scan`.
+
+# %%
+scan, other = folder / "scan", folder / "other"
+veridical.write_phantoms(scan, veridical.generate("rocks", 60 if SHORT else 300, size=64))
+veridical.write_phantoms(other, veridical.generate("rocks", 40 if SHORT else 100, size=64, seed=1))
 
 # %% [markdown]
 # ## 1. Open
 #
-# `open_dataset` reads nothing yet but a first look: how many slices there are, the window of grey levels, and what is held out. On the
-# command line: `veridical data DATA --preview tiles.png`.
+# `open_dataset` reads nothing yet but a first look: how many slices there are, the window of grey levels, and what is
+# held out. On the command line: `veridical data scan --preview tiles.png`.
 
 # %%
-dataset = veridical.open_dataset(DATA, size=64)
+dataset = veridical.open_dataset(scan, size=64)
 for name, value in dataset.summary().items():
     print(f"{name}: {value}")
 
 # %% [markdown]
-# `window` is the range of stored values that becomes [0, 1]. It is the same for all images, and it is undone when samples are written.
-# `split` says how the held-out images were chosen. Look at some tiles before you train:
+# `window` is the range of stored values that becomes [0, 1]. It is the same for all images, and it is undone when
+# samples are written. `split` says how the held-out images were chosen. Look at some tiles before you train:
 
 
 # %%
@@ -49,23 +60,24 @@ def show(images, title):
     return figure
 
 
-real, groups = dataset.tiles("test", n=N)
+real, groups = dataset.tiles("test", n=8)
 figure = show(real, "held-out images")
 figure
 
 # %% [markdown]
 # ## 2. Train
 #
-# `edm` is the system to begin with ([which one to choose](choosing.md)). Three minutes on two cores are enough for a first look; a real
-# job takes fifteen to sixty. On the command line: `veridical train edm DATA --minutes 3 --out run`.
+# `edm` is the system to begin with ([which one to choose](choosing.md)). Three minutes on two cores are enough for a
+# first look; a real job takes fifteen to sixty. On the command line: `veridical train edm scan --minutes 3 --out
+# run`.
 
 # %%
-run_folder = veridical.train("edm", DATA, folder / "run", minutes=MINUTES, quiet=True)
+run_folder = veridical.train("edm", scan, folder / "run", minutes=MINUTES, quiet=True)
 print(sorted(path.name for path in run_folder.iterdir()))
 
 # %% [markdown]
-# The folder holds the weights, everything that is needed to go on (`resume=True`), a log, and grids of samples that were drawn on the
-# way ([file formats](reference/formats.md)).
+# The folder holds the weights, everything that is needed to go on (`resume=True`), a log, and grids of samples that
+# were drawn on the way ([file formats](reference/formats.md)).
 #
 # ## 3. Draw
 #
@@ -73,7 +85,7 @@ print(sorted(path.name for path in run_folder.iterdir()))
 
 # %%
 run = veridical.load(run_folder)
-made = veridical.draw(run, N, seed=0)
+made = veridical.draw(run, 8, seed=0)
 print(made.shape, made.dtype, made.min(), made.max())
 
 # %% [markdown]
@@ -96,12 +108,12 @@ figure
 # %% [markdown]
 # ## 5. Score
 #
-# Each value stands beside its 95 % interval and beside the value that real images reach against real images. The headline is
-# `kid_over_random_phase`: 0 is as real images are, 1 is as a Gaussian texture ([all metrics](reference/metrics.md)). On the command line:
-# `veridical score OTHER samples`.
+# Each value stands beside its 95 % interval and beside the value that real images reach against real images. The
+# headline is `kid_over_random_phase`: 0 is as real images are, 1 is as a Gaussian texture ([all
+# metrics](reference/metrics.md)). On the command line: `veridical score other samples --train scan`.
 
 # %%
-rows = veridical.score(OTHER, samples, floor_real=DATA)
+rows = veridical.score(other, samples, floor_real=scan)
 for row in rows:
     if row["value"] is not None:
         interval = "" if row["low"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
@@ -110,17 +122,17 @@ for row in rows:
 # %% [markdown]
 # ## 6. Audit
 #
-# Can the samples be trusted, and if not, why? On the command line: `veridical audit OTHER samples --html audit.html`.
+# Can the samples be trusted, and if not, why? On the command line: `veridical audit other samples --html audit.html`.
 
 # %%
-report = veridical.audit(OTHER, samples, power=False)
+report = veridical.audit(other, samples, power=False)
 print(report["verdict"])
 for found in report["findings"]:
     print("-", found["explanation"])
 
 # %% [markdown]
-# After three minutes the audit finds something, and it should. Each reason gives the value of the samples and the range of real
-# images. Train longer and run it again. [How to read an audit](audit.md).
+# After three minutes the audit finds something, and it should. Each reason gives the value of the samples and the
+# range of real images. Train longer and run it again. [How to read an audit](audit.md).
 #
 # ## Next
 #
