@@ -1,72 +1,72 @@
-"""The README's picture: makes docs/img/readme.png.
+"""The README's picture, made of pictures that other scripts made: docs/img/readme.png.
 
-python benchmarks/figure_readme.py DATA RUN [OUTPUT]
+python benchmarks/figure_readme.py [OUTPUT]
 
-DATA: real tiles, such as ../shared/data/sandstone. RUN: an `edm` trained on them. Left: eight held-out tiles, evenly spread, over
-the first eight samples of seed 0, unselected, at twice the size. Right: what `guided` was asked for against what its samples
-measure, cut from docs/img/controls_cmc.png and controls_rocks.png as `benchmarks/controllability.py` made them.
+Left: eight held-out tiles of sandstone over the first eight samples of `edm`, unselected, at twice the size, from the strips of
+`benchmarks/figure_strips.py`. Right: what `guided` was asked for against what its samples measure, at the scale of guidance with
+the highest R², from the pictures of `benchmarks/controllability.py`. Nothing is drawn, measured or smoothed here.
 """
 
 import sys
 from pathlib import Path
 
-import numpy as np
+import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from veridical import draw, load, open_dataset
-
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
-ZOOM, COLUMNS, GAP, LABEL = 2, 4, 4, 24
-AXIS = 74  # pixels of the axis at the left of a picture of controllability
-# Picture, title, and where the panel of the scale with the highest R² lies: left and right edge, in pixels.
+TILE, ZOOM, COLUMNS, GAP, LABEL, BETWEEN = 64, 2, 4, 4, 24, 30
+# Of a picture of controllability: where the axis that its panels share ends, where it has no more ticks, edges of the panels.
+AXIS, FOOT, TOP, BOTTOM = 70, 254, 22, 284
+STRIPS = (
+    ("sandstone-real.png", "Real sandstone, microCT: held-out tiles of 64 x 64 pixels"),
+    ("sandstone-edm.png", "Samples of edm, unselected: 15 minutes of one core"),
+)
+# Title, and where the panel lies: left and right edge in pixels.
 CONTROLS = (
-    ("controls_cmc.png", "fibre volume fraction, scale 4: R² 0.95", 664, 948),
-    ("controls_rocks.png", "porosity of rocks, scale 8: R² 0.95", 957, 1250),
+    ("controls_cmc.png", "guided, fibre volume fraction: R² 0.95", 668, 946),
+    ("controls_rocks.png", "guided, porosity of rocks: R² 0.95", 962, 1246),
 )
 
 
-def tiles(images: np.ndarray) -> Image.Image:
-    """Grey tiles (8, 1, S, S) in [0, 1] in two rows, each pixel as a square of `ZOOM` pixels."""
-    side = images.shape[-1] * ZOOM
-    rows = len(images) // COLUMNS
-    grid = Image.new("L", (COLUMNS * (side + GAP) - GAP, rows * (side + GAP) - GAP), 255)
-    for k, image in enumerate(images):
-        tile = Image.fromarray(np.round(image[0] * 255).astype(np.uint8)).resize((side, side), Image.Resampling.NEAREST)
+def tiles(name: str) -> Image.Image:
+    """The eight tiles of a strip in two rows, each pixel as a square of `ZOOM` pixels."""
+    strip = Image.open(IMAGES / "strips" / name).convert("L")
+    step = (strip.width - TILE) // 7  # a tile and the gap behind it
+    side = TILE * ZOOM
+    grid = Image.new("L", (COLUMNS * (side + GAP) - GAP, 2 * (side + GAP) - GAP), 255)
+    for k in range(8):
+        tile = strip.crop((k * step, 0, k * step + TILE, TILE)).resize((side, side), Image.Resampling.NEAREST)
         grid.paste(tile, (k % COLUMNS * (side + GAP), k // COLUMNS * (side + GAP)))
     return grid
 
 
 def panel(name: str, left: int, right: int) -> Image.Image:
-    """One scale of a picture of controllability with the axis that all scales share, without its title."""
+    """One scale of a picture of controllability, with the axis that all scales share and without its title."""
     picture = Image.open(IMAGES / name).convert("RGB")
-    top, bottom = 22, 284
-    shown = Image.new("RGB", (AXIS + right - left, bottom - top), "white")
-    shown.paste(picture.crop((0, top, AXIS, bottom)), (0, 0))
-    shown.paste(picture.crop((left, top, right, bottom)), (AXIS, 0))
+    shown = Image.new("RGB", (AXIS + right - left, BOTTOM - TOP), "white")
+    shown.paste(picture.crop((0, TOP, AXIS, FOOT)), (0, 0))
+    shown.paste(picture.crop((left, TOP, right, FOOT)), (AXIS, 0))
+    shown.paste(picture.crop((left - 14, FOOT, right, BOTTOM)), (AXIS - 14, FOOT - TOP))  # numbers reach beyond the panel
     return shown
 
 
 def main() -> None:
     """Draw and write the picture."""
-    data, run = sys.argv[1], load(sys.argv[2])
-    output = Path(sys.argv[3]) if len(sys.argv) > 3 else IMAGES / "readme.png"
-    real, _ = open_dataset(data, run.run["size"]).tiles("test", n=8)
-    minutes = round(run.run["cost"]["train_seconds"] / 60)
-    sides = [
-        ("sandstone, real, held out", tiles(real)),
-        (f"samples of edm: {run.run['cost']['steps']:,} steps, {minutes} minutes", tiles(draw(run, 8, seed=0))),
-    ]
-    plots = [(title, panel(name, left, right)) for name, title, left, right in CONTROLS]
-    width = sides[0][1].width + 24 + max(plot.width for _, plot in plots)
-    height = 2 * (LABEL + sides[0][1].height) + 12
-    page = Image.new("RGB", (width, height), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(15)
-    for x, column in ((0, sides), (sides[0][1].width + 24, plots)):
+    output = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES / "readme.png"
+    left = [(title, tiles(name)) for name, title in STRIPS]
+    right = [(title, panel(name, *edges)) for name, title, *edges in CONTROLS]
+    start = left[0][1].width + 2 * BETWEEN
+    height = LABEL + left[0][1].height
+    page = Image.new("RGB", (start + max(plot.width for _, plot in right), 2 * (height + BETWEEN) - 8), "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 15)
+    for x, column in ((0, left), (start, right)):
         for k, (title, picture) in enumerate(column):
-            y = k * (LABEL + sides[0][1].height + 12)
-            pen.text((x + (AXIS if column is plots else 0), y + 2), title, fill=(0, 0, 0), font=font)
+            y = k * (height + BETWEEN)
+            pen.text((x, y), title, fill=(0, 0, 0), font=font)
             page.paste(picture.convert("RGB"), (x, y + LABEL))
-    pen.text((sides[0][1].width + 24 + AXIS, height - 18), "asked for", fill=(0, 0, 0), font=font)
+            if column is right:
+                middle = x + AXIS + (picture.width - AXIS) / 2
+                pen.text((middle, y + LABEL + picture.height - 1), "asked for", fill=(0, 0, 0), font=font, anchor="ma")
     page.save(output, optimize=True)
     print(f"{output}: {output.stat().st_size / 1024:.0f} KiB, {page.width} x {page.height} pixels")
 
