@@ -26,7 +26,8 @@ lint: .venv/ready
 
 # The documentation in site/. Its tutorial trains for three minutes; VERIDICAL_TUTORIAL_MINUTES=0.1 for a few seconds.
 docs: .venv/ready
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@! grep -rlE '<(script|img|iframe|link)[^>]*(src|href)="https?:' site --include='*.html' # nothing comes from other hosts
 	@echo site/index.html
 
 # What benchmarks compare with, in an environment of its own (5.7 GB).

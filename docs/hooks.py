@@ -74,7 +74,7 @@ def _commands() -> Iterator[str]:
         rows = [param.get_help_record(context) for param in command.params]
         rows = [row or (param.human_readable_name, "") for row, param in zip(rows, command.params, strict=True)]
         if rows:
-            yield "| argument or option | |\n|---|---|"
+            yield "| argument or option | meaning |\n|---|---|"
             yield from (f"| `{_cell(a)}` | {_cell(b)} |" for a, b in rows)
         examples = [line for line in (command.epilog or "").replace("\b", "").split("\n") if line.strip()]
         if examples:

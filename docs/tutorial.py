@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 import veridical
 
 MINUTES = float(os.environ.get("VERIDICAL_TUTORIAL_MINUTES", "3"))  # of training
-SHORT = MINUTES < 1  # a test of this page
-N = 16 if SHORT else 64  # samples
+SHORT = MINUTES < 1  # a test of this page: fewer images, a toy of a network
+N, N_SCAN, N_OTHER = (16, 60, 40) if SHORT else (64, 300, 100)
+SETTINGS = {"widths": (16, 32), "layers": 1, "sampling_steps": 4} if SHORT else {}
 folder = Path(tempfile.mkdtemp(prefix="veridical-"))
 
 # %% [markdown]
@@ -30,8 +31,8 @@ folder = Path(tempfile.mkdtemp(prefix="veridical-"))
 
 # %%
 scan, other = folder / "scan", folder / "other"
-veridical.write_phantoms(scan, veridical.generate("rocks", 60 if SHORT else 300, size=64))
-veridical.write_phantoms(other, veridical.generate("rocks", 40 if SHORT else 100, size=64, seed=1))
+veridical.write_phantoms(scan, veridical.generate("rocks", N_SCAN, size=64))
+veridical.write_phantoms(other, veridical.generate("rocks", N_OTHER, size=64, seed=1))
 
 # %% [markdown]
 # ## 1. Open
@@ -72,7 +73,7 @@ figure
 # run`.
 
 # %%
-run_folder = veridical.train("edm", scan, folder / "run", minutes=MINUTES, quiet=True)
+run_folder = veridical.train("edm", scan, folder / "run", minutes=MINUTES, quiet=True, **SETTINGS)
 print(sorted(path.name for path in run_folder.iterdir()))
 
 # %% [markdown]
