@@ -178,3 +178,18 @@ def importable(path: list[str]) -> bool:
     except ImportError:
         return False
     return True
+
+
+def test_errors_of_the_troubleshooting_page_are_sentences_of_the_package():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    sources = re.sub(r'"\s*\n\s*f?"', "", sources)  # strings over several lines
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8").partition("## Samples that look wrong")[0]
+    said = re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
+    assert len(said) > 20
+    for sentence in said:
+        # What a sentence names differs from case to case.
+        fragments = re.split(
+            r"\.\.\.|'\w+'|\b(?:\w+=)?\d[\w^* ]*\d*|\buint\d+|scan\.h5:/PATH|porosity|\bRGB|\bgrey\b", sentence
+        )
+        for fragment in (part.strip(" ;,'") for part in fragments):
+            assert len(fragment) < 6 or fragment in sources, (sentence, fragment)
