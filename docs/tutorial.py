@@ -132,7 +132,7 @@ for found in report["findings"]:
     print("-", found["explanation"])
 
 # %% [markdown]
-# After three minutes the audit finds something, and it should. Each reason gives the value of the samples and the
+# After so short a training the audit finds something, and it should. Each reason gives the value of the samples and the
 # range of real images. Train longer and run it again. [How to read an audit](audit.md).
 #
 # ## Next
