@@ -46,7 +46,8 @@ def panel(name: str, left: int, right: int) -> Image.Image:
     shown = Image.new("RGB", (AXIS + right - left, BOTTOM - TOP), "white")
     shown.paste(picture.crop((0, TOP, AXIS, FOOT)), (0, 0))
     shown.paste(picture.crop((left, TOP, right, FOOT)), (AXIS, 0))
-    shown.paste(picture.crop((left - 14, FOOT, right, BOTTOM)), (AXIS - 14, FOOT - TOP))  # numbers reach beyond the panel
+    numbers = picture.crop((left - 14, FOOT, right, BOTTOM))  # they reach beyond the panel
+    shown.paste(numbers, (AXIS - 14, FOOT - TOP))
     return shown
 
 
@@ -58,7 +59,8 @@ def main() -> None:
     start = left[0][1].width + 2 * BETWEEN
     height = LABEL + left[0][1].height
     page = Image.new("RGB", (start + max(plot.width for _, plot in right), 2 * (height + BETWEEN) - 8), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 15)
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 15)
     for x, column in ((0, left), (start, right)):
         for k, (title, picture) in enumerate(column):
             y = k * (height + BETWEEN)
