@@ -18,6 +18,8 @@ from veridical.recipes import table
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
 from veridical.runs.run import load
+from veridical.scoring.score import score
+from veridical.scoring.table import METRICS
 from veridical.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,11 +50,16 @@ def test_the_example_model_trains_and_samples(tmp_path):
     assert 0.1 < made.std() < 0.3
 
 
-def test_the_example_metric_knows_brightness():
-    distance = example("design.md", "metric")["grey_level_distance"]
+def test_the_example_metric_knows_brightness_and_comes_out_of_score():
     tiles = np.random.default_rng(0).uniform(0, 0.8, (4, 1, 16, 16))
-    assert distance(tiles, tiles) == 0
-    np.testing.assert_allclose(distance(tiles, tiles + 0.1), 0.1)
+    try:
+        distance = example("design.md", "metric")["grey_level_distance"]
+        assert distance(tiles, tiles) == 0
+        np.testing.assert_allclose(distance(tiles, tiles + 0.1), 0.1)
+        rows = {row["metric"]: row["value"] for row in score(tiles[:2], tiles[2:], floor_real=tiles[:2] + 0.1)}
+    finally:
+        METRICS.pop("grey", None)
+    np.testing.assert_allclose(rows["grey_level_distance"], distance(tiles[:2], tiles[2:]))
 
 
 def test_the_example_edit_runs_on_pixels_and_on_latents():
