@@ -12,6 +12,8 @@ from PIL import Image
 
 from toy import TOY, write_tiles
 from veridical import __version__, cli
+from veridical.cli.make import _places
+from veridical.core.errors import InputError
 
 
 @pytest.fixture
@@ -94,6 +96,25 @@ def test_recipes_table(run):
     assert "latent_diffusion" in text
     _, text, _ = run("recipes", "--json")
     assert json.loads(text)["vae"]["settings"]["latent"] == "64"
+
+
+@pytest.mark.parametrize(
+    ("given", "places"),
+    [
+        ([], None),
+        (["runs/ae"], "runs/ae"),
+        (["runs/lr=1"], "runs/lr=1"),
+        (["left=runs/ae"], {"left": "runs/ae"}),
+        (["left=runs/ae", "right=runs/lr=1"], {"left": "runs/ae", "right": "runs/lr=1"}),
+    ],
+)
+def test_first_stages_are_given_alone_or_by_name(given, places):
+    assert _places(given) == places
+
+
+def test_first_stages_are_told_apart():
+    with pytest.raises(InputError, match="--first runs/ae has no '=': write --first NAME=VALUE"):
+        _places(["left=runs/ae", "runs/ae"])
 
 
 def test_data_says_what_is_there(run, tiles, tmp_path):

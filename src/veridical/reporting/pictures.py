@@ -80,15 +80,23 @@ def pairs(out: Path, dataset: str, system: dict, scale: int) -> dict:
 
 
 def losses(out: Path, dataset: str, system: dict) -> list[dict]:
-    """Loss curves of a system, and of its first stage if it has one."""
+    """Loss curves of a system, and of the stages that were trained for it."""
     views = []
-    for where, title in (("run/first", f"{system['system']}: first stage"), ("run", system["system"])):
+    folders = {
+        log.parent.relative_to(cell.folder).as_posix()
+        for cell in system["cells"]
+        for log in cell.folder.glob("run/first/**/log.jsonl")
+    }
+    for where in (*sorted(folders), "run"):
+        stage = where.removeprefix("run").strip("/").replace("/", "-")
+        said = "first stage" if stage == "first" else f"stage {stage.removeprefix('first-')}"
+        title = f"{system['system']}: {said}" if stage else system["system"]
         logs = {cell.seed: read_log(cell.folder / where / "log.jsonl") for cell in system["cells"]}
         curves = {seed: log for seed, log in logs.items() if log and log["parts"]}
         if not curves:
             continue
-        stage = "-first" if where == "run/first" else ""
-        png = figures.save(out / f"{dataset}-{system['system']}{stage}-loss.png", figures.loss_plot(curves, title))
+        file = "-".join([dataset, system["system"], *([stage] if stage else []), "loss.png"])
+        png = figures.save(out / file, figures.loss_plot(curves, title))
         ends = [
             f"{part} from {formats.number(float(line[0]))} to {formats.number(float(line[-1]))} (seed {seed})"
             for seed, curve in curves.items() for part, values in curve["parts"].items()
