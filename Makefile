@@ -1,11 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long lint peers clean
+.PHONY: demo test test-long lint docs peers clean
 
 .venv/ready: pyproject.toml requirements.lock
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,docs]' -c requirements.lock
 	touch $@
 
 # Trains five systems on phantoms, compares them and prints the path of the report.
@@ -24,6 +24,12 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src/veridical
 
+# The documentation in site/. Its tutorial trains for three minutes; VERIDICAL_TUTORIAL_MINUTES=0.1 for a few seconds.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@! grep -rlE '<(script|img|iframe|link)[^>]*(src|href)="https?:' site --include='*.html' # nothing comes from other hosts
+	@echo site/index.html
+
 # What benchmarks compare with, in an environment of its own (5.7 GB).
 peers: .venv-peers/ready
 
@@ -33,4 +39,4 @@ peers: .venv-peers/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers runs
+	rm -rf .venv .venv-peers runs site dist

@@ -107,11 +107,10 @@ def settings(name: str, data: Path) -> dict[str, Any]:
 
 def train_first(name: str, data: Path, out: Path) -> dict[str, Any]:
     """Train the first stage of recipe `name`, if it has one; the argument that the second stage is given."""
-    first = RECIPES[name].first
-    if first is None:
-        return {}
-    veridical.train(first, data, out, steps=2, **settings(first, data))
-    return {"first": out}
+    for stage in RECIPES[name].first.values():  # no more than one so far
+        veridical.train(stage.recipe, data, out, steps=2, **settings(stage.recipe, data))
+        return {"first": out}
+    return {}
 
 
 def draw(run: Path) -> np.ndarray:

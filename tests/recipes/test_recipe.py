@@ -27,7 +27,7 @@ def test_fields_of_dataclasses_are_arguments_beside_those_with_defaults():
     assert row.arguments() == {"depth": 2, "widths": (64, 128), "solver": "euler", "clamp": False}
     assert row.complete({}) == row.arguments() | {"solver": "heun"}
     assert row.sampling == ("solver", "depth")
-    model = row.make(1, 8, args={"widths": [16, 16], "depth": 3, "solver": "euler"})
+    model = row.make(1, 8, {}, {"widths": [16, 16], "depth": 3, "solver": "euler"})
     assert model == (1, 8, Network(widths=(16, 16)), Sampling(solver="euler"), 3)
 
 
@@ -80,9 +80,9 @@ def test_what_can_be_changed_on_a_trained_model(name, settable):
 @pytest.mark.parametrize("name", [n for n in RECIPES if "sampling" in RECIPES[n].kinds])
 def test_other_settings_replace_the_sampling_of_a_model_and_nothing_else(name):
     row = RECIPES[name]
-    first = {stage: build(its.recipe, 1, 16, TOY[its.recipe]) for stage, its in row.first.items()}
-    usual = build(name, 1, 16, TOY[name], first)
-    other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, first)
+    stages = {held: build(stage.recipe, 1, 16, TOY[stage.recipe]) for held, stage in row.first.items()}
+    usual = build(name, 1, 16, TOY[name], stages)
+    other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, stages)
     assert other.sampling == dataclasses.replace(usual.sampling, sampling_steps=7) != usual.sampling
     assert usual.state_dict().keys() == other.state_dict().keys()
 

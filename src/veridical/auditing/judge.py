@@ -123,7 +123,7 @@ def judge_set(
             entry["statistic"], told = row.tell(sets)
             text += f": {told}"
         elif (words := quote(row.values, values, usual, "sets")) is not None:
-            text += f": in the median {words}"
+            text += f": in a typical image of the set {words}"
             entry = {"statistic": words.value, "expected": [words.low, words.high]}
         findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
     return findings

@@ -24,6 +24,11 @@ def mix(*numbers: int) -> int:
     return state >> 1
 
 
+def rising(reached: float, share: float) -> float:
+    """From 0 linearly to 1 when `share` of the training is reached, and 1 from there on."""
+    return min(1.0, reached / share) if share else 1.0
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows `start` to `stop` of the batch of one training step.

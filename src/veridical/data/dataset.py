@@ -1,5 +1,8 @@
 """Slices -> tiles in [0, 1] with their conditions: one intensity window, a split without leaks, and batches that depend
-on nothing but (seed, step, k)."""
+on nothing but (seed, step, k).
+
+Longer than other files because what users may choose is explained where they call it.
+"""
 
 from functools import partial
 from pathlib import Path

@@ -8,6 +8,7 @@ import numpy as np
 
 from veridical.core.orientation import unturn
 from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
+from veridical.metrics.physics_spectrum import hann
 
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
 MARGIN = 8  # of a tile an eighth is left out at each side
@@ -224,8 +225,7 @@ def _chance(image: np.ndarray, power: np.ndarray) -> float:
 def _spectrum(images: Sequence[np.ndarray], side: int) -> np.ndarray:
     """Mean periodogram of windows of the images, with the symmetries of a square."""
     side = min(side, 8 * RADIUS)
-    taper = np.hanning(side + 2)[1:-1]
-    taper = taper[:, None] * taper
+    taper = hann(side, side)
     each = int(np.ceil(np.sqrt(WINDOWS / len(images))))
     power, count = np.zeros((side, side)), 0
     for image in images[:: max(1, len(images) // WINDOWS)]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch
 from veridical.diffusion.solvers import Denoise, Noise
+from veridical.models.diffusion.settings import Sampling
 
 
 class Module(Protocol):
@@ -132,13 +133,21 @@ class Denoising(Encoding, Protocol):
 
 
 class Diffusive(Denoising, Latent, Protocol):
-    """A `Denoising` model that knows along which levels it samples."""
+    """A `Denoising` model that knows along which levels it samples.
 
-    def ends(self) -> tuple[float, float]:
+    Attributes
+    ----------
+    sampling : Sampling
+        How it samples unless another value is given at draw time.
+    """
+
+    sampling: Sampling
+
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """The lowest noise level, which counts as none, and the highest, which counts as nothing else."""
         ...
 
-    def grid(self) -> Tensor:
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
         """Noise levels along which it samples, falling to 0, float64."""
         ...
 
@@ -159,7 +168,7 @@ class DenoisesImages(Diffusive, Protocol):
 class Guiding(Protocol):
     """A `Denoising` model with guidance among its settings."""
 
-    def guided(self) -> Denoise:
+    def guided(self, sampling: Sampling | None = None) -> Denoise:
         """`denoise` with that guidance."""
         ...
 

@@ -78,6 +78,6 @@ class LevelOrNone(nn.Module):
         self.strongest = strongest
         self.net = LabelOrNone(0, dim)
 
-    def forward(self, level: Tensor | None, n: int) -> Tensor:
+    def forward(self, level: Tensor | None, n: int, keep: Tensor | None = None) -> Tensor:
         # About -1.7 to 1.7: a number of mean 0 and deviation 1.
-        return self.net(None if level is None else 3.4 * level / self.strongest - 1.7, n)
+        return self.net(None if level is None else 3.4 * level / self.strongest - 1.7, n, keep)

@@ -134,8 +134,24 @@ class Generator(nn.Module):
         self.synthesis = Synthesis(channels, latent, widths, modulation)
 
 
-def halve(x: Tensor, convs: nn.ModuleList, downs: nn.ModuleList, skips: nn.ModuleList) -> Tensor:
-    """Halve maps (N, C, H, W) once for each of `convs`, with residual connections if there are `skips` (2020, figure 7c)."""
+def halving_layers(
+    channels: int, widths: list[int], residual: bool = True
+) -> tuple[nn.Module, nn.ModuleList, nn.ModuleList, nn.ModuleList]:
+    """Layers ``from_image``, ``conv``, ``down`` and ``skip`` for `halve`, from the finest of the `widths`."""
+    down = list(pairwise(widths))
+    return (
+        EqualisedConv2d(channels, widths[0], 1),
+        nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down),
+        nn.ModuleList(EqualisedConv2d(a, b) for a, b in down),
+        nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down if residual),
+    )
+
+
+def halve(
+    image: Tensor, from_image: nn.Module, convs: nn.ModuleList, downs: nn.ModuleList, skips: nn.ModuleList
+) -> Tensor:
+    """Maps of images (N, C, H, W), halved for each of `convs`; with `skips` residual connections, too (2020, figure 7c)."""
+    x = leaky(channels_last(from_image(image)))
     for k, (conv, down) in enumerate(zip(convs, downs, strict=True)):
         y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
         x = (y + skips[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5) if skips else y
@@ -147,13 +163,9 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: int, widths: list[int], residual: bool) -> None:
         super().__init__()
-        down = list(pairwise(reversed(widths)))
-        self.from_image = EqualisedConv2d(channels, widths[-1], 1)
-        self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
-        self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
-        self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down if residual)
+        self.from_image, self.conv, self.down, self.skip = halving_layers(channels, widths[::-1], residual)
         self.last, self.head = final_layers(widths[0])
 
     def forward(self, image: Tensor) -> Tensor:
-        x = leaky(channels_last(self.from_image(image)))
-        return final_logit(halve(x, self.conv, self.down, self.skip), self.last, self.head)
+        x = halve(image, self.from_image, self.conv, self.down, self.skip)
+        return final_logit(x, self.last, self.head)

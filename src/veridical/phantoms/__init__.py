@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.core.files import write_text
+from veridical.core.files import replacing, write_text
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
@@ -39,8 +39,8 @@ class Phantoms:
     ----------
     images : (N, C, S, S) float32 in [0, 1]; C is 1 for cmc and rocks, 3 for roots.
     masks : (N, S, S) uint8 labels; their meaning is in `LABELS` of the kind's module.
-    properties : N rows of numbers measured from the truth.
-    captions : N sentences.
+    properties : N rows of numbers measured from the truth, of what lies inside the image.
+    captions : N of one or two sentences.
     """
 
     images: np.ndarray
@@ -167,8 +167,9 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
             picture = Image.fromarray(np.round(image[0] * 65535).astype(np.uint16))
         else:
             picture = Image.fromarray(np.round(image.transpose(1, 2, 0) * 255).astype(np.uint8).squeeze())
-        picture.save(folder / "images" / name)
-        Image.fromarray(mask).save(folder / "masks" / name)
+        for which, shown in (("images", picture), ("masks", Image.fromarray(mask))):
+            with replacing(folder / which / name) as temporary:
+                shown.save(temporary, format="png")
     _write_tables(folder, names, phantoms.properties, phantoms.captions)
     return [folder / "images" / name for name in names]
 

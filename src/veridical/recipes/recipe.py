@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,12 +110,12 @@ class Recipe:
         fields = [f for kind in self.kinds.values() for f in dataclasses.fields(kind) if self._offered(f.name)]
         return {**free, **{f.name: f.default for f in fields}, **args}
 
-    def make(self, channels: int, size: int, stages: dict[str, nn.Module], args: dict[str, Any]) -> nn.Module:
-        """The model, from what it is of, the stages before it, and arguments."""
-        known = inspect.signature(self.build).parameters
-        begun = {k: v for k, v in {"channels": channels, "size": size}.items() if k in known} | stages
+    def make(self, channels: int, size: int, stages: Mapping[str, nn.Module], args: dict[str, Any]) -> nn.Module:
+        """The model, from arguments and trained stages."""
+        named = inspect.signature(self.build).parameters
+        images = {k: v for k, v in {"channels": channels, "size": size}.items() if k in named}
         made = {name: made_of(kind, args) for name, kind in self.kinds.items()}
-        return self.build(**begun, **made, **{k: v for k, v in args.items() if self.kind_of(k) is None})
+        return self.build(**images, **stages, **made, **{k: v for k, v in args.items() if self.kind_of(k) is None})
 
     def _offered(self, name: str) -> bool:
         return not self.offers or name in self.offers

@@ -28,11 +28,11 @@ def finding(systems: list[dict]) -> list[str]:
         lead = f"{best['system']} is the only learned system with a score"
     said = [f"{lead}: {tables.HEADLINE} {value}{seeds}, n = {formats.number(stat['n'])}."]
     if stat["high"] < 1:
-        said.append("It beats the line at 1, a Gaussian texture (random_phase).")
+        said.append("It is better than a Gaussian texture (random_phase), which scores 1.")
     elif stat["low"] > 1:
-        said.append("It is worse than the line at 1, a Gaussian texture (random_phase) that learns nothing.")
+        said.append("It is worse than a Gaussian texture (random_phase), which learns nothing and scores 1.")
     else:
-        said.append("It is not distinguishable from the line at 1, a Gaussian texture (random_phase).")
+        said.append("Its interval contains 1, so it cannot be told from a Gaussian texture (random_phase).")
     if stat["floor"] is not None:
         floor = f"real tiles against other real tiles: {formats.fixed(stat['floor'], 3)}"
         apart = stat["low"] > max(stat["floor"], 0)

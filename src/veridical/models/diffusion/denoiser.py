@@ -129,7 +129,7 @@ class Denoiser(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Expected x0 and spread of the variance (only where it is learned), by the network or its early copy.
 
-        Label and text are known where `keep`; `said` is how tiles were warped.
+        Label, level and text are known where `keep`; `said` is how tiles were warped.
         """
         n, told = len(known.seen), cond or {}
         of: Any = self.early if early else self
@@ -139,7 +139,7 @@ class Denoiser(nn.Module):
         if self.said is not None:
             heard.append(of.said(known.seen.new_zeros(n, warping.NUMBERS) if said is None else said))
         if self.level is not None:
-            heard.append(of.level(told.get("level"), n))
+            heard.append(of.level(told.get("level"), n, keep))
         text = () if self.text is None else of.text(told.get("text"), n, told.get("value"), keep)
         output = F.pixel_shuffle(of.net(known.seen, known.time, sum(heard) if heard else None, *text), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2

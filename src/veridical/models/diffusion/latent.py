@@ -57,13 +57,13 @@ class LatentDiffusion(nn.Module):
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
 
-    def ends(self) -> tuple[float, float]:
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""
-        return self.denoiser.ends()
+        return self.denoiser.ends(sampling or self.sampling)
 
-    def grid(self) -> Tensor:
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
         """See `Denoiser.grid`."""
-        return self.denoiser.grid()
+        return self.denoiser.grid(sampling or self.sampling)
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """See `Denoiser.start`."""

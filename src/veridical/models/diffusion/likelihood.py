@@ -23,7 +23,7 @@ def bits_per_dim(
     probes: int = 1,
     tolerance: float = 1e-4,
 ) -> Tensor:
-    """Bits a number that a model of pixels needs for images of so many grey levels: the lower, the better.
+    """Bits per dimension that a model of pixels needs for images of so many grey levels: the lower, the better.
 
     Within its grey level each number is made continuous by uniform noise (Theis, van den Oord and Bethge 2016,
     arXiv:1511.01844, section 3.1), so that this is an upper bound.

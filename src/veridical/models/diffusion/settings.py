@@ -98,7 +98,9 @@ class Embed:
     """What the network is told beside the noisy image."""
 
     classes: int = setting(-1, "Classes of the label; 0: a standardised number; -1: no label.", low=-1)
-    label_dropout: float = setting(0.1, "Share of training images whose label and text are left out.", low=0, high=1)
+    label_dropout: float = setting(
+        0.1, "Share of training images whose label, level and text are left out.", low=0, high=1
+    )
     given: int = setting(0, "Channels of a map of the same size that the network sees beside the image.", low=0)
     vocabulary: int = setting(0, "Size of the vocabulary of a text; 0: no text.", low=0)
     level: float = setting(0.0, "Strongest noise on the given map, of which the network is told; 0: none.", low=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -14,9 +13,9 @@ from veridical.core.batch import Batch, Noise
 from veridical.models.gan.game import adversarial, lazy_r1, r1_penalty
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import mirrored
-from veridical.nets.equalised import EqualisedConv2d, Grained, channels_last, leaky
+from veridical.nets.equalised import EqualisedConv2d, Grained, leaky
 from veridical.nets.standardise import Standardise
-from veridical.nets.style import halve
+from veridical.nets.style import halve, halving_layers
 
 GRAIN = 4  # pixels: what is finer is drawn anew in every image
 
@@ -77,18 +76,14 @@ class TextureJudge(nn.Module):
     def __init__(self, channels: int, width: int, halved: int = 3) -> None:
         super().__init__()
         widths = [width * 2**k for k in range(halved + 1)]
-        down = list(pairwise(widths))
-        self.from_image = EqualisedConv2d(channels, width, 1)
-        self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
-        self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
-        self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down)
+        self.from_image, self.conv, self.down, self.skip = halving_layers(channels, widths)
         self.last = EqualisedConv2d(widths[-1], widths[-1])
         self.head = EqualisedConv2d(widths[-1], 1, 1, gain=1.0)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, 1, H / 8, W / 8)."""
-        x = leaky(channels_last(self.from_image(image)))
-        return self.head(leaky(self.last(halve(x, self.conv, self.down, self.skip))))
+        x = halve(image, self.from_image, self.conv, self.down, self.skip)
+        return self.head(leaky(self.last(x)))
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:

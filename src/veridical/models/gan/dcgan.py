@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from veridical.core.errors import InputError
+from veridical.core.errors import check_known
 from veridical.models.gan.game import GAN, projected
 from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP, MinibatchDeviation
@@ -80,8 +80,7 @@ class Discriminator(nn.Module):
         deviation: bool = False,
     ) -> None:
         super().__init__()
-        if conditioning not in ("projection", "concatenation"):
-            raise InputError(f"conditioning={conditioning} is not known: use projection or concatenation.")
+        check_known("conditioning", conditioning, ("projection", "concatenation"))
         widths = channel_widths(width, halvings(size))
         joined = 0 if classes is None or conditioning == "projection" else 8
         layers: list[nn.Module] = []

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
-from veridical.core.errors import InputError
+from veridical.core.errors import InputError, check_known
 from veridical.nets.augment import Augmentation
 from veridical.nets.standardise import Standardise
 
@@ -54,8 +54,7 @@ def adversarial(loss: str, augmentation: str = "none") -> tuple[DiscriminatorLos
         With their names, if there are none of this name; if ``adaptive`` augmentation is asked of logits whose sign does not
         tell real from generated.
     """
-    if loss not in ADVERSARIAL:
-        raise InputError(f"loss={loss} is not known: use {', '.join(ADVERSARIAL)}.")
+    check_known("loss", loss, ADVERSARIAL)
     if augmentation == "adaptive" and loss in ("wasserstein", "least_squares"):
         raise InputError(
             f"augmentation=adaptive reads the sign of the logits, which says nothing with loss={loss}: "

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch, Noise
+from veridical.core.batch import Batch, Noise, rising
 from veridical.core.errors import check_share
 from veridical.models.gan.game import adversarial, judged, lazy_r1
 from veridical.nets.augment import Augmentation
@@ -169,9 +169,8 @@ class ProGAN(nn.Module):
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, at the resolution of this step."""
-        share = min(1.0, batch.reached / self.growing) if self.growing else 1.0
         # Never back to less, where a run is made longer.
-        self.grown.clamp_(min=round(1000 * 2 * self.levels * share))
+        self.grown.clamp_(min=round(1000 * 2 * self.levels * rising(batch.reached, self.growing)))
         level, alpha = self.stage()
         # Both networks work on standardised images; grey levels are augmented in units of their deviation.
         real = F.avg_pool2d(self.standard(batch.image), 2 ** (self.levels - level))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, ImageNoise, Noise
 from veridical.core.device import average_over_processes
-from veridical.core.errors import InputError
+from veridical.core.errors import check_known
 from veridical.models.gan.game import ADVERSARIAL, lazy, lazy_r1, r1_penalty
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import channel_widths, halvings
@@ -77,8 +77,7 @@ class StyleGAN(nn.Module):
         augmentation: str = "adaptive",
     ) -> None:
         super().__init__()
-        if modulation not in MODULATIONS:
-            raise InputError(f"modulation={modulation} is not known: use {' or '.join(MODULATIONS)}.")
+        check_known("modulation", modulation, MODULATIONS)
         widths = channel_widths(width, halvings(size) + 1, widest)[::-1]
         self.latent, self.truncation = latent, truncation
         self.r1, self.path_length, self.mixing = r1, path_length, mixing
