@@ -116,8 +116,9 @@ def test_names_state_the_extractor():
 def test_rows_are_whole(key):
     metric = METRICS[key]
     assert set(metric.needs) <= set(NEEDS) and metric.kind in OF_KIND
-    assert metric.explanation and not metric.explanation.endswith(".") and metric.explained().endswith(".")
-    assert metric.better == "neither" or f"{metric.better.capitalize()} is better." in metric.explained()
+    assert metric.explanation and not metric.explanation.endswith(".")
+    assert metric.better == "neither" or f" {metric.better.capitalize()} is better" in metric.explained()
+    assert metric.explained()[-1] == "." and ".." not in metric.explained() and "?." not in metric.explained()
     assert METRICS[HEADLINE].ranked
 
 

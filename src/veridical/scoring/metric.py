@@ -36,7 +36,7 @@ class Metric:
     measure : function of `Sets` and this row -> result row
         A function of `veridical.scoring.measures`, or one made there of arrays in and numbers out.
     explanation : str
-        What it is; one sentence that begins small.
+        What it is; one sentence that begins small and has no full stop.
     better : str
         "higher", "lower" or "neither".
     floor : str
@@ -51,7 +51,7 @@ class Metric:
     title : str
         What people call it, if not by its name.
     remark : str
-        What to heed in reading it: sentences.
+        What follows its direction in that sentence.
     ranked : bool
         A column of the report's ranking.
     decimals : int or None
@@ -89,6 +89,5 @@ class Metric:
 
     def explained(self) -> str:
         """Explanation, direction and remark, in sentences."""
-        better = "" if self.better == "neither" else f"{self.better.capitalize()} is better."
-        first = self.explanation if self.explanation.endswith("?") else f"{self.explanation}."
-        return " ".join(part for part in (first, better, self.remark) if part)
+        text = self.explanation if self.explanation.endswith("?") else f"{self.explanation}."
+        return text if self.better == "neither" else f"{text} {self.better.capitalize()} is better{self.remark}."

@@ -20,8 +20,8 @@ def _neighbours(name: str, explanation: str, top: float = 1, ranked: bool = True
 METRICS: dict[str, Metric] = {
     "copied_share": Metric(
         "copied_share", "set", measures.copied_share,
-        "share of synthetic images that are a real image, pixel for pixel", "neither", "zero", (0, 1),
-        remark="A finding about the inputs.",
+        "share of synthetic images that are a real image, pixel for pixel: a finding about the inputs, not a quality", "neither",
+        "zero", (0, 1),
     ),
     "ssim": Metric(
         "ssim", "paired",
@@ -38,7 +38,7 @@ METRICS: dict[str, Metric] = {
         "lpips_efficientnet_lite0", "paired",
         measures.mean_of_pairs(measures.lpips_efficientnet_lite0, "five stages, native size, uncalibrated"),
         "perceptual distance to the image that belongs to it, of the form of LPIPS (Zhang et al. 2018)", "lower",
-        bounds=(0, math.inf), remark="It is not on the scale of lpips_vgg.",
+        bounds=(0, math.inf), remark="; it is not on the scale of lpips_vgg",
     ),
     "kid": Metric(
         "kid_{extractor}", "set", measures.kid, "kernel distance (KID) to real images, unbiased", "lower", "real",
@@ -48,12 +48,12 @@ METRICS: dict[str, Metric] = {
         "kid_over_random_phase", "set", measures.kid_over_random_phase,
         "kernel distance (KID) to held-out real tiles over that of phase-randomised tiles: 0 = as the real data, 1 = a "
         "Gaussian texture with the right spectrum and grey values", "lower", "real", needs=_FEATURES, ranked=True,
-        decimals=3, remark="A little below 0 is chance.",
+        decimals=3, remark="; a little below 0 is chance",
     ),
     "fd": Metric(
         "fd_{extractor}", "set", measures.frechet, "Fréchet distance between Gaussians fitted to image features", "lower",
         "real", (0, math.inf), _FEATURES, {"inception": "fid"}, "Fréchet distance",
-        "It depends on n and even real tiles do not reach 0: read it against the real-against-real row only.",
+        ", but it depends on n and even real tiles do not reach 0: read it against the real-against-real row only",
         ranked=True, decimals=None,
     ),
     "precision": _neighbours("precision", "share of samples that lie among the real tiles: does a sample look real?"),
