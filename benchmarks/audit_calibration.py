@@ -16,8 +16,8 @@ import numpy as np
 from scipy.stats import beta
 
 from audit_pool import DATASETS, pool, real_against_real, splits
-from veridical.auditing.image_scores import SCORES
-from veridical.auditing.verdict import judge_images, judge_set
+from veridical.auditing.defects import scores
+from veridical.auditing.judge import judge_images, judge_set
 from veridical.stats.conformal import fields_needed
 
 WAYS = 299  # permutations of a set
@@ -55,8 +55,7 @@ def main() -> None:
                 why.update(f["defect"] for f in findings)
                 if c.fields.max() + 1 < fields_needed(options.alpha):
                     continue
-                none = dict.fromkeys(("blank",), np.zeros(len(held), bool))
-                for row, image in zip(held, judge_images(c, options.alpha, none, p.names[: len(held)]), strict=True):
+                for row, image in zip(held, judge_images(c, options.alpha, {}, p.names[: len(held)]), strict=True):
                     verdicts.append((row, image["verdict"] == "fail"))
                     if image["verdict"] == "fail":
                         reasons.update([image["findings"][0]["defect"] if image["findings"] else "none"])
@@ -68,7 +67,7 @@ def main() -> None:
                 f"{name:<11}{by:<7}{p.slices.max() + 1:>7}{p.fields.max() + 1:>7}  {sets:<22}{images:<24}"
                 f"{dict(kinds)}; {dict(why.most_common(5))}; images {dict(reasons.most_common(5))}", flush=True
             )  # fmt: skip
-    print(f"{len(SCORES)} image-level scores, alpha {options.alpha}")
+    print(f"{len(scores())} image-level scores, alpha {options.alpha}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from veridical.auditing.compare import Comparison, alone, compare
+from veridical.auditing.case import Nearness, alone, nearness
+from veridical.auditing.compare import Comparison, compare
 from veridical.auditing.copies import fair_distances
-from veridical.auditing.image_scores import Nearness, nearness
 from veridical.auditing.independence import choose_units, same_place
 from veridical.auditing.measure import Measured, Segmentation, fit_segmentation, measure
 from veridical.auditing.set_tests import names

@@ -2,11 +2,11 @@
 
     python benchmarks/audit_power.py DATA sandstone [--cache DIR] [--json FILE] [--images 40] [--set 32] [--repeats 6]
 
-Each defect of `veridical.auditing.plant` is planted, in three severities, in held-out real images (whole slices); the other real
-images are the reference. Image level: area under the ROC curve of planted against clean held-out images. Set level: share of sets
-of 32 that fail; for the peers, at the threshold that 5 % of clean held-out sets exceed, which is not known in practice. SSIM and
-LPIPS compare with the nearest of a few real images (no scores of pairs: synthetic images have no original). Named first: share of
-the failed images, and of the failed sets, whose first finding is the planted defect.
+Each defect of `veridical.auditing.defects` is planted, in three severities, in held-out real images (whole slices); the other
+real images are the reference. Image level: area under the ROC curve of planted against clean held-out images. Set level: share of
+sets of 32 that fail; for the peers, at the threshold that 5 % of clean held-out sets exceed, which is not known in practice.
+SSIM and LPIPS compare with the nearest of a few real images (no scores of pairs: synthetic images have no original). Named first:
+share of the failed images, and of the failed sets, whose first finding is the planted defect.
 """
 
 import argparse
@@ -17,11 +17,10 @@ import numpy as np
 
 from audit_pool import Pool, Reference, pool
 from veridical.auditing.compare import Comparison
-from veridical.auditing.defects import DEFECTS
+from veridical.auditing.defects import DEFECTS, plant, plants
 from veridical.auditing.explain import Misfits, Planted, chosen_rows, misfits, patterns
+from veridical.auditing.judge import certain_defects, judge_images, judge_set, set_findings
 from veridical.auditing.measure import Measured, measure
-from veridical.auditing.plant import PLANTS, plant
-from veridical.auditing.verdict import certain_defects, judge_images, judge_set, set_findings
 from veridical.metrics.distribution import frechet, kid
 from veridical.metrics.novelty import nearest_crop
 from veridical.metrics.paired import lpips_efficientnet_lite0, ssim
@@ -34,7 +33,6 @@ UNSEEN = {  # defects in another form than the planted one that names are found 
     "out_of_domain/coffee": "another photograph", "blur/box": "mean of 3 x 3 pixels", "stylised/median": "median of 5 x 5",
     "noise_mismatch/grain": "noise with grain of 2 pixels",
 }  # fmt: skip
-COPIED = ("copied", "memorised", "low_coverage")  # which have other copy distances than the images they are made of
 PEERS = ("ssim", "lpips_efficientnet_lite0", "frechet", "kid", "c2st")
 
 
@@ -52,7 +50,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="the audit without the others")
     parser.add_argument("--middle", action="store_true", help="only the middle severity")
     parser.add_argument(
-        "--unseen", action="store_true", help="defects in another form than that of veridical.auditing.plant"
+        "--unseen", action="store_true", help="defects in another form than that of veridical.auditing.defects"
     )
     options = parser.parse_args()
     p = pool(options.data, options.dataset, options.cache)
@@ -86,7 +84,7 @@ def main() -> None:
             else spoil(defect, severity, p.images[held], p.images[real], rng)
         )
         x = measure(images, p.segmentation, cache=options.cache)
-        copies = case.copies(images) if defect in COPIED else clean["copies"]
+        copies = case.copies(images) if defect in BESIDE_REAL else clean["copies"]
         found = case.judged(x, copies)
         row = {"dataset": options.dataset, "defect": form, "severity": severity, "level": DEFECTS[defect].level}
         row["auc"] = {"audit": auc(found["score"], clean["score"])}
@@ -121,32 +119,47 @@ def line(row: dict) -> str:
 
 def planted_defects(channels: int) -> dict[str, tuple[float, ...]]:
     """Severities of every defect that fits images of so many channels."""
-    found = {name: row.severities for name, row in PLANTS.items() if channels == 1 or name != "colour_in_grey"}
-    return found | {"copied": (1.0, 2.0, 3.0), "memorised": (0.1, 0.3, 0.6), "low_coverage": (0.6, 0.4, 0.2)}
+    beside = {name: severities or DEFECTS[name].alter.severities for name, (_, severities) in BESIDE_REAL.items()}
+    return {name: how.severities for name, how in plants(channels).items()} | beside
 
 
 def spoil(defect: str, severity: float, images: np.ndarray, real: np.ndarray, rng) -> np.ndarray:
-    """Images with a defect.
+    """Images with a defect; `real` ones are the reference."""
+    if defect in BESIDE_REAL:
+        return BESIDE_REAL[defect][0](images, severity, real, rng)
+    return plant(defect, images, severity)
 
-    Copied: a real image of the reference, turned, shifted by two pixels for each unit of severity, of lower contrast, with noise
-    of two 8-bit levels for each. Memorised: a share of those. Low coverage: the share of a set that is brightest, a smaller set.
+
+def copied(images: np.ndarray, severity: float, real: np.ndarray, rng) -> np.ndarray:
+    """Real images of the reference, turned, shifted by two pixels for each unit of severity, of lower contrast, with noise of two
+    8-bit levels for each.
     """
-    n = len(images)
-    if defect in PLANTS:
-        return plant(defect, images, severity)
-    if defect == "low_coverage":
-        return images[np.argsort(-images.mean((1, 2, 3)))[: round(severity * n)]]
-    strength = severity if defect == "copied" else 1.0
-    chosen = real[rng.permutation(len(real))[np.arange(n) % len(real)]]
-    shifted = np.roll(chosen, (round(2 * strength), round(2 * strength)), (2, 3))[:, :, ::-1]
-    copies = shifted * (1 - 0.1 * strength) + 0.05 + 2 / 255 * strength * rng.standard_normal(chosen.shape)
-    copies = np.clip(copies, 0, 1).astype(np.float32)
-    if defect == "copied":
-        return copies
-    mixed = images.copy()
-    rows = rng.permutation(n)[: round(severity * n)]
+    chosen = real[rng.permutation(len(real))[np.arange(len(images)) % len(real)]]
+    shifted = np.roll(chosen, (round(2 * severity), round(2 * severity)), (2, 3))[:, :, ::-1]
+    copies = shifted * (1 - 0.1 * severity) + 0.05 + 2 / 255 * severity * rng.standard_normal(chosen.shape)
+    return np.clip(copies, 0, 1).astype(np.float32)
+
+
+def memorised(images: np.ndarray, severity: float, real: np.ndarray, rng) -> np.ndarray:
+    """A share of the images are such copies, of severity 1."""
+    copies, mixed = copied(images, 1.0, real, rng), images.copy()
+    rows = rng.permutation(len(images))[: round(severity * len(images))]
     mixed[rows] = copies[rows]
     return mixed
+
+
+def low_coverage(images: np.ndarray, severity: float, real: np.ndarray, rng) -> np.ndarray:
+    """The share of the images that is brightest, a smaller set."""
+    return images[np.argsort(-images.mean((1, 2, 3)))[: round(severity * len(images))]]
+
+
+# Planted here, as they take real images of the reference, or leave some out; their copy distances are others than those of the
+# images that they are made of. Severities: those of the row, if there are none here.
+BESIDE_REAL = {
+    "copied": (copied, (1.0, 2.0, 3.0)),
+    "memorised": (memorised, None),
+    "low_coverage": (low_coverage, None),
+}
 
 
 def unseen(form: str, severity: float, images: np.ndarray, rng) -> np.ndarray:

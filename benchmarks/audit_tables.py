@@ -9,6 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
+from veridical.auditing.defects import DEFECTS
+
 PEERS = {"ssim": "SSIM", "lpips_efficientnet_lite0": "LPIPS form", "frechet": "Fréchet", "kid": "KID", "c2st": "C2ST"}
 BY_IMAGE = ("ssim", "lpips_efficientnet_lite0", "c2st")
 
@@ -36,8 +38,13 @@ def grouped(rows: list[dict]) -> dict[str, list[dict]]:
     found: dict[str, list[dict]] = {}
     for row in rows:
         found.setdefault(row["defect"], []).append(row)
-    weaker = {"low_coverage": -1}  # fewer images are left by a stronger one
-    return {name: sorted(each, key=lambda r: weaker.get(name, 1) * r["severity"]) for name, each in found.items()}
+    return {name: sorted(each, key=lambda r: falls(name) * r["severity"]) for name, each in found.items()}
+
+
+def falls(defect: str) -> int:
+    """-1 if a stronger defect has a smaller number (fewer images are left by a low coverage), otherwise 1."""
+    how = DEFECTS[defect.split("/")[0]].alter
+    return -1 if how is not None and how.severities[0] > how.severities[-1] else 1
 
 
 def peers(rows: list[dict]) -> None:

@@ -22,6 +22,7 @@ from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 
 from veridical import draw, load, open_dataset, train
+from veridical.core.device import use_threads
 from veridical.data.images import save_png, to_grid
 from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.recipes.table import RECIPES
@@ -236,6 +237,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the recipes")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
+    use_threads()
     options.out.mkdir(parents=True, exist_ok=True)
     lines, picture = (classes if options.bins else numbers)(options, MATERIALS[options.material])
     text = "\n".join(lines)

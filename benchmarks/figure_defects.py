@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.auditing.plant import PLANTS, plant
+from veridical.auditing.defects import DEFECTS, plant, plants
 from veridical.data.images import read_images, save_png, to_grid
 
 SHOWN = 5  # of the test images
@@ -24,9 +24,9 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     images = read_images(options.data / "sandstone" / "test").images
-    for defect, row in PLANTS.items():
-        # of a set, four images; mode collapse shows in several only
-        count = 4 if defect == "mode_collapse" else 1
+    for defect, row in plants().items():
+        # what depends on which images a set is made of shows in several only
+        count = 1 if DEFECTS[defect].drawn is None else 4
         parts = [images[SHOWN : SHOWN + 8]] + [plant(defect, images[SHOWN : SHOWN + 8], s) for s in row.severities]
         channels = max(part.shape[1] for part in parts)
         chosen = [

@@ -18,8 +18,8 @@ ROWS, COLUMNS = 4, 7
 def main() -> None:
     """Draw the coarse sources in the first column, the fine ones in the first row, unselected."""
     run = load(sys.argv[1], "cpu")
-    if run.run["recipe"] != "stylegan":
-        sys.exit(f"{run.folder} holds a run of {run.run['recipe']}: give one of stylegan.")
+    if run.info.recipe != "stylegan":
+        sys.exit(f"{run.folder} holds a run of {run.info.recipe}: give one of stylegan.")
     default = Path(__file__).resolve().parents[1] / "docs" / "img" / "style_mixing.png"
     output = Path(sys.argv[2]) if len(sys.argv) > 2 else default
     grid = (style_mixing(run.model, ROWS, COLUMNS).numpy() + 1) / 2

@@ -23,8 +23,8 @@ def main() -> None:
     """Draw the most informative latents, most first; on the left the image that holds the rest, and its reconstruction."""
     run = load(sys.argv[1], "cpu")
     if not hasattr(run.model, "posterior"):
-        sys.exit(f"{run.folder} holds a run of {run.run['recipe']}: give one of vae or beta_vae.")
-    dataset = open_dataset(run.run["dataset"]["spec"], run.run["size"], window=run.window)
+        sys.exit(f"{run.folder} holds a run of {run.info.recipe}: give one of vae or beta_vae.")
+    dataset = open_dataset(run.info.dataset["spec"], run.info.size, window=run.window)
     tiles, _ = dataset.tiles("test")
     images = torch.from_numpy(tiles) * 2 - 1
     told = divergences(run.model, images)

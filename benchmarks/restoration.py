@@ -18,6 +18,7 @@ from scipy import ndimage
 from skimage.registration import optical_flow_tvl1
 from skimage.restoration import denoise_tv_chambolle, inpaint_biharmonic
 
+from veridical.core.device import use_threads
 from veridical.data.dataset import open_dataset
 from veridical.data.images import channels_first, save_png, to_grid
 from veridical.data.readers.open import open_slices
@@ -116,8 +117,8 @@ def damage_and_restore(task, tiles, rng, draw):
 def neighbours(run, data, n, rng):
     """Crops (before, between, after) of three slices that follow each other, at the run's scale, and their slices."""
     folder = Path(data, "test") if Path(data, "test").is_dir() else Path(data)
-    slices, size = open_slices(folder), run.run["size"]
-    scale = run.run["config"]["scale"]
+    slices, size = open_slices(folder), run.info.size
+    scale = run.info.config.scale
     made, groups = [], []
     for k in range(n):
         at = 1 + k * (len(slices) - 2) // n
@@ -154,9 +155,10 @@ def main():
     parser.add_argument("--picture", help="PNG: rows of truth, damaged, classical, one draw, mean of draws, spread")
     parser.add_argument("--json", help="all numbers of all tiles")
     options = parser.parse_args()
+    use_threads()
     run, settings = load(options.run), Settings(options.steps, options.resamplings, options.iterations)
-    size, rows, numbers = run.run["size"], [], []
-    dataset = open_dataset(options.data, size, scale=run.run["config"]["scale"], window=run.window)
+    size, rows, numbers = run.info.size, [], []
+    dataset = open_dataset(options.data, size, scale=run.info.config.scale, window=run.window)
     tiles, groups = dataset.tiles("test", oriented=False)
     chosen = spread_evenly(groups, min(options.n, len(tiles)))
     tiles, groups = tiles[chosen], [groups[k] for k in chosen]

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from veridical import draw, load, open_dataset
-from veridical.recipes.config import TrainConfig
+from veridical.core.device import use_threads
 from veridical.recipes.table import RECIPES
 from veridical.runs.folder import read_run
 from veridical.scoring.score import score
@@ -94,11 +94,12 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=192)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
+    use_threads()
     options.out.mkdir(parents=True, exist_ok=True)
     about = read_run(options.run)
-    config = TrainConfig.from_json(about["config"])
+    config = about.config
     data = open_dataset(
-        about["dataset"]["spec"], config.size, augment=config.augment, scale=config.scale, split=config.split or None,
+        about.dataset["spec"], config.size, augment=config.augment, scale=config.scale, split=config.split or None,
         limit=config.limit,
     )  # fmt: skip
     real: dict = {}
@@ -106,7 +107,7 @@ def main() -> None:
         real[which], real[f"{which}_groups"] = data.tiles(which, 1000)
     table = options.out / "sampling_cost.csv"
     points: list[dict] = list(csv.DictReader(table.open())) if table.is_file() else []
-    has = "autoguidance" in RECIPES[about["recipe"]].sampling
+    has = "autoguidance" in RECIPES[about.recipe].sampling
     wanted = []
     for scale in map(float, options.autoguidance.split(",")):
         led = {"autoguidance": scale} if has else {}
@@ -120,9 +121,9 @@ def main() -> None:
         wanted.append((options.run, "ancestral", settings | ({"autoguidance": 1.0} if has else {})))
     for student in options.student:
         made = read_run(student)
-        if (made["size"], made["dataset"]["spec"]) != (about["size"], about["dataset"]["spec"]):
+        if (made.size, made.dataset["spec"]) != (about.size, about.dataset["spec"]):
             parser.error(f"{student} is of other images than {options.run}")
-        free = "sampling_steps" in RECIPES[made["recipe"]].sampling
+        free = "sampling_steps" in RECIPES[made.recipe].sampling
         settings = [{"sampling_steps": k} for k in (1, 2, 4, 8)] if free else [{}]
         wanted += [(student, student.name, each) for each in settings]
     for run, name, settings in wanted:

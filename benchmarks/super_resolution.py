@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from scipy.signal.windows import hann
 
 from veridical import draw, load, open_dataset, train
+from veridical.core.device import use_threads
 from veridical.data.images import save_png, to_grid
-from veridical.scoring.result_rows import paired_rows
+from veridical.scoring.score import measure
+from veridical.scoring.sets import Sets
 from veridical.stats.groups import spread_evenly
 
 DRAWS = 4
@@ -56,6 +58,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=24, help="held-out tiles")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
+    use_threads()
     run = train(
         "upsampler", options.data, options.out / "run", size=options.size, minutes=options.minutes, threads=options.threads,
         resume=True,
@@ -79,7 +82,8 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for name, images in made.items():
-        rows = {row["metric"]: row for row in paired_rows(truth, images, groups)}
+        sets = Sets(truth, images, groups, pairs=len(truth))
+        rows = {row["metric"]: row for row in measure(sets, PAIRED)}
         said = [f"{r['value']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in (rows[metric] for metric in PAIRED)]
         error = np.sqrt(np.square(reduced(images) - small).mean()) / small.std()
         lines.append(f"| {name} | {' | '.join(said)} | {finest(images) / finest(truth):.2f} | {error:.3f} |")

@@ -36,8 +36,8 @@ def ours(options: argparse.Namespace, minutes: float) -> dict:
     )  # fmt: skip
     run = load(folder)
     np.save(options.out / "samples.npy", draw(run, options.n, seed=1))
-    cost = run.run["cost"]
-    return {"minutes": cost["train_seconds"] / 60, "steps": cost["steps"], "weights": weights_of(run.model)}
+    cost = run.info.cost
+    return {"minutes": cost.train_seconds / 60, "steps": cost.steps, "weights": weights_of(run.model)}
 
 
 def weights_of(model) -> int:

@@ -61,15 +61,15 @@ def main() -> None:
     train("cyclegan", crops, folder, resume=True, **given, **dict(pair.split("=", 1) for pair in options.set))
 
     run = load(folder)
-    real = open_dataset(crops, run.run["size"], split=split, window=run.window)
-    window = IntensityWindow.from_json(run.run["source"]["window"])
-    made = open_dataset(phantoms, run.run["size"], masks=True, window=window)
+    real = open_dataset(crops, run.info.size, split=split, window=run.window)
+    window = IntensityWindow.from_json(run.info.conditions["source"]["window"])
+    made = open_dataset(phantoms, run.info.size, masks=True, window=window)
     (held_out, _), (learned, _) = real.tiles("test"), real.tiles("train")
     raw, masks = made.tiles("test")[0], made.tile_conditions("test")["mask"]
     translated = draw(run, len(raw), cond={"source": raw})
 
     features = extract(held_out)
-    lines = [f"{crops}, {run.run['cost']['steps']} steps, {run.run['cost']['train_seconds'] / 60:.1f} min", ""]
+    lines = [f"{crops}, {run.info.cost.steps} steps, {run.info.cost.train_seconds / 60:.1f} min", ""]
     lines += ["| images | n | KID to held-out real | Dice, grain | Dice, pore |", "|---|---|---|---|---|"]
     values = {}
     for name, images in (("phantoms", raw), ("translated", translated)):

@@ -38,14 +38,14 @@ def main() -> None:
     folder = options.out / "run"
     train("pix2pix", options.data, folder, resume=True, minutes=options.minutes, seed=options.seed)
     run = load(folder)
-    data = open_dataset(options.data, run.run["size"], masks=True, window=run.window)
+    data = open_dataset(options.data, run.info.size, masks=True, window=run.window)
     pairs = {which: (data.tiles(which)[0], data.tile_conditions(which)["mask"]) for which in ("train", "test")}
     drawn = {
         which: draw(run, len(masks), seed=options.seed + k, cond={"mask": masks})
         for k, (which, (_, masks)) in enumerate(pairs.items())
     }
-    classes = int(run.run["args"]["classes"])
-    lines = [f"{options.data}, {run.run['cost']['steps']} steps, {run.run['cost']['train_seconds'] / 60:.1f} min", ""]
+    classes = int(run.info.args["classes"])
+    lines = [f"{options.data}, {run.info.cost.steps} steps, {run.info.cost.train_seconds / 60:.1f} min", ""]
     lines += [*image_table(pairs, drawn, data.tiles("test")[1], classes), ""]
     lines += utility_table(pairs, drawn["train"], classes, options)
     text = "\n".join(lines)

@@ -38,6 +38,40 @@ def result_row(dataset, recipe, seed, metric, value, width=0.1, floor=0.0, reaso
     }  # fmt: skip
 
 
+def make_bench(folder: Path, images: dict[str, str], size=64, seeds=(0,), failed=(), running=(), missing=()) -> Path:
+    """A bench folder; `images` names one of scikit-image's pictures a dataset, the rest are (dataset, recipe, seed)."""
+    rng = np.random.default_rng(0)
+    spec = {
+        "title": "Textures <& others>", "size": size, "samples": 48, "seeds": list(seeds), "budget": {"minutes": 6},
+        "datasets": {name: {"data": f"skimage:{image}"} for name, image in images.items()},
+        "recipes": {k: {"family": f, "summary": s, "citation": c, "args": {"lr": 4e-4} if k == "edm" else {}}
+                    for k, (f, s, c) in RECIPES.items()},
+        "version": "0.1.0", "created": "2026-03-01T09:30:00+00:00",
+    }  # fmt: skip
+    write(folder / "spec.json", spec)
+    for dataset, image in images.items():
+        place = folder / "datasets" / dataset
+        place.mkdir(parents=True)
+        real = {which: tiles(image, size, n, rng) for which, n in (("test", 30), ("train", 60))}
+        for which, stack in real.items():
+            np.save(place / f"{which}.npy", stack)
+            write(place / f"{which}_groups.json", [f"slice{k % 6}" for k in range(len(stack))])
+        summary = {
+            "spec": f"skimage:{image}", "kind": "image", "slices": 1, "shapes": [[512, 512]], "dtype": "uint8",
+            "channels": real["test"].shape[1], "size": size, "augment": "dihedral", "pixel_size": 1.75, "scale": 1.0,
+            "window": {"low": 3.0, "high": 250.0, "dtype": "uint8"}, "split": "blocks with a gap of 16 pixels",
+            "n_train_tiles": 60, "n_test_tiles": 30, "notes": ["palette image converted"], "fingerprint": "ab12cd34",
+        }  # fmt: skip
+        write(place / "summary.json", summary)
+        for recipe in RECIPES:
+            for seed in seeds:
+                key = (dataset, recipe, seed)
+                if key not in missing:
+                    state = "failed" if key in failed else "running" if key in running else "done"
+                    make_cell(folder, *key, state, real["train"], rng)
+    return folder
+
+
 def make_cell(folder, dataset, recipe, seed, state, train, rng):
     cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
     cell.mkdir(parents=True)

@@ -10,6 +10,7 @@ import torch
 
 from toy import TOY, write_tiles
 from veridical.core.batch import Batch, ImageNoise
+from veridical.models.contract import DenoisesImages, Denoising, Prepared, Staged
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -24,11 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def toy(name: str, channels: int = 1, size: int = 32) -> torch.nn.Module:
     torch.manual_seed(0)
-    first = RECIPES[name].first
-    stage: Any = build(first, channels, size, TOY[first]) if first else None
-    if first:
-        stage.prepare(batch(first, channels, size).image)
-    return build(name, channels, size, TOY[name], stage)
+    stages: dict[str, Any] = {}
+    for held, stage in RECIPES[name].first.items():
+        stages[held] = build(stage.recipe, channels, size, TOY[stage.recipe])
+        stages[held].prepare(batch(stage.recipe, channels, size).image)
+    return build(name, channels, size, TOY[name], stages)
 
 
 def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.Tensor]:
@@ -66,6 +67,25 @@ def test_who_keeps_early_weights_can_be_sampled_without_them():
     assert {"edm", "cfg", "guided"} <= set(keeping) and all("autoguidance" in row.sampling for row in keeping.values())
 
 
+def test_capability_is_had_by_name():
+    """A VAE has a spectrum and VQ-VAE a factor: neither is a denoiser of images nor an upsampler for that."""
+    models = {name: toy(name) for name in RECIPES}
+    able = {kind: {n for n, m in models.items() if isinstance(m, kind)} for kind in (Denoising, DenoisesImages, Staged)}
+    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided"}
+    assert able == {
+        Denoising: pixels | {"latent_diffusion"},
+        DenoisesImages: pixels,
+        Staged: {"latent_diffusion", "consistency"},
+    }
+    for name in able[Denoising]:
+        assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))
+    for name in able[Staged]:
+        frozen = {p for stage in models[name].frozen.values() for p in stage.parameters()}
+        assert models[name].frozen.keys() <= RECIPES[name].first.keys()
+        assert not any(p.requires_grad for p in frozen)
+        assert not frozen & {p for part in models[name].parts.values() for p in part.parameters()}
+
+
 def test_every_recipe_cites_its_paper():
     assert all("arXiv" in row.citation or "doi" in row.citation for row in RECIPES.values())
 
@@ -91,7 +111,7 @@ def test_losses_are_finite_and_reach_every_parameter_of_their_part(name, channel
 @pytest.mark.parametrize("name", RECIPES)
 def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
     model = toy(name, channels).eval()
-    if hasattr(model, "prepare"):
+    if isinstance(model, Prepared):
         model.prepare(batch(name, channels, 32).image)
     with torch.no_grad():
         cond = conditions(name, 5, channels, 32)
@@ -112,7 +132,7 @@ def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
 def test_every_part_lowers_its_loss_while_the_others_stand_still(name):
     for part in toy(name).parts:
         model = toy(name)
-        if hasattr(model, "prepare"):
+        if isinstance(model, Prepared):
             model.prepare(batch(name, 1, 32).image)
         optimiser = torch.optim.Adam(model.parts[part].parameters(), 2e-3)
         history = []
@@ -148,23 +168,15 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
     source = {} if RECIPES[name].own_source else {"source": str(data)}
     for need, setting in (("label", {"label": "kind"}), ("source", source)):
         given |= setting if need in RECIPES[name].needs else {}
-    if RECIPES[name].first:
-        train(
-            RECIPES[name].first,
-            data,
-            tmp_path / "first",
-            steps=2,
-            size=32,
-            batch=4,
-            quiet=True,
-            **TOY[RECIPES[name].first],
-        )
-        given["first"] = tmp_path / "first"
+    for held, stage in RECIPES[name].first.items():
+        brief = {"steps": 2, "size": 32, "batch": 4, "quiet": True}
+        folder = train(stage.recipe, data, tmp_path / f"first-{held}", **brief, **TOY[stage.recipe])
+        given.setdefault("first", {})[held] = folder
     train(name, data, tmp_path / "whole", steps=6, **given)
     with monkeypatch.context() as patch:
         patch.setattr("veridical.training.loop._batch", stopping(3))
         train(name, data, tmp_path / "parts", steps=6, **given)
-    assert read_run(tmp_path / "parts")["finished"] == (name == "random_phase")
+    assert read_run(tmp_path / "parts").finished == (name == "random_phase")
     train(name, data, tmp_path / "parts", steps=6, resume=True, **given)
     for file in ("model.safetensors", "resume.safetensors"):
         whole, parts = (read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))

@@ -59,8 +59,8 @@ def test_the_example_edit_runs_on_pixels_and_on_latents():
     sdedit = example("design.md", "edit")["sdedit"]
     image = torch.rand(2, 1, 32, 32) * 2 - 1
     for name in ("edm", "latent_diffusion"):
-        first = RECIPES[name].first
-        model = build(name, 1, 32, TOY[name], build(first, 1, 32, TOY[first]) if first else None).eval()
+        stages = {held: build(s.recipe, 1, 32, TOY[s.recipe]) for held, s in RECIPES[name].first.items()}
+        model = build(name, 1, 32, TOY[name], stages).eval()
         model.prepare(image)
         edited = sdedit(model, image, torch.randn_like(model.encode(image)), sigma=0.1)
         assert edited.shape == image.shape

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from veridical.auditing import case as cases
 from veridical.auditing import image_scores, set_tests
 from veridical.auditing.compare import compare, independent
 from veridical.auditing.copies import fair_distances
 from veridical.auditing.independence import Units
+from veridical.auditing.measure import Measured, measure
 
 
 def test_everybody_is_searched_for_in_as_many_parts():
@@ -46,12 +48,12 @@ def near(mine, real):
     """Distances between points (N, D) and (R, D), and between those of the real ones."""
     own = cdist(real, real)
     np.fill_diagonal(own, np.inf)
-    return tuple(image_scores.Nearness(deep, np.zeros((len(deep), 1, len(real)))) for deep in (cdist(mine, real), own))
+    return tuple(cases.Nearness(deep, np.zeros((len(deep), 1, len(real)))) for deep in (cdist(mine, real), own))
 
 
 def beside_all(monkeypatch, n):
     """Distances of `n` images to 50 real ones, all of which are alike."""
-    monkeypatch.setattr(image_scores, "ALIKE", 50)
+    monkeypatch.setattr(cases, "ALIKE", 50)
     return near(np.zeros((n, 1)), np.zeros((50, 1)))
 
 
@@ -65,16 +67,16 @@ def two_kinds(rng):
 
 def test_what_lies_between_two_kinds_is_no_image_of_either():
     values, features, mine, mine_deep = two_kinds(np.random.default_rng(0))
-    case = image_scores.Case(None, None, *near(mine_deep, features))
+    case = cases.Case(None, None, *near(mine_deep, features))
     beside = np.abs(case.deviations(mine, values))
-    everywhere = np.abs(image_scores.deviations(mine[:, None], values[:, None])[:, 0])
+    everywhere = np.abs(cases.deviations(mine[:, None], values[:, None])[:, 0])
     assert beside[0] < 2 and beside[1] > 5 and everywhere[1] < 0.5
 
 
 def test_images_are_alike_to_others_and_what_is_not_known_does_not_count():
     values, features, mine, mine_deep = two_kinds(np.random.default_rng(1))
     values[:5] = np.nan
-    case = image_scores.Case(None, None, *near(mine_deep, features))
+    case = cases.Case(None, None, *near(mine_deep, features))
     rows, real_rows = case.alike
     assert (rows < 30).all() and (real_rows[:30] < 30).all() and (real_rows != np.arange(60)[:, None]).all()
     apart, usual = case.apart(mine[:, None], values[:, None])
@@ -87,16 +89,14 @@ def test_usual_values_that_do_not_go_together_are_unlikely():
     common = rng.standard_normal(80)
     real = {"colour": np.zeros(80), "a": common, "b": common + 0.05 * rng.standard_normal(80)}
     x = {"colour": np.zeros(2), "a": np.array([1.0, 1.0]), "b": np.array([1.0, -1.0])}
-    tables = [image_scores.Measured(v, np.zeros((len(v["a"]), 8)), None, None) for v in (x, real)]
+    tables = [Measured(v, np.zeros((len(v["a"]), 8)), None, None) for v in (x, real)]
     deep = rng.standard_normal((82, 3))
-    found = image_scores.unlikely(image_scores.Case(*tables, *near(deep[:2], deep[2:])))
+    found = image_scores.unlikely(cases.Case(*tables, *near(deep[:2], deep[2:])))
     assert found[1] > 1.5 * found[0]
 
 
 def stand_in(rng, n):
     """Random measurements of n images."""
-    from veridical.auditing.measure import measure
-
     return measure(rng.random((n, 1, 32, 32), np.float32), lambda images: images[:, 0] > 0.5)
 
 
@@ -115,7 +115,7 @@ def test_another_gain_is_told_from_other_noise_by_its_grain(monkeypatch):
     rng = np.random.default_rng(0)
     levels = np.log([0.04, 0.03, 0.02])[:, None] + 0.1 * rng.standard_normal((3, 50))
     x = np.median(levels, 1)[:, None] + np.array([[np.log(0.5), 1.0], [np.log(0.5), 0.2], [np.log(0.5), 0.0]])
-    case = image_scores.Case(measured(x), measured(levels), *beside_all(monkeypatch, 2))
+    case = cases.Case(measured(x), measured(levels), *beside_all(monkeypatch, 2))
     gain = image_scores.usual_grain(case)
     assert gain[0] == pytest.approx(1, abs=0.01) and gain[1] < 0.05
     noise = image_scores.noise_mismatch(case)
@@ -129,12 +129,12 @@ def test_blur_takes_the_highest_frequencies_and_drawing_does_not(monkeypatch):
     real = -np.arange(8.0) + 0.1 * rng.standard_normal((50, 8))
     blurred = -np.arange(8.0) - 0.2 * np.arange(8) ** 2
     both = np.stack([blurred, -np.arange(8.0)])
-    case = image_scores.Case(measured([[0]], both), measured([[0]], real), *beside_all(monkeypatch, 2))
+    case = cases.Case(measured([[0]], both), measured([[0]], real), *beside_all(monkeypatch, 2))
     assert image_scores.tail(case)[0] < -10 and abs(image_scores.tail(case)[1]) < 2
 
 
 def test_only_what_is_near_counts_as_a_copy():
     rng = np.random.default_rng(0)
     x, real = (SimpleNamespace(copy_distance=d) for d in (np.array([0.02, 0.6]), rng.uniform(0.7, 0.9, 50)))
-    found = image_scores.copied(image_scores.Case(x, real, None, None))
+    found = image_scores.copied(cases.Case(x, real, None, None))
     assert found[0] > 5 and found[1] == 0

@@ -1,14 +1,14 @@
 """The defect that is named first is the one that, planted in real images, comes nearest to what is seen."""
 
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from toy import texture
-from veridical.auditing import explain
-from veridical.auditing.image_scores import SCORES, Scored
+from veridical.auditing import explain, judge
+from veridical.auditing.defects import scores
+from veridical.auditing.scored import Scored
 
 
 def test_misfit_is_the_distance_to_the_line():
@@ -42,16 +42,16 @@ def test_units_are_the_spread_within_kinds_whatever_lies_between_them():
 
 def judged(monkeypatch, raised, misfit):
     """Names of the findings of an image with some scores above those of 40 real images."""
-    module = import_module("veridical.auditing.verdict")
-    monkeypatch.setattr(module, "_quotable", lambda c: ({}, {}))
-    synth = np.zeros((1, 1, len(SCORES)))
+    monkeypatch.setattr(judge, "_quotable", lambda c: ({}, {}))
+    columns = list(scores())
+    synth = np.zeros((1, 1, len(columns)))
     for name, value in raised.items():
-        synth[0, 0, list(SCORES).index(name)] = value
-    real = np.random.default_rng(0).uniform(0, 1, (40, len(SCORES)))
-    scored = Scored(synth, real, np.zeros(40, int), np.zeros(len(SCORES)), np.ones(len(SCORES)))
+        synth[0, 0, columns.index(name)] = value
+    real = np.random.default_rng(0).uniform(0, 1, (40, len(columns)))
+    scored = Scored(synth, real, np.zeros(40, int), np.zeros(len(columns)), np.ones(len(columns)))
     explained = explain.Misfits({name: np.array([value]) for name, value in misfit.items()}, {}, 1.0)
     comparison = SimpleNamespace(scored=scored, fields=np.arange(40))
-    image = module.judge_images(comparison, 0.05, {}, ["a"], explained)[0]
+    image = judge.judge_images(comparison, 0.05, {}, ["a"], explained)[0]
     return [finding["defect"] for finding in image["findings"]]
 
 

@@ -9,13 +9,14 @@ from scipy.ndimage import gaussian_filter
 
 from toy import texture
 from veridical import cli
-from veridical.auditing import defects, image_scores, set_tests
-from veridical.auditing.edited import pair_findings
+from veridical.auditing import case, set_scores, set_tests
+from veridical.auditing.defects import DEFECTS, plant, plants, scores
+from veridical.auditing.evidence import WORDS
 from veridical.auditing.independence import choose_units
 from veridical.auditing.inputs import MOST, _cut, open_sides
+from veridical.auditing.judge import pair_findings
 from veridical.auditing.measure import Segmentation, fit_segmentation
-from veridical.auditing.plant import PLANTS, plant
-from veridical.auditing.verdict import audit, crowded
+from veridical.auditing.verdict import audit
 from veridical.core.errors import InputError
 
 
@@ -55,7 +56,7 @@ def test_held_out_real_images_pass(passed):
 
 def test_a_pass_says_what_would_have_been_caught(passed):
     rows = {row["defect"]: row for row in passed["power"]}
-    assert rows["blur"]["severity"] in PLANTS["blur"].severities
+    assert rows["blur"]["severity"] in DEFECTS["blur"].plant.severities
     assert rows["checkerboard"]["severity"] is not None
     assert rows["memorised"]["severity"] is not None and rows["memorised"]["level"] == "set"
 
@@ -64,7 +65,7 @@ def test_planted_defects_fail_under_their_names(real, held_out, tmp_path, cache)
     """Four defects at middle severity, four images each."""
     planted = ["blur", "checkerboard", "stylised", "colour_in_grey"]
     images = np.concatenate([
-        np.broadcast_to(plant(name, held_out[4 * k : 4 * k + 4], PLANTS[name].severities[1]), (4, 3, 48, 48))
+        np.broadcast_to(plant(name, held_out[4 * k : 4 * k + 4], DEFECTS[name].plant.severities[1]), (4, 3, 48, 48))
         for k, name in enumerate(planted)
     ])  # fmt: skip
     report = audit(real, images, pictures=tmp_path, cache=cache)
@@ -96,7 +97,7 @@ def test_copies_and_files_of_the_real_set_are_named(real, cache):
 @pytest.mark.parametrize("defect", ["implausible_structure", "property_shift"])
 def test_sets_are_called_by_what_explains_them_best(real, held_out, cache, defect):
     """Tearing and magnifying change the noise, too."""
-    images = plant(defect, held_out, PLANTS[defect].severities[1])
+    images = plant(defect, held_out, DEFECTS[defect].plant.severities[1])
     assert first(audit(real, images, power=False, cache=cache)) == defect
 
 
@@ -112,11 +113,14 @@ def test_few_kinds_of_images_are_no_copies_of_each_other_but_copies_are(real, he
 
 
 def test_copies_are_told_from_images_of_nothing_by_their_contrast():
-    usual = np.array([10.0, 12.0, np.nan])
-    assert crowded(np.zeros(16), usual, 1.0)  # all are copies of one
-    assert crowded(np.array([1.0, 1.0, 11.0, 11.0]), usual, 3.0)
-    assert not crowded(np.full(16, 9.0), usual, 1.0)
-    assert not crowded(np.full(16, 1.0), usual, 0.1)
+    def crowded(nearest, contrast):
+        usual = {"nearest_fellow": np.array([10.0, 12.0, np.nan]), "contrast": np.ones(3)}
+        return set_scores.crowded({"nearest_fellow": nearest, "contrast": np.full(len(nearest), contrast)}, usual)
+
+    assert crowded(np.zeros(16), 1.0)  # all are copies of one
+    assert crowded(np.array([1.0, 1.0, 11.0, 11.0]), 3.0)
+    assert not crowded(np.full(16, 9.0), 1.0)
+    assert not crowded(np.full(16, 1.0), 0.1)
 
 
 def test_images_of_nothing_are_near_to_each_other_but_no_copies(real, held_out, cache):
@@ -167,16 +171,26 @@ def test_few_slices_are_counted_by_places():
 # ------------------------------------------------------------------------------------------------------------- pieces
 
 
-def test_every_score_is_a_defect_and_every_test_has_words():
-    assert set(image_scores.SCORES) <= set(defects.DEFECTS) and set(set_tests.names(True)) <= set(defects.DEFECTS)
-    assert {v for row in defects.DEFECTS.values() for v in row.values} <= set(defects.WORDS)
+def test_every_row_is_complete():
+    """What a single image or a set is judged for can be planted, and has words."""
+    assert {v for row in DEFECTS.values() for v in row.values} <= set(WORDS)
+    assert set(set_tests.names(True)) == set(DEFECTS) - {"copied", "unchanged", "structure_lost"}
+    assert set(set_tests.names(True)) - set(set_tests.names(False)) == {"memorised"}
+    for name, row in DEFECTS.items():
+        if row.level == "image":
+            assert (row.score is None) == (row.pair is not None) and row.test is None, name
+            assert row.plant or row.alter or row.pair or not row.named, name
+        else:
+            assert row.test and row.alter and row.score is None, name
+        assert row.share_of is None or DEFECTS[row.share_of].alter, name
+    assert list(scores())[:3] == ["blank", "saturated", "colour_in_grey"]  # reports list them in this order
 
 
 def test_scores_of_one_row_do_not_depend_on_the_others():
     rng = np.random.default_rng(0)
     x, real = rng.standard_normal((5, 3)), rng.standard_normal((50, 3))
-    np.testing.assert_allclose(image_scores.joint(x, real)[2:3], image_scores.joint(x[2:3], real))
-    z = image_scores.deviations(np.array([[np.nan, 0.0, 1e9]]), np.full((4, 3), np.nan))
+    np.testing.assert_allclose(case.joint(x, real)[2:3], case.joint(x[2:3], real))
+    z = case.deviations(np.array([[np.nan, 0.0, 1e9]]), np.full((4, 3), np.nan))
     assert (z == 0).all()
 
 
@@ -197,7 +211,7 @@ def test_a_mineral_that_few_images_show_is_no_phase_to_measure():
 def test_what_is_defined_for_hardly_any_real_image_says_nothing():
     real = np.full((40, 2), np.nan)
     real[:3, 0], real[:10, 1] = 5.0, np.arange(10)
-    z = image_scores.deviations(np.array([[9.0, 99.0]]), real)[0]
+    z = case.deviations(np.array([[9.0, 99.0]]), real)[0]
     assert z[0] == 0 and z[1] > 10
 
 
@@ -207,16 +221,16 @@ def test_collapse_and_coverage_on_points():
     distance = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
     np.fill_diagonal(distance, np.inf)
     fresh, same = np.arange(40) >= 30, (np.arange(40) >= 20) & (np.arange(40) < 30)
-    assert set_tests.collapse(distance, same) > set_tests.collapse(distance, fresh) + 1
+    assert set_scores.collapse(distance, same) > set_scores.collapse(distance, fresh) + 1
     far = distance.copy()
     far[:30, 30:] += 50
-    assert set_tests.uncovered(far, fresh) > set_tests.uncovered(distance, fresh) + 1
-    assert set_tests.coverage(far, fresh) == 0
+    assert set_scores.uncovered(far, fresh) > set_scores.uncovered(distance, fresh) + 1
+    assert set_scores.coverage(far, fresh) == 0
 
 
-@pytest.mark.parametrize("defect", PLANTS)
+@pytest.mark.parametrize("defect", plants())
 def test_plants_keep_shape_and_range_and_grow(real, defect):
-    weak, strong = (plant(defect, real[:8], PLANTS[defect].severities[k]) for k in (0, 2))
+    weak, strong = (plant(defect, real[:8], DEFECTS[defect].plant.severities[k]) for k in (0, 2))
     assert weak.shape == strong.shape and weak.shape[2:] == (48, 48)
     assert weak.min() >= 0 and weak.max() <= 1
     assert np.abs(strong - real[:8]).mean() > np.abs(weak - real[:8]).mean() > 0

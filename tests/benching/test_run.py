@@ -187,7 +187,11 @@ class Show(nn.Module):
 
 def test_pairs_are_scored_as_pairs_and_sources_are_held_out(tmp_path, monkeypatch):
     for need in ("mask", "source"):
-        monkeypatch.setitem(RECIPES, f"show_{need}", Recipe(Show, "none", "echo", "shows", "nobody", needs=(need,)))
+        monkeypatch.setitem(
+            RECIPES,
+            f"show_{need}",
+            Recipe(Show, "none", "echo", "shows", "nobody", needs=(need,), of_data=("classes",) * (need == "mask")),
+        )
     spec, out = tmp_path / "bench.toml", tmp_path / "out"
     spec.write_text(
         "size = 32\nsteps = 1\nsamples = 30\ntiles = 24\n[datasets]\n"

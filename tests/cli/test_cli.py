@@ -255,6 +255,25 @@ def test_samples_that_are_no_numbers_are_not_written(run, trained, tmp_path, mon
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "given", "said"),
+    [
+        ("edm", "dropout=1", "dropout=1.0 cannot be: give a number from 0 on, below 1."),
+        ("edm", "solver=hein", "solver=hein is not known: use one of euler, "),
+        ("edm", "guidance_interval=5,1", "guidance_interval=(5.0, 1.0) needs two rising noise levels"),
+        ("upsampler", "condition_noise=0.5", "condition_noise=0.5 must lie between 0 and augmentation=0.3."),
+        ("guided", "classifier_widths=0", "classifier_widths=(0,) cannot be: give whole numbers from 1 on."),
+        ("consistency", "path=noise", "path=noise is not known: use one of teacher, data."),
+    ],
+)
+def test_values_that_settings_cannot_have_are_a_sentence(run, tiles, tmp_path, recipe, given, said):
+    code, _, error = run(
+        "train", recipe, tiles, "--out", tmp_path / "run", "--size", 32, "--set", given, "--steps", 1, "--quiet"
+    )
+    assert code == 2 and said in " ".join(error.split()), error
+    one_sentence(error)
+
+
 def test_a_setting_is_given_once(run, trained, tmp_path):
     code, _, error = run("sample", trained, "--out", tmp_path / "new", "--set", "seed=1", "--set", "seed=2")
     assert code == 2 and "--set seed is given twice" in error

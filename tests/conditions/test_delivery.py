@@ -52,7 +52,8 @@ class Echo(nn.Module):
 @pytest.fixture(autouse=True)
 def recipes(monkeypatch):
     for needs in (("label",), ("mask",), ("source",), ("label", "mask", "source")):
-        row = Recipe(Echo, "none", "echo", "shows its conditions", "nobody", needs=needs)
+        told = () if needs == ("source",) else ("classes",)
+        row = Recipe(Echo, "none", "echo", "shows its conditions", "nobody", needs=needs, of_data=told)
         monkeypatch.setitem(RECIPES, "echo_" + "_".join(needs), row)
 
 

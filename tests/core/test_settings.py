@@ -4,11 +4,19 @@ import dataclasses
 
 import pytest
 
+from veridical.conditions.table import DataSettings
 from veridical.core.errors import InputError
 from veridical.core.settings import check, invalid_values, setting
+from veridical.editing.table import EDITS
 from veridical.recipes.config import TrainConfig
+from veridical.recipes.table import RECIPES
 
-SETTINGS = (TrainConfig,)
+SETTINGS = (
+    DataSettings,
+    TrainConfig,
+    *dict.fromkeys(kind for row in RECIPES.values() for kind in row.kinds.values()),
+    *dict.fromkeys(edit.settings for edit in EDITS.values()),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ from PIL import Image
 
 import veridical.data.dataset as module
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset, turn
+from veridical.core.orientation import turn
+from veridical.data.dataset import open_dataset
 from veridical.data.window import IntensityWindow
 
 CODES = IntensityWindow(0, 2**24 - 1, "int32")  # all counts of this window survive float32

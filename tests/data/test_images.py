@@ -143,7 +143,7 @@ def test_stems_and_failed_writes(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="No space"):
         write_images(tmp_path, np.ones((1, 1, 4, 4)), window, stems=["a/b"])
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["b.png"]

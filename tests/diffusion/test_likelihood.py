@@ -9,7 +9,8 @@ import mixture
 from toy import TOY
 from veridical.core.batch import ImageNoise
 from veridical.core.errors import InputError
-from veridical.diffusion.likelihood import bits_per_dim, log_likelihood
+from veridical.diffusion.likelihood import log_likelihood
+from veridical.models.diffusion.likelihood import bits_per_dim
 from veridical.recipes.table import build
 
 
@@ -57,6 +58,6 @@ def test_the_likelihood_does_not_depend_on_the_steps_of_sampling():
 
 
 def test_latents_have_no_likelihood_of_images():
-    model = build("latent_diffusion", 1, 32, TOY["latent_diffusion"], build("autoencoder", 1, 32, TOY["autoencoder"]))
+    model = build("latent_diffusion", 1, 32, TOY["latent_diffusion"])
     with pytest.raises(InputError, match="no likelihood of images"):
         bits_per_dim(model, torch.zeros(1, 1, 32, 32), ImageNoise(0, [0]))

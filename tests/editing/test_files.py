@@ -9,28 +9,10 @@ import tifffile
 import torch
 from PIL import Image
 
-from toy import TOY
 from veridical import cli
 from veridical.editing.restore import rings
-from veridical.training.loop import train
 
 QUICK = ("--set", "steps=3", "--set", "resamplings=1", "--quiet")
-
-
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory):
-    """A run of 16-bit images, and a slice with values beyond the run's window."""
-    folder = tmp_path_factory.mktemp("restore")
-    rng = np.random.default_rng(0)
-    counts = rng.normal(30000, 2000, (12, 48, 56)).astype(np.uint16)
-    tifffile.imwrite(folder / "stack.tif", counts)
-    train("edm", folder / "stack.tif", folder / "run", steps=1, size=32, batch=2, quiet=True, **TOY["edm"])
-    counts[0, 5, 5] = 65000
-    tifffile.imwrite(folder / "slice.tif", counts[0])
-    hole = np.zeros((48, 56), np.uint8)
-    hole[10:20, 30:44] = 255
-    Image.fromarray(hole).save(folder / "hole.png")
-    return folder, counts[0], hole > 0
 
 
 @pytest.fixture
@@ -49,7 +31,7 @@ def run(monkeypatch, capsys):
 
 
 def test_a_hole_is_filled_and_every_other_count_kept(run, scan, tmp_path):
-    folder, counts, hole = scan
+    folder, (counts, _), hole = scan
     start = (folder / "run", folder / "slice.tif", "--mask", folder / "hole.png", *QUICK)
     code, error = run(*start, "--out", tmp_path / "a.tif", "--samples", 2, "--spread", tmp_path / "doubt.tif")
     assert code == 0, error
@@ -71,7 +53,7 @@ def test_a_hole_is_filled_and_every_other_count_kept(run, scan, tmp_path):
 
 
 def test_rings_change_by_rings_alone(run, scan, tmp_path):
-    folder, counts, _ = scan
+    folder, (counts, _), _ = scan
     code, error = run(folder / "run", folder / "slice.tif", "--rings", "20,70.5", "--out", tmp_path / "a.tif", *QUICK)
     assert code == 0, error
     change = tifffile.imread(tmp_path / "a.tif").astype(np.float32) - counts
@@ -86,8 +68,11 @@ def test_rings_change_by_rings_alone(run, scan, tmp_path):
         ((), "give one of --mask"),
         (("--rings", "3,4", "--streaks", "rows"), "--rings and --streaks"),
         (("--rings", "3"), "is no point"),
-        (("--streaks", "diagonals"), "rows or columns"),
-        (("--wedge", "200"), "between 0 and 180"),
+        (("--rings", "a,b"), "'a' is not a float: give a value such as 0.5"),
+        (("--rings", "3,4", "--deviation", "-1"), "deviation=-1.0"),
+        (("--mask", "hole.png", "--deviation", "0.1"), "inpaint has no setting 'deviation'"),
+        (("--streaks", "diagonals"), "use one of rows, columns"),
+        (("--wedge", "200"), "above 0, below 180"),
         (("--wedge", "60", "--set", "speed=9"), "no setting 'speed'"),
         (("--wedge", "60", "--spread", "x.tif"), "2 for --spread"),
         (("--wedge", "60", "--seed", "-1"), "seed=-1"),

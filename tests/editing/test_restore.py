@@ -10,6 +10,7 @@ from veridical import InputError
 from veridical.diffusion.posterior import tiled
 from veridical.editing.restore import Settings, hidden, inpaint, interpolate, restore, rings, streaks, wedge
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Network
 from veridical.nets.spectrum import Spectrum
 
 S = 12
@@ -186,7 +187,7 @@ def test_interpolation_is_right_where_its_assumption_holds():
 
 def edm(size=32):
     torch.manual_seed(0)
-    model = Denoiser(1, size, widths=(32, 32), attention=(False, False)).eval().requires_grad_(False)
+    model = Denoiser((1, size, size), Network(widths=(32, 32), attention=(False, False))).eval().requires_grad_(False)
     model.prepare(torch.rand(16, 1, size, size) * 2 - 1)
     return model
 

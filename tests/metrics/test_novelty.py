@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from veridical.data.dataset import turn
+from veridical.core.orientation import turn, unturn
 from veridical.metrics import correlation, novelty
 from veridical.metrics.correlation import ahead
 
@@ -99,7 +99,7 @@ def test_equals_the_direct_definition(images):
     assert np.std(np.concatenate([w.ravel() for w in white])) == pytest.approx(1, rel=0.1)
     inside = 0
     for k, tile in enumerate(novelty._filtered(tiles, kernel, 1)):
-        middle = correlation.unturned(tile[None, :, 8:56, 8:56], found.orientation[k])[0, 0]
+        middle = unturn(tile[0, 8:56, 8:56], found.orientation[k])
         whole, y, x = white[found.image[k]], found.top[k] + 8, found.left[k] + 8
         crop = whole[y : y + 48, x : x + 48]
         smooth = min(1, novelty._chance(crop[None], power) / novelty._chance(middle[None], power))

@@ -1,6 +1,7 @@
 """Result rows: floors, equal n, findings, null with a reason, and bad input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from veridical.core.errors import InputError
 from veridical.data.images import write_images
 from veridical.data.window import IntensityWindow
 from veridical.metrics import distribution, features
-from veridical.scoring.score import format_rows, score, score_novelty
+from veridical.metrics.novelty import cut_crops
+from veridical.metrics.spacing import spacing
+from veridical.scoring.score import format_rows, gather, measure, score
+from veridical.scoring.sets import Training
 
 KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "settings"}
 SET_METRICS = ("kid_tiny", "kid_over_random_phase", "fd_tiny", "precision", "recall", "density", "coverage")
@@ -58,7 +62,9 @@ def test_rows_are_complete_and_json():
         assert (row["value"] is None) <= (row["reason"] is not None)
         json.dumps(row, allow_nan=False)
     found = by_metric(rows)
-    assert set(found) == {"copied_share", "ssim", "psnr", "lpips_efficientnet_lite0", *SET_METRICS}
+    assert [*found] == [
+        "copied_share", "ssim", "psnr", "lpips_efficientnet_lite0", *SET_METRICS, "memorised", "spacing_tiny",
+    ]  # fmt: skip
     for name in SET_METRICS:
         row = found[name]
         assert row["low"] <= row["value"] <= row["high"] and row["floor"] is not None
@@ -313,23 +319,35 @@ def test_copies_of_training_crops_are_memorised():
     places = rng.integers(0, 48, (10, 2))
     copied = np.stack([train[k % 4][:, y : y + 16, x : x + 16] for k, (y, x) in enumerate(places)])
     synth = np.concatenate([copied[:, :, ::-1], blobs(30, 20)])
-    row, nearest, crops = score_novelty(synth, train, test, searched=0.5, recipe="gan")
+    sets = replace(gather(test, synth, extractor="tiny"), train=Training(train, 8, 0.5))
+    row = measure(sets, ["memorised"], recipe="gan")[0]
     assert set(row) == KEYS and row["metric"] == "memorised" and row["recipe"] == "gan"
     assert 0.25 <= row["value"] <= 0.45 and row["floor"] == pytest.approx(6 / 121)
     assert row["settings"]["share_searched"] == 0.5 and row["settings"]["n_train_images"] == 4
-    assert max(nearest["distance"][:10]) < 1e-3
-    np.testing.assert_allclose(crops[:10], synth[:10], atol=1e-6)
-    assert crops.shape == synth.shape and len(nearest["test_distance"]) == 120
-    assert {len(nearest[key]) for key in ("sample", "train", "top", "left", "orientation", "distance")} == {40}
-    json.dumps([row, nearest], allow_nan=False)
-    again, same, _ = score_novelty(synth, train, test, test_distance=np.array(nearest["test_distance"]))
-    assert again["value"] == row["value"] and same == nearest
-    few, _, _ = score_novelty(synth, train, test[:10])
-    assert few["value"] is None and "19 held-out" in few["reason"]
-    with pytest.raises(InputError, match="as large as a tile"):
-        score_novelty(synth, [train[0][:, :10]], test)
+    crops, known = sets.crops
+    assert max(crops.distance[:10]) < 1e-3 and len(crops.distance) == 40 and len(known) == 120
+    np.testing.assert_allclose(cut_crops(train, crops, (16, 16))[:10], synth[:10], atol=1e-6)
+    json.dumps(row, allow_nan=False)
+    again = measure(replace(sets, test_distance=known), ["memorised"])[0]
+    assert again["value"] == row["value"]
+    few = by_metric(score(test[:10], synth, train=train, extractor="tiny"))
+    assert few["memorised"]["value"] is None and "19 held-out" in few["memorised"]["reason"]
+    assert few["fd_tiny"]["n"] == 5  # images of another size are no floor: REAL is halved
+    small = by_metric(score(test, synth, train=[train[0][:, :10]], extractor="tiny"))["memorised"]
+    assert small["value"] is None and "as large as a tile" in small["reason"]
     with pytest.raises(InputError, match="channels"):
-        score_novelty(synth, [np.repeat(train[0], 3, 0)], test)
+        score(test, synth, train=[np.repeat(train[0], 3, 0)], extractor="tiny")
+
+
+def test_training_images_of_the_size_of_tiles_are_the_floor_too():
+    real, synth, train = blobs(24, 0), 0.8 * blobs(20, 1), blobs(24, 2)
+    once = by_metric(score(real, synth, train=train, extractor="tiny"))
+    other = by_metric(score(real, synth, floor_real=train, extractor="tiny"))
+    assert once["memorised"]["value"] is not None and once["memorised"]["floor"] == pytest.approx(1 / 25)
+    assert other["memorised"]["reason"] == "needs training images (--train)" and other["memorised"]["value"] is None
+    assert all(once[name] == other[name] for name in once if name != "memorised")
+    assert once["spacing_tiny"]["value"] == spacing(*(features.extract(x, "tiny") for x in (synth, train)))
+    assert once["spacing_tiny"]["floor"] == spacing(*(features.extract(x, "tiny") for x in (real, train)))
 
 
 def test_table_shows_values_and_reasons():

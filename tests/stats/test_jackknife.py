@@ -1,10 +1,9 @@
-"""The jackknife against closed forms, and even choices of rows."""
+"""The delete-a-group jackknife against closed forms."""
 
 import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from veridical.stats.groups import group_numbers, halves, spread_evenly
 from veridical.stats.jackknife import jackknife
 
 
@@ -54,17 +53,6 @@ def test_intervals_hold_what_they_promise_when_tiles_of_a_slice_are_alike():
     assert hits["by image"] / 400 < 0.75
 
 
-def test_many_groups_are_merged_and_few_are_not_trusted():
-    many = group_numbers(np.repeat(np.arange(50), 3))
-    assert np.ptp(np.bincount(many.numbers)) <= 3 and len(np.bincount(many.numbers)) == 20
-    for k in range(50):
-        assert len(set(many.numbers[3 * k : 3 * k + 3])) == 1
-    assert many.words == "50 slices merged into 20"
-    few = group_numbers(np.repeat(list("abcd"), 3))
-    assert len(set(few.numbers)) == 12 and few.words == "12 single images (fewer than 5 slices)"
-    assert group_numbers(range(30)).words == "30 single images merged into 20"
-
-
 def test_values_are_clipped_to_their_range():
     x = np.array([0.9, 1.0, 1.0, 1.0, 0.8, 1.0])
     found = jackknife(lambda i: x[i].mean(), [range(6)], bounds=(0, 1))
@@ -86,22 +74,3 @@ def test_no_interval_when_leaving_some_out_leaves_too_few():
     found = jackknife(lambda i: float(len(i)), [groups], least=5)
     assert found[:4] == (12.0, None, None, None) and found.method.startswith("none")
     assert jackknife(lambda i: 1.0, [["a"]]).low is None
-
-
-def test_rows_are_spread_evenly_over_groups():
-    labels = np.array(["a"] * 40 + ["b"] * 20 + ["c"] * 20)
-    rows = spread_evenly(labels, 8)
-    assert sorted(labels[rows]) == ["a"] * 4 + ["b"] * 2 + ["c"] * 2
-    assert len(set(rows)) == 8
-    assert spread_evenly(labels, 80).tolist() == list(range(80))
-    assert rows.tolist() == spread_evenly(labels, 8).tolist() != spread_evenly(labels, 8, seed=1).tolist()
-
-
-@pytest.mark.parametrize("sizes", [[6, 6, 6, 6], [10, 3, 4, 3], [24]])
-def test_halves_share_no_group(sizes):
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    first, second = halves(labels)
-    assert len(first) == len(second) >= sum(sizes) // 2 - 2
-    assert not set(first) & set(second)
-    if len(sizes) > 1:
-        assert not set(labels[first]) & set(labels[second])

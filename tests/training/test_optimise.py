@@ -57,6 +57,15 @@ def descend(optimiser, parameters, steps=5):
         optimiser.step()
 
 
+def test_matrices_move_as_with_pytorchs_muon_up_to_its_bfloat16():
+    torch.manual_seed(0)
+    start = torch.randn(64, 128)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    descend(Muon([ours], 1e-2, (0.9, 0.99), 0.1), [ours])
+    descend(torch.optim.Muon([theirs], 1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"), [theirs])
+    assert (ours - theirs).norm() < 0.02 * (ours - start).norm()
+
+
 def test_thin_parameters_get_adamw():
     shapes = ((7,), (THINNEST - 1, 300), (300, 4, 3, 3))
     mine, theirs = ([torch.full(shape, 0.5, requires_grad=True) for shape in shapes] for _ in range(2))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from veridical.auditing.image_scores import Nearness, Scored, nearness, patches_alone, score_images
+from veridical.auditing.case import Nearness, alone, nearness, patches_alone
 from veridical.auditing.independence import Units
 from veridical.auditing.measure import Measured
-from veridical.stats.groups import folds
+from veridical.auditing.scored import Scored, score_images
+from veridical.auditing.set_scores import Sets
+from veridical.stats.groups import merged
+
+FOLDS = 5  # of the real images, each of which is judged by the others
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Comparison:
         """Distances between deep features of all images, real ones first, (N + M, N + M)."""
         return np.block([[self.own.deep, self.near.deep.T], [self.near.deep, self.across]])
 
+    @property
+    def sets(self) -> Sets:
+        """What tests of the set look at, with copy distances that are fair to the synthetic images."""
+        return Sets(self.real, replace(self.synth, copy_distance=self.fair), self.distance)
+
+    def scores_of(self, x: Measured, fold: int = 0) -> np.ndarray:
+        """Scaled scores (K, D) of further images, judged by the real ones without a fold."""
+        return self.scored.of(x, self.real, nearness(x, self.real), self.own, fold)
+
     def strangeness(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Distance of the strangest place and of the whole, for synthetic and for real images."""
         first, second = (
@@ -78,7 +91,7 @@ def compare(
     near = nearness(synth, real) if near is None else near
     own = alone(nearness(real, real)) if own is None else own
     # A real image is judged by other slices, as one of a new slice will be; by other places where these were counted.
-    fold = folds(independent(units, fields, slices))
+    fold = merged(independent(units, fields, slices), FOLDS)
     scored = score_images(synth, real, fold, near, own)
     across = distances(synth.deep, synth.deep)
     return Comparison(real, synth, fair, near, own, across, fields, slices, np.asarray(groups), units, scored)
@@ -87,11 +100,3 @@ def compare(
 def independent(units: Units, fields: np.ndarray, slices: np.ndarray) -> np.ndarray:
     """Slices or fields of view, whichever the units are."""
     return slices if units.kind == "slices" else fields
-
-
-def alone(own: Nearness) -> Nearness:
-    """Distances of real images to the other ones: to itself, infinite."""
-    rows = np.arange(len(own.deep))
-    own.deep[rows, rows] = np.inf
-    own.patch[rows, :, rows] = np.inf
-    return own

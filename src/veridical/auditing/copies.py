@@ -1,4 +1,4 @@
-"""Copies of training images, or of real ones, among synthetic images."""
+"""Memorisation: copies of training images, or of real ones, among synthetic images."""
 
 from __future__ import annotations
 

@@ -1,13 +1,68 @@
-"""The table of defects: what each is, in words and numbers."""
+"""The table of defects: what an audit looks for. One defect is one row; verdict, tests, explanation, power and page read it.
+
+A new defect is its functions (a score in `image_scores` and a planting in `plant`, or those of `set_scores` and `plant_sets`)
+and a row here; if it needs a measurement that is not there yet, also a line in `measure` and its words in `evidence`. The
+order of the rows is the order in which defects are listed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from veridical.auditing.image_scores import deviations
-from veridical.auditing.measure import COLOUR, PROPERTIES, SHAPES, TONE, Measured
+from veridical.auditing import certain, edited, image_scores, plant_sets, set_scores
+from veridical.auditing import plant as planted
+from veridical.auditing.case import Case
+from veridical.auditing.measure import COLOUR, PROPERTIES, SHAPES, SPECTRUM, TONE, Measured
+from veridical.auditing.set_scores import Sets
+
+Thing = TypeVar("Thing", np.ndarray, Sets)
+Values = dict[str, np.ndarray]
+Drawn = Callable[[np.ndarray, np.ndarray, float, int], tuple[np.ndarray, np.ndarray]]
+
+
+class Plant(NamedTuple, Generic[Thing]):
+    """How a defect is planted: a function of (images or sets, severity, rng), severities that grow, what they are of."""
+
+    function: Callable[[Thing, float, np.random.Generator], Thing]
+    severities: tuple[float, ...]
+    unit: str
+
+
+class Score(NamedTuple):
+    """A function of a case, (N,), high is suspicious; and what it must exceed the usual ones by to count at all."""
+
+    function: Callable[[Case], np.ndarray]
+    scale: float
+
+
+class Certain(NamedTuple):
+    """A rule of `certain`, the rank in which such defects are told, and what images are (default: that of the defect)."""
+
+    function: Callable[[np.ndarray, Measured, np.ndarray], np.ndarray]
+    rank: int
+    words: str = ""
+
+
+class Mean(NamedTuple):
+    """A set is suspicious if what the function says of its images, (N, 1), is higher on average."""
+
+    function: Callable[[Measured], np.ndarray]
+
+
+class Shift(NamedTuple):
+    """A set is suspicious if any of what the function says of its images, (N, D), differs on average."""
+
+    function: Callable[[Measured], np.ndarray]
+
+
+class Spacing(NamedTuple):
+    """A set is suspicious if the function of distances (T, T), and of which images are synthetic, is high."""
+
+    function: Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -18,136 +73,157 @@ class Defect:
     ----------
     level : "image" or "set"
     what : a sentence for people
-    values : measurements that show it; the explanation quotes the one that is farthest off
+    values : measurements that show it (`evidence.WORDS`); the explanation quotes the one that is farthest off
+    score : how suspicious an image is of it; the mean over a set is tested, too, if no row of sets is a share of such images
+    test : how suspicious a set is of it
+    plant : how it is planted in images (N, C, H, W) in [0, 1]; the explanation and the power of the audit come from these
+    alter : how it is planted in the measurements of sets that passed (power), or of the images that the explanation plants it in
+    drawn : for the explanation, which real images a small set with it is made of (see `plant_sets`), at severities of `alter`
+    share_of : the image-level defect that a share of such a set has
+    certain : the rule by which no real image can have it
+    pair : what is wrong with edited images beside their sources, and the real ones, each (N, C, H, W)
+    sure : of values of what is judged and of real images, whether it is named before all others if it is significant
+    named : False if it says that something is wrong, but not what
+    tell : what is said of a set in place of a quoted value: a number and words
+    needs : what it takes to plant or test it: "grey" images, or "copies" that were searched for
     """
 
-    level: str
+    level: Literal["image", "set"]
     what: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    score: Score | None = None
+    test: Mean | Shift | Spacing | None = None
+    plant: Plant[np.ndarray] | None = None
+    alter: Plant[Sets] | None = None
+    drawn: Drawn | None = None
+    share_of: str | None = None
+    certain: Certain | None = None
+    pair: Callable[[np.ndarray, np.ndarray, np.ndarray], list[edited.Told | None]] | None = None
+    sure: Callable[[Values, Values], bool] | None = None
+    named: bool = True
+    tell: Callable[[Sets], tuple[float, str]] | None = None
+    needs: Literal["", "grey", "copies"] = ""
 
 
-GREY, COLOURS = TONE, COLOUR
-SPECTRUM = tuple(f"band_{k}" for k in range(8))
+def always(mine: Values, usual: Values) -> bool:
+    """Nothing else brings the defect about."""
+    return True
+
 
 DEFECTS: dict[str, Defect] = {
-    "blank": Defect("image", "there is almost nothing to see", ("contrast",)),
-    "colour_in_grey": Defect("image", "there is colour, and real images have none", ("colour",)),
-    "copied": Defect("image", "it is a training image, perhaps turned, shifted or changed in grey level", ("copy",)),
-    "unchanged": Defect("image", "the edit did nothing: it is its own source", ()),
-    "checkerboard": Defect("image", "a pattern repeats every two or four pixels, as upsampling leaves it",
-                           ("checkerboard",)),
-    "stylised": Defect("image", "surfaces are smooth between sharp edges, as if drawn",
-                       ("log_noise_0", "log_tails", "flat")),
-    "blur": Defect("image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness")),
-    "foreign_patch": Defect("image", "one place looks like nothing in the real images", ("strangest_place",)),
-    "out_of_domain": Defect("image", "as a whole it looks like none of the real images", ("strangeness",)),
-    "saturated": Defect("image", "too many pixels are black or white", ("saturated",)),
-    "palette_shift": Defect("image", "grey levels or colours are not those of real images",
-                            (*GREY, *COLOURS, "log_noise_0")),
-    "noise_mismatch": Defect("image", "the noise is not that of real images", ("log_noise_0",)),
-    "implausible_structure": Defect("image", "shapes, sizes or texture are not those of real images",
-                                    (*SHAPES, *PROPERTIES, "strangeness")),
-    "unlikely": Defect("image", "measurements do not go together as they do in real images",
-                       (*GREY, *SPECTRUM, *PROPERTIES, *SHAPES)),
-    "structure_lost": Defect("image", "the structure of its source is gone", ()),
-    "mode_collapse": Defect("set", "images are too much like each other", ("nearest_fellow",)),
-    "memorised": Defect("set", "images are nearer to the training images than held-out real ones are", ("copy",)),
-    "property_shift": Defect("set", "material properties differ on average", (*PROPERTIES, *SHAPES)),
-    "spectrum_shift": Defect("set", "the power spectrum differs on average", SPECTRUM),
-    "low_coverage": Defect("set", "whole kinds of real images have no synthetic image near them", ("coverage",)),
+    "blank": Defect(
+        "image", "there is almost nothing to see", ("contrast",), Score(image_scores.blank, 0.1),
+        plant=Plant(planted.blank, (0.8, 0.9, 0.99), "of the contrast lost"),
+        certain=Certain(certain.constant, 1), sure=always,
+    ),
+    "saturated": Defect(
+        "image", "too many pixels are black or white", ("saturated",), Score(image_scores.saturated, 0.01),
+        plant=Plant(planted.saturated, (0.05, 0.15, 0.3), "of the pixels black or white"),
+    ),
+    "colour_in_grey": Defect(
+        "image", "there is colour, and real images have none", ("colour",), Score(image_scores.colour_in_grey, 1.0),
+        plant=Plant(planted.colour_in_grey, (0.001, 0.005, 0.02), "of the area in coloured specks"),
+        certain=Certain(certain.coloured, 0), needs="grey",
+    ),
+    "copied": Defect(
+        "image", "it is a training image, perhaps turned, shifted or changed in grey level", ("copy",),
+        Score(image_scores.copied, 1.0),
+        alter=Plant(plant_sets.copied, (plant_sets.COPY,), "as distance to the nearest training crop"),
+        certain=Certain(certain.a_file, 2, "are, pixel by pixel, files of the real or training images"), sure=always,
+        needs="copies",
+    ),
+    "checkerboard": Defect(
+        "image", "a pattern repeats every two or four pixels, as upsampling leaves it", ("checkerboard",),
+        Score(image_scores.checkerboard, 1.0),
+        plant=Plant(planted.checkerboard, (0.5, 1.0, 2.0), "times the noise as amplitude"),
+    ),
+    "stylised": Defect(
+        "image", "surfaces are smooth between sharp edges, as if drawn", ("log_noise_0", "log_tails", "flat"),
+        Score(image_scores.stylised, 1.0),
+        plant=Plant(planted.stylised, (0.3, 0.7, 1.5), "of the contrast as weight of total variation"),
+    ),
+    "blur": Defect(
+        "image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness"),
+        Score(image_scores.blur, 1.0),
+        plant=Plant(planted.blur, (0.5, 1.0, 2.0), "pixels of Gaussian blur"),
+    ),
+    "noise_mismatch": Defect(
+        "image", "the noise is not that of real images", ("log_noise_0",), Score(image_scores.noise_mismatch, 1.0),
+        plant=Plant(planted.noise_mismatch, (1.25, 2.0, 3.0), "times the noise"),
+    ),
+    "foreign_patch": Defect(
+        "image", "one place looks like nothing in the real images", ("strangest_place",),
+        Score(image_scores.foreign_patch, 1.0),
+        plant=Plant(planted.foreign_patch, (0.15, 0.3, 0.5), "of the width as diameter"),
+    ),
+    "palette_shift": Defect(
+        "image", "grey levels or colours are not those of real images", (*TONE, *COLOUR, "log_noise_0"),
+        Score(image_scores.palette_shift, 0.5),
+        plant=Plant(planted.palette_shift, (0.2, 0.4, 0.6), "of the contrast to middle grey lost"),
+    ),
+    "implausible_structure": Defect(
+        "image", "shapes, sizes or texture are not those of real images", (*SHAPES, *PROPERTIES, "strangeness"),
+        Score(image_scores.implausible_structure, 0.5),
+        plant=Plant(planted.implausible_structure, (1.0, 2.0, 4.0), "pixels of tearing"),
+    ),
+    "out_of_domain": Defect(
+        "image", "as a whole it looks like none of the real images", ("strangeness",),
+        Score(image_scores.out_of_domain, 1.0),
+        plant=Plant(planted.out_of_domain, (0.4, 0.7, 1.0), "of a photograph mixed in"),
+    ),
+    "unlikely": Defect(
+        "image", "measurements do not go together as they do in real images", (*TONE, *SPECTRUM, *PROPERTIES, *SHAPES),
+        Score(image_scores.unlikely, 0.5), named=False,
+    ),
+    "unchanged": Defect("image", "the edit did nothing: it is its own source", pair=edited.unchanged),
+    "structure_lost": Defect("image", "the structure of its source is gone", pair=edited.structure_lost),
+    "mode_collapse": Defect(
+        "set", "images are too much like each other", ("nearest_fellow",), test=Spacing(set_scores.collapse),
+        plant=Plant(planted.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
+        alter=Plant(plant_sets.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
+        drawn=plant_sets.few_originals, sure=set_scores.crowded,
+    ),
+    "memorised": Defect(
+        "set", "images are nearer to the training images than held-out real ones are", ("copy",),
+        test=Mean(set_scores.nearness_to_training),
+        alter=Plant(plant_sets.memorised, (0.1, 0.3, 0.6), "of the images copies of training images"),
+        share_of="copied", needs="copies",
+    ),
+    "low_coverage": Defect(
+        "set", "whole kinds of real images have no synthetic image near them", ("coverage",),
+        test=Spacing(set_scores.uncovered),
+        alter=Plant(plant_sets.low_coverage, (0.6, 0.4, 0.2), "of the kinds of images left"),
+        drawn=plant_sets.few_kinds, tell=set_scores.share_covered,
+    ),
+    "property_shift": Defect(
+        "set", "material properties differ on average", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
+        plant=Plant(planted.property_shift, (1.1, 1.25, 1.5), "times the magnification"),
+        alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every property"),
+    ),
+    "spectrum_shift": Defect(
+        "set", "the power spectrum differs on average", SPECTRUM, test=Shift(set_scores.power_spectrum),
+        plant=Plant(planted.spectrum_shift, (0.1, 0.25, 0.5), "as exponent of the filter"),
+        alter=Plant(plant_sets.spectrum_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every frequency"),
+    ),
 }  # fmt: skip
 
-# Value -> what it is called, and whether it is kept as a logarithm.
-WORDS: dict[str, tuple[str, bool]] = {
-    "contrast": ("the standard deviation of grey levels", False),
-    "log_contrast": ("the standard deviation of grey levels", True),
-    "mean": ("the mean grey level", False),
-    "q05": ("the grey level of the darkest 5 %", False),
-    "q50": ("the median grey level", False),
-    "q95": ("the grey level of the brightest 5 %", False),
-    "colour": ("the largest difference between channels", False),
-    "red_green": ("red minus green", False),
-    "yellow_blue": ("yellow minus blue", False),
-    "red_green_spread": ("the spread of red minus green", False),
-    "yellow_blue_spread": ("the spread of yellow minus blue", False),
-    "chroma": ("the mean chroma", False),
-    "saturated": ("the share of black and white pixels", False),
-    "copy": ("the distance to the nearest training crop (0 a copy, 1 unrelated)", False),
-    "checkerboard": ("energy at the frequencies of upsampling over that around them, in dB,", False),
-    "log_noise_0": ("the noise level", True),
-    "log_tails": ("the finest detail over its usual size", True),
-    "flat": ("the share of constant 3 x 3 windows", False),
-    "log_sharpness": ("the steepness of edges over the contrast", True),
-    "strangest_place": ("the distance of the strangest place to real ones", False),
-    "strangeness": ("the distance to the nearest real images", False),
-    "phase_fraction": ("the share of the brighter phase", False),
-    "log_size": ("the mean opening radius of the brighter phase in pixels", True),
-    "log_chord_bright": ("the mean chord of the brighter phase in pixels", True),
-    "log_chord_dark": ("the mean chord of the darker phase in pixels", True),
-    "perimeter": ("the boundary length a pixel", False),
-    "euler": ("parts minus holes a pixel", False),
-    "log_grain": ("the correlation length in pixels", True),
-    "direction_cos": ("the orientation along x against y", False),
-    "direction_sin": ("the orientation along the diagonals", False),
-    "coherence": ("the coherence of orientations", False),
-    "slope": ("the slope of the power spectrum", False),
-    "particles": ("the number of particles a thousand pixels", False),
-    "diameter": ("the median particle diameter in pixels", False),
-    "diameter_spread": ("the spread of particle diameters", False),
-    "circularity": ("the circularity of particles", False),
-    "elongation": ("the elongation of particles", False),
-    "solidity": ("the solidity of particles", False),
-    "neighbour": ("the distance between neighbouring particles in pixels", False),
-    "neighbour_spread": ("the spread of distances between particles", False),
-    "length": ("the length of the skeleton in pixels", False),
-    "tips": ("the number of tips", False),
-    "branch_points": ("the number of branch points", False),
-    "width": ("the width along the skeleton in pixels", False),
-    "nearest_fellow": ("the median distance of an image to its nearest fellow", False),
-    "coverage": ("the share of real images with a synthetic one near", False),
-} | {f"band_{k}": (f"power at {k / 16:.3f} to {(k + 1) / 16:.3f} cycles a pixel", True) for k in range(8)}
+
+def scores() -> dict[str, Score]:
+    """The score of each defect of single images that has one."""
+    return {name: row.score for name, row in DEFECTS.items() if row.score is not None}
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What an explanation quotes: a value, and the range of nine in ten real images, or sets."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    of: str = "images"
-
-    def __str__(self) -> str:
-        return f"{WORDS[self.name][0]} is {_short(self.value)}; 90 % of real {self.of}: {_short(self.low)} to {_short(self.high)}"
+def plants(channels: int = 1) -> dict[str, Plant[np.ndarray]]:
+    """How each defect is planted in images of so many channels, if it can be."""
+    return {
+        name: row.plant
+        for name, row in DEFECTS.items()
+        if row.plant is not None and (row.needs != "grey" or channels == 1)
+    }
 
 
-def quote(
-    names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray], of: str = "images"
-) -> Evidence | None:
-    """The value that is farthest off: the median over `x`, each (M,), beside the 5th and 95th percentile of `real`.
-
-    `of` says what `real` has values of: images, or sets.
-    """
-    names = tuple(name for name in names if name in x and np.isfinite(x[name]).any() and np.isfinite(real[name]).any())
-    if not names:
-        return None
-    middle = np.array([[np.nanmedian(x[name]) for name in names]])
-    off = np.abs(deviations(middle, np.stack([real[name] for name in names], 1)))[0]
-    name = names[int(off.argmax())]
-    low, high = np.nanquantile(real[name], [0.05, 0.95])
-    value, low, high = (float(np.exp(v) if WORDS[name][1] else v) for v in (middle[0, off.argmax()], low, high))
-    return Evidence(name, value, low, high, of)
-
-
-def quotable(x: Measured, strangest: np.ndarray, strangeness: np.ndarray) -> dict[str, np.ndarray]:
-    """All values that explanations may quote, (N,) each."""
-    found = dict(x.values) | {name: x.bands[:, k] for k, name in enumerate(SPECTRUM)}
-    found |= {"strangest_place": strangest, "strangeness": strangeness}
-    if x.copy_distance is not None:
-        found["copy"] = x.copy_distance
-    return found
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def plant(defect: str, images: np.ndarray, severity: float, seed: int = 0) -> np.ndarray:
+    """Images (N, C, H, W) in [0, 1] with a defect of `plants`; colour is kept or made, values are clipped to [0, 1]."""
+    rng = np.random.default_rng(seed)
+    made = plants()[defect].function(np.asarray(images, np.float64), severity, rng)
+    return np.clip(made, 0, 1).astype(np.float32)

@@ -1,48 +1,52 @@
-"""Edited images beside their sources: did the edit do nothing, or leave nothing?"""
+"""Edited images beside their sources: did the edit do nothing, or leave nothing? Fixed rules, named by the rows of `defects`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 COARSE = 3.0  # pixels of the Gaussian that leaves structure and takes noise away
 
 
-def pair_findings(images: np.ndarray, source: np.ndarray, real: np.ndarray) -> list[dict[str, Any] | None]:
-    """A finding `unchanged` or `structure_lost`, or None, for each pair.
+class Told(NamedTuple):
+    """What is wrong with an edited image: a number, what is expected of it (low, high), and a sentence."""
 
-    Parameters
-    ----------
-    images, source : (N, C, H, W) in [0, 1]; image k was made of source k
-    real : (M, C, H, W), whose noise says what a change is
+    statistic: float
+    expected: list[float | None] | None
+    explanation: str
 
-    Notes
-    -----
-    Unchanged: after the best linear change of grey level, the difference from the source is smaller than half the noise
-    of real images (or two 8-bit levels). Structure lost: the correlation with the own source, after a Gaussian of 3 pixels, is
-    no higher than with 95 % of the other sources.
+
+def unchanged(images: np.ndarray, source: np.ndarray, real: np.ndarray) -> list[Told | None]:
+    """Images (N, C, H, W) that are their own source (N, C, H, W).
+
+    After the best linear change of grey level, the difference from the source is smaller than half the noise of the real images
+    (or two 8-bit levels).
     """
     from veridical.metrics.physics_spectrum import noise_level
 
     tolerance = max(float(np.median(noise_level(real))) / 2, 2 / 255)
     residual = np.array([_residual(x.mean(0), y.mean(0)) for x, y in zip(images, source, strict=True)])
+    text = "the edit did nothing: it differs from its source by {:.2g}, less than noise ({:.2g})"
+    return [
+        Told(float(each), [tolerance, None], text.format(each, tolerance)) if each < tolerance else None
+        for each in residual
+    ]
+
+
+def structure_lost(images: np.ndarray, source: np.ndarray, real: np.ndarray) -> list[Told | None]:
+    """Images (N, C, H, W) that are no more like their own source than like 95 % of the other ones.
+
+    Alike is the correlation of grey levels after a Gaussian of 3 pixels.
+    """
     alike = np.abs(_correlations(images, source))
     own = np.diag(alike)
     rank = (alike >= own[:, None]).mean(1)  # its own among them
-    findings: list[dict[str, Any] | None] = []
-    for k in range(len(images)):
-        found: dict[str, Any] | None = None
-        if residual[k] < tolerance:
-            text = f"the edit did nothing: it differs from its source by {residual[k]:.2g}, less than noise ({tolerance:.2g})"
-            found = {"defect": "unchanged", "statistic": float(residual[k]), "expected": [tolerance, None]}
-        elif rank[k] > max(0.05, 1.5 / len(images)):
-            text = f"the structure of its source is gone: it is as much like {rank[k]:.0%} of the other sources"
-            found = {"defect": "structure_lost", "statistic": float(own[k]), "expected": None}
-        if found is not None:
-            found |= {"level": "image", "p_value": None, "explanation": text}
-        findings.append(found)
-    return findings
+    text = "the structure of its source is gone: it is as much like {:.0%} of the other sources"
+    return [
+        Told(float(value), None, text.format(share)) if share > max(0.05, 1.5 / len(images)) else None
+        for value, share in zip(own, rank, strict=True)
+    ]
 
 
 def _residual(image: np.ndarray, source: np.ndarray) -> float:

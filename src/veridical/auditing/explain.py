@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from veridical.auditing.case import deviations, without_self
 from veridical.auditing.compare import Comparison
-from veridical.auditing.image_scores import deviations, nearness
+from veridical.auditing.defects import DEFECTS, Drawn, Plant, plant, plants
 from veridical.auditing.measure import Measured, Segmentation, measure
-from veridical.auditing.plant import PLANTS, plant
-from veridical.auditing.set_tests import collapse, uncovered
+from veridical.auditing.set_scores import Sets, collapse, uncovered
 
 IMAGES = 6  # real images that defects are planted in
-STEPS = (1, 2)  # severities of `PLANTS` on the way of a defect
+STEPS = 2  # severities on the way of a defect, the largest ones
+SHARES = (0.3, 1.0)  # of images with another defect, on the way of a defect of sets that is a share of these
 SHRINK = 0.5  # of the covariance to its diagonal
 FLOOR = 0.1  # least standard deviation of a feature; some are constant in real images
 DRAWS = 50  # subsets of the size of a planted one
-COPY = 0.05  # copy distance of a planted copy
-ALTERED = {  # defects of sets that are planted in measurements: severities on their ways
-    "memorised": (0.3, 1.0),
-    "mode_collapse": (0.6, 1.0),
-    "low_coverage": (0.4, 0.2),
-}
 
 
 class Planted:
@@ -42,9 +38,9 @@ class Planted:
         self, images: np.ndarray, rows: np.ndarray, segmentation: Segmentation, *, cache: str | Path | None = None
     ):
         self.rows = rows
-        self.defects = [name for name in PLANTS if name not in ALTERED]
-        if images.shape[1] == 3:
-            self.defects.remove("colour_in_grey")
+        self.defects: dict[str, Plant[np.ndarray]] = {
+            name: how for name, how in plants(images.shape[1]).items() if DEFECTS[name].drawn is None
+        }
         self.measured: dict[tuple[str, float], Measured] = {}
         self._images, self._segmentation, self._cache = images[rows], segmentation, cache
 
@@ -54,6 +50,11 @@ class Planted:
             images = plant(defect, self._images, severity)
             self.measured[defect, severity] = measure(images, self._segmentation, cache=self._cache)
         return self.measured[defect, severity]
+
+    def beside(self, c: Comparison, defect: str, severity: float) -> Measured:
+        """The same with the copy distances of the real images of a comparison that the defect was planted in."""
+        distance = c.real.copy_distance
+        return replace(self(defect, severity), copy_distance=None if distance is None else distance[self.rows])
 
 
 def chosen_rows(fold: np.ndarray) -> np.ndarray:
@@ -95,22 +96,25 @@ def patterns(c: Comparison, planted: Planted) -> Patterns:
     usual, rows, spaces = _points(c.scored.real, c.real, c.real), planted.rows, _Spaces(c, len(planted.rows))
     seen: dict[str, list[np.ndarray]] = {}
     places: dict[str, list[np.ndarray]] = {}
-    for defect in planted.defects:
-        measured = [_searched(planted(defect, PLANTS[defect].severities[k]), c.real, rows) for k in STEPS]
+    for defect, how in planted.defects.items():
+        measured = [planted.beside(c, defect, severity) for severity in how.severities[-STEPS:]]
         seen[defect] = [_seen(c, x) for x in measured]
         places[defect] = [spaces.of_planted(x, rows) for x in measured]
     whiten = _whitening([usual, *chain.from_iterable(seen.values())])
     origin = usual.mean(0) @ whiten
     images = {defect: [points.mean(0) @ whiten for points in way] for defect, way in seen.items()}
-    if c.searched:
-        clean = c.real[rows]
-        copied = _seen(c, clean.with_copies(np.full(len(clean), COPY))).mean(0) @ whiten
-        images |= {"copied": [copied], "memorised": [origin + s * (copied - origin) for s in ALTERED["memorised"]]}
-    for defect in ("mode_collapse", "low_coverage"):
-        places[defect] = [spaces.of_altered(defect, severity) for severity in ALTERED[defect]]
+    for defect, row in DEFECTS.items():
+        if row.alter is None or defect in images or (row.needs == "copies" and not c.searched):
+            continue
+        if row.level == "image":
+            images[defect] = [_seen(c, x).mean(0) @ whiten for x in _altered(c, rows, row.alter)]
+        elif row.share_of is not None:
+            images[defect] = [origin + s * (images[row.share_of][-1] - origin) for s in SHARES]
+        elif row.drawn is not None:
+            places[defect] = [spaces.of_drawn(row.drawn, severity) for severity in row.alter.severities[-STEPS:]]
     sets: dict[str, list[np.ndarray]] = {}
     for defect in images | places:
-        ways = images.setdefault(defect, [origin] * len(ALTERED.get(defect, ())))
+        ways = images.setdefault(defect, [origin] * len(places.get(defect, ())))
         there = places.get(defect, [spaces.usual] * len(ways))
         corners = zip([origin, *ways], [spaces.usual, *there], strict=True)
         sets[defect] = [np.concatenate(corner) for corner in corners]
@@ -146,12 +150,14 @@ def _whitening(kinds: list[np.ndarray]) -> np.ndarray:
 
 def _seen(c: Comparison, x: Measured) -> np.ndarray:
     """Points of images of fold 0 with a defect, judged by the other folds."""
-    return _points(c.scored.of(x, c.real, nearness(x, c.real), c.own, fold=0), x, c.real)
+    return _points(c.scores_of(x), x, c.real)
 
 
-def _searched(x: Measured, real: Measured, rows: np.ndarray) -> Measured:
-    """With the copy distances of the images that the defect was planted in."""
-    return x if real.copy_distance is None else x.with_copies(real.copy_distance[rows])
+def _altered(c: Comparison, rows: np.ndarray, how: Plant[Sets]) -> list[Measured]:
+    """Measurements of real images `rows` with a defect that is planted in measurements, over growing severities."""
+    take = np.append(np.arange(len(c.real)), rows)
+    sets, rng = Sets(c.real, c.real[rows], c.own.deep[np.ix_(take, take)]), np.random.default_rng(0)
+    return [how.function(sets, severity, rng).synth for severity in how.severities[-STEPS:]]
 
 
 def _to_line(points: np.ndarray, corners: list[np.ndarray]) -> np.ndarray:
@@ -179,7 +185,7 @@ class _Spaces:
     def of_synth(self) -> np.ndarray:
         """Of subsets of the synthetic images."""
         n, m = len(self.c.real), len(self.c.synth)
-        distance = self._alone(self.c.distance)
+        distance = without_self(self.c.distance)
         draws = [np.append(np.arange(n), n + self.rng.permutation(m)[: self.size]) for _ in range(DRAWS)]
         found = [_spacing(distance[np.ix_(rows, rows)], np.arange(len(rows)) >= n) for rows in draws]
         return np.arcsinh((np.mean(found, 0) - self.centre) / self.scale)
@@ -189,26 +195,16 @@ class _Spaces:
         with_it, without = (_spacing_of(self.c, each, self.others) for each in (x, self.c.real[rows]))
         return np.arcsinh((with_it - without) / self.scale)
 
-    def of_altered(self, defect: str, severity: float) -> np.ndarray:
+    def of_drawn(self, drawn: Drawn, severity: float) -> np.ndarray:
         """Some real images alone, copied or from one corner."""
         distance, n = self.c.own.deep, len(self.c.real)
         found = []
         for _ in range(DRAWS):
-            order = self.rng.permutation(n)
-            if defect == "low_coverage":
-                order = order[np.isin(order, np.argsort(distance[order[0]])[: max(self.size, round(severity * n))])]
-            mine = order[: self.size]
-            rows = np.append(np.setdiff1d(np.arange(n), mine), mine)
-            if defect == "mode_collapse":
-                kept = len(mine) - round(severity * (len(mine) - 3))
-                rows[len(rows) - len(mine) + kept :] = mine[np.arange(len(mine) - kept) % 3]
-            far = self._alone(np.where(rows[:, None] == rows, np.nanmin(distance) / 2, distance[np.ix_(rows, rows)]))
+            taken, mine = drawn(self.rng.permutation(n), distance, severity, self.size)
+            rows = np.append(np.setdiff1d(np.arange(n), taken), mine)
+            far = without_self(np.where(rows[:, None] == rows, np.nanmin(distance) / 2, distance[np.ix_(rows, rows)]))
             found.append(_spacing(far, np.arange(len(rows)) >= n - len(mine)))
         return np.arcsinh((np.mean(found, 0) - self.centre) / self.scale)
-
-    @staticmethod
-    def _alone(distance: np.ndarray) -> np.ndarray:
-        return np.where(np.eye(len(distance), dtype=bool), np.inf, distance)
 
 
 def _spacing(distance: np.ndarray, synth: np.ndarray) -> np.ndarray:
@@ -219,7 +215,6 @@ def _spacing_of(c: Comparison, x: Measured, others: np.ndarray) -> np.ndarray:
     from veridical.metrics.distribution import distances
 
     real = c.own.deep[np.ix_(others, others)]
-    across = distances(x.deep, x.deep)
-    np.fill_diagonal(across, np.inf)
+    across = without_self(distances(x.deep, x.deep))
     near = distances(x.deep, c.real.deep[others])
     return _spacing(np.block([[real, near.T], [near, across]]), np.arange(len(real) + len(x)) >= len(real))

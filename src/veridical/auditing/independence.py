@@ -1,4 +1,7 @@
-"""How many independent fields of view are there? Tiles of one place count once, and tiles of one slice go together."""
+"""How many independent fields of view are there? Tiles of one place count once: they are no replicates.
+
+Tiles of one slice go together.
+"""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What the audit measures on every image: named numbers, a spectrum, and deep features. Settled on real images once."""
+"""Physical descriptors and deep features: what the audit measures on every image. Settled on real images once."""
 
 from __future__ import annotations
 
@@ -22,27 +22,18 @@ BANDS = 8  # rings of the power spectrum
 SHOWN = 1e-3  # share of an image that a phase must have to be seen in it
 RADII = (1, 2, 3, 4, 6, 8, 12)  # of the granulometry, pixels
 EIGHT_BIT = 1 / 255
-CELL = 16  # pixels of the network's input a patch
 
 COLOUR = ("red_green", "yellow_blue", "red_green_spread", "yellow_blue_spread", "chroma")
 TONE = ("mean", "log_contrast", "q05", "q50", "q95")
-PROPERTIES = {
-    "phase_fraction": "share of the brighter phase",
-    "log_size": "logarithm of the mean opening radius",
-    "log_chord_bright": "logarithm of the mean chord of the brighter phase",
-    "log_chord_dark": "logarithm of the mean chord of the darker phase",
-    "perimeter": "boundary length a pixel",
-    "euler": "parts minus holes a pixel",
-    "log_grain": "logarithm of the correlation length",
-    "direction_cos": "orientation along x against y",
-    "direction_sin": "orientation along the diagonals",
-    "coherence": "agreement of local orientations",
-    "slope": "slope of the power spectrum",
-}
+PROPERTIES = (
+    "phase_fraction", "log_size", "log_chord_bright", "log_chord_dark", "perimeter", "euler", "log_grain",
+    "direction_cos", "direction_sin", "coherence", "slope",
+)  # fmt: skip
 SHAPES = (
     "particles", "diameter", "diameter_spread", "circularity", "elongation", "solidity", "neighbour",
     "neighbour_spread", "length", "tips", "branch_points", "width",
 )  # fmt: skip
+SPECTRUM = tuple(f"band_{k}" for k in range(BANDS))  # what the columns of `Measured.bands` are called
 
 
 @dataclass(frozen=True)

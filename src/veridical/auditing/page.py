@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical.auditing.defects import DEFECTS
+from veridical.core.files import write_text
 
 MOST_IMAGES = 200  # rows of the table on the page
 STYLE = """
@@ -90,9 +91,7 @@ def page(path: Path, report: dict[str, Any], pictures: Path, names: dict[str, st
     head = f"<meta charset='utf-8'><title>Audit: {verdict}</title><style>{STYLE}</style>"
     text = f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text)
 
 
 def _p(finding: dict[str, Any]) -> str:

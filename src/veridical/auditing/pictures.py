@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from veridical.auditing.image_scores import Nearness, patches_alone
+from veridical.auditing.case import Nearness, patches_alone
+from veridical.auditing.defects import DEFECTS
 from veridical.data.images import save_png, to_grid
 
 SHOWN = 8
@@ -31,7 +32,7 @@ def write_evidence(folder: Path, report: dict[str, Any], real: np.ndarray, synth
         if max(strength) < 0:  # a defect of the set: an even choice
             rows = np.linspace(0, len(synth) - 1, min(SHOWN, len(synth))).astype(int)
         top = _channels(synth[rows], channels)
-        if name == "foreign_patch":
+        if "strangest_place" in DEFECTS[name].values:
             top = np.stack([framed(image, patches_alone(near)[k].argmax(), near) for image, k in zip(top, rows)])
         below = _channels(real[near.deep[rows].argmin(1)], channels)
         scale = max(1, EDGE // synth.shape[3])

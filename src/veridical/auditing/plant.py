@@ -1,22 +1,14 @@
-"""Defects of known severity, planted in real images: what the audit is measured with."""
+"""Defects of known severity, planted in real images: one function of (images (N, C, H, W) in [0, 1], severity, rng) a defect.
+
+The rows of `defects` name them with their severities; `defects.plant` plants by name.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 Rng = np.random.Generator
-
-
-class Plant(NamedTuple):
-    """How a defect is planted: a function of (images (N, C, H, W) in [0, 1], severity, rng), three severities, words."""
-
-    function: Callable[[np.ndarray, float, Rng], np.ndarray]
-    severities: tuple[float, float, float]
-    unit: str
 
 
 def blank(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
@@ -142,28 +134,3 @@ def mode_collapse(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
     for k in range(3, 3 + round(severity * (len(images) - 3))):
         images[k] = images[k % 3] + 2 / 255 * rng.standard_normal(images[0].shape)
     return images
-
-
-PLANTS: dict[str, Plant] = {
-    "blank": Plant(blank, (0.8, 0.9, 0.99), "of the contrast lost"),
-    "saturated": Plant(saturated, (0.05, 0.15, 0.3), "of the pixels black or white"),
-    "colour_in_grey": Plant(colour_in_grey, (0.001, 0.005, 0.02), "of the area in coloured specks"),
-    "palette_shift": Plant(palette_shift, (0.2, 0.4, 0.6), "of the contrast to middle grey lost"),
-    "blur": Plant(blur, (0.5, 1.0, 2.0), "pixels of Gaussian blur"),
-    "noise_mismatch": Plant(noise_mismatch, (1.25, 2.0, 3.0), "times the noise"),
-    "checkerboard": Plant(checkerboard, (0.5, 1.0, 2.0), "times the noise as amplitude"),
-    "stylised": Plant(stylised, (0.3, 0.7, 1.5), "of the contrast as weight of total variation"),
-    "foreign_patch": Plant(foreign_patch, (0.15, 0.3, 0.5), "of the width as diameter"),
-    "out_of_domain": Plant(out_of_domain, (0.4, 0.7, 1.0), "of a photograph mixed in"),
-    "implausible_structure": Plant(implausible_structure, (1.0, 2.0, 4.0), "pixels of tearing"),
-    "property_shift": Plant(property_shift, (1.1, 1.25, 1.5), "times the magnification"),
-    "spectrum_shift": Plant(spectrum_shift, (0.1, 0.25, 0.5), "as exponent of the filter"),
-    "mode_collapse": Plant(mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
-}
-
-
-def plant(defect: str, images: np.ndarray, severity: float, seed: int = 0) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1] with a defect of `PLANTS`; colour is kept or made, values are clipped to [0, 1]."""
-    rng = np.random.default_rng(seed)
-    made = PLANTS[defect].function(np.asarray(images, np.float64), severity, rng)
-    return np.clip(made, 0, 1).astype(np.float32)

@@ -7,25 +7,26 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from veridical.auditing.verdict import audit
-from veridical.conditions.delivery import Arrays, cycle, open_data, write_arrays
+from veridical.conditions.condition import Arrays
+from veridical.conditions.delivery import cycle, open_data, write_arrays
+from veridical.conditions.table import arrays_of
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import read_json, replacing, write_json
-from veridical.data.dataset import Dataset
-from veridical.data.tiles import ORIENTATIONS
-from veridical.metrics import features
-from veridical.metrics.spacing import spacing
+from veridical.core.files import read_json, write_array, write_json
+from veridical.core.orientation import ORIENTATIONS
+from veridical.metrics.novelty import Crops, cut_crops
 from veridical.recipes.config import TrainConfig
 from veridical.runs.draw import draw
 from veridical.runs.run import load
-from veridical.scoring.result_rows import null, paired_rows
-from veridical.scoring.score import score, score_novelty
+from veridical.scoring.score import gather, measure
+from veridical.scoring.sets import Training
 from veridical.training.loop import train
 
 
@@ -49,7 +50,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     train(row.get("recipe", recipe), data, folder / "run", resume=True, **given)
     run = load(folder / "run")
     use_threads(threads)
-    if not run.run["finished"]:
+    if not run.info.finished:
         return
     cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
     if cond:
@@ -57,59 +58,55 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     began = time.monotonic()
     images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
     seconds = time.monotonic() - began
-    _save(folder / "samples.npy", images)
+    write_array(folder / "samples.npy", images)
 
     real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
     groups, other_groups = (
         read_json(out / "datasets" / dataset / f"{which}_groups.json") for which in ("test", "train")
     )
     by_mask = np.arange(n) % distinct if distinct < n else None
-    rows = score(
-        real, images, real_groups=groups, synth_groups=by_mask, floor_real=other, floor_groups=other_groups,
-        cache=out / "cache", recipe=recipe, dataset=dataset, seed=seed,
-    )  # fmt: skip
-    about = {"recipe": recipe, "dataset": dataset, "seed": seed}
-    if "mask" in run.needs:
-        # Sample k has the mask of held-out tile k: they are pairs.
-        n = min(len(real), len(images))
-        pairs = paired_rows(real[:n], images[:n], np.asarray(groups[:n]))
-        names = {pair["metric"] for pair in pairs}
-        rows = [r for r in rows if r["metric"] not in names] + [pair | about for pair in pairs]
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
-    novelty, near = _novelty_row(images, real, target, out / "datasets" / dataset, folder)
-    apart = about | _spacing_row(images[:distinct], other, real, out / "cache")
-    report = _audit(images, real, groups, other, near, out / "cache", folder / "audit")
-    write_json(folder / "audit.json", report)
-    write_json(folder / "rows.json", [*rows, about | novelty, apart])
-    cost = dict(run.run["cost"])
-    if "first" in run.run:
-        first = run.run["first"]["cost"]
-        cost["parameters"] += first["parameters"]
-        cost["train_seconds"] += first["train_seconds"]
-        cost["peak_memory_mb"] = max(cost["peak_memory_mb"], first["peak_memory_mb"])
-    write_json(folder / "cost.json", {**cost, "seconds_per_image": seconds / len(images)})
-
-
-def _novelty_row(
-    images: np.ndarray, test: np.ndarray, dataset: Dataset, place: Path, folder: Path
-) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]:
-    """The row `memorised`, and the distances of held-out tiles and samples to the nearest training crop.
-
-    What is nearest to the samples goes to nearest.json and nearest.npy.
-
-    The distances of the held-out tiles, the same for all cells of equal training data, are kept beside them.
-    """
-    regions, groups, searched = dataset.regions("train")
-    kept = place / f"test_distance-{dataset.fingerprint[:16]}.npy"
-    row, found, crops = score_novelty(
-        images, regions, test, orientations=ORIENTATIONS[dataset.augment], searched=searched,
+    images_of, names, searched = target.regions("train")
+    # The distances of held-out tiles, the same for all cells of equal training data, are kept beside them.
+    kept = out / "datasets" / dataset / f"test_distance-{target.fingerprint[:16]}.npy"
+    sets = replace(
+        gather(
+            real, images, real_groups=groups, synth_groups=by_mask, floor_real=other, floor_groups=other_groups,
+            cache=out / "cache",
+        ),
+        # Sample k has the mask of held-out tile k: they are pairs.
+        pairs=min(len(real), len(images)) if "mask" in run.needs else 0,
+        distinct=distinct,
+        train=Training(images_of, ORIENTATIONS[target.augment], searched),
         test_distance=np.load(kept) if kept.is_file() else None,
     )  # fmt: skip
+    rows = measure(sets, recipe=recipe, dataset=dataset, seed=seed)
+    near, held_out = sets.crops
     if not kept.is_file():
-        _save(kept, np.array(found["test_distance"]))
-    write_json(folder / "nearest.json", found | {"name": [groups[k] for k in found["train"]]})
-    _save(folder / "nearest.npy", crops)
-    return row, (np.array(found["test_distance"]), np.array(found["distance"]))
+        write_array(kept, held_out)
+    _write_nearest(folder, near, held_out, images_of, names, images.shape[2:])
+    report = _audit(images, real, groups, other, (held_out, near.distance), out / "cache", folder / "audit")
+    write_json(folder / "audit.json", report)
+    write_json(folder / "rows.json", rows)
+    write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(images)})
+
+
+def _write_nearest(
+    folder: Path, near: Crops, held_out: np.ndarray, images: list[np.ndarray], names: list[str], shape: tuple[int, int]
+) -> None:
+    """Which training crop is nearest to every sample, in nearest.json, and these crops in nearest.npy."""
+    found = {
+        "sample": list(range(len(near.distance))),
+        "train": near.image.tolist(),
+        "top": near.top.tolist(),
+        "left": near.left.tolist(),
+        "orientation": near.orientation.tolist(),
+        "distance": near.distance.tolist(),
+        "test_distance": held_out.tolist(),
+        "name": [names[k] for k in near.image],
+    }
+    write_json(folder / "nearest.json", found)
+    write_array(folder / "nearest.npy", cut_crops(images, near, shape))
 
 
 def _audit(
@@ -129,33 +126,15 @@ def _audit(
         return {"verdict": None, "reason": str(error)}
 
 
-def _spacing_row(images: np.ndarray, train: np.ndarray, test: np.ndarray, cache: Path) -> dict[str, Any]:
-    """How different the samples are from each other, beside training tiles; its floor is that of held-out tiles."""
-    name = "spacing_efficientnet_lite0"
-    try:
-        mine, others, floor = (features.extract(x, cache=cache) for x in (images, train, test))
-        value, expected = spacing(mine, others), spacing(floor, others)
-    except (InputError, ValueError) as error:
-        return null(name, str(error), len(images))
-    about = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
-    row = {"metric": name, "value": value, "low": None, "high": None, "n": len(images), "floor": expected}
-    return row | {"reason": None, "settings": about}
-
-
 def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, int, int]:
     """Conditions of at most `n` samples, those of the held-out tiles in turn; how many; how many before masks repeat."""
     if not needs:
         return {}, n, n
     with np.load(place / "conditions.npz", allow_pickle=False) as file:
-        held_out = {name: file[name] for name in needs}
+        held_out = {name: file[name] for name in arrays_of(needs)}
     if "source" in needs:  # translated twice, an image would count twice
         n = min(n, len(held_out["source"]))
     return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
 
 
 def _end_with_the_bench() -> None:

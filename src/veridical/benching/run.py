@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import subprocess
 import sys
@@ -14,17 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
+from filelock import FileLock, Timeout
 
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
+from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
-from veridical.core.files import read_json, replacing, write_json
+from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.version import __version__
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
 from veridical.reporting.results import cells_of
+from veridical.scoring.table import HEADLINE
 
 LOCK = ".lock"
 
@@ -92,13 +93,12 @@ def _alone(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
-    with (folder / LOCK).open("ab") as file:  # of its own: spec.json is replaced, and a lock stays with the old file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"{folder}: another bench is at work there: wait for it, or choose another --out."
-            ) from None
+    lock = FileLock(folder / LOCK, timeout=0)  # of its own: spec.json is replaced, and a lock stays with the old file
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise InputError(f"{folder}: another bench is at work there: wait for it, or choose another --out.") from None
+    with held:
         yield
 
 
@@ -150,8 +150,7 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
             place.mkdir(parents=True, exist_ok=True)
             for which in ("test", "train"):
                 tiles, groups = dataset.tiles(which, n=plan.tiles)
-                with replacing(place / f"{which}.npy") as temporary, temporary.open("wb") as file:
-                    np.save(file, tiles)
+                write_array(place / f"{which}.npy", tiles)
                 write_json(place / f"{which}_groups.json", list(groups))
             write_json(place / "summary.json", dataset.summary())
         if cond := data.conditions("test", plan.tiles, plan.samples):
@@ -162,7 +161,9 @@ def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
     entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
-    needs = {need for row in rows for need in find(row.recipe).needs} | ({"label", "source"} & set(entry))
+    needs = {need for row in rows for need in find(row.recipe).needs} | {
+        row.name for row in CONDITIONS.values() if row.setting in entry
+    }
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
 
 
@@ -229,5 +230,5 @@ class _Processes:
 
 def _headline(cell: Path) -> str:
     rows = read_json(cell / "rows.json")
-    row = next((r for r in rows if r["metric"] == "kid_over_random_phase" and r["value"] is not None), None)
-    return f", kid_over_random_phase {row['value']:.2f}" if row else ""
+    row = next((r for r in rows if r["metric"] == HEADLINE and r["value"] is not None), None)
+    return f", {HEADLINE} {row['value']:.2f}" if row else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, needed
 from veridical.core.errors import InputError
 from veridical.recipes.config import TrainConfig
 
@@ -31,8 +32,8 @@ cgan = { datasets = ["rocks"] }
 """
 
 
-# What `open_data` takes of a dataset; a recipe may not change it, or it would be compared with other tiles.
-DATA_SETTINGS = ("augment", "scale", "split", "label", "bins", "source", "source_scale", "limit")
+# What a dataset may say; a recipe may not change it, or it would be compared with other tiles. The size is the bench's.
+OF_DATASET = tuple(name for name in DATA_SETTINGS if name != "size")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Spec:
         Cells that run at the same time, each on its share of the processors; on a CPU, as many as there are processors make
         the most of them.
     datasets : dict
-        Name to settings, of which ``data`` says what to open; the rest are among `DATA_SETTINGS`.
+        Name to settings, of which ``data`` says what to open; the rest are among `OF_DATASET`.
     recipes : dict
         Name in the bench to `Row`.
     """
@@ -183,17 +184,17 @@ def _check_types(path: Path, values: dict[str, Any]) -> None:
 
 def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
     entry = dict(entry) if isinstance(entry, dict) else {"data": entry}
-    if "data" not in entry or set(entry) - {"data", *DATA_SETTINGS}:
+    if "data" not in entry or set(entry) - {"data", *OF_DATASET}:
         raise InputError(
-            f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(DATA_SETTINGS)}, nothing else.'
+            f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(OF_DATASET)}, nothing else.'
         )
     try:
         TrainConfig(**{k: v for k, v in entry.items() if k != "data"})
     except InputError as error:
         raise InputError(f"{path}: dataset {name!r}: {error}") from error
-    places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split", "source") if k in entry}
-    if ".csv:" in str(entry.get("label", "")):
-        places["label"] = _relative(entry["label"], path.parent)
+    places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
+    for row in CONDITIONS.values():
+        places |= row.located(entry, lambda spec: _relative(spec, path.parent))
     return entry | places
 
 
@@ -203,7 +204,7 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
     row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
     if "/" in name or "-seed" in name:
         raise InputError(f"{path}: the recipe name {name!r} cannot be that of a folder; leave out '/' and '-seed'.")
-    if fixed := set(given) & {"size", "seed", *DATA_SETTINGS}:
+    if fixed := set(given) & {"size", "seed", *OF_DATASET}:
         raise InputError(
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
@@ -212,10 +213,11 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
     for dataset in row.datasets or datasets:
         if dataset not in datasets:
             raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
-        for need in ("label", "source"):
-            if need in find(row.recipe).needs and not datasets[dataset].get(need):
+        for need in needed(find(row.recipe).needs):
+            if need.setting and not datasets[dataset].get(need.setting):
                 raise InputError(
-                    f'{path}: {name} needs a {need}, which dataset {dataset!r} does not give; add {need} = "..." to it, or '
+                    f"{path}: {name} needs a {need.name}, which dataset {dataset!r} does not give; "
+                    f'add {need.setting} = "..." to it, or '
                     f"datasets = [...] to {name}."
                 )
     return row

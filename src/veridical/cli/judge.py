@@ -19,7 +19,12 @@ def score(
         bool, typer.Option("--paired", help="Images of one name belong together: SSIM, PSNR, LPIPS.")
     ] = False,
     train: Annotated[
-        str | None, typer.Option(help="Other real images for the real-against-real floor; else REAL is halved.")
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Training images, to search for copies; if they are as large as those of REAL, also for the "
+            "real-against-real floor. Else REAL is halved for that.",
+        ),
     ] = None,
     extractor: Annotated[str, typer.Option(help="efficientnet_lite0 or inception.")] = "efficientnet_lite0",
     inception: Annotated[Path | None, typer.Option(help="TorchScript file of the FID Inception network.")] = None,
@@ -29,7 +34,7 @@ def score(
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
 
-    rows = compare(real, synth, floor_real=train, paired=paired, extractor=extractor, inception=inception)
+    rows = compare(real, synth, train=train, paired=paired, extractor=extractor, inception=inception)
     out_console.print(format_rows(rows))
     write_json(json_file, rows)
 

@@ -20,7 +20,8 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
 
     if as_json:
         rows = {
-            n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs", "first")}
+            n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs")}
+            | {"first": {name: stage.recipe for name, stage in r.first.items()}}
             for n, r in RECIPES.items()
         }
         rows = {
@@ -29,7 +30,8 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
         print(json.dumps(rows, indent=1))
         return
     for name, row in RECIPES.items():
-        needs = ", ".join(row.needs) or (f"first stage {row.first}" if row.first else "images")
+        stages = ", ".join(stage.recipe for stage in row.first.values())
+        needs = ", ".join(row.needs) or (f"first stage {stages}" if stages else "images")
         out_console.print(f"[bold]{name}[/bold]  {row.family}, {row.task}, needs {needs}", highlight=False)
         out_console.print(f"    {row.summary}\n    {row.citation}", highlight=False, style="dim")
 

@@ -11,13 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from veridical.cli.shell import Seed, app, pairs_of
+from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.settings import types_of
+from veridical.editing.edit import Edit
+from veridical.editing.settings import Settings
+from veridical.editing.table import EDITS
 from veridical.recipes.config import TrainConfig
 
 
 def train(
-    recipe: str, data: str, out: Path, resume: bool, first: Path | None, set_: list[str], quiet: bool, **flags: Any
+    recipe: str, data: str, out: Path, resume: bool, first: list[str], set_: list[str], quiet: bool, **flags: Any
 ) -> None:
     """Train a recipe in your own domain.
 
@@ -26,9 +30,17 @@ def train(
     from veridical.training.loop import train as run
 
     given: dict[str, Any] = {**flags, **pairs_of(set_)}
-    folder = run(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
+    folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"run: {folder}")
+
+
+def _places(first: list[str]) -> str | dict[str, str] | None:
+    """A run folder, or some by the names of stages."""
+    name, equals, _ = first[0].partition("=") if first else ("", "", "")
+    if len(first) == 1 and not (equals and name.isidentifier()):
+        return first[0]
+    return pairs_of(first, "--first") or None
 
 
 def _train_signature() -> inspect.Signature:
@@ -40,8 +52,14 @@ def _train_signature() -> inspect.Signature:
         ("resume", Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")], False),
         (
             "first",
-            Annotated[Path | None, typer.Option(help="Run folder of a trained first stage, for two-stage systems.")],
-            None,
+            Annotated[
+                list[str],
+                typer.Option(
+                    metavar="[NAME=]RUN",
+                    help="Run folder of a trained first stage; with its name where a system has several; repeatable.",
+                ),
+            ],
+            [],
         ),
         (
             "set_",
@@ -57,12 +75,22 @@ def _train_signature() -> inspect.Signature:
     for f in dataclasses.fields(TrainConfig):
         default = "" if f.default is None else f" Usually {f.default}."
         own.append((f.name, Annotated[kinds[f.name] | None, typer.Option(help=f.metadata["help"] + default)], None))
+    return _signature(own)
+
+
+def _signature(arguments: list[tuple[str, Any, Any]]) -> inspect.Signature:
+    """Of names, annotations and default values."""
     keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in own])
+    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in arguments])
 
 
-train.__signature__ = _train_signature()  # type: ignore[attr-defined]
-train.__annotations__ = {p.name: p.annotation for p in train.__signature__.parameters.values()}  # type: ignore[attr-defined]
+def _show(command: Any, signature: inspect.Signature) -> None:
+    """Give a command arguments that its code does not name one by one."""
+    command.__signature__ = signature
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+
+
+_show(train, _train_signature())
 app.command(
     epilog="Examples:\n\n\b\n"
     "veridical train edm scans/core.tif --out runs/edm --minutes 30\n"
@@ -72,30 +100,10 @@ app.command(
 )(train)
 
 
-@app.command(
-    epilog="Examples:\n\n\b\n"
-    "veridical sample runs/edm -n 64 --out samples\n"
-    "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
-    "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
-    "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
-    "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
-    "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
-)
 def sample(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Classes or values to draw, in turn; repeatable or with commas. Default: all in turn."),
-    ] = None,
-    masks: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Label images to draw from. Default: held-out ones.")
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="Images to translate or enlarge. Default: held-out ones of the source."),
-    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
@@ -104,6 +112,7 @@ def sample(
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    **asked: Any,
 ) -> None:
     """Draw images from a trained run, in the units and bit depth of its data, with their provenance.
 
@@ -111,71 +120,125 @@ def sample(
     """
     from veridical.runs.draw import sample as draw
 
-    folder = draw(
-        run, n, out, label=label or (), masks=masks, source=source, settings=pairs_of(set_ or []), seed=seed, batch=batch,
-        device=device, quiet=quiet,
-    )  # fmt: skip
+    settings = pairs_of(set_ or [])
+    folder = draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
     print(f"{n} images, provenance.json, grid.png: {folder}")
 
 
-@app.command(
+def _sample_signature() -> inspect.Signature:
+    """Arguments of `sample`: its own, and a flag for what each condition can be asked to be."""
+    own = list(inspect.signature(sample, eval_str=True).parameters.values())[:-1]
+    asked = []
+    for row in CONDITIONS.values():
+        kind: Any = list[str] | None if row.option.several else str | None
+        shown = typer.Option(row.option.flag, metavar=row.option.metavar, help=row.option.text)
+        asked.append(own[-1].replace(name=row.option.name, default=None, annotation=Annotated[kind, shown]))
+    return inspect.Signature([*own[:3], *asked, *own[3:]])
+
+
+_show(sample, _sample_signature())
+app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical sample runs/edm -n 64 --out samples\n"
+    "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
+    "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
+    "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
+    "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
+)(sample)
+
+
+def restore(
+    run: Path,
+    image: str,
+    out: Path,
+    samples: int,
+    spread: Path | None,
+    set_: list[str],
+    seed: int,
+    device: str,
+    quiet: bool,
+    **flags: Any,
+) -> None:
+    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
+    from veridical.editing.files import edit_file
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    rows = _restorations()
+    asked = [row for row in rows if row.option in given]
+    if len(asked) != 1:
+        said = " and ".join(f"--{row.option}" for row in asked) or "nothing"
+        raise InputError(f"{said} was asked for: give one of {', '.join(f'--{row.option}' for row in rows)}.")
+    edit, settings = asked[0], pairs_of(set_)
+    settings |= {edit.chief if name == edit.option else name: value for name, value in given.items()}
+    needs = {name: settings.pop(name) for name in edit.needs}
+    path = edit_file(
+        run, image, out, edit.name, needs=needs, settings=settings, samples=samples, spread=spread, seed=seed, device=device,
+        quiet=quiet,
+    )  # fmt: skip
+    print(f"restored: {path}")
+
+
+def _restorations() -> list[Edit]:
+    return [row for row in EDITS.values() if row.task == "restoration"]
+
+
+def _restore_signature() -> inspect.Signature:
+    """Arguments of `restore`: its own, an option for each row of the table, and one for each setting that rows have."""
+    own: list[tuple[str, Any, Any]] = [
+        (
+            "run",
+            Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
+            inspect.Parameter.empty,
+        ),
+        (
+            "image",
+            Annotated[
+                str, typer.Argument(metavar="IMAGE", help="One image, larger than the tiles of the run or as large.")
+            ],
+            inspect.Parameter.empty,
+        ),
+        (
+            "out",
+            Annotated[Path, typer.Option(help="Image file to write; a .json of its name says how it was made.")],
+            inspect.Parameter.empty,
+        ),
+    ]
+    rows = _restorations()
+    for row in rows:
+        own.append((row.option, Annotated[str | None, typer.Option(metavar=row.placeholder, help=row.summary)], None))
+    chiefs = {row.chief for row in rows}
+    for name, field in {name: field for row in rows for name, field in row.own.items() if name not in chiefs}.items():
+        text = f"{field.metadata['help']} Usually {field.default}."
+        own.append((name, Annotated[str | None, typer.Option(metavar="VALUE", help=text)], None))
+    names = ", ".join(field.name for field in dataclasses.fields(Settings))
+    own += [
+        (
+            "samples",
+            Annotated[int, typer.Option(help="Draws; the mean of several is closer to the truth but smoother.")],
+            1,
+        ),
+        (
+            "spread",
+            Annotated[
+                Path | None,
+                typer.Option(help="Write the standard deviation of the draws, in counts, to this TIFF file."),
+            ],
+            None,
+        ),
+        ("set_", Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help=f"{names}; repeatable.")], []),
+        ("seed", Seed, 0),
+        ("device", Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")], "auto"),
+        ("quiet", Annotated[bool, typer.Option("--quiet", help="No progress.")], False),
+    ]
+    return _signature(own)
+
+
+_show(restore, _restore_signature())
+app.command(
     epilog="Examples:\n\n\b\n"
     "veridical restore runs/edm slice.tif --mask cracks.png --out filled.tif\n"
     "veridical restore runs/edm slice.tif --rings 512,498.5 --out clean.tif\n"
     "veridical restore runs/edm slice.tif --streaks rows --width 8 --out clean.tif\n"
     "veridical restore runs/edm xz.tif --wedge 60 --samples 8 --spread doubt.tif --out whole.tif"
-)
-def restore(
-    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
-    image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="One image, larger than the tiles of the run or as large.")
-    ],
-    out: Annotated[Path, typer.Option(help="Image file to write; a .json of its name says how it was made.")],
-    mask: Annotated[
-        Path | None, typer.Option(help="Image of the same size, not 0 where to fill; all other pixels are kept.")
-    ] = None,
-    rings: Annotated[
-        str | None, typer.Option(metavar="CX,CY", help="Remove rings about column CX and row CY, in pixels.")
-    ] = None,
-    streaks: Annotated[str | None, typer.Option(metavar="rows|columns", help="Remove streaks along these.")] = None,
-    wedge: Annotated[
-        float | None, typer.Option(metavar="DEGREES", help="Fill a missing wedge of this opening about the columns.")
-    ] = None,
-    width: Annotated[int, typer.Option(help="Of rings or streaks, in pixels at most.")] = 16,
-    deviation: Annotated[
-        float, typer.Option(help="Noise of the measured parts, as a share of the intensity window.")
-    ] = 0.0,
-    samples: Annotated[int, typer.Option(help="Draws; the mean of several is closer to the truth but smoother.")] = 1,
-    spread: Annotated[
-        Path | None, typer.Option(help="Write the standard deviation of the draws, in counts, to this TIFF file.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="steps, resamplings, iterations or batch."),
-    ] = None,
-    seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-) -> None:
-    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
-    from veridical.editing.files import restore_file
-    from veridical.editing.restore import Settings
-
-    path = restore_file(
-        run, image, out, mask=mask, ring_centre=_point(rings), streak_axis=streaks, wedge_degrees=wedge, width=width,
-        deviation=deviation, samples=samples, spread=spread, settings=Settings.parse(pairs_of(set_ or [])), seed=seed,
-        device=device, quiet=quiet,
-    )  # fmt: skip
-    print(f"restored: {path}")
-
-
-def _point(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        x, y = map(float, text.split(","))
-    except ValueError:
-        raise InputError(
-            f"--rings {text} is no point: write the column and the row of the centre, --rings 512,498.5."
-        ) from None
-    return x, y
+)(restore)

@@ -44,15 +44,15 @@ def _main(
     """Train, run and validate image generators on scientific images."""
 
 
-def pairs_of(items: list[str]) -> dict[str, str]:
+def pairs_of(items: list[str], flag: str = "--set") -> dict[str, str]:
     """Names and values of ``NAME=VALUE`` texts; `InputError` for what has no ``=``."""
     pairs = {}
     for item in items:
         name, equals, value = item.partition("=")
         if not equals:
-            raise InputError(f"--set {item} has no '=': write --set NAME=VALUE.")
+            raise InputError(f"{flag} {item} has no '=': write {flag} NAME=VALUE.")
         if name in pairs:
-            raise InputError(f"--set {name} is given twice: leave one out.")
+            raise InputError(f"{flag} {name} is given twice: leave one out.")
         pairs[name] = value
     return pairs
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+# Standard normal noise (N, *shape) of a shape for one image, each row from a stream of its own: see `ImageNoise`.
+Noise = Callable[[tuple[int, ...]], Tensor]
 
 
 def mix(*numbers: int) -> int:
@@ -19,6 +22,11 @@ def mix(*numbers: int) -> int:
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
         state ^= state >> 31
     return state >> 1
+
+
+def rising(reached: float, share: float) -> float:
+    """From 0 linearly to 1 when `share` of the training is reached, and 1 from there on."""
+    return min(1.0, reached / share) if share else 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ class Batch:
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise, shape (rows, \\*shape)."""
         return self._rows(torch.randn(self.total, *shape, generator=self.generator))
+
+    def noise(self, shape: tuple[int, ...]) -> Tensor:
+        """`normal` as a `Noise`, for networks that draw as much as they need."""
+        return self.normal(*shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform noise in [0, 1), shape (rows, \\*shape)."""

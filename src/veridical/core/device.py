@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
-import resource
+import sys
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from veridical.core.errors import InputError
 
@@ -46,12 +46,21 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory that this process has held: on the GPU where there is one, else resident."""
+def move(module: nn.Module, device: torch.device) -> nn.Module:
+    """Move a module to a device, in the layout of `memory_format`."""
+    return module.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Largest memory that this process has held: on the GPU where there is one, else resident; None where Python cannot say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        return None
     # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if os.uname().sysname == "Linux" else 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def average_over_processes(x: Tensor) -> Tensor:

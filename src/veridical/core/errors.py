@@ -1,4 +1,6 @@
-"""The one error that is the user's to mend, and a check that many need."""
+"""The one error that is the user's to mend, and checks that many need."""
+
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -19,3 +21,9 @@ def check_share(name: str, value: float) -> None:
     """
     if not 0 <= value <= 1:
         raise InputError(f"{name}={value} is a share: give a number from 0 to 1.")
+
+
+def check_known(name: str, value: str, known: Iterable[str]) -> None:
+    """Refuse what is none of the names `known`, with an InputError that lists them."""
+    if value not in known:
+        raise InputError(f"{name}={value} is not known: use {', '.join(known)}.")

@@ -9,6 +9,8 @@ from typing import Any
 
 from veridical.core.errors import InputError
 
+EXAMPLES = {bool: True, int: 3, float: 0.5}
+
 
 def parse_value(text: str, like: Any) -> Any:
     """Turn the text of ``KEY=VALUE`` into the type of the default value `like`.
@@ -25,8 +27,11 @@ def parse_value(text: str, like: Any) -> Any:
     InputError
         If the text does not read as that type.
     """
-    kind = like if isinstance(like, type | types.UnionType) else type(like)
-    kinds = [k for k in typing.get_args(kind) or (kind,) if k is not type(None)]
+    annotated = isinstance(like, type | types.UnionType | types.GenericAlias)
+    kind = like if annotated else type(like)
+    kinds = [
+        k for k in (typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)) if k is not type(None)
+    ]
     try:
         if text.lower() in ("none", "null") and (like is None or type(None) in typing.get_args(kind)):
             return None
@@ -34,14 +39,19 @@ def parse_value(text: str, like: Any) -> Any:
             return text
         if kinds[0] is bool:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+        if typing.get_origin(kinds[0]) is tuple:
+            return tuple(parse_value(t, typing.get_args(kinds[0])[0]) for t in text.strip("()[] ").split(",") if t)
         if kinds[0] is tuple:
             return tuple(parse_value(t, like[0]) for t in text.strip("()[] ").split(",") if t)
         value = kinds[0](text)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
         return value
+    except InputError:
+        raise
     except (ValueError, KeyError) as error:
-        raise InputError(f"{text!r} is not a {kinds[0].__name__}: give a value such as {like!r}.") from error
+        example = EXAMPLES.get(kinds[0]) if annotated else like
+        raise InputError(f"{text!r} is not a {kinds[0].__name__}: give a value such as {example!r}.") from error
 
 
 def listed(value: Any) -> Any:

@@ -7,7 +7,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from veridical.core.errors import InputError
@@ -65,6 +65,18 @@ def check(settings: Any) -> None:
     hints = types_of(type(settings))
     for field in dataclasses.fields(settings):
         _check_one(field.name, hints[field.name], getattr(settings, field.name), field.metadata)
+
+
+def check_value(settings: type, name: str, value: Any) -> None:
+    """Refuse a value that one field of a dataclass of settings cannot have, as `check` does."""
+    field = next(f for f in dataclasses.fields(settings) if f.name == name)
+    _check_one(name, types_of(settings)[name], value, field.metadata)
+
+
+def made_of(settings: type, values: Mapping[str, Any]) -> Any:
+    """Return a dataclass of settings from those of many named values that it has, lists (of JSON) as tuples."""
+    names = {f.name for f in dataclasses.fields(settings)} & values.keys()
+    return settings(**{k: tuple(v) if isinstance(v := values[k], list) else v for k in names})
 
 
 def invalid_values(settings: type) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,8 @@
 """Slices -> tiles in [0, 1] with their conditions: one intensity window, a split without leaks, and batches that depend
-on nothing but (seed, step, k)."""
+on nothing but (seed, step, k).
+
+Longer than other files because what users may choose is explained where they call it.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
@@ -15,10 +19,10 @@ from veridical.data.masks import fit_mask_values, rank
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices
 from veridical.data.split import group_of, split_regions
-from veridical.data.tiles import ORIENTATIONS, Layout, cut, resize, resize_labels, span_of, turn
+from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
 from veridical.data.window import IntensityWindow
 
-__all__ = ["Dataset", "group_of", "open_dataset", "turn"]
+__all__ = ["Dataset", "group_of", "open_dataset"]
 
 CACHE_BYTES = 400 * 2**20  # decoded slices kept in memory
 REGION_PIXELS = 64 * 2**20  # of `Dataset.regions`
@@ -225,10 +229,16 @@ class Dataset:
             ``"image"``: float32 (stop - start, C, size, size) in [0, 1]; and the conditions of the same tiles, see
             `tile_conditions`.
         """
+        places, turns = self.drawn(n, step, seed, start, stop)
+        return {"image": self.images(places, turns), **self._conditions(places, turns)}
+
+    def drawn(
+        self, n: int, step: int, seed: int, start: int = 0, stop: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Places (N, 3) (slice, top, left) and orientations (N,) of the tiles that `batch` cuts for the same arguments."""
         draws = np.random.default_rng([seed, step]).random((n, 3))[start:stop]
         places = self._layout.random(draws[:, :2], self._layout.active(step, seed, CACHE_BYTES))
-        turns = (draws[:, 2] * ORIENTATIONS[self.augment]).astype(int)
-        return {"image": self._images(places, turns), **self._conditions(places, turns)}
+        return places, (draws[:, 2] * ORIENTATIONS[self.augment]).astype(int)
 
     def tiles(self, which: str = "test", n: int | None = None, oriented: bool = True) -> tuple[np.ndarray, list[str]]:
         """Tiles of a fixed grid without overlap.
@@ -250,8 +260,8 @@ class Dataset:
             The slice or image that each tile comes from, or the block of 2 x 2 tiles where the split is by blocks;
             intervals resample these.
         """
-        places, groups, turns = self._chosen(which, n, oriented)
-        return self._images(places, turns), groups
+        places, groups, turns = self.chosen(which, n, oriented)
+        return self.images(places, turns), groups
 
     def tile_conditions(
         self, which: str = "test", n: int | None = None, oriented: bool = True
@@ -264,7 +274,7 @@ class Dataset:
             With a label ``"label"``: int64 class numbers or float32 standardised values (N,). With masks ``"mask"``: uint8
             class numbers (N, size, size), cut and turned as the tiles are.
         """
-        places, _, turns = self._chosen(which, n, oriented)
+        places, _, turns = self.chosen(which, n, oriented)
         return self._conditions(places, turns)
 
     def regions(self, which: str = "train", most: int = REGION_PIXELS) -> tuple[list[np.ndarray], list[str], float]:
@@ -337,8 +347,8 @@ class Dataset:
 
     # --------------------------------------------------------------------------------------------------- the pixels
 
-    def _chosen(self, which: str, n: int | None, oriented: bool) -> tuple[np.ndarray, list[str], np.ndarray]:
-        """Places, groups and orientations of grid tiles."""
+    def chosen(self, which: str, n: int | None, oriented: bool = True) -> tuple[np.ndarray, list[str], np.ndarray]:
+        """Places, groups and orientations of the tiles that `tiles` gives for the same arguments."""
         places, groups, numbers = self._layout.grid(which, n)
         if not oriented:
             return places, groups, np.zeros(len(places), int)
@@ -353,19 +363,32 @@ class Dataset:
     def _mask(self, index: int) -> np.ndarray:
         return self._cache.get(("mask", index), partial(self.slices.mask, index))
 
-    def _images(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    def images(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+        """Tiles at `places`, float32 (N, C, size, size) in [0, 1]."""
         colour = (3,) if self.channels == 3 else ()
         stored = cut(self._slice, places, turns, (self._span, self._span, *colour), self.slices.dtype)
         images = channels_first(self.window.to_unit(stored))
         return images if self._span == self.size else resize(images, self.size)
 
+    def labels_of(self, places: np.ndarray) -> np.ndarray:
+        """Labels (N,) of the tiles at `places`."""
+        return self._label_of[places[:, 0]]
+
+    def masks_of(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+        """Class numbers of the tiles at `places`, uint8 (N, size, size)."""
+        stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.uint8))
+        names = [self.slices.names[index] for index in places[:, 0]]
+        classes = rank(stored, self.mask_values or (), names)
+        return classes if self._span == self.size else resize_labels(classes, self.size)
+
+    def images_of(self, which: str) -> list[int]:
+        """The slices that the tiles of one side of the split are cut from."""
+        return self._layout.images(which)
+
     def _conditions(self, places: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
         found = {}
         if self.labels is not None:
-            found["label"] = self._label_of[places[:, 0]]
+            found["label"] = self.labels_of(places)
         if self.mask_values is not None:
-            stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.uint8))
-            names = [self.slices.names[index] for index in places[:, 0]]
-            classes = rank(stored, self.mask_values, names)
-            found["mask"] = classes if self._span == self.size else resize_labels(classes, self.size)
+            found["mask"] = self.masks_of(places, turns)
         return found

@@ -1,6 +1,5 @@
 """Stored counts <-> float32 in [0, 1], images to files, and grids to look at. Nobody else rescales intensities."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from veridical.core.errors import InputError
+from veridical.core.files import replacing
 from veridical.data.window import IntensityWindow, fit_window
 
 
@@ -113,20 +113,15 @@ def write_images(
 
 def save_png(path: str | Path, array: np.ndarray, pixel_size: float | None = None) -> None:
     """Write uint8 or bool (H, W), or uint8 (H, W, 3); the file appears only when complete. `pixel_size` is not kept."""
-    temporary = _temporary(path)
-    try:
+    with replacing(Path(path)) as temporary:
         Image.fromarray(array).save(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _save_tiff(path: Path, array: np.ndarray, pixel_size: float | None) -> None:
     import tifffile
 
     per_centimetre = 1e4 / pixel_size if pixel_size else 1.0
-    temporary = _temporary(path)
-    try:
+    with replacing(path) as temporary:
         tifffile.imwrite(
             temporary,
             array,
@@ -135,14 +130,6 @@ def _save_tiff(path: Path, array: np.ndarray, pixel_size: float | None) -> None:
             resolution=(per_centimetre, per_centimetre),
             resolutionunit="CENTIMETER" if pixel_size else "NONE",
         )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: str | Path) -> Path:
-    path = Path(path)
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def to_grid(images: np.ndarray, columns: int | None = None, pad: int = 2, scale: int = 1) -> np.ndarray:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.data.readers.imagefile import SUFFIXES
+from veridical.data.rows import bases_of, places_of, row_of
 from veridical.data.slices import Slices
-from veridical.data.split import group_of
+from veridical.data.tables import read_table, stem
 
 TABLES = ("labels.csv", "properties.csv")
 FOLDER = "folder"  # the column that is no column: the name of the folder an image lies in
@@ -214,63 +212,27 @@ def read_column(spec: str, slices: Slices, column: str, use: Sequence[int]) -> l
             raise InputError(f"{spec}: has no property {column!r}; it has {', '.join(known[0])}")
         return [known[i][column] for i in use]
     named, _, column = column.rpartition(":")
-    root = _root(spec)
     if named:
         tables = [(Path(named), "")]
     else:
-        places = [(root, ""), (root / "train", "train/"), (root / "test", "test/"), (root.parent, "")]
-        tables = [(p / t, prefix) for p, prefix in places for t in TABLES if (p / t).is_file()]
+        tables = [(p / t, prefix) for p, prefix in places_of(spec) for t in TABLES if (p / t).is_file()]
     found: dict[str, str] = {}
     others: dict[str, None] = {}
     for path, prefix in tables:
-        rows = _read_rows(path)
-        key = "file_name" if "file_name" in rows[0] else "name"
+        images, rows = read_table(path)
         if column in rows[0]:
-            for row in rows:
-                found.setdefault(prefix + _stem(row[key] or ""), (row[column] or "").strip())
-        others |= dict.fromkeys(c for c in rows[0] if c not in (None, key))
+            for image, row in zip(images, rows, strict=True):
+                found.setdefault(prefix + stem(image), row[column])
+        others |= dict.fromkeys(rows[0])
     if not found:
         what = f"its tables have {', '.join(others)}" if others else f"there is no {' or '.join(TABLES)}"
         raise InputError(f"{spec}: has no label {column!r}, {what}; write one with the columns name,{column}")
-    bases = Counter(_stem(name).rsplit("/", 1)[-1] for name in names)
+    bases = bases_of(names)
     return [_value(spec, name, column, found, bases) for name in names]
 
 
-def _value(spec: str, name: str, column: str, found: dict[str, str], bases: Counter[str]) -> str:
-    """By full name, without the side of the split, by file name alone, or by the image that a tile was cut from."""
-    stem = _stem(name)
-    base = stem.rsplit("/", 1)[-1]
-    side = stem.split("/")[0] + "/" if stem.startswith(("train/", "test/")) else ""
-    for key in (stem, stem.removeprefix(side), side + base, base, group_of(stem), group_of(base)):
-        if found.get(key):
-            if key == base != stem and bases[base] > 1:
-                raise InputError(
-                    f"{spec}: a row of {base} may mean {name} or another image of that name; write the folder too"
-                )
-            return found[key]
-    raise InputError(f"{spec}: {name} has no value of {column}; add its row to the table or take the image out")
-
-
-def _root(spec: str) -> Path:
-    from veridical.data.readers.open import split_key
-
-    path = split_key(spec)[0]
-    return path if path.is_dir() else path.parent
-
-
-def _stem(name: str) -> str:
-    name = name.strip()
-    return name[: name.rfind(".")] if name.lower().endswith(SUFFIXES) else name
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: cannot be read as a CSV table ({error}); it needs a column name or file_name"
-        ) from None
-    if not rows or not {"name", "file_name"} & set(rows[0]):
-        raise InputError(f"{path}: needs a column name or file_name and a row for each image")
-    return rows
+def _value(spec: str, name: str, column: str, found: dict[str, str], bases: Mapping[str, int]) -> str:
+    key = row_of(spec, name, bases, lambda key: bool(found.get(key)))
+    if key is None:
+        raise InputError(f"{spec}: {name} has no value of {column}; add its row to the table or take the image out")
+    return found[key]

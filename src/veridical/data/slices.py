@@ -42,6 +42,8 @@ class Slices:
         Which slices come with a label image, see `mask`.
     properties : callable or None
         Gives what is known of each slice: one dict of numbers a slice.
+    captions : callable or None
+        Gives one sentence a slice, of phantoms.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Slices:
     masked: list[bool] = field(default_factory=list)
     read_mask: Callable[[int], np.ndarray] | None = None
     properties: Callable[[], list[dict[str, float]]] | None = None
+    captions: Callable[[], list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.data.field import Fields, Region, Regions
-from veridical.data.readers.imagefile import SUFFIXES
 from veridical.data.slices import Slices
+from veridical.data.tables import read_table, stem
 
 FEW = 5  # with fewer images than this, a part of each is held out instead of whole images
 
@@ -148,18 +147,9 @@ def _too_small(spec: str | Path, name: str, box: tuple[int, int, int, int], span
 
 def _read_table(path: Path, names: Sequence[str]) -> list[str]:
     """Side of each image from a CSV file that names it with or without folder and suffix."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a CSV table ({error}); it needs the columns name,split") from None
-    if not rows or not {"name", "split"} <= set(rows[0]):
-        raise InputError(f"{path}: needs the columns name,split and a row for each image")
     table = {}
-    for row in rows:
-        name = (row["name"] or "").strip()
-        stem = name[: name.rfind(".")] if name.lower().endswith(SUFFIXES) else name
-        table[name] = table[stem] = (row["split"] or "").strip().lower()
+    for image, row in zip(*read_table(path, ["split"]), strict=True):
+        table[image] = table[stem(image)] = row["split"].lower()
     sides = [table.get(name, table.get(name.rsplit("/", 1)[-1])) for name in names]
     missing = [name for name, side in zip(names, sides) if side is None]
     if missing:

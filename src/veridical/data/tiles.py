@@ -7,11 +7,10 @@ import numpy as np
 from PIL import Image
 
 from veridical.core.errors import InputError
+from veridical.core.orientation import turn
 from veridical.data.field import Fields, Region, Regions, corner_positions, grid_positions
 from veridical.data.slices import Slices
 from veridical.data.split import group_of
-
-ORIENTATIONS = {"dihedral": 8, "flip": 2, "none": 1}
 
 
 class Layout:
@@ -174,20 +173,6 @@ def span_of(spec: str | Path, slices: Slices, size: int, pixel_size: float | Non
             raise InputError(f"{spec}: the files state no pixel size; give a scale instead of pixel_size={pixel_size}")
         factor = slices.pixel_size / pixel_size
     return max(1, round(size / factor))
-
-
-def turn(tile: np.ndarray, code: int) -> np.ndarray:
-    """One of the eight flips and quarter turns of (H, W) or (H, W, 3), a view.
-
-    Bit 0 of `code` mirrors left-right, bit 1 up-down, bit 2 swaps the axes.
-    """
-    if code & 1:
-        tile = tile[:, ::-1]
-    if code & 2:
-        tile = tile[::-1]
-    if code & 4:
-        tile = tile.swapaxes(0, 1)
-    return tile
 
 
 def cut(

@@ -12,8 +12,9 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from veridical.core.batch import Noise
+
 Denoise = Callable[[Tensor, Tensor, Any], Tensor]
-Noise = Callable[[tuple[int, ...]], Tensor]
 Solver = Callable[..., Tensor]
 
 

@@ -10,8 +10,8 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from veridical.core.errors import InputError
-from veridical.diffusion.solvers import Denoise, Noise
+from veridical.core.batch import Noise
+from veridical.diffusion.solvers import Denoise
 
 
 def log_likelihood(
@@ -74,52 +74,3 @@ def log_likelihood(
     final = torch.from_numpy(end[: n * dims]).reshape(n, dims)
     prior = -final.square().sum(1) / (2 * sigma_max**2) - dims * math.log(sigma_max * math.sqrt(2 * math.pi))
     return prior + torch.from_numpy(end[n * dims :]) + dims * (times[1] - times[0])
-
-
-def bits_per_dim(
-    model: Any,
-    images: Tensor,
-    noise: Noise,
-    cond: dict | None = None,
-    *,
-    levels: int = 256,
-    probes: int = 1,
-    tolerance: float = 1e-4,
-) -> Tensor:
-    """Bits per dimension that a model of pixels needs for images of so many grey levels: the lower, the better.
-
-    Within its grey level each number is made continuous by uniform noise (Theis, van den Oord and Bethge 2016,
-    arXiv:1511.01844, section 3.1), so that this is an upper bound.
-
-    Parameters
-    ----------
-    model : Denoiser
-    images : Tensor, shape (N, C, H, W)
-        In [-1, 1].
-    noise : callable
-        Standard normal noise for each image.
-    cond : dict, optional
-    levels : int
-        Grey levels of the files.
-    probes, tolerance
-        See `log_likelihood`.
-
-    Returns
-    -------
-    Tensor, shape (N,), float64
-
-    Raises
-    ------
-    InputError
-        For a model whose `encode` loses something: there is no likelihood of images then.
-    """
-    if not hasattr(model, "spectrum"):
-        raise InputError(
-            "this model has no likelihood of images: take edm, dit, ddpm, ncsn, score_sde, flow_matching or cfg."
-        )
-    width = 2 / (levels - 1)
-    x = images + width * (torch.special.ndtr(noise(tuple(images.shape[1:]))).to(images) - 0.5)
-    low, high = model.ends()
-    nats = log_likelihood(model.denoise, model.encode(x), low, high, noise, cond, probes=probes, tolerance=tolerance)
-    log_scale = model.spectrum.scale.double().log().item()
-    return -(nats / images[0].numel() + log_scale + math.log(width)) / math.log(2)

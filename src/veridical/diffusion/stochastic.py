@@ -10,7 +10,8 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from veridical.diffusion.deterministic import Denoise, Noise, denoised
+from veridical.core.batch import Noise
+from veridical.diffusion.deterministic import Denoise, denoised
 
 
 def posterior_variance(now: float, then: float) -> tuple[float, float]:

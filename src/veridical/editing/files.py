@@ -1,132 +1,135 @@
-"""An image file in, a restored one out, in its own counts and bit depth, with a record of what in it is measured."""
+"""An image file in, an edited one out, in its own counts and bit depth, with a record of what in it is measured."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, write_images
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
-from veridical.editing.restore import Operator, Settings, inpaint, restore, rings, streaks, wedge
+from veridical.editing.edit import NEEDS, Given
+from veridical.editing.table import find
+from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
 
-def restore_file(
+def edit_file(
     run: str | Path,
     image: str | Path,
     out: str | Path,
+    how: str,
     *,
-    mask: str | Path | None = None,
-    ring_centre: tuple[float, float] | None = None,
-    streak_axis: str | None = None,
-    wedge_degrees: float | None = None,
-    width: int = 16,
-    deviation: float = 0.0,
+    needs: Mapping[str, str | Path] | None = None,
+    settings: Mapping[str, Any] | None = None,
     samples: int = 1,
     spread: str | Path | None = None,
-    settings: Settings | None = None,
     seed: int = 0,
     device: str = "auto",
     quiet: bool = False,
 ) -> Path:
-    """Restore one image with a trained run; say exactly one of `mask`, `ring_centre`, `streak_axis` and `wedge_degrees`.
+    """Edit one image with a trained run; a JSON file of its name beside it says which run drew it and how.
 
-    Beside the image a JSON file of its name says which run drew it and how.
+    With a mask, the counts outside it stay as they are, to the count.
 
     Parameters
     ----------
     run : str or Path
-        Run folder of a diffusion system in pixels without conditions.
+        Run folder of a diffusion system without conditions; for restoration, in pixels.
     image : str or Path
         One image of any size, at the resolution of the tiles that the run was trained on.
     out : str or Path
         New file: ``.png`` for 8-bit images, else ``.tif``.
-    mask : str or Path, optional
-        Image of the same size; not 0 where to fill. All other pixels stay as they are.
-    ring_centre, streak_axis, wedge_degrees, width
-        Arguments of `rings`, `streaks` and `wedge`.
-    deviation : float
-        Standard deviation of the noise of measured parts, as a share of the run's intensity window. Not with `mask`.
+    how : str
+        A row of `veridical.editing.table.EDITS`.
+    needs : mapping, optional
+        What the row needs: files of a ``mask`` (not 0 where the image may change) or a ``second`` image, both of the same
+        size, or the texts ``prompt`` and ``source_prompt``.
+    settings : mapping, optional
+        Names and values of the row's settings; text is converted.
     samples : int
         Draws; the mean of several is closer to the truth and smoother than it.
     spread : str or Path, optional
         Write the standard deviation of the draws, in counts, to this TIFF file.
-    settings, seed, quiet
-        As for `restore`.
+    seed : int
     device : str
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    Path
+        The file written.
 
     Raises
     ------
     InputError
-        If files cannot be used or options do not fit.
+        If files cannot be used, something is missing, or settings do not fit.
     """
-    tasks = {"--mask": mask, "--rings": ring_centre, "--streaks": streak_axis, "--wedge": wedge_degrees}
-    asked = [name for name, value in tasks.items() if value is not None]
-    if len(asked) != 1:
-        raise InputError(f"{' and '.join(asked) or 'nothing'} was asked for: give one of {', '.join(tasks)}.")
+    edit, files = find(how), dict(needs or {})
+    for name in (*edit.needs, *files):
+        if name not in files or name not in NEEDS:
+            raise InputError(
+                f"{how} needs {', '.join(edit.needs) or 'an image alone'}: {name!r} is missing or unknown."
+            )
+    chosen = edit.parse(dict(settings or {}))
     if samples < 1 or seed < 0 or (spread is not None and samples < 2):
         raise InputError(f"samples={samples}, seed={seed}: give at least 1 (2 for --spread) and a seed of at least 0.")
-    if mask is not None and deviation:
-        raise InputError("--deviation does not go with --mask, whose measured pixels stay as they are: leave it out.")
     loaded = load(run, device)
+    use_threads()
+    model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
     unit = loaded.window.to_unit(counts)
-    shape, size = counts.shape[1:], loaded.run["size"]
-    repeated = np.repeat(unit[None], samples, 0)
+    given = _given(files, loaded, samples)
+    drawn = edit.apply(
+        model, np.repeat(unit[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, quiet=quiet
+    )
     contrast = loaded.window.high - loaded.window.low
-    if mask is not None:
-        hole = _read_mask(mask)
-        drawn = inpaint(loaded.model, repeated, hole, size=size, settings=settings, seed=seed, quiet=quiet)
-        made = np.where(hole, loaded.window.from_unit(drawn.mean(0)), counts)
+    if given.mask is not None:
+        made = np.where(given.mask, loaded.window.from_unit(drawn.mean(0)), counts)
+    elif edit.replaces:
+        made = loaded.window.from_unit(drawn.mean(0))
     else:
-        operator = _operator(shape, ring_centre, streak_axis, wedge_degrees, width)
-        drawn = restore(
-            loaded.model, repeated, operator, size=size, deviation=deviation, settings=settings, seed=seed, quiet=quiet
-        )
-        # The change alone, so that counts beyond the window stay what they are.
         made = _as_type(counts + (drawn.mean(0) - unit) * contrast, counts.dtype)
     _write(target, made, pixel_size)
     if spread_target is not None:
         _write(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
     record = {
         "version": __version__,
-        "recipe": loaded.run["recipe"],
+        "recipe": loaded.info.recipe,
         "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors")},
         "image": str(image),
-        asked[0].lstrip("-"): str(tasks[asked[0]]),
-        "width": width if asked[0] in ("--rings", "--streaks") else None,
-        "deviation": deviation,
+        "edit": how,
+        **{name: str(value) for name, value in files.items()},
         "samples": samples,
-        "settings": asdict(settings or Settings()),
+        "settings": asdict(chosen),
         "seed": seed,
-        "synthetic": "pixels under the mask" if mask is not None else "what the artefact hid",
+        "synthetic": edit.synthetic,
     }
     write_json(target.with_suffix(".json"), record)
     return target
 
 
-def _operator(
-    shape: tuple[int, int],
-    ring_centre: tuple[float, float] | None,
-    streak_axis: str | None,
-    wedge_degrees: float | None,
-    width: int,
-) -> Operator:
-    if ring_centre is not None:
-        return rings(shape, ring_centre, width)
-    if streak_axis is not None:
-        return streaks(shape, streak_axis, width)
-    assert wedge_degrees is not None
-    return wedge(shape, wedge_degrees)
+def _given(files: Mapping[str, str | Path], loaded: Run, samples: int) -> Given:
+    """What an edit needs, read from files; texts as they are."""
+    texts = {name: str(files[name]) for name in ("prompt", "source_prompt") if name in files}
+    mask = _read_mask(files["mask"]) if "mask" in files else None
+    second = None
+    if "second" in files:
+        counts, _ = _one_image(files["second"], loaded)
+        second = np.repeat(loaded.window.to_unit(counts)[None], samples, 0)
+    return Given(mask, second, **texts)
 
 
 def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
@@ -136,9 +139,9 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
     slices = open_slices(spec)
     if len(slices) != 1:
         raise InputError(f"{spec} holds {len(slices)} images: give one image.")
-    if slices.channels != loaded.run["channels"] or slices.dtype.name != loaded.window.dtype:
+    if slices.channels != loaded.info.channels or slices.dtype.name != loaded.window.dtype:
         raise InputError(
-            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.run['channels']} of "
+            f"{spec} has {slices.channels} channels of {slices.dtype.name} but the run {loaded.info.channels} of "
             f"{loaded.window.dtype}: save the image as the run's data."
         )
     return channels_first(slices[0][None])[0], slices.pixel_size

@@ -7,7 +7,6 @@ measurement, so that the mean over several draws is the best guess and their spr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -19,11 +18,12 @@ from torch import Tensor
 
 from veridical.core.batch import ImageNoise, mix
 from veridical.core.errors import InputError
-from veridical.core.parse import parse_value
 from veridical.core.progress import Progress
 from veridical.diffusion.posterior import measured_denoiser, repaint, tiled
 from veridical.diffusion.solvers import Denoise, heun, karras_grid
 from veridical.editing.operators import Operator, hidden, rings, streaks, wedge
+from veridical.editing.settings import Settings
+from veridical.models.contract import Denoising, Encoding
 
 __all__ = ["Operator", "Settings", "hidden", "inpaint", "interpolate", "restore", "rings", "streaks", "wedge"]
 
@@ -31,45 +31,8 @@ BLUR = 1.5  # pixels over which neighbouring slices are compared
 SIGMA_MIN, SIGMA_MAX = 0.01, 20.0  # encoded images have a standard deviation of about 0.5
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How carefully to sample.
-
-    Parameters
-    ----------
-    steps : int
-        Noise levels.
-    resamplings : int
-        Turns at each level (Lugmayr et al. 2022), an evaluation of the network each.
-    iterations : int
-        If not 0, integrate the flow of the exact conditional moments instead, with so many conjugate gradient steps in each
-        evaluation (`veridical.diffusion.posterior.measured_denoiser`): exact for Gaussian images, fragile with networks
-        that were trained for minutes.
-    batch : int
-        Tiles at a time.
-    """
-
-    steps: int = 20
-    resamplings: int = 5
-    iterations: int = 0
-    batch: int = 32
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 2), ("resamplings", 1), ("iterations", 0), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name}={getattr(self, name)} is too small: give at least {least}.")
-
-    @classmethod
-    def parse(cls, pairs: dict[str, str]) -> Settings:
-        """Settings from text, as from the command line."""
-        for name in pairs:
-            if name not in {field.name for field in fields(cls)}:
-                raise InputError(f"there is no setting {name!r}: use {', '.join(field.name for field in fields(cls))}.")
-        return cls(**{name: parse_value(text, int) for name, text in pairs.items()})
-
-
 def restore(
-    model: Any,
+    model: Denoising,
     measured: NDArray,
     operator: Operator | tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]],
     *,
@@ -84,7 +47,7 @@ def restore(
 
     Parameters
     ----------
-    model : nn.Module
+    model : Denoising
         With ``denoise``, ``encode`` and ``decode``, in pixels (a trained ``edm``, say).
     measured : ndarray of float32, shape (N, ...)
         What `operator` gives of images (N, C, H, W) in [0, 1]. Repeat a measurement for several draws.
@@ -150,7 +113,7 @@ def restore(
 
 
 def inpaint(
-    model: Any,
+    model: Denoising,
     image: NDArray,
     mask: NDArray,
     *,
@@ -200,7 +163,7 @@ def inpaint(
 
 
 def interpolate(
-    model: Any,
+    model: Denoising,
     before: NDArray,
     after: NDArray,
     fraction: float = 0.5,
@@ -277,8 +240,8 @@ def _reach(side: slice, length: int, size: int) -> slice:
     return slice(start, min(length, max(side.stop + size // 2, start + size)))
 
 
-def _pixel_denoiser(model: Any, image: Tensor, size: int | None, batch: int) -> Denoise:
-    if not all(hasattr(model, name) for name in ("denoise", "encode", "decode")):
+def _pixel_denoiser(model: Denoising, image: Tensor, size: int | None, batch: int) -> Denoise:
+    if not isinstance(model, Denoising):
         raise InputError("this model does not denoise images: give a run of a diffusion system in pixels, such as edm.")
     size = size or min(image.shape[2:])
     if min(image.shape[2:]) < size:
@@ -292,7 +255,7 @@ def _pixel_denoiser(model: Any, image: Tensor, size: int | None, batch: int) -> 
     return tiled(model.denoise, size, batch=batch)
 
 
-def _contrast(model: Any, image: Tensor) -> float:
+def _contrast(model: Encoding, image: Tensor) -> float:
     """Encoded values a unit of images in [0, 1]."""
     zeros = torch.zeros_like(image[:1])
     return 2 * (model.encode(zeros + 1) - model.encode(zeros)).mean().item()

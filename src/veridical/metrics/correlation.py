@@ -19,7 +19,7 @@ class Candidates:
     Parameters
     ----------
     tiles : (n, turns, C, h, w)
-        Unit vectors, in the turns 0, 2, 4, 6 or the first of them (see `unturned`).
+        Unit vectors, in the turns 0, 2, 4, 6 or the first of them (see `veridical.core.orientation.unturn`).
     mirrored : bool
         Try them mirrored left-right, which are the turns 1, 3, 5, 7, too.
     """
@@ -154,13 +154,6 @@ def unit(images: np.ndarray) -> np.ndarray:
     images = images - images.mean((2, 3), keepdims=True)
     length = np.sqrt(np.einsum("nchw,nchw->n", images, images))[:, None, None, None]
     return np.divide(images, length, out=np.zeros_like(images), where=length > FLAT * np.sqrt(images[0].size))
-
-
-def unturned(images: np.ndarray, turn: int) -> np.ndarray:
-    """Undo what `veridical.data.tiles.turn` does, for (N, C, H, W), a view."""
-    images = images.swapaxes(2, 3) if turn & 4 else images
-    images = images[:, :, ::-1] if turn & 2 else images
-    return images[:, :, :, ::-1] if turn & 1 else images
 
 
 def _parts(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

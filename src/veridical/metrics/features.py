@@ -7,7 +7,6 @@ its row in `EXTRACTORS`, and `settings(name)` says it in words, so that every nu
 import functools
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from veridical.core.errors import InputError
+from veridical.core.files import write_array
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 # The TorchScript file published with StyleGAN2-ADA, which clean-fid uses too. The digest is the one pinned by
@@ -98,7 +98,8 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
             if progress is not None:
                 progress(min(start + batch, len(images)), len(images))
     if stored is not None:
-        _save_atomically(stored, features)
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        write_array(stored, features)
     return features
 
 
@@ -232,15 +233,3 @@ def _load_stored(file: Path, shape: tuple[int, int]) -> np.ndarray | None:
     except (OSError, ValueError, EOFError):
         return None
     return found if found.shape == shape else None
-
-
-def _save_atomically(file: Path, array: np.ndarray) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.save(stream, array)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, unturned, windows_of
+from veridical.core.orientation import unturn
+from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
+from veridical.metrics.physics_spectrum import hann
 
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
 MARGIN = 8  # of a tile an eighth is left out at each side
@@ -23,7 +25,7 @@ class Crops(NamedTuple):
     distance : 0 for a copy, about 1 for unrelated images, at most 2
     image : number of the training image
     top, left : where the crop begins; up to an eighth of the tile outside the image where the images are tiles themselves
-    orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.data.tiles.turn`
+    orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.core.orientation.turn`
     """
 
     distance: np.ndarray
@@ -99,10 +101,10 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
     for part in alike(list(tiles)):
         white = _filtered(part, kernel, threads)
         middle = white[:, :, top : top + core[0], left : left + core[1]]
-        exact += list(np.stack([unit(unturned(middle, code)) for code in codes], 1))
+        exact += list(np.stack([unit(unturn(middle, code, (2, 3))) for code in codes], 1))
         middle = _low_passed(white, step, (top + first[0], left + first[1]))
         middle = middle[:, :, : shape[0], : shape[1]]
-        small.append(np.stack([unit(unturned(middle, code)) for code in codes if not code & 1], 1))
+        small.append(np.stack([unit(unturn(middle, code, (2, 3))) for code in codes if not code & 1], 1))
     candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1)
     whites: list[np.ndarray] = []
 
@@ -223,8 +225,7 @@ def _chance(image: np.ndarray, power: np.ndarray) -> float:
 def _spectrum(images: Sequence[np.ndarray], side: int) -> np.ndarray:
     """Mean periodogram of windows of the images, with the symmetries of a square."""
     side = min(side, 8 * RADIUS)
-    taper = np.hanning(side + 2)[1:-1]
-    taper = taper[:, None] * taper
+    taper = hann(side, side)
     each = int(np.ceil(np.sqrt(WINDOWS / len(images))))
     power, count = np.zeros((side, side)), 0
     for image in images[:: max(1, len(images) // WINDOWS)]:

@@ -118,7 +118,7 @@ def checkerboard(images: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(images, np.float64)
     height, width = x.shape[2:]
-    x = (x - x.mean((2, 3), keepdims=True)) * _hann(height, width)
+    x = (x - x.mean((2, 3), keepdims=True)) * hann(height, width)
     best = np.full(len(x), -np.inf)
     offsets = np.array([(dy, dx) for dy in range(-5, 6) for dx in range(-5, 6) if max(abs(dy), abs(dx)) >= 2])
     for point in ((0, 2), (2, 0), (2, 2), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1)):
@@ -166,7 +166,7 @@ def correlation_length(images: np.ndarray) -> np.ndarray:
     Mean over all directions, noise-free part only: the value at lag zero is extrapolated linearly from lags 1 and 2.
     """
     grey = luminance(images)
-    grey = (grey - grey.mean((1, 2), keepdims=True)) * _hann(*grey.shape[1:])
+    grey = (grey - grey.mean((1, 2), keepdims=True)) * hann(*grey.shape[1:])
     height, width = grey.shape[1:]
     spectrum = np.abs(np.fft.rfft2(grey, (2 * height, 2 * width))) ** 2
     lags = np.fft.irfft2(spectrum, (2 * height, 2 * width))
@@ -190,7 +190,7 @@ def _periodogram(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Frequency (H, W // 2 + 1), angle, and power (N, H, W // 2 + 1) of windowed images."""
     grey = luminance(images)
     height, width = grey.shape[1:]
-    window = _hann(height, width)
+    window = hann(height, width)
     # the window's own mean is taken out of the image, so that no constant leaks into the lowest ring
     grey = grey - (grey * window).sum((1, 2), keepdims=True) / window.sum()
     power = np.abs(np.fft.rfft2(grey * window)) ** 2 / (window**2).sum()
@@ -198,7 +198,8 @@ def _periodogram(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.hypot(fy, fx), np.arctan2(fy, fx), power
 
 
-def _hann(height: int, width: int) -> np.ndarray:
+def hann(height: int, width: int) -> np.ndarray:
+    """Hann window (H, W) without the zeros at its ends."""
     return np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch
 from veridical.core.device import average_over_processes
-from veridical.core.errors import InputError
+from veridical.core.errors import check_known
 
 MODES = ("none", "fixed", "adaptive")
 
@@ -43,8 +43,7 @@ class Augmentation(nn.Module):
         self, mode: str, probability: float = 0.7, target: float = 0.6, tiles: int = 20_000, together: int = 1
     ) -> None:
         super().__init__()
-        if mode not in MODES:
-            raise InputError(f"augmentation={mode} is not known: use {', '.join(MODES)}.")
+        check_known("augmentation", mode, MODES)
         self.mode, self.target, self.tiles, self.together = mode, target, tiles, together
         self.probability: Tensor
         self.register_buffer("probability", torch.tensor(probability if mode == "fixed" else 0.0))

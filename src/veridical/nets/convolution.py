@@ -17,6 +17,11 @@ def halvings(size: int, smallest: int = 4) -> int:
     return levels
 
 
+def channel_widths(width: int, levels: int, widest: int = 8) -> list[int]:
+    """Channels of each resolution, `width` at the finest, doubling with every halving up to `widest` times."""
+    return [width * min(2**level, widest) for level in range(levels)]
+
+
 def mirrored(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """Convolution with mirrored borders: zeros tell where the border is, and normalising a flat image makes a pattern of it."""
     return nn.Conv2d(inputs, outputs, kernel, stride, 1, padding_mode="reflect")
@@ -33,8 +38,7 @@ class Encoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         previous = channels
-        for level in range(halvings(size)):
-            current = width * min(2**level, 8)
+        for current in channel_widths(width, halvings(size)):
             layers += [nn.Conv2d(previous, current, 4, 2, 1), _norm(current), nn.SiLU()]
             layers += [nn.Conv2d(current, current, 3, 1, 1), _norm(current), nn.SiLU()]
             previous = current
@@ -50,8 +54,7 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
         super().__init__()
-        levels = halvings(size)
-        widths = [width * min(2**level, 8) for level in reversed(range(levels))]
+        widths = channel_widths(width, halvings(size))[::-1]
         self.stem = nn.Linear(latent, widths[0] * 16)
         layers: list[nn.Module] = [nn.Unflatten(1, (widths[0], 4, 4))]
         for current, following in zip(widths, [*widths[1:], width], strict=True):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from veridical.core.batch import Noise
 from veridical.nets.resize import up_convolution
 
 # He's gain of a leaky ReLU, in front of it: the activation itself then needs no second pass over the map.
@@ -62,6 +63,29 @@ class MinibatchDeviation(nn.Module):
         return minibatch_deviation(x)
 
 
+def add_noise(x: Tensor, noise: Noise, strength: Tensor) -> Tensor:
+    """Maps (N, C, H, W) and noise of single pixels, of a learned strength (C, 1, 1) for every map (Karras et al. 2019,
+    arXiv:1812.04948, section 2 and appendix C).
+
+    The second paper of StyleGAN has one strength for all maps: with one, noise can hardly be made into grain, and grain becomes
+    a lattice.
+    """
+    return torch.addcmul(x, noise((1, *x.shape[2:])), strength)
+
+
+class Grained(nn.Module):
+    """A convolution and, where `maps` says how many it makes, `add_noise`."""
+
+    def __init__(self, conv: nn.Module, maps: int) -> None:
+        super().__init__()
+        self.conv = conv
+        self.strength = nn.Parameter(torch.zeros(maps, 1, 1)) if maps else None
+
+    def forward(self, x: Tensor, noise: Noise) -> Tensor:
+        x = self.conv(x)
+        return x if self.strength is None else add_noise(x, noise, self.strength)
+
+
 class EqualisedLinear(nn.Module):
     """Linear layer whose weights are N(0, 1) and scaled when used, so that Adam moves all layers alike (section 4.1).
 
@@ -110,3 +134,18 @@ class EqualisedConv2d(nn.Module):
         if self.up:
             return up_convolution(x, self.weight * self.scale, self.bias)
         return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+
+
+def final_layers(width: int) -> tuple[EqualisedConv2d, nn.Sequential]:
+    """Layers ``last`` and ``head`` of a discriminator of `width` maps of 4 x 4, for `final_logit`."""
+    return EqualisedConv2d(width + 1, width), nn.Sequential(
+        nn.Flatten(),
+        EqualisedLinear(16 * width, width),
+        nn.LeakyReLU(0.2),
+        EqualisedLinear(width, 1, gain=1.0),
+    )
+
+
+def final_logit(x: Tensor, last: nn.Module, head: nn.Module) -> Tensor:
+    """Logits (N,) of the maps, which are first shown how much the images of a group differ (table 2)."""
+    return head(leaky(last(minibatch_deviation(x)))).flatten()

@@ -61,3 +61,23 @@ class LabelOrNone(nn.Module):
             return none
         vector = self.embedding(label)
         return vector if keep is None else torch.where(keep[:, None], vector, none)
+
+
+class LevelOrNone(nn.Module):
+    """Vector of the level (N,) of the noise on what the network is given, or a learned one for a level that is not told.
+
+    Parameters
+    ----------
+    strongest : float
+        Levels lie between 0 and this.
+    dim : int
+    """
+
+    def __init__(self, strongest: float, dim: int) -> None:
+        super().__init__()
+        self.strongest = strongest
+        self.net = LabelOrNone(0, dim)
+
+    def forward(self, level: Tensor | None, n: int, keep: Tensor | None = None) -> Tensor:
+        # About -1.7 to 1.7: a number of mean 0 and deviation 1.
+        return self.net(None if level is None else 3.4 * level / self.strongest - 1.7, n, keep)

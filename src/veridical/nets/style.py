@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from veridical.core.batch import Noise
 from veridical.nets.equalised import (
     GAIN,
     EqualisedConv2d,
     EqualisedLinear,
+    add_noise,
     channels_last,
+    final_layers,
+    final_logit,
     leaky,
-    minibatch_deviation,
     pixel_norm,
 )
 from veridical.nets.resize import up_convolution
 
-Noise = Callable[[tuple[int, ...]], Tensor]
 MODULATIONS = ("weight", "adain")
 
 
@@ -41,9 +42,6 @@ class Mapping(nn.Module):
 
 class StyledConvolution(nn.Module):
     """Convolution whose feature maps a style scales, followed by noise, bias and leaky ReLU.
-
-    Noise has a learned strength for every map (2019, appendix C), not one for all of them as in the second paper: with one, it
-    can hardly be made into grain, and grain becomes a lattice.
 
     ``weight`` modulates and demodulates the weights (2020, eq. 1 to 3), written as scales of the input and output maps of one
     convolution common to all images: the same numbers as a convolution of its own for every image. ``adain`` normalises
@@ -78,7 +76,7 @@ class StyledConvolution(nn.Module):
             y = torch.addcmul(self.bias, y, norm[:, :, None, None])
         else:
             y = self.conv(x) + self.bias
-        y = leaky(torch.addcmul(y, noise((1, *y.shape[2:])), self.noise_strength))
+        y = leaky(add_noise(y, noise, self.noise_strength))
         if self.weighted:
             return y
         scale, shift = style[:, :, None, None].chunk(2, 1)
@@ -136,8 +134,24 @@ class Generator(nn.Module):
         self.synthesis = Synthesis(channels, latent, widths, modulation)
 
 
-def halve(x: Tensor, convs: nn.ModuleList, downs: nn.ModuleList, skips: nn.ModuleList) -> Tensor:
-    """Halve maps (N, C, H, W) once for each of `convs`, with residual connections if there are `skips` (2020, figure 7c)."""
+def halving_layers(
+    channels: int, widths: list[int], residual: bool = True
+) -> tuple[nn.Module, nn.ModuleList, nn.ModuleList, nn.ModuleList]:
+    """Layers ``from_image``, ``conv``, ``down`` and ``skip`` for `halve`, from the finest of the `widths`."""
+    down = list(pairwise(widths))
+    return (
+        EqualisedConv2d(channels, widths[0], 1),
+        nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down),
+        nn.ModuleList(EqualisedConv2d(a, b) for a, b in down),
+        nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down if residual),
+    )
+
+
+def halve(
+    image: Tensor, from_image: nn.Module, convs: nn.ModuleList, downs: nn.ModuleList, skips: nn.ModuleList
+) -> Tensor:
+    """Maps of images (N, C, H, W), halved for each of `convs`; with `skips` residual connections, too (2020, figure 7c)."""
+    x = leaky(channels_last(from_image(image)))
     for k, (conv, down) in enumerate(zip(convs, downs, strict=True)):
         y = leaky(down(F.avg_pool2d(leaky(conv(x)), 2)))
         x = (y + skips[k](F.avg_pool2d(x, 2))) * math.sqrt(0.5) if skips else y
@@ -149,19 +163,9 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: int, widths: list[int], residual: bool) -> None:
         super().__init__()
-        down = list(pairwise(reversed(widths)))
-        self.from_image = EqualisedConv2d(channels, widths[-1], 1)
-        self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
-        self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
-        self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down if residual)
-        self.last = EqualisedConv2d(widths[0] + 1, widths[0])
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            EqualisedLinear(16 * widths[0], widths[0]),
-            nn.LeakyReLU(0.2),
-            EqualisedLinear(widths[0], 1, gain=1.0),
-        )
+        self.from_image, self.conv, self.down, self.skip = halving_layers(channels, widths[::-1], residual)
+        self.last, self.head = final_layers(widths[0])
 
     def forward(self, image: Tensor) -> Tensor:
-        x = leaky(channels_last(self.from_image(image)))
-        return self.head(leaky(self.last(minibatch_deviation(halve(x, self.conv, self.down, self.skip))))).flatten()
+        x = halve(image, self.from_image, self.conv, self.down, self.skip)
+        return final_logit(x, self.last, self.head)

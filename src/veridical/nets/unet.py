@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from veridical.core.errors import InputError
 
 
 class UNet(nn.Module):
-    """diffusers' `UNet2DModel` with an output that starts at zero.
+    """diffusers' `UNet2DModel`, or its `UNet2DConditionModel` where there is a text, with an output that starts at zero.
 
     Parameters
     ----------
@@ -23,6 +25,8 @@ class UNet(nn.Module):
     dropout : float
     conditional : bool
         It takes a vector of `dim` numbers, which is added to that of the time.
+    text : bool
+        It takes a sequence of vectors of `dim` numbers, which the middle and the resolutions with attention attend to.
     """
 
     def __init__(
@@ -35,10 +39,13 @@ class UNet(nn.Module):
         attention: tuple[bool, ...],
         dropout: float,
         conditional: bool = False,
+        text: bool = False,
     ) -> None:
         from diffusers.models.unets.unet_2d import UNet2DModel
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
         super().__init__()
+        self.net: UNet2DModel | UNet2DConditionModel
         if size % 2 ** (len(widths) - 1):
             raise InputError(
                 f"a map of {size} x {size} cannot be halved {len(widths) - 1} times: choose another --size or fewer widths."
@@ -47,27 +54,50 @@ class UNet(nn.Module):
             raise InputError(f"attention={attention} needs one entry for each of widths={widths}.")
         if any(width % 16 or width < 32 * a for width, a in zip(widths, attention, strict=True)):
             raise InputError(f"widths={widths} cannot be: give multiples of 16, from 32 on where there is attention.")
-        self.net = UNet2DModel(
-            sample_size=size,
-            in_channels=inside,
-            out_channels=out,
-            block_out_channels=widths,
-            layers_per_block=layers,
-            down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
-            up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
-            attention_head_dim=32,
-            norm_num_groups=16,
-            dropout=dropout,
-            add_attention=attention[-1],
-            class_embed_type="identity" if conditional else None,
-        )
         self.dim = 4 * widths[0]
+        same: dict[str, Any] = {
+            "sample_size": size,
+            "in_channels": inside,
+            "out_channels": out,
+            "block_out_channels": widths,
+            "layers_per_block": layers,
+            "norm_num_groups": 16,
+            "dropout": dropout,
+            "class_embed_type": "identity" if conditional else None,
+        }
+        if text:
+            self.net = UNet2DConditionModel(
+                **same,
+                down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
+                up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
+                cross_attention_dim=self.dim,
+                # In that class the number of heads.
+                attention_head_dim=tuple(width // 32 if width % 32 == 0 else 1 for width in widths),
+            )
+        else:
+            self.net = UNet2DModel(
+                **same,
+                down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
+                up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
+                attention_head_dim=32,
+                add_attention=attention[-1],
+            )
+        self.text = text
         # The denoiser then begins as its skip connection, the best linear estimate.
-        nn.init.zeros_(self.net.conv_out.weight)
-        nn.init.zeros_(self.net.conv_out.bias)
+        for parameter in self.net.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, time: Tensor, vector: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        vector: Tensor | None = None,
+        tokens: Tensor | None = None,
+        token_mask: Tensor | None = None,
+    ) -> Tensor:
         """Return a map (N, out, H, W) of `x` (N, inside, H, W); `time` (N,) is on a scale of hundreds, `vector` (N, dim) a
-        condition.
+        condition, `tokens` (N, L, dim) a text, of which those count that are true in `token_mask` (N, L).
         """
-        return self.net(x, time, vector).sample
+        if not self.text:
+            return self.net(x, time, vector).sample
+        return self.net(x, time, tokens, class_labels=vector, encoder_attention_mask=token_mask).sample

@@ -4,6 +4,7 @@
 """
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import replacing, write_text
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
@@ -37,8 +39,8 @@ class Phantoms:
     ----------
     images : (N, C, S, S) float32 in [0, 1]; C is 1 for cmc and rocks, 3 for roots.
     masks : (N, S, S) uint8 labels; their meaning is in `LABELS` of the kind's module.
-    properties : N rows of numbers measured from the truth.
-    captions : N sentences.
+    properties : N rows of numbers measured from the truth, of what lies inside the image.
+    captions : N of one or two sentences.
     """
 
     images: np.ndarray
@@ -165,16 +167,18 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
             picture = Image.fromarray(np.round(image[0] * 65535).astype(np.uint16))
         else:
             picture = Image.fromarray(np.round(image.transpose(1, 2, 0) * 255).astype(np.uint8).squeeze())
-        picture.save(folder / "images" / name)
-        Image.fromarray(mask).save(folder / "masks" / name)
+        for which, shown in (("images", picture), ("masks", Image.fromarray(mask))):
+            with replacing(folder / which / name) as temporary:
+                shown.save(temporary, format="png")
     _write_tables(folder, names, phantoms.properties, phantoms.captions)
     return [folder / "images" / name for name in names]
 
 
 def _write_tables(folder: Path, names: Sequence[str], properties: Sequence[dict], captions: Sequence[str]) -> None:
-    with open(folder / "properties.csv", "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["file_name", *properties[0]])
-        table.writeheader()
-        table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
-    with open(folder / "captions.jsonl", "w", encoding="utf-8") as file:
-        file.writelines(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in zip(names, captions))
+    text = io.StringIO()
+    table = csv.DictWriter(text, ["file_name", *properties[0]])
+    table.writeheader()
+    table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
+    write_text(folder / "properties.csv", text.getvalue())
+    lines = [json.dumps({"file_name": name, "text": caption}) + "\n" for name, caption in zip(names, captions)]
+    write_text(folder / "captions.jsonl", "".join(lines))

@@ -45,15 +45,7 @@ class RocksOptions:
 
 
 def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions):
-    """One slice.
-
-    Returns
-    -------
-    image : (1, S, S) float32 in [0, 1].
-    mask : (S, S) uint8, see `LABELS`.
-    properties : dict of numbers measured from the truth.
-    caption : one or two sentences.
-    """
+    """One slice: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
     diameter = draw(rng, options.mean_diameter)
     spread = draw(rng, options.diameter_spread)
     porosity = draw(rng, options.porosity)

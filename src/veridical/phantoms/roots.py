@@ -61,15 +61,7 @@ class Axis(NamedTuple):
 
 
 def generate_slice(rng: np.random.Generator, size: int, options: RootsOptions):
-    """One photograph.
-
-    Returns
-    -------
-    image : (3, S, S) float32 in [0, 1].
-    mask : (S, S) uint8, see `LABELS`.
-    properties : dict of numbers measured from the truth, for what lies inside the image.
-    caption : one or two sentences.
-    """
+    """One photograph: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
     chamber = scanner.believable_chamber(rng)
     axes = _grow(rng, options, chamber)
     corner = _window(rng, size, axes)

@@ -6,19 +6,19 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from veridical.conditions.table import DataSettings
 from veridical.core.errors import InputError
-from veridical.core.settings import check, setting
+from veridical.core.settings import setting
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Settings of one training run.
+class TrainConfig(DataSettings):
+    """Settings of one training run: those of the data, and how to learn from them.
 
     Every field is a flag of ``veridical train`` and can be given as ``--set NAME=VALUE``; a recipe overrides some of the
     defaults, the user overrides both.
     """
 
-    size: int = setting(64, "Side of the square training tiles, in pixels.", low=8)
     steps: int | None = setting(None, "Stop after this many optimiser steps.", low=1)
     minutes: float | None = setting(None, "Stop after this many minutes of wall-clock time.", above=0)
     batch: int = setting(32, "Tiles in a step, over all processes.", low=1)
@@ -36,33 +36,12 @@ class TrainConfig:
     clip: float = setting(0.0, "Largest gradient norm of a part; 0 leaves gradients as they are.", low=0)
     ema: float = setting(0.999, "Decay of the running average of the weights, reached gradually.", low=0, below=1)
     seed: int = setting(0, "Seed of weights, tiles and noise.", low=0)
-    augment: str = setting(
-        "auto",
-        "Turns and flips: dihedral, flip (left-right), none; auto: dihedral for grey, flip for RGB.",
-        choices=("auto", "dihedral", "flip", "none"),
-    )
-    scale: float = setting(1.0, "Resize images by this factor before cutting tiles.", low=1e-3)
-    split: str = setting(
-        "", "CSV file with the columns name, split (train or test); empty: what the data bring, else blocks."
-    )
-    label: str = setting(
-        "",
-        "Label of the images, for recipes that need one: a column of labels.csv or properties.csv, a property of a "
-        "phantom, or folder (the name of an image's folder).",
-    )
-    bins: int = setting(0, "Turn a numeric label into so many classes of equal share; 0 leaves it continuous.", low=0)
-    source: str = setting("", "Images to translate from, for recipes that need them; no pairs.")
-    source_scale: float = setting(1.0, "Resize images of the source by this factor before cutting tiles.", low=1e-3)
-    limit: int = setting(0, "Train on so many tiles only, spread evenly over the training images; 0: all.", low=0)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     threads: int = setting(0, "CPU threads; 0: all that this process may use.", low=0)
     save_every: float = setting(60.0, "Seconds between checkpoints.", low=0)
     preview_every: float = setting(
         60.0, "Seconds between grids of samples (they never take more than 5 % of the time).", low=0
     )
-
-    def __post_init__(self) -> None:
-        check(self)
 
     def replace(self, **changes: Any) -> TrainConfig:
         """Return a copy with some fields changed."""

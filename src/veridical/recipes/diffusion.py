@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
+from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
-from veridical.models.diffusion.guided import Guided
+from veridical.models.diffusion.guided import Guide, Guided
 from veridical.models.diffusion.latent import LatentDiffusion
-from veridical.models.diffusion.upsampler import Upsampler
-from veridical.recipes.recipe import Recipe
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
+from veridical.models.diffusion.upsampler import Coarse, CoarseSampling, Upsampler
+from veridical.recipes.recipe import Recipe, Stage
 
 
-def latent_diffusion(
-    first: nn.Module,
-    widths: tuple[int, ...] = (64, 128),
-    layers: int = 1,
-    attention: tuple[bool, ...] = (False, True),
-    dropout: float = 0.0,
-    sampling_steps: int = 24,
-    solver: str = "sde_dpm_solver_pp_2m",
-) -> LatentDiffusion:
+def denoiser(channels: int, size: int, network: Network, law: Law, embed: Embed, sampling: Sampling) -> Denoiser:
+    """A `Denoiser` of square images."""
+    return Denoiser((channels, size, size), network, law, embed, sampling)
+
+
+def guided(
+    channels: int, size: int, network: Network, law: Law, embed: Embed, guide: Guide, sampling: Sampling
+) -> Guided:
+    """A `Denoiser` of square images that a classifier leads."""
+    return Guided((channels, size, size), network, law, embed, guide, sampling)
+
+
+def upsampler(
+    channels: int, size: int, network: Network, law: Law, coarse: Coarse, sampling: CoarseSampling
+) -> Upsampler:
+    """An `Upsampler`; its noise law is lower than that of images: the coarse half is known."""
+    return Upsampler((channels, size, size), network, replace(law, noise_mean=-1.2), coarse, sampling)
+
+
+def latent_diffusion(first: Latent, network: Network, sampling: Sampling) -> LatentDiffusion:
     """A `Denoiser` of the latents of `first`."""
-    channels, size, _ = first.shape  # type: ignore[misc]
-    denoiser = Denoiser(
-        channels, size, patch=1, widths=widths, layers=layers, attention=attention, dropout=dropout,
-        noise_mean=-1.2, sampling_steps=sampling_steps, solver=solver,
-    )  # fmt: skip
-    return LatentDiffusion(first, denoiser)
+    return LatentDiffusion(
+        first, Denoiser(first.shape, replace(network, patch=1), Law(noise_mean=-1.2), Embed(), sampling)
+    )
 
 
 DIFFUSION: dict[str, Any] = {"optimiser": "muon", "lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5}
@@ -40,15 +49,21 @@ STOCHASTIC: dict[str, Any] = {"solver": "sde_dpm_solver_pp_2m", "sampling_steps"
 # What is still wrong with them, early weights of the same training have more of.
 AUTOGUIDED: dict[str, Any] = {"early_steps": 300, "autoguidance": 1.25}
 
-# Arguments that act on sampling alone, and on what students learn.
-STEPPING = ("sampling_steps", "solver")
-SOLVING = (*STEPPING, "eta", "churn", "snr", "langevin_steps", "clamp", "autoguidance")
-ENDS = ("sigma_min", "sigma_max")
-GUIDING = ("guidance_scale", "guidance_interval")
+# What users may set of systems that decide the rest themselves.
+LATENT = ("widths", "layers", "attention", "dropout", "sampling_steps", "solver")
+ENLARGED = ("factor", "crop", "patch", "formulation", "augmentation", "condition_noise", *LATENT)
+GUIDED = (
+    "classes", "conditional", "patch", "formulation", "noise_mean", "noise_std", "classifier_widths", "guidance_scale",
+    "guidance_interval", "early_steps", "autoguidance", *LATENT,
+)  # fmt: skip
+
+# Fields of `Sampling` that say nothing where no label is heard, and those that the formulation or its training has fixed.
+UNHEARD = ("guidance_scale", "guidance_interval")
+LEARNED = ("sigma_min", "sigma_max")
 
 ROWS: dict[str, Recipe] = {
     "ddpm": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="unconditional",
         summary="predicts the noise of one of a thousand steps; ancestral sampling, DDIM, variance fixed or learned",
@@ -62,10 +77,10 @@ ROWS: dict[str, Recipe] = {
             "clamp": True,
         },
         train=DIFFUSION,
-        sampling=SOLVING,
+        idle=(*UNHEARD, *LEARNED),
     ),
     "ncsn": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="unconditional",
         summary="denoising score matching at geometric noise levels, annealed Langevin dynamics",
@@ -81,10 +96,10 @@ ROWS: dict[str, Recipe] = {
             "clamp": True,
         },
         train=DIFFUSION,
-        sampling=SOLVING,
+        idle=(*UNHEARD, *LEARNED),
     ),
     "score_sde": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="unconditional",
         summary="stochastic differential equation vp, sub_vp or ve; predictor-corrector or probability flow; likelihood",
@@ -99,10 +114,10 @@ ROWS: dict[str, Recipe] = {
             "clamp": True,
         },
         train=DIFFUSION,
-        sampling=SOLVING,
+        idle=(*UNHEARD, *LEARNED),
     ),
     "edm": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="unconditional",
         summary="diffusion in pixels preconditioned by the spectrum of the data; log-normal noise law, autoguidance",
@@ -110,30 +125,30 @@ ROWS: dict[str, Recipe] = {
         "Hang et al. 2023, arXiv:2303.09556",
         args={"sigma_max": 20.0, **STOCHASTIC, **AUTOGUIDED},
         train=DIFFUSION,
-        sampling=(*SOLVING, *ENDS),
+        idle=UNHEARD,
     ),
     "flow_matching": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="unconditional",
         summary="straight paths from noise to image, the midpoint rule",
         citation="Lipman et al. 2023, arXiv:2210.02747; Liu, Gong and Liu 2023, arXiv:2209.03003",
         args={"formulation": "flow", "skip": "paper", "solver": "midpoint"},
         train=DIFFUSION,
-        sampling=SOLVING,
+        idle=(*UNHEARD, *LEARNED),
     ),
     "dit": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="unconditional",
         summary="a transformer as the network: adaLN-Zero, in-context or cross-attention conditioning",
         citation="Peebles and Xie 2023, arXiv:2212.09748",
         args={"network": "dit", "widths": (192,), "layers": 6, "sigma_max": 20.0, **STOCHASTIC},
         train=DIFFUSION | {"lr": 5e-4},
-        sampling=(*SOLVING, *ENDS),
+        idle=UNHEARD,
     ),
     "cfg": Recipe(
-        Denoiser,
+        denoiser,
         family="diffusion",
         task="class or property",
         summary="a label, at times left out in training; classifier-free guidance within an interval of noise levels",
@@ -141,30 +156,38 @@ ROWS: dict[str, Recipe] = {
         args={"guidance_scale": 1.5, **STOCHASTIC},
         train=DIFFUSION,
         needs=("label",),
-        sampling=(*SOLVING, *GUIDING, *ENDS),
+        of_data=("classes",),
     ),
     "guided": Recipe(
-        Guided,
+        guided,
         family="diffusion",
         task="class or property",
         summary="a classifier of noisy images, trained beside, leads a denoiser to a label",
         citation="Dhariwal and Nichol 2021, arXiv:2105.05233",
-        args={"conditional": True},
+        args={
+            "classes": 0,
+            "conditional": True,
+            "guidance_scale": 4.0,
+            "guidance_interval": (0.0, 20.0),
+            "solver": "dpm_solver_pp_2m",
+        },
+        offers=GUIDED,
         train=DIFFUSION,
         needs=("label",),
-        sampling=(*STEPPING, *GUIDING, "autoguidance"),
+        of_data=("classes",),
     ),
     "upsampler": Recipe(
-        Upsampler,
+        upsampler,
         family="diffusion",
         task="super-resolution",
         summary="last part of a cascade: an image of half the resolution made large, with noise-conditioning augmentation",
         citation="Ho et al. 2022, arXiv:2106.15282; Saharia et al. 2021, arXiv:2104.07636",
-        args={"crop": 64},
+        args={"crop": 64, "attention": (False, False), "solver": "dpm_solver_pp_2m"},
+        offers=ENLARGED,
         train=DIFFUSION,
         needs=("source",),
-        sampling=(*STEPPING, "condition_noise"),
         own_source=True,
+        enlarges="factor",
     ),
     "progressive_distillation": Recipe(
         ProgressiveDistillation,
@@ -173,8 +196,7 @@ ROWS: dict[str, Recipe] = {
         summary="a student halves the steps of its teacher, again and again, down to four or one",
         citation="Salimans and Ho 2022, arXiv:2202.00512",
         train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4, "ema": 0.99},
-        first="edm",
-        first_share=0.6,
+        first={"first": Stage("edm", 0.6)},
     ),
     "consistency": Recipe(
         Consistency,
@@ -182,10 +204,10 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="from noise to the end of its path in one, two or four steps: consistency distillation or training",
         citation="Song et al. 2023, arXiv:2303.01469; Song and Dhariwal 2024, arXiv:2310.14189",
+        args={"sampling_steps": 4},
         train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4},
-        sampling=("sampling_steps",),
-        first="edm",
-        first_share=0.6,
+        offers=("path", "levels", "most_levels", "sampling_steps"),
+        first={"first": Stage("edm", 0.6)},
     ),
     "latent_diffusion": Recipe(
         latent_diffusion,
@@ -193,9 +215,9 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="diffusion in the latents of a frozen autoencoder",
         citation="Rombach et al. 2022, arXiv:2112.10752",
+        args=STOCHASTIC,
         train=DIFFUSION,
-        sampling=STEPPING,
-        first="autoencoder",
-        first_share=0.3,
+        offers=LATENT,
+        first={"first": Stage("autoencoder", 0.3)},
     ),
 }

@@ -32,6 +32,7 @@ ROWS: dict[str, Recipe] = {
         citation="Mirza and Osindero 2014, arXiv:1411.1784; Miyato and Koyama 2018, arXiv:1802.05637",
         train=ADAM_GAN,
         needs=("label",),
+        of_data=("classes",),
     ),
     "dcgan": Recipe(
         dcgan,
@@ -65,7 +66,8 @@ ROWS: dict[str, Recipe] = {
         citation="Brock, Donahue and Simonyan 2019, arXiv:1809.11096",
         train=ADAM_GAN | {"beta1": 0.0, "batch": 8, "decay": 0.5},
         needs=("label",),
-        sampling=("truncation",),
+        drawn=("truncation",),
+        of_data=("classes",),
     ),
     "progan": Recipe(
         ProGAN,
@@ -83,7 +85,7 @@ ROWS: dict[str, Recipe] = {
         summary="styles in every layer, noise, style mixing, lazy regularisers, adaptive augmentation",
         citation="Karras et al. 2019, arXiv:1812.04948; 2020, arXiv:1912.04958; 2020, arXiv:2006.06676",
         train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 8, "warmup": 0, "ema": 0.998},
-        sampling=("truncation",),
+        drawn=("truncation",),
     ),
     "pix2pix": Recipe(
         Pix2Pix,
@@ -94,6 +96,7 @@ ROWS: dict[str, Recipe] = {
         args={"width": 16},
         train={"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 8, "warmup": 0, "decay": 0.3},
         needs=("mask",),
+        of_data=("classes",),
     ),
     "cyclegan": Recipe(
         CycleGAN,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from veridical.conditions.table import SIZES
 from veridical.core.errors import InputError
 from veridical.core.parse import listed, parse_value
-from veridical.core.settings import types_of
+from veridical.core.settings import check_value, types_of
 from veridical.recipes import classical, diffusion, gan, vae
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
@@ -44,12 +46,16 @@ def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(row: Recipe, name: str, value: Any) -> Any:
-    """The argument `name`, text converted to the type of its default value, which also tells where it may lie: what is
-    counted is at least 1, unless it or the builder's is 0 by default, and other numbers are not negative, unless they are by
-    default.
+    """The argument `name`, text converted to the type of its default value, within the limits of its dataclass.
+
+    Of one that has none its default tells where it may lie: what is counted is at least 1, unless it or the builder's is 0 by
+    default, and other numbers are not negative, unless they are by default.
     """
-    default, off = row.arguments()[name], row.complete({})[name] == 0
+    default, off, kind = row.arguments()[name], row.complete({})[name] == 0, row.kind_of(name)
     value = parse_value(value, default) if isinstance(value, str) else value
+    if kind is not None:
+        check_value(kind, name, value)
+        return value
     for one, usual in zip(*(v if isinstance(v, tuple | list) else (v,) for v in (value, default)), strict=False):
         if type(usual) in (int, float) and usual >= 0 and type(one) in (int, float):
             least = 1 if type(usual) is int and usual and not off else 0
@@ -84,8 +90,8 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         if name in types:
             config[name] = parse_value(value, types[name]) if isinstance(value, str) else value
         elif name in arguments:
-            if name == "classes":
-                raise InputError("classes are those of the data: change their number with --bins, or by other masks.")
+            if name in SIZES:
+                raise InputError(f"{name} are those of the data: {SIZES[name]}.")
             args[name] = _value(row, name, value)
         else:
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
@@ -95,7 +101,11 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
 
 
 def build(
-    recipe: str, channels: int, size: int, args: dict[str, Any] | None = None, first: nn.Module | None = None
+    recipe: str,
+    channels: int,
+    size: int,
+    args: dict[str, Any] | None = None,
+    stages: Mapping[str, nn.Module] | None = None,
 ) -> nn.Module:
     """Build an untrained model.
 
@@ -109,8 +119,8 @@ def build(
         Side of the images in pixels.
     args : dict, optional
         Arguments that differ from the recipe's.
-    first : nn.Module, optional
-        The trained first stage, for recipes that have one.
+    stages : mapping of str to nn.Module, optional
+        Trained stages by name, for recipes that have some; those that are not given are untrained.
 
     Raises
     ------
@@ -122,13 +132,14 @@ def build(
     unknown = set(args) - set(row.arguments())
     if unknown:
         raise InputError(f"{recipe} has no argument {sorted(unknown)[0]!r}: it has {', '.join(row.arguments())}.")
-    start: tuple[Any, ...] = (channels, size)
-    if row.first is not None:
-        start = (first if first is not None else build(row.first, channels, size),)
+    given = dict(stages or {})
+    held = {
+        name: given[name] if name in given else build(stage.recipe, channels, size) for name, stage in row.first.items()
+    }
     own = row.arguments()
-    changed = {k: v for k, v in args.items() if k != "classes" and listed(v) != listed(own[k])}
+    changed = {k: v for k, v in args.items() if k not in SIZES and listed(v) != listed(own[k])}
     try:
-        return row.build(*start, **args)
+        return row.make(channels, size, held, args)
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RuntimeError) as error:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.ndimage import uniform_filter1d
 
+from veridical.core.files import write_bytes
 from veridical.data.images import to_grid
 
 INK, MUTED, RULE = "#1c2733", "#5b6875", "#d5dbe1"
@@ -29,7 +30,7 @@ def save(path: Path, figure: Figure | np.ndarray) -> bytes:
 
         Image.fromarray(figure).save(out, format="png", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(out.getvalue())
+    write_bytes(path, out.getvalue())
     return out.getvalue()
 
 

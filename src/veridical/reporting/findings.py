@@ -44,7 +44,7 @@ def finding(systems: list[dict]) -> list[str]:
         said.append(f"{_join([best['system'], *rivals])} are not distinguishable: their intervals overlap.")
     elif len(scored) > 1:
         said.append("Its interval lies apart from those of all other systems.")
-    copied = best["metrics"]["memorised"]
+    copied = best["metrics"].get("memorised", {"value": None})
     if copied["value"] is not None:
         share = formats.uncertain(copied["value"], copied["low"], copied["high"])
         if copied["floor"] is not None:

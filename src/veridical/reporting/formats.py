@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from veridical.core.files import write_text
+
 DASH = "–"
 
 
@@ -66,9 +68,9 @@ def write_tables(
 ) -> None:
     """Write `name`.csv from `rows` (numbers) and `name`.md and `name`.tex from `shown` (text)."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.csv").write_text(to_csv(rows), encoding="utf-8", newline="")
-    (folder / f"{name}.md").write_text(to_markdown(shown), encoding="utf-8")
-    (folder / f"{name}.tex").write_text(to_latex(shown, caption, f"tab:{name}", long), encoding="utf-8")
+    write_text(folder / f"{name}.csv", to_csv(rows))
+    write_text(folder / f"{name}.md", to_markdown(shown))
+    write_text(folder / f"{name}.tex", to_latex(shown, caption, f"tab:{name}", long))
 
 
 def to_csv(rows: list[dict]) -> str:

@@ -1,6 +1,5 @@
 """The report of a bench: reads its output folder, writes tables, figures and one self-contained HTML page."""
 
-import os
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from veridical.core.files import write_text
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
 from veridical.reporting.findings import finding, plain, settings_of
@@ -15,25 +15,7 @@ from veridical.reporting.pictures import TILE, losses, pairs, strips
 from veridical.reporting.results import Cell, bench_spec, read_cells, read_images, read_json
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
-
-EXPLAINED = {
-    "kid_over_random_phase": (
-        "kernel distance (KID) to held-out real tiles over that of phase-randomised tiles: 0 = as the real data, "
-        "1 = a Gaussian texture with the right spectrum and grey values. Lower is better; a little below 0 is chance."
-    ),
-    "fd": (
-        "Fréchet distance between Gaussians fitted to image features. Lower is better, but it depends on n and even "
-        "real tiles do not reach 0: read it against the real-against-real row only."
-    ),
-    "precision": "share of samples that lie among the real tiles: does a sample look real? Higher is better.",
-    "recall": "share of real tiles that lie among the samples: is the whole variety there? Higher is better.",
-    "coverage": "share of real tiles with a sample close by; less moved by outliers than recall. Higher is better.",
-    "memorised": (
-        "share of samples nearer to a crop of the training images, wherever it lies and however it is turned, than nearly "
-        "all unseen real tiles are; far above the real-against-real row means copies. Lower is better."
-    ),
-}
-SHORT = {"fd": "Fréchet distance", "memorised": "memorised share"}
+from veridical.scoring.table import METRICS
 
 
 def report(folder: str | Path) -> Path:
@@ -80,16 +62,14 @@ def report(folder: str | Path) -> Path:
         datasets=[_dataset(folder, spec, d, ranked[d], by_dataset[d]) for d in by_dataset],
         stability=STABILITY,
         audited=audits.EXPLAINED,
-        metrics=[(SHORT.get(kind, kind), name, EXPLAINED[kind]) for kind, name in columns.items() if name],
+        metrics=[(tables.title(kind), name, METRICS[kind].explained()) for kind, name in columns.items() if name],
         settings=settings_of(cells),
         spec=_spec(spec),
         recipes=_recipes(spec),
         citations={name: recipe.get("citation") for name, recipe in spec.get("recipes", {}).items()},
     )
     target = folder / "report.html"
-    temporary = target.with_name(f".report.html.{os.getpid()}.part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, target)
+    write_text(target, page)
     return target
 
 
@@ -159,7 +139,7 @@ def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]
         if not any(cell.rows for cell in system["cells"]):
             continue
         for kind, stat in system["metrics"].items():
-            row["cells"].append(_cell(SHORT.get(kind, kind), stat, marks))
+            row["cells"].append(_cell(tables.title(kind), stat, marks))
             if kind == tables.HEADLINE:
                 spread = tables.spread(stat)
                 row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
@@ -187,9 +167,9 @@ def _plain_cell(label: str, text: str) -> dict:
 def _floor_row(systems: list[dict]) -> dict:
     """Real tiles in the place of the samples: the best that can be reached."""
     cells = []
-    for kind in tables.RANKING_METRICS:
+    for kind in systems[0]["metrics"]:
         floors = [s["metrics"][kind]["floor"] for s in systems if s["metrics"][kind]["floor"] is not None]
-        cells.append(_plain_cell(SHORT.get(kind, kind), tables.floor_text(kind, floors)))
+        cells.append(_plain_cell(tables.title(kind), tables.floor_text(kind, floors)))
         if kind == tables.HEADLINE:
             cells += [_plain_cell("floor", ""), _plain_cell("n", "")]
     cells += [_plain_cell("audit", ""), _plain_cell("training min", "")]

@@ -4,11 +4,9 @@ import math
 from collections.abc import Sequence
 
 from veridical.reporting.formats import DASH, between, fixed, minutes, number, uncertain
+from veridical.scoring.table import HEADLINE, METRICS, find
 
-HEADLINE = "kid_over_random_phase"
 BASELINE = "random_phase"
-# Columns of the ranking: a metric's name, or what its name begins with before the extractor.
-RANKING_METRICS = (HEADLINE, "fd", "precision", "recall", "coverage", "memorised")
 COST_KEYS = (
     "parameters", "train_seconds", "steps", "batch", "seconds_per_image", "peak_memory_mb", "device", "threads",
 )  # fmt: skip
@@ -18,16 +16,21 @@ def floor_text(kind: str, values: Sequence[float]) -> str:
     """Floors of a column of the ranking: one number, or smallest to largest."""
     if not values:
         return DASH
-    if kind == "fd":
+    decimals = METRICS[kind].decimals
+    if decimals is None:
         return between(values)
-    low, high = (fixed(x, 3 if kind == HEADLINE else 2) for x in (min(values), max(values)))
+    low, high = (fixed(x, decimals) for x in (min(values), max(values)))
     return low if low == high else f"{low}{' to ' if low.startswith('−') else '–'}{high}"
 
 
+def title(kind: str) -> str:
+    """What a column of the ranking is called."""
+    return METRICS[kind].title or kind
+
+
 def find_metric(names: Sequence[str], kind: str) -> str | None:
-    """The first of `names` that is `kind` or `kind` with an extractor behind it (``fd_...``; ``fid`` counts as fd)."""
-    kinds = (kind, "fid") if kind == "fd" else (kind,)
-    return next((n for n in names if n in kinds or n.startswith(tuple(f"{k}_" for k in kinds))), None)
+    """The first of `names` that is one of the metric `kind`, whatever the extractor (``fd_...``, ``fid``)."""
+    return next((name for name in names if find(name) is METRICS[kind]), None)
 
 
 def aggregate(rows: list[dict]) -> dict:
@@ -56,9 +59,10 @@ def aggregate(rows: list[dict]) -> dict:
 
 
 def metric_columns(cells: list) -> dict[str, str | None]:
-    """Which metric stands in each column of the ranking (None: nobody measured it)."""
+    """Which metric stands in each column of the ranking (None: nobody measured it); the headline first."""
     names = list(dict.fromkeys(row["metric"] for cell in cells for row in cell.rows))
-    return {kind: find_metric(names, kind) for kind in RANKING_METRICS}
+    kinds = dict.fromkeys([HEADLINE, *(kind for kind, metric in METRICS.items() if metric.ranked)])
+    return {kind: find_metric(names, kind) for kind in kinds}
 
 
 def ranking(cells: list, columns: dict[str, str | None]) -> list[dict]:

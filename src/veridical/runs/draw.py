@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from veridical.conditions.delivery import Arrays, as_tensors
-from veridical.conditions.request import ask
+from veridical.conditions.condition import Arrays
+from veridical.conditions.delivery import as_tensors
+from veridical.conditions.request import Asked, ask
+from veridical.conditions.table import CONDITIONS, arrays_of
 from veridical.core.batch import ImageNoise
+from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.progress import Progress
@@ -39,7 +43,7 @@ def draw(
         Images at a time.
     cond : dict of arrays, optional
         Conditions, a row an image, for recipes that take them (see `veridical.conditions.delivery.Data`); by default those of
-        `veridical.conditions.request.ask`.
+        `conditions_of`.
     quiet : bool
         Show no progress.
 
@@ -48,15 +52,16 @@ def draw(
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
     if cond is None:
-        cond = ask(run.run, run.needs, n).cond
-    for name in run.needs:
+        cond = conditions_of(run, n).cond
+    names = arrays_of(run.needs)
+    for name in names:
         if name not in cond or len(cond[name]) != n:
-            raise ValueError(f"{run.run['recipe']} needs {n} rows of the condition {name!r}")
+            raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
     parts = []
     with torch.no_grad(), Progress("sample", quiet) as progress:
         for start in range(0, n, batch):
             numbers = range(start, min(start + batch, n))
-            mine = as_tensors({name: cond[name][start : numbers.stop] for name in run.needs}, run.device)
+            mine = as_tensors({name: cond[name][start : numbers.stop] for name in names}, run.device)
             sampled = run.model.sample(len(numbers), mine, ImageNoise(seed, numbers, run.device))
             if not torch.isfinite(sampled).all():
                 raise InputError(
@@ -68,19 +73,32 @@ def draw(
     return np.concatenate(parts)
 
 
+def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
+    """Conditions of `n` images that a run can draw, see `veridical.conditions.request.ask`.
+
+    Parameters
+    ----------
+    run : Run
+    n : int
+    **asked
+        What they are to be: ``label``, ``masks``, ``source``, ``prompt`` (see `sample`).
+    """
+    row = table.find(run.info.recipe)
+    shrink = run.info.args[row.enlarges] if row.enlarges else 1
+    return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink)
+
+
 def sample(
     run: str | Path,
     n: int,
     out: str | Path,
     *,
-    label: Sequence[str] | str = (),
-    masks: str | Path | None = None,
-    source: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     batch: int = 32,
     device: str = "auto",
     quiet: bool = False,
+    **asked: Any,
 ) -> Path:
     """Draw `n` images from a run and write them in the units and bit depth of its data.
 
@@ -93,11 +111,6 @@ def sample(
     run, out : str or Path
         A run folder; a new folder.
     n : int
-    label : sequence of str, or str with commas
-        For label-conditional runs: classes, or numbers in the units of the data, in turn.
-    masks, source : str or Path, optional
-        For runs conditional on masks or translating images: what to begin with (see `veridical.conditions.request.ask` for
-        these and for the defaults).
     settings : mapping, optional
         Of sampling, see `load`.
     seed : int
@@ -105,6 +118,13 @@ def sample(
         Images at a time; changes them by no more than rounding.
     device : str
     quiet : bool
+    **asked
+        What the images are to be, in turn; by default what held-out tiles have, or all classes:
+
+        - ``label``, sequence of str, or str with commas: classes, or numbers in the units of the data;
+        - ``masks``, str or Path: label images in the values and the resolution of the training data; larger ones are cut;
+        - ``source``, str or Path: images to translate, or to enlarge: then tiles are as much smaller than samples;
+        - ``prompt``, str or sequence of str.
 
     Returns
     -------
@@ -124,37 +144,41 @@ def sample(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another --out.")
     loaded = load(run, device, settings)
-    row = table.find(loaded.run["recipe"])
-    wanted = [part.strip() for part in ([label] if isinstance(label, str) else label) for part in part.split(",")]
-    asked = ask(loaded.run, loaded.needs, n, [part for part in wanted if part], masks, source)
+    use_threads()
+    row = table.find(loaded.info.recipe)
+    found = conditions_of(loaded, n, **asked)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    places = [row.option.name for row in CONDITIONS.values() if not row.option.several]
     began = time.monotonic()
-    drawn = draw(loaded, n, seed=seed, batch=batch, cond=asked.cond, quiet=quiet)
+    drawn = draw(loaded, n, seed=seed, batch=batch, cond=found.cond, quiet=quiet)
     seconds = time.monotonic() - began
-    stems = [f"{loaded.run['recipe']}_{k:05d}" for k in range(n)]
-    files = write_images(folder, drawn, loaded.window, stems=stems, pixel_size=loaded.run["dataset"].get("pixel_size"))
-    if asked.masks is not None:
+    stems = [f"{loaded.info.recipe}_{k:05d}" for k in range(n)]
+    files = write_images(folder, drawn, loaded.window, stems=stems, pixel_size=loaded.info.dataset.get("pixel_size"))
+    if found.masks is not None:
         (folder / "masks").mkdir()
-        for stem, mask in zip(stems, asked.masks, strict=True):
+        for stem, mask in zip(stems, found.masks, strict=True):
             save_png(folder / "masks" / f"{stem}.png", mask)
     write_json(
         folder / "provenance.json",
         {
             "version": __version__,
-            "recipe": loaded.run["recipe"],
+            "recipe": loaded.info.recipe,
             "checkpoint": {
                 "sha256": file_hash(loaded.folder / "model.safetensors"),
-                "steps": loaded.run["cost"]["steps"],
+                "steps": loaded.info.cost.steps,
             },
-            "dataset": {k: loaded.run["dataset"].get(k) for k in ("spec", "fingerprint")},
+            "dataset": {k: loaded.info.dataset.get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
-            "settings": {k: loaded.run["args"][k] for k in row.sampling},
-            "condition": {"needs": loaded.needs, "masks": _text(masks), "source": _text(source)}
+            "settings": {k: loaded.info.args[k] for k in row.sampling},
+            "condition": {"needs": loaded.needs, **{name: _text(asked.get(name)) for name in places}}
             if loaded.needs
             else None,
+            **({"notes": found.notes} if found.notes else {}),
             "seconds_per_image": seconds / n,
             "images": [
                 {"file": path.name, "number": k, "synthetic": True} | ({"condition": said} if said else {})
-                for k, (path, said) in enumerate(zip(files, asked.said, strict=True))
+                for k, (path, said) in enumerate(zip(files, found.said, strict=True))
             ],
         },
     )

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from veridical.conditions.table import DATA_SETTINGS
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.core.parse import listed
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
+from veridical.recipes.info import FORMAT, RunInfo
 
-FORMAT = 2
-# What run.json says of every run, and of what type.
-CONTENT = {
-    "recipe": str, "args": dict, "config": dict, "channels": int, "size": int, "window": dict, "dataset": dict,
-    "finished": bool, "cost": dict,
-}  # fmt: skip
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".p")
 
 # Settings that may be others when a run is resumed.
 FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
 
 
-def look(out: Path, resume: bool) -> dict[str, Any] | None:
+def look(out: Path, resume: bool) -> RunInfo | None:
     """What is known of a run to resume in `out`; None for a new run."""
     if (out / "run.json").is_file() and resume:
         return read_run(out)
@@ -38,11 +35,11 @@ def look(out: Path, resume: bool) -> dict[str, Any] | None:
 
 
 def resumed(
-    out: Path, started: dict[str, Any], given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
+    out: Path, started: RunInfo, given: dict[str, Any], config: TrainConfig, args: dict[str, Any]
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """Settings and arguments of a run to go on with: what is asked for now may lengthen it, or change how it samples."""
-    sampling, had = table.find(started["recipe"]).sampling, completed(started)["args"]
-    now, before = config.to_json() | args, TrainConfig().to_json() | started["config"] | had
+    sampling, had = table.find(started.recipe).sampling, started.completed().args
+    now, before = config.to_json() | args, started.config.to_json() | had
     asked = [name for name, value in given.items() if value is not None]
     for name in asked:
         if name not in (*FREE, *sampling) and listed(now[name]) != listed(before.get(name)):
@@ -53,13 +50,7 @@ def resumed(
     if {"steps", "minutes"} & set(changes):  # a new budget, not one more limit
         changes = {"steps": None, "minutes": None} | changes
     args = had | {name: now[name] for name in asked if name in sampling}
-    return TrainConfig.from_json(started["config"]).replace(**changes), args
-
-
-def completed(about: dict[str, Any]) -> dict[str, Any]:
-    """What ``run.json`` says of a run or of its first stage, with all arguments that there are today (`Recipe.complete`)."""
-    args = table.find(about["recipe"]).complete(about["args"])
-    return {**about, "args": {name: listed(value) for name, value in args.items()}}
+    return started.config.replace(**changes), args
 
 
 def make_folder(out: Path) -> None:
@@ -72,26 +63,24 @@ def make_folder(out: Path) -> None:
 
 def is_finished(folder: Path) -> bool:
     """Whether `folder` holds a run with its budget spent."""
-    return (folder / "run.json").is_file() and read_run(folder)["finished"]
+    return (folder / "run.json").is_file() and read_run(folder).finished
 
 
-def share_budget(config: TrainConfig, share: float) -> tuple[dict[str, Any], TrainConfig]:
-    """Divide a budget: the first stage's settings, and those left for the second."""
-    same = (
-        "size", "seed", "augment", "scale", "split", "label", "bins", "source", "source_scale", "limit", "device", "threads",
-        "save_every", "preview_every",
-    )  # fmt: skip
-    mine: dict[str, Any] = {k: getattr(config, k) for k in same}
-    mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
-    mine["minutes"] = None if config.minutes is None else config.minutes * share
-    rest = {
-        "steps": None if config.steps is None else max(1, config.steps - mine["steps"]),
-        "minutes": None if config.minutes is None else config.minutes - mine["minutes"],
-    }
-    return mine, config.replace(**rest)
+def share_budget(config: TrainConfig, shares: Mapping[str, float]) -> tuple[dict[str, dict[str, Any]], TrainConfig]:
+    """Divide a budget: settings of each stage that is to be trained, and what is left for the run that holds them."""
+    same = (*DATA_SETTINGS, "seed", "device", "threads", "save_every", "preview_every")
+    steps, minutes, theirs = config.steps, config.minutes, {}
+    for name, share in shares.items():
+        mine: dict[str, Any] = {k: getattr(config, k) for k in same}
+        mine["steps"] = None if config.steps is None else max(1, round(config.steps * share))
+        mine["minutes"] = None if config.minutes is None else config.minutes * share
+        theirs[name] = mine
+        steps = None if steps is None else max(1, steps - mine["steps"])
+        minutes = None if minutes is None else minutes - mine["minutes"]
+    return theirs, config.replace(steps=steps, minutes=minutes)
 
 
-def read_run(folder: str | Path) -> dict[str, Any]:
+def read_run(folder: str | Path) -> RunInfo:
     """Read ``run.json`` of a run folder.
 
     Raises
@@ -113,7 +102,4 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} was written by veridical {version} in another format: use that version, or train again."
         )
-    for name, kind in CONTENT.items():
-        if not isinstance(run.get(name), kind):
-            raise InputError(f"{folder / 'run.json'} does not say {name!r}: it was damaged; restore it or train again.")
-    return run
+    return RunInfo.from_json(run, folder / "run.json")

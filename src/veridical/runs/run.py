@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from veridical.core.device import memory_format, pick_device, use_threads
+from veridical.core.device import move, pick_device
 from veridical.core.errors import InputError
 from veridical.data.window import IntensityWindow
+from veridical.models.contract import Model
 from veridical.recipes import table
-from veridical.recipes.config import TrainConfig
-from veridical.runs.folder import completed, read_run
-from veridical.runs.tensors import load_weights, read_tensors
+from veridical.recipes.info import RunInfo
+from veridical.runs.folder import read_run
+from veridical.runs.stages import fill, untrained
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,19 @@ class Run:
     """A trained model and what ``run.json`` says of it."""
 
     folder: Path
-    run: dict[str, Any]
-    model: Any  # an nn.Module with the members that docs/design.md lists
+    info: RunInfo
+    model: Model
     device: torch.device
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Conditions that the model takes."""
-        return table.find(self.run["recipe"]).needs
+        return table.find(self.info.recipe).needs
 
     @property
     def window(self) -> IntensityWindow:
         """The map between [0, 1] and the counts of the data."""
-        return IntensityWindow.from_json(self.run["window"])
+        return self.info.window
 
 
 def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Run:
@@ -52,31 +53,24 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     Raises
     ------
     InputError
-        If `folder` is no run, is damaged, is a pickle or comes from another version; for an unknown setting.
+        If `folder` is no run, is damaged, is a pickle or comes from another version; if a frozen stage is not found; for an
+        unknown setting.
     """
     folder = Path(folder)
-    run = read_run(folder)
-    changed = table.sampling_arguments(run["recipe"], dict(settings or {}))
-    run = completed(run)
-    run["args"] |= changed
+    info = read_run(folder)
+    changed = table.sampling_arguments(info.recipe, dict(settings or {}))
+    info = info.completed()
+    info = info.replace(args=info.args | changed)
     where = pick_device(device)
-    use_threads()
-    stage = None
-    if "first" in run:
-        first = completed(run["first"])
-        stage = table.build(first["recipe"], run["channels"], run["size"], first["args"])
-    model: Any = table.build(run["recipe"], run["channels"], run["size"], run["args"], stage)
-    tensors, _ = read_tensors(folder / "model.safetensors")
-    load_weights(model, tensors, folder / "model.safetensors")
-    model = model.to(where, memory_format=memory_format(where)).eval().requires_grad_(False)
-    return Run(folder, run, model, where)
+    model = untrained(info.recipe, info.channels, info.size, info.args, info.stages)
+    fill(model, folder)
+    model = move(model, where).eval().requires_grad_(False)
+    return Run(folder, info, cast(Model, model), where)
 
 
-def load_first(folder: Path, config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
-    """Model of a trained first stage, and what the second's ``run.json`` says of it."""
+def load_stage(folder: Path, size: int) -> nn.Module:
+    """Model of a trained stage, for a run on tiles of so many pixels."""
     stage = load(folder, device="cpu")
-    if stage.run["size"] != config.size:
-        raise InputError(
-            f"{folder} was trained on tiles of {stage.run['size']} pixels: give --size {stage.run['size']}."
-        )
-    return stage.model, {k: stage.run[k] for k in ("recipe", "args", "config", "dataset", "cost")}
+    if stage.info.size != size:
+        raise InputError(f"{folder} was trained on tiles of {stage.info.size} pixels: give --size {stage.info.size}.")
+    return cast(nn.Module, stage.model)

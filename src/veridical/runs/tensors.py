@@ -3,11 +3,14 @@
 A run is a folder:
 
 ========================  ==================================================================================
-``run.json``              recipe, arguments, settings, window, dataset fingerprint, versions, cost
+``run.json``              recipe, arguments, settings, window, dataset fingerprint, stages, versions, cost
 ``model.safetensors``     averaged (EMA) weights: what sampling uses
 ``resume.safetensors``    raw weights, averages, optimiser moments, step and time: all that resuming needs
 ``log.jsonl``             one JSON object a line: step, seconds, losses
+``first``                 runs of frozen stages that were trained for this one (several: a folder each)
 ========================  ==================================================================================
+
+Frozen stages are in no file but their own: ``run.json`` says where that is, and its SHA-256.
 """
 
 from __future__ import annotations
@@ -20,14 +23,14 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import nn
 
 from veridical.core.errors import InputError
-from veridical.core.files import replacing
+from veridical.core.files import write_bytes
+from veridical.models.contract import Staged
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], **metadata: str) -> None:
     """Write tensors as safetensors, atomically; `metadata` goes into the header."""
     contiguous = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(tensors_to_bytes(contiguous, metadata))
+    write_bytes(path, tensors_to_bytes(contiguous, metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -54,20 +57,43 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise InputError(f"{path} is damaged ({error}): restore it or train again.") from error
 
 
-def load_weights(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path, prefix: str = "") -> None:
+def frozen_names(model: nn.Module) -> set[str]:
+    """Names of the tensors of a model's frozen stages, see `veridical.models.contract.Staged`."""
+    if not isinstance(model, Staged):
+        return set()
+    held = {id(module) for module in model.frozen.values()}
+    places = tuple(f"{name}." for name, module in model.named_modules(remove_duplicate=False) if id(module) in held)
+    return {name for name in model.state_dict() if name.startswith(places)}
+
+
+def own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """What is saved of a model: all but its frozen stages."""
+    frozen = frozen_names(model)
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
+
+
+def load_weights(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path, prefix: str = "") -> bool:
     """Load tensors whose names begin with `prefix` into `model`.
+
+    Returns
+    -------
+    bool
+        Whether the file held all of the model: files of before hold frozen stages, too.
 
     Raises
     ------
     InputError
         If names or shapes do not fit: the file belongs to another model or version.
     """
+    refused = InputError(f"{path} does not fit this model: it was written by another version or recipe; train again.")
+    mine = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     try:
-        model.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+        found = model.load_state_dict(mine, strict=False)
     except RuntimeError as error:
-        raise InputError(
-            f"{path} does not fit this model: it was written by another version or recipe; train again."
-        ) from error
+        raise refused from error
+    if found.unexpected_keys or not frozen_names(model).issuperset(found.missing_keys):
+        raise refused
+    return not found.missing_keys
 
 
 def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:

@@ -1,4 +1,7 @@
-"""Conformal p-values of single images."""
+"""Conformal p-values of single images: the rank of a score among those of real images, one vote a field of view.
+
+Valid whatever the distribution of scores is, as long as fields of view are exchangeable.
+"""
 
 from __future__ import annotations
 

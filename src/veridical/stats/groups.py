@@ -1,4 +1,8 @@
-"""Groups of rows that belong together: tiles of a slice, slices of a place."""
+"""Groups of rows that belong together (clusters, blocks): tiles of a slice, slices of a place.
+
+`group_numbers` are left out by the jackknife, `halves` give a real-against-real floor, `merged` gives the blocks of a permutation
+test and the folds of a cross-validation, and `components` finds groups that are linked.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 MAX_GROUPS = 20
-
-
 FEWEST_GROUPS = 5
 
 
 class Groups(NamedTuple):
-    """Group of every row (0 to g - 1), how many independent units there were before merging, and a description."""
+    """Rows that are left out together.
+
+    Attributes
+    ----------
+    numbers : (N,) group of every row, 0 to g - 1
+    units : how many independent groups there were before merging
+    words : the groups in words
+    """
 
     numbers: np.ndarray
     units: int
@@ -22,7 +31,7 @@ class Groups(NamedTuple):
 
 
 def group_numbers(labels: ArrayLike, max_groups: int = MAX_GROUPS) -> Groups:
-    """Rows that are left out together.
+    """Rows that are left out together, by the labels (N,) of their slices.
 
     Fewer than five distinct labels: every row is a group. More than `max_groups` groups: the largest first, each joins
     the group with the fewest rows so far.
@@ -35,15 +44,45 @@ def group_numbers(labels: ArrayLike, max_groups: int = MAX_GROUPS) -> Groups:
         words = f"{len(numbers)} single images (fewer than {FEWEST_GROUPS} slices)"
         numbers = np.arange(len(numbers))
     sizes = np.bincount(numbers)
-    units = len(sizes)
-    if units > max_groups:
-        merged, filled = np.empty(units, int), np.zeros(max_groups, int)
-        for j in np.argsort(-sizes, kind="stable"):
-            merged[j] = np.argmin(filled)
-            filled[merged[j]] += sizes[j]
-        numbers = merged[numbers]
+    if len(sizes) > max_groups:
+        numbers = _joined(sizes, max_groups, np.arange(len(sizes)))[numbers]
         words += f" merged into {max_groups}"
-    return Groups(numbers, units, words)
+    return Groups(numbers, len(sizes), words)
+
+
+def merged(labels: ArrayLike, most: int, seed: int = 0) -> np.ndarray:
+    """Groups merged at random into few of about equal size: blocks of a permutation test, folds of cross-validation.
+
+    Parameters
+    ----------
+    labels : (N,) rows of one label stay together
+    most : how many groups there are at most; fewer labels than that remain as they are
+    seed : of the random order of labels of one size
+
+    Returns
+    -------
+    (N,) numbers from 0
+    """
+    names, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    if len(names) <= most:
+        return numbers
+    return _joined(np.bincount(numbers), most, np.random.default_rng(seed).permutation(len(names)))[numbers]
+
+
+def halves(labels: ArrayLike, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint lists of row numbers of equal length, no group in both unless there is one group only.
+
+    Groups join the halves as in `merged`; of the larger half, rows are left out evenly over its groups.
+    """
+    names = np.asarray(labels)
+    distinct, numbers = np.unique(names, return_inverse=True)
+    if len(distinct) < 2:
+        numbers = np.arange(len(names))
+    sizes = np.bincount(numbers)
+    side = _joined(sizes, 2, np.random.default_rng(seed).permutation(len(sizes)))[numbers]
+    first, second = np.flatnonzero(side == 0), np.flatnonzero(side == 1)
+    n = min(len(first), len(second))
+    return first[spread_evenly(names[first], n, seed)], second[spread_evenly(names[second], n, seed)]
 
 
 def spread_evenly(labels: ArrayLike, n: int, seed: int = 0) -> np.ndarray:
@@ -54,48 +93,31 @@ def spread_evenly(labels: ArrayLike, n: int, seed: int = 0) -> np.ndarray:
     return np.sort(by_group[((np.arange(n) + 0.5) * len(names) / n).astype(int)])
 
 
-def halves(labels: ArrayLike, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint lists of row numbers of equal length, no group in both unless there is one group only."""
-    names = np.asarray(labels)
-    distinct, numbers = np.unique(names, return_inverse=True)
-    if len(distinct) < 2:
-        numbers = np.arange(len(names))
-    sizes = np.bincount(numbers)
-    shuffled = np.random.default_rng(seed).permutation(len(sizes))
-    side, filled = np.empty(len(sizes), int), [0, 0]
-    for j in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        side[j] = int(filled[1] < filled[0])
-        filled[side[j]] += sizes[j]
-    first, second = np.flatnonzero(side[numbers] == 0), np.flatnonzero(side[numbers] == 1)
-    n = min(len(first), len(second))
-    return first[spread_evenly(names[first], n, seed)], second[spread_evenly(names[second], n, seed)]
+def components(linked: np.ndarray, labels: ArrayLike | None = None) -> np.ndarray:
+    """Number of the connected component of a graph that each row belongs to.
 
+    Parameters
+    ----------
+    linked : (N, N) bool, which rows belong together
+    labels : (N,), optional; rows of one label belong together, too
 
-def components(linked: np.ndarray, groups=None) -> np.ndarray:
-    """Number of the connected part that each image belongs to, (N,), from links (N, N) and equal labels (N,)."""
+    Returns
+    -------
+    (N,) numbers from 0
+    """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
-    if groups is not None:
-        names = np.asarray(groups)
+    if labels is not None:
+        names = np.asarray(labels)
         linked = linked | (names[:, None] == names)
     return connected_components(csr_matrix(linked), directed=False)[1]
 
 
-def merged(groups, blocks: int, seed: int = 0) -> np.ndarray:
-    """Labels (N,) merged at random into at most `blocks` blocks of about equal size, numbered from 0."""
-    names, numbers = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) <= blocks:
-        return numbers
-    sizes = np.bincount(numbers)
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    block, filled = np.empty(len(names), int), np.zeros(blocks, int)
-    for j in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        block[j] = np.argmin(filled)
-        filled[block[j]] += sizes[j]
-    return block[numbers]
-
-
-def folds(fields: np.ndarray, most: int = 5) -> np.ndarray:
-    """Number of the fold of each image, (N,): what has one label goes together; at most `most` folds of about equal size."""
-    return merged(fields, most)
+def _joined(sizes: np.ndarray, most: int, order: np.ndarray) -> np.ndarray:
+    """Which of `most` groups each of (G,) `sizes` joins: the largest first, of one size in `order`, into the smallest so far."""
+    found, filled = np.empty(len(sizes), int), np.zeros(most, int)
+    for j in order[np.argsort(-sizes[order], kind="stable")]:
+        found[j] = np.argmin(filled)
+        filled[found[j]] += sizes[j]
+    return found

@@ -1,4 +1,4 @@
-"""The one mechanism for intervals: a delete-a-group jackknife, group = slice."""
+"""Confidence intervals: a delete-a-group jackknife, group = slice. The one mechanism for all intervals of the package."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from veridical.stats.groups import MAX_GROUPS, group_numbers
 
 
 class Interval(NamedTuple):
-    """A value, its 95 % interval and standard error (None where rows are too few), and in words how they were found."""
+    """A value, limits and standard error of its interval (None where rows are too few), and in words how they were found."""
 
     value: float
     low: float | None
@@ -39,6 +39,11 @@ def jackknife(
     least : rows that the statistic needs in every set; no interval if leaving out a group leaves fewer
     max_groups : more groups than this are merged into this many of about equal size
     level : coverage of the interval
+
+    Returns
+    -------
+    Interval
+        Without limits and standard error where rows are too few to leave some out; `method` says so.
 
     Notes
     -----
@@ -81,7 +86,7 @@ def jackknife(
     return Interval(float(clipped), float(low), float(high), float(np.sqrt(total)), method)
 
 
-def _share_interval(value, bounds, units, level):
+def _share_interval(value: float, bounds: tuple[float, float], units: int, level: float) -> tuple[float, float]:
     """Clopper-Pearson limits for 0 or all of `units`: nothing seen in 20 images is not nothing at all."""
     reach = (bounds[1] - bounds[0]) * (1 - ((1 - level) / 2) ** (1 / units))
     return (value, float(bounds[0] + reach)) if value == bounds[0] else (float(bounds[1] - reach), value)

@@ -1,7 +1,7 @@
-"""p-values from real images only: conformal ranks for single images, permutation of blocks for sets.
+"""Permutation tests of two sets: blocks are exchanged, and several statistics are tested at once (step-down min-p).
 
-Both are valid whatever the distributions are, as long as independent units are exchangeable; and both say how many units
-they need. A unit is a field of view or a slice (`veridical.auditing.independence`), never a tile among its neighbours.
+Valid whatever the distributions are, as long as blocks are exchangeable. A block is a field of view or a slice, or several
+(`groups.merged`), never a tile among its neighbours. `enough_blocks` says whether there are enough of them to show anything.
 """
 
 from math import comb
@@ -10,12 +10,6 @@ import numpy as np
 
 MOST = 1999  # permutations, when there are more than that
 SMALLEST_EFFECT = 0.1  # standard deviations between images; smaller differences of means are not of interest
-
-
-# ----------------------------------------------------------------------------------------------------------- images
-
-
-# ------------------------------------------------------------------------------------------------------------- sets
 
 
 def assignments(real: int, synth: int, most: int = MOST, seed: int = 0) -> np.ndarray:
@@ -106,7 +100,7 @@ def adjusted_p(statistics: np.ndarray) -> np.ndarray:
 def blocks_needed(tests: int, alpha: float) -> int:
     """Independent blocks a side with which the most extreme of all ways is significant among `tests` statistics."""
     n = 2
-    while comb(2 * n, n) * alpha < tests:
+    while not enough_blocks(n, n, tests, alpha):
         n += 1
     return n
 

@@ -5,26 +5,31 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
 from veridical.core.batch import Batch, ImageNoise, mix
-from veridical.core.device import World, memory_format, peak_memory_mb, pick_device, use_threads
+from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import write_json
+from veridical.core.files import write_json, write_text
 from veridical.core.interrupt import on_stop
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import save_png, to_grid
+from veridical.models.contract import Model, Paced, Prepared, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
-from veridical.runs.folder import FORMAT, completed, is_finished, look, make_folder, resumed, share_budget
-from veridical.runs.run import load_first
-from veridical.training.optimise import make_optimiser
+from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
+from veridical.runs.folder import is_finished, look, make_folder, resumed, share_budget
+from veridical.runs.run import load_stage
+from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
+from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
 from veridical.training.state import Average, Log, State
 
 
@@ -38,7 +43,7 @@ def train(
     out: str | Path,
     *,
     resume: bool = False,
-    first: str | Path | None = None,
+    first: str | Path | Mapping[str, str | Path] | None = None,
     quiet: bool = False,
     **given: Any,
 ) -> Path:
@@ -54,8 +59,9 @@ def train(
         The run folder to write.
     resume : bool
         Go on with an interrupted run in `out`; on the CPU its weights end bit-identical to those of an uninterrupted run.
-    first : str or Path, optional
-        Run folder of a trained first stage; without it the first stage is trained in ``out/first``.
+    first : str or Path, or mapping of str to those, optional
+        Run folder of the trained first stage, or of some by name; those that are not given are trained in ``out/first``
+        (several: in ``out/first/NAME``), with a share of the budget. A run keeps frozen stages by reference.
     quiet : bool
         Show no progress.
     **given
@@ -76,86 +82,104 @@ def train(
     out, data = Path(out), str(data)
     row = table.find(recipe)
     config, args = table.settings(recipe, given)
+    places = given_places(recipe, first)
     # All of them: a default that changes later must not change this run.
     args = row.arguments() | args
     started = look(out, resume)
     if started is not None:
-        if started["recipe"] != recipe:
+        if started.recipe != recipe:
             raise InputError(
-                f"{out} holds a run of {started['recipe']}, not {recipe}: resume that, or choose another --out."
+                f"{out} holds a run of {started.recipe}, not {recipe}: resume that, or choose another --out."
             )
         config, args = resumed(out, started, given, config, args)
-        first = first or started.get("given_first")
     if row.own_source:
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
         config = config.replace(source=data, source_scale=config.scale)
     opened = open_data(recipe, row.needs, data, config)
     about = opened.describe()
-    for which, given_as in (("dataset", data), ("source", config.source)):
-        if started is not None and which in about and started[which]["fingerprint"] != about[which]["fingerprint"]:
+    known = {} if started is None else {"dataset": started.dataset} | started.conditions
+    for which, said in about.items():
+        if which in known and known[which].get("fingerprint") != said.get("fingerprint"):
             raise InputError(
-                f"{given_as} is not the data that {out} was trained on: give the same images, or start a new run."
+                f"{said['spec']} is not the data that {out} was trained on: give the same images, or start a new run."
             )
-    if "classes" in row.arguments() and {"label", "mask"} & set(row.needs):
-        args["classes"] = opened.target.classes
+    sizes = opened.sizes()
+    args |= {name: sizes[name] for name in row.of_data}
     make_folder(out)
-    description = {
-        "format": FORMAT,
-        "version": __version__,
-        "torch": torch.__version__,
-        "recipe": recipe,
-        "args": args,
-        "config": config.to_json(),
-        "channels": opened.target.channels,
-        "size": config.size,
-        "window": opened.target.window.to_json(),
-        **about,
-    }
-    stage = None
-    if row.first is not None:
-        folder = Path(first) if first is not None else out / "first"
-        if first is not None:
-            description["given_first"] = str(folder.resolve())
-        if first is None:
-            mine, config = share_budget(config, row.first_share)
-            if not is_finished(folder):
-                train(row.first, data, folder, resume=True, quiet=quiet, **mine)
-            if not is_finished(folder):
-                return out
-        stage, description["first"] = load_first(folder, config)
-        if started is not None and completed(started["first"]) != description["first"]:
-            raise InputError(f"{out} was trained with another first stage than {folder}: leave out --first.")
+    before = {} if started is None else started.stages
+    stages = _stages(recipe, data, out, config, places, before, quiet)
+    if stages is None:
+        return out
+    modules, held, rest = stages
+    info = RunInfo(
+        __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size, opened.target.window,
+        about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
+    )  # fmt: skip
     use_threads(config.threads)  # orthogonal first weights depend on their number
     torch.manual_seed(mix(config.seed))
-    model = table.build(recipe, opened.target.channels, config.size, args, stage)
-    return fit(model, opened, config, out, description, quiet=quiet)
+    model = table.build(recipe, opened.target.channels, config.size, args, modules)
+    return fit(model, opened, rest, out, info, quiet=quiet)
+
+
+def _stages(
+    recipe: str,
+    data: str,
+    out: Path,
+    config: TrainConfig,
+    given: dict[str, Path],
+    before: dict[str, StageInfo],
+    quiet: bool,
+) -> tuple[dict[str, nn.Module], dict[str, StageInfo], TrainConfig] | None:
+    """Trained stages, what ``run.json`` says of them, and what they leave of the budget; None where training was stopped.
+
+    Stages of a run that is resumed (`before`) are found again, others are trained here unless they are given.
+    """
+    row = table.find(recipe)
+    own = {name: own_place(out, name, row) for name in row.first}
+    places = {name: find_stage(out, name, stage, own[name]) for name, stage in before.items() if name not in given}
+    for name in before.keys() & given.keys():
+        if not is_stage(given[name], before[name]):
+            raise InputError(f"{out} was trained with another first stage than {given[name]}: leave out --first.")
+    there = given.keys() | {name for name, stage in before.items() if stage.given}
+    theirs, config = share_budget(config, {name: s.share for name, s in row.first.items() if name not in there})
+    for name, settings in theirs.items():
+        if name in places:
+            continue
+        if not is_finished(own[name]):
+            train(row.first[name].recipe, data, own[name], resume=True, quiet=quiet, **settings)
+        if not is_finished(own[name]):
+            return None
+    places = own | places | given
+    modules = {name: load_stage(folder, config.size) for name, folder in places.items()}
+    return modules, {name: refer(out, folder, name in there) for name, folder in places.items()}, config
 
 
 def fit(
-    model: Any,
+    model: nn.Module,
     data: Data,
     config: TrainConfig,
     out: Path,
-    description: dict[str, Any],
+    info: RunInfo,
     *,
     quiet: bool = False,
 ) -> Path:
     """Minimise the losses of `model` on `data`; start or go on with the run in `out` (see `train`).
 
-    `description` is what ``run.json`` says beside the state of training.
+    `info` is what ``run.json`` says, but for the state of training.
     """
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
     start, stop = world.rows(config.batch)
-    if stop - start < getattr(model, "critic_steps", 1):
+    if isinstance(model, Sharing) and stop - start < model.critic_steps:
         raise InputError(
             f"critic_steps={model.critic_steps} are shares of a batch: give --batch {model.critic_steps * world.size} or more."
         )
-    model = model.to(device, memory_format=memory_format(device))
+    model = move(model, device)
+    learner = cast(Model, model)
     average = Average(model, config.ema)
-    optimisers = {part: make_optimiser(module, config, device) for part, module in model.parts.items()}
-    rates = getattr(model, "rates", {})
+    optimisers = {part: make_optimiser(module, config, device) for part, module in learner.parts.items()}
+    rates = model.rates if isinstance(model, Paced) else {}
     state = State(out, model, average, optimisers)
     state.restore()
     clock = time.monotonic() - state.seconds
@@ -165,26 +189,29 @@ def fit(
     def save(finished: bool, weights: bool = True) -> None:
         if world.rank:
             return
-        cost = {
-            "parameters": sum(p.numel() for o in optimisers.values() for p in _parameters(o)),
-            "steps": state.step,
-            "batch": config.batch,
-            "train_seconds": state.seconds - state.aside,
-            "peak_memory_mb": peak_memory_mb(device),
-            "device": str(device),
-            "threads": threads,
-        }
+        cost = Cost(
+            parameters=sum(p.numel() for o in optimisers.values() for p in parameters_of(o)),
+            steps=state.step,
+            batch=config.batch,
+            train_seconds=state.seconds - state.aside,
+            peak_memory_mb=peak_memory_mb(device),
+            device=str(device),
+            threads=threads,
+        )
         if weights:
             state.save()
-        write_json(out / "run.json", {**description, "finished": finished, "cost": cost})
+        write_json(out / "run.json", info.replace(finished=finished, cost=cost).to_json())
 
     if state.step == 0:
         # First of all files: a run that is killed from here on can be resumed.
         save(finished=False, weights=False)
-        if hasattr(model, "prepare"):
+        if world.rank == 0:
+            for name, content in data.files().items():
+                write_text(out / name, content)
+        if isinstance(model, Prepared):
             tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
             for network in (model, average.model):
-                network.prepare(tiles * 2 - 1)
+                cast(Prepared, network).prepare(tiles * 2 - 1)
         save(finished=False)
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     # Sample k of every preview has the conditions of tile k of real.png.
@@ -192,7 +219,7 @@ def fit(
     if world.rank == 0 and state.step == 0:
         _draw(out / "samples" / "real.png", shown)
     interrupt = threading.Event()
-    with on_stop(interrupt.set), Progress(f"train {description['recipe']}", quiet or world.rank > 0) as progress:
+    with on_stop(interrupt.set), Progress(f"train {info.recipe}", quiet or world.rank > 0) as progress:
         while True:
             state.seconds = time.monotonic() - clock
             # A classical model has no parts: it is ready when it is prepared.
@@ -208,11 +235,11 @@ def fit(
             # Dropout and the like: the same whenever this step is run, different in each process.
             torch.manual_seed(mix(config.seed, state.step, world.rank))
             model.train()
-            rate = _learning_rate(config, state.step, reached)
+            rate = learning_rate(config, state.step, reached)
             losses = {}
             batch = _batch(data, config, state.step, start, stop, device, reached)
-            for part, loss in model.losses(batch, state.step):
-                value = _descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
+            for part, loss in learner.losses(batch, state.step):
+                value = descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
                         f"training diverged at step {state.step + 1}: the loss or gradient of part {part!r} is not "
@@ -245,16 +272,6 @@ def fit(
     return out
 
 
-def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
-    return optimiser.param_groups[0]["params"]
-
-
-def _learning_rate(config: TrainConfig, step: int, reached: float) -> float:
-    rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    fall = min(1.0, (1 - reached) / config.decay) if config.decay else 1.0
-    return config.lr * rise * fall
-
-
 def _batch(
     data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device, reached: float
 ) -> Batch:
@@ -264,33 +281,15 @@ def _batch(
     return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)
 
 
-def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, clip: float, world: World) -> float:
-    """One step of one part; return its loss over all processes, or NaN (and no step) where anything is not finite."""
-    parameters = _parameters(optimiser)
-    optimiser.zero_grad()
-    torch.autograd.backward(loss, inputs=parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    loss = loss.detach().reshape(1)
-    world.average([*gradients, loss])
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if not torch.isfinite(loss + norm):
-        return math.nan
-    if clip:
-        torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
-    optimiser.param_groups[0]["lr"] = rate
-    optimiser.step()
-    return loss.item()
-
-
-def _preview(model: Any, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
+def _preview(model: nn.Module, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
     """Draw sixteen samples of the averaged weights, always with the same noise and conditions; return the seconds."""
     began = time.monotonic()
     with torch.no_grad():
-        sampled = model.sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
+        sampled = cast(Model, model).sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
     _draw(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
     return time.monotonic() - began
 
 
-def _draw(path: Path, tiles: Any) -> None:
+def _draw(path: Path, tiles: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     save_png(path, to_grid(tiles, columns=4, scale=2))

@@ -6,25 +6,40 @@ import contextlib
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
-from veridical.core.files import replacing
-from veridical.runs.tensors import load_weights, pack_optimiser, read_tensors, unpack_optimiser, write_tensors
+from veridical.core.errors import InputError
+from veridical.core.files import write_text
+from veridical.models.contract import Staged
+from veridical.runs.tensors import (
+    frozen_names,
+    load_weights,
+    own_tensors,
+    pack_optimiser,
+    read_tensors,
+    unpack_optimiser,
+    write_tensors,
+)
 
 
 class Average:
-    """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps."""
+    """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps.
 
-    def __init__(self, model: Any, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    Frozen stages are not copied: model and average share them.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        frozen = model.frozen.values() if isinstance(model, Staged) else ()
+        shared = {id(module): module for stage in frozen for module in stage.modules()}
+        self.model = copy.deepcopy(model, shared).eval().requires_grad_(False)
         self.decay = decay
-        live = model.state_dict()
+        live, mine = own_tensors(model), own_tensors(self.model)
         # The average of the unit vectors of spectral norm is shorter than 1, and would make every layer too strong.
         whole = {k for k, v in live.items() if k.endswith(("._u", "._v")) or not v.is_floating_point()}
-        self._averaged = [(v, live[k]) for k, v in self.model.state_dict().items() if k not in whole]
-        self._copied = [(v, live[k]) for k, v in self.model.state_dict().items() if k in whole]
+        self._averaged = [(v, live[k]) for k, v in mine.items() if k not in whole]
+        self._copied = [(v, live[k]) for k, v in mine.items() if k in whole]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -38,20 +53,22 @@ class Average:
 class State:
     """What resuming needs, in one file that is always whole."""
 
-    def __init__(self, out: Path, model: Any, average: Average, optimisers: dict[str, torch.optim.Optimizer]) -> None:
+    def __init__(
+        self, out: Path, model: nn.Module, average: Average, optimisers: dict[str, torch.optim.Optimizer]
+    ) -> None:
         self.step = self.saved_step = 0
         self.seconds = self.aside = 0.0
         self._out, self._model, self._average, self._optimisers = out, model, average, optimisers
 
     def save(self) -> None:
         """Write ``resume.safetensors`` and ``model.safetensors``."""
-        tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self._average.model.state_dict().items()}
+        tensors = {f"model.{k}": v for k, v in own_tensors(self._model).items()}
+        tensors |= {f"average.{k}": v for k, v in own_tensors(self._average.model).items()}
         for part, optimiser in self._optimisers.items():
             tensors |= pack_optimiser(optimiser, f"adam.{part}/")
         numbers = {"step": str(self.step), "seconds": repr(self.seconds), "aside": repr(self.aside)}
         write_tensors(self._out / "resume.safetensors", tensors, **numbers)
-        write_tensors(self._out / "model.safetensors", self._average.model.state_dict(), step=str(self.step))
+        write_tensors(self._out / "model.safetensors", own_tensors(self._average.model), step=str(self.step))
         self.saved_step = self.step
 
     def restore(self) -> None:
@@ -60,12 +77,21 @@ class State:
         if not path.is_file():
             return
         tensors, numbers = read_tensors(path)
+        self._refuse_other_stages(tensors)
         load_weights(self._model, tensors, path, "model.")
         load_weights(self._average.model, tensors, path, "average.")
         for part, optimiser in self._optimisers.items():
             unpack_optimiser(optimiser, tensors, f"adam.{part}/")
         self.step = self.saved_step = int(numbers["step"])
         self.seconds, self.aside = float(numbers["seconds"]), float(numbers["aside"])
+
+    def _refuse_other_stages(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Of runs of before no hash is known, but they hold the weights of their first stage."""
+        live = self._model.state_dict()
+        for name in frozen_names(self._model):
+            kept = tensors.get(f"model.{name}")
+            if kept is not None and not torch.equal(kept, live[name].cpu()):
+                raise InputError(f"{self._out} was trained with another first stage: give the --first that it had.")
 
 
 class Log:
@@ -78,8 +104,7 @@ class Log:
                 with contextlib.suppress(ValueError):  # a line cut short by a kill
                     if json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
-        with replacing(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, step: int, seconds: float, losses: dict[str, float]) -> None:

@@ -1,5 +1,7 @@
 """The one denoiser in its formulations: EDM's scalings where the spectrum is flat, the data's spectrum before training."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from veridical.core.errors import InputError
 from veridical.diffusion.formulations import FORMULATIONS
 from veridical.diffusion.solvers import SOLVERS
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.recipes.diffusion import ROWS
 
 
 def batch(n=6, size=16, seed=0, **cond):
@@ -17,16 +20,21 @@ def batch(n=6, size=16, seed=0, **cond):
     return Batch.at(image, cond, seed=seed, step=0, start=0, total=n)
 
 
+def denoiser(channels, size, **args) -> Denoiser:
+    """With the defaults of the dataclasses."""
+    return ROWS["ddpm"].make(channels, size, args=args)
+
+
 def build(**args):
     torch.manual_seed(0)
-    model = Denoiser(1, 16, **{**UNET, "sampling_steps": 4, **args})
+    model = denoiser(1, 16, **{**UNET, "sampling_steps": 4, **args})
     model.prepare(batch().image)
     return model
 
 
 def large(**args):
     torch.manual_seed(0)
-    return Denoiser(1, 32, widths=(32, 32), attention=(False, False), **args).eval()
+    return denoiser(1, 32, widths=(32, 32), attention=(False, False), **args).eval()
 
 
 def test_scalings_of_a_flat_spectrum_are_those_of_edm():
@@ -55,7 +63,7 @@ def test_the_untrained_model_draws_textures_with_the_spectrum_of_the_data():
     smooth = 0.3 + 0.4 * torch.nn.functional.conv2d(
         torch.nn.functional.pad(field, (2, 2, 2, 2), mode="reflect"), kernel
     )
-    model = Denoiser(1, 32, patch=8, widths=(16,), attention=(False,)).eval()
+    model = denoiser(1, 32, patch=8, widths=(16,), attention=(False,)).eval()
     model.prepare(smooth)
     with torch.no_grad():
         drawn = model.sample(256, {}, ImageNoise(0, range(256)))
@@ -153,15 +161,15 @@ def test_a_label_counts_and_can_be_left_out():
         torch.testing.assert_close(none, model.denoise(x, sigma, {}))
         assert (told - other).abs().max() > 1e-3 and (told - none).abs().max() > 1e-3
         # All labels dropped, or none: as if there were none, or all.
-        model.label_dropout = 1.0
+        model.embed = replace(model.embed, label_dropout=1.0)
         all_dropped = next(model.losses(batch(label=label), 0))[1]
         nothing_known = next(model.losses(batch(), 0))[1]
         torch.testing.assert_close(all_dropped, nothing_known)
         # Guidance changes the samples, away from those without a label.
         ends = {}
         for scale in (0.0, 1.0, 2.0):
-            model.guidance_scale = scale
-            ends[scale] = model.sample(3, {"label": label[:3]}, ImageNoise(0, range(3)))
+            how = replace(model.sampling, guidance_scale=scale)
+            ends[scale] = model.sample(3, {"label": label[:3]}, ImageNoise(0, range(3)), how)
     assert (ends[2.0] - ends[0.0]).abs().mean() > 1.2 * (ends[1.0] - ends[0.0]).abs().mean()
 
 
@@ -196,7 +204,7 @@ def test_a_number_can_be_asked_for():
     At noise levels where the mean of an image is decided; U-Nets normalise single channels at width 16.
     """
     torch.manual_seed(0)
-    model = Denoiser(1, 8, widths=(32,), attention=(False,), classes=0, sampling_steps=10, noise_mean=0.5)
+    model = denoiser(1, 8, widths=(32,), attention=(False,), classes=0, sampling_steps=10, noise_mean=0.5)
     level = torch.linspace(-0.8, 0.8, 32)
     image = level.reshape(-1, 1, 1, 1) + 0.05 * torch.randn(32, 1, 8, 8)
     model.prepare(image)
@@ -217,21 +225,21 @@ def test_a_number_can_be_asked_for():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ({"formulation": "edn"}, "no formulation 'edn'"),
-        ({"skip": "none"}, "no skip 'none'"),
-        ({"solver": "hein"}, "no solver 'hein'"),
-        ({"network": "vit"}, "no network 'vit'"),
-        ({"variance": "tiny"}, "no variance 'tiny'"),
+        ({"formulation": "edn"}, "^formulation=edn is not known: use one of edm, "),
+        ({"skip": "none"}, "^skip=none is not known: use one of wiener, paper"),
+        ({"solver": "hein"}, "^solver=hein is not known"),
+        ({"network": "vit"}, "^network=vit is not known"),
+        ({"variance": "tiny"}, "^variance=tiny is not known"),
         ({"variance": "learned"}, "formulation=edm has no variance to learn"),
         ({"guidance_interval": (1.0,)}, "two rising noise levels"),
         ({"guidance_interval": (5.0, 0.2)}, "two rising noise levels"),
-        ({"sigma_min": 0.0}, "sigma_min=0.0 .* two positive, rising"),
+        ({"sigma_min": 0.0}, "sigma_min=0.0 cannot be: give a number above 0"),
         ({"sigma_max": 0.005}, "two positive, rising"),
         ({"eta": 0.5}, "solver=heun has no eta: use solver=ddim"),
-        ({"solver": "ddim", "eta": 1.5}, "from 0 to 1"),
+        ({"solver": "ddim", "eta": 1.5}, "eta=1.5 cannot be: give a number from 0 to 1"),
         ({"solver": "unipc", "churn": 5.0}, "use solver=euler or heun"),
         ({"formulation": "ddpm_cosine", "sampling_steps": 1001}, "at most 1000"),
-        ({"conditioning": "film"}, "no conditioning 'film'"),
+        ({"conditioning": "film"}, "^conditioning=film is not known"),
         ({"network": "dit", "widths": (64, 128)}, "one width"),
     ],
 )
@@ -256,12 +264,12 @@ def test_a_learned_variance_is_not_guided():
 
 def test_a_solver_with_steps_of_its_own_goes_from_end_to_end():
     for steps in (1, 18):
-        model = Denoiser(1, 16, **UNET, formulation="flow", solver="dopri5", sampling_steps=steps)
+        model = denoiser(1, 16, **UNET, formulation="flow", solver="dopri5", sampling_steps=steps)
         assert model.grid().tolist() == pytest.approx([999.0, 1e-4 / (1 - 1e-4), 0.0])
 
 
 def test_a_crop_is_the_same_place_of_all_maps_anywhere_in_the_image():
-    model = Denoiser(1, 32, patch=2, widths=(16, 16), attention=(False, False), crop=16)
+    model = denoiser(1, 32, patch=2, widths=(16, 16), attention=(False, False), crop=16)
     z = torch.arange(32.0 * 32).reshape(1, 1, 32, 32).repeat(4, 1, 1, 1)
     known = model.precondition(z, torch.full((4,), 0.3))
     where = torch.tensor([[0.0, 0.0], [0.999, 0.0], [0.0, 0.999], [0.5, 0.25]])
@@ -276,7 +284,7 @@ def test_a_crop_is_the_same_place_of_all_maps_anywhere_in_the_image():
 
 def test_a_network_that_sees_crops_denoises_whole_images():
     torch.manual_seed(0)
-    model = Denoiser(1, 32, patch=2, widths=(16, 16), attention=(False, False), crop=16)
+    model = denoiser(1, 32, patch=2, widths=(16, 16), attention=(False, False), crop=16)
     seen = []
     model.net.register_forward_hook(lambda net, given, out: seen.append(given[0].shape[-1]))
     image = torch.rand(4, 1, 32, 32) * 2 - 1
@@ -286,10 +294,10 @@ def test_a_network_that_sees_crops_denoises_whole_images():
     assert seen == [8, 16]
 
 
-@pytest.mark.parametrize("crop", [12, 40, -8])
+@pytest.mark.parametrize("crop", [12, 40])
 def test_a_crop_that_cannot_be_is_refused(crop):
     with pytest.raises(InputError, match=f"crop={crop} cannot be: give a multiple of 8 up to 32"):
-        Denoiser(1, 32, patch=4, widths=(16, 16), attention=(False, False), crop=crop)
+        denoiser(1, 32, patch=4, widths=(16, 16), attention=(False, False), crop=crop)
 
 
 @pytest.mark.parametrize("more", [{}, {"classes": 3}, {"warp": 0.3}])
@@ -345,18 +353,17 @@ def test_samples_are_led_away_from_what_the_early_copy_expects(more):
     torch.testing.assert_close(model.guided()(x, sigma, labels), wanted, atol=1e-4, rtol=1e-4)
     with torch.no_grad():
         guided = model.sample(2, labels, ImageNoise(0, range(2)))
-        model.autoguidance = 1.0
-        alone = model.sample(2, labels, ImageNoise(0, range(2)))
+        alone = model.sample(2, labels, ImageNoise(0, range(2)), replace(model.sampling, autoguidance=1.0))
     assert (guided - alone).abs().max() > 1e-3
 
 
 def test_autoguidance_without_an_early_copy_is_refused():
     with pytest.raises(InputError, match=r"autoguidance=2\.0 needs a run trained with early_steps"):
         build(autoguidance=2.0)
-    with pytest.raises(InputError, match="early_steps=-3 cannot be"):
+    with pytest.raises(InputError, match="early_steps=-3 cannot be: give a whole number from 0 on"):
         build(early_steps=-3)
 
 
 def test_a_transformer_sees_whole_images():
     with pytest.raises(InputError, match="a transformer knows the places of whole images"):
-        Denoiser(1, 32, patch=2, widths=(32,), network="dit", crop=16)
+        denoiser(1, 32, patch=2, widths=(32,), network="dit", crop=16)

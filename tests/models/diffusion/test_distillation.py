@@ -1,5 +1,6 @@
 """Students: what they are taught is what the papers say, on teachers that are known."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from toy import TOY
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
 from veridical.diffusion.solvers import euler, karras_grid, midpoint
-from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation, _step
+from veridical.models.diffusion.distillation import _step
 from veridical.recipes.table import build
 
 
@@ -30,6 +31,14 @@ def teacher(formulation="edm"):
     return model
 
 
+def progressive(first, **args):
+    return build("progressive_distillation", 1, 16, args, first)
+
+
+def consistency(first, **args):
+    return build("consistency", 1, 16, args, first)
+
+
 def flow(model, x, now, then):
     """The exact path of a Gaussian from level to level."""
     spectrum = model.spectrum
@@ -43,16 +52,12 @@ def test_the_target_is_where_two_steps_of_the_teacher_lead(solver, reached, stri
 
     The first teacher's are of the midpoint rule, a student's that has become teacher of Euler's.
     """
-    model = ProgressiveDistillation(teacher(), start_steps=8, final_steps=2)
+    model = progressive(teacher(), start_steps=8, final_steps=2)
     fine = karras_grid(8, 0.01, 20.0)
     before = dict(model.losses(batch(0, reached=reached), 0))["denoiser"].item()
     assert torch.equal(model.grid(), fine[::stride])
 
     class Ideal(torch.nn.Module):
-        def __init__(self, inner):
-            super().__init__()
-            self.formulation, self.span = inner.formulation, inner.span
-
         def denoise(self, x, sigma, cond):
             rows = []
             for row, level in zip(x.split(1), sigma, strict=True):
@@ -62,7 +67,7 @@ def test_the_target_is_where_two_steps_of_the_teacher_lead(solver, reached, stri
                 rows.append((end - share * row) / (1 - share))
             return torch.cat(rows).float()
 
-    model.student = Ideal(model.student)
+    model.student = Ideal()
     ideal = dict(model.losses(batch(0, reached=reached), 0))["denoiser"].item()
     assert ideal < 1e-6 < 1e-3 < before
 
@@ -70,8 +75,7 @@ def test_the_target_is_where_two_steps_of_the_teacher_lead(solver, reached, stri
 @pytest.mark.parametrize("formulation", ["edm", "v_cosine", "vp", "flow"])
 def test_sixteen_steps_of_the_first_teacher_end_where_the_path_does(formulation):
     model = teacher(formulation)
-    model.sampling_steps = 16
-    grid = model.grid()
+    grid = model.grid(replace(model.sampling, sampling_steps=16))
     x = begun = model.start(ImageNoise(0, range(32)), grid[0].item())
     for now, then in pairwise(grid.float()):
         x = _step(model.denoise, x, now.expand(32), then.expand(32), None, second_order=True)
@@ -80,7 +84,7 @@ def test_sixteen_steps_of_the_first_teacher_end_where_the_path_does(formulation)
 
 
 def test_steps_halve_at_equal_shares_and_the_student_becomes_the_teacher():
-    model = ProgressiveDistillation(teacher(), start_steps=16, final_steps=2)
+    model = progressive(teacher(), start_steps=16, final_steps=2)
     seen = []
     for step in range(10):
         with torch.no_grad():
@@ -99,7 +103,7 @@ def test_steps_halve_at_equal_shares_and_the_student_becomes_the_teacher():
 
 def test_neighbours_of_a_path_have_one_end():
     """The exact end of a Gaussian's path has next to no loss with the teacher's steps; the untrained student has some."""
-    model = Consistency(teacher(), levels=40, most_levels=40)
+    model = consistency(teacher(), levels=40, most_levels=40)
     untrained = dict(model.losses(batch(0), 0))["denoiser"].item()
     inner = model.student
     model.end = lambda x, sigma, cond=None: flow(inner, x, sigma.reshape(-1, 1, 1, 1), 0.01)
@@ -109,7 +113,7 @@ def test_neighbours_of_a_path_have_one_end():
 
 def test_neighbours_are_compared_as_the_paper_does():
     """Consistency training on the loss by hand: one noise at both levels, pseudo-Huber over the distance of the levels."""
-    model = Consistency(teacher(), "data", levels=2, most_levels=2)
+    model = consistency(teacher(), path="data", levels=2, most_levels=2)
     asked = []
 
     def end(x, sigma, cond=None):
@@ -129,7 +133,7 @@ def test_neighbours_are_compared_as_the_paper_does():
 
 @pytest.mark.parametrize("formulation", ["edm", "ddpm_cosine", "flow"])
 def test_consistency_has_one_lowest_level_for_any_number_of_evaluations(formulation):
-    model = Consistency(teacher(formulation), sampling_steps=2)
+    model = consistency(teacher(formulation), sampling_steps=2)
     low, high = model.student.ends()
     assert low < 0.05 and high > 15
     for steps in (2, 18):
@@ -141,7 +145,7 @@ def test_consistency_has_one_lowest_level_for_any_number_of_evaluations(formulat
 
 
 def test_levels_of_consistency_double_at_equal_shares():
-    model = Consistency(teacher(), levels=18, most_levels=72)
+    model = consistency(teacher(), levels=18, most_levels=72)
     asked, inner = [], model._levels
     model._levels = lambda steps: asked.append(steps) or inner(steps)
     for reached in (0.0, 0.32, 0.34, 0.65, 0.67, 0.99):
@@ -151,7 +155,7 @@ def test_levels_of_consistency_double_at_equal_shares():
 
 
 def test_the_end_at_the_lowest_level_is_the_image_itself():
-    model = Consistency(teacher())
+    model = consistency(teacher())
     x = model.student.encode(images(3))
     with torch.no_grad():
         torch.testing.assert_close(model.end(x, torch.full((3,), 0.01)), x)
@@ -162,7 +166,7 @@ def test_the_end_at_the_lowest_level_is_the_image_itself():
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
 def test_it_samples_in_so_many_evaluations(steps):
-    model = Consistency(teacher(), sampling_steps=steps).eval()
+    model = consistency(teacher(), sampling_steps=steps).eval()
     calls = []
     model.student.net.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
@@ -172,30 +176,30 @@ def test_it_samples_in_so_many_evaluations(steps):
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="no half, quarter"):
-        ProgressiveDistillation(teacher(), start_steps=32, final_steps=5)
+        progressive(teacher(), start_steps=32, final_steps=5)
     with pytest.raises(InputError, match="only a diffusion model"):
-        Consistency(torch.nn.Linear(1, 1))
+        consistency(torch.nn.Linear(1, 1))
     labelled = build("cfg", 1, 16, {**TOY["cfg"], "classes": 3})
     with pytest.raises(InputError, match="without labels"):
-        ProgressiveDistillation(labelled)
-    with pytest.raises(InputError, match="two or more"):
-        Consistency(teacher(), levels=1)
-    with pytest.raises(InputError, match="no path"):
-        Consistency(teacher(), path="noise")
+        progressive(labelled)
+    with pytest.raises(InputError, match="levels=1 cannot be: give a whole number from 2 on"):
+        consistency(teacher(), levels=1)
+    with pytest.raises(InputError, match="path=noise is not known: use one of teacher, data"):
+        consistency(teacher(), path="noise")
 
 
-@pytest.mark.parametrize("form", [ProgressiveDistillation, Consistency])
-def test_students_learn_the_guided_teacher_and_are_not_guided_themselves(form):
+@pytest.mark.parametrize("name", ["progressive_distillation", "consistency"])
+def test_students_learn_the_guided_teacher_and_are_not_guided_themselves(name):
     first = build("edm", 1, 16, TOY["edm"]).eval()
     first.prepare(images())
-    assert first.autoguidance != 1
-    model = form(first)
+    assert first.sampling.autoguidance != 1
+    model = build(name, 1, 16, {}, first)
     asked = []
     inner = model.teacher.guided
     model.teacher.guided = lambda: asked.append(1) or inner()
     next(model.losses(batch(0), 0))
     assert asked and model.student.early is None
-    if form is ProgressiveDistillation:  # the next teacher is a student
+    if name == "progressive_distillation":  # the next teacher is a student
         asked.clear()
         next(model.losses(batch(1, reached=0.6), 1))
         assert not asked

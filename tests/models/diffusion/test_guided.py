@@ -2,15 +2,20 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
-from veridical.models.diffusion.guided import Guided
+from veridical.recipes.table import build
 
 SMALL = {"widths": (16,), "attention": (False,), "classifier_widths": (16,), "sampling_steps": 12}
+
+
+def guided(classes, **args):
+    return build("guided", 1, 16, {"classes": classes, **SMALL, **args})
 
 
 def grey(n, size=16):
@@ -22,7 +27,7 @@ def grey(n, size=16):
 
 def trained(classes, steps=100):
     torch.manual_seed(0)
-    model = Guided(1, 16, classes, conditional=True, **SMALL)
+    model = guided(classes)
     images, level = grey(32)
     model.prepare(images)
     label = (level > 0).long() if classes else level / level.std()
@@ -42,15 +47,15 @@ def test_guidance_leads_to_the_label(classes):
     model, label = trained(classes)
     follows = {}
     for scale in (0.0, 1.0):
-        model.scale = scale
+        how = replace(model.sampling, guidance_scale=scale)
         with torch.no_grad():
-            made = model.sample(32, {"label": label}, ImageNoise(1, range(32))).mean((1, 2, 3))
+            made = model.sample(32, {"label": label}, ImageNoise(1, range(32)), how).mean((1, 2, 3))
         follows[scale] = torch.corrcoef(torch.stack([made, label.float()]))[0, 1]
     assert abs(follows[0.0]) < 0.4 and follows[1.0] > (0.5 if classes else 0.9)
 
 
 def test_the_density_of_a_real_label_is_gaussian():
-    model = Guided(1, 16, 0, conditional=True, **SMALL)
+    model = guided(0)
     torch.nn.init.normal_(model.classifier.out.weight, std=0.3)
     x, sigma, label = model.encode(grey(4)[0]), torch.ones(4), torch.tensor([-1.0, 0.0, 0.5, 2.0])
     with torch.no_grad():
@@ -61,7 +66,7 @@ def test_the_density_of_a_real_label_is_gaussian():
 
 
 def test_classes_have_probabilities_that_sum_to_one():
-    model = Guided(1, 16, 3, conditional=True, **SMALL)
+    model = guided(3)
     x, sigma = model.encode(grey(4)[0]), torch.ones(4)
     logs = [model.log_probability(x, sigma, {"label": torch.full((4,), k)}) for k in range(3)]
     torch.testing.assert_close(torch.stack(logs).exp().sum(0), torch.ones(4))
@@ -70,7 +75,7 @@ def test_classes_have_probabilities_that_sum_to_one():
 @pytest.mark.parametrize("conditional", [True, False])
 def test_the_denoiser_is_told_the_label_where_it_is_conditional(conditional):
     torch.manual_seed(0)
-    model = Guided(1, 16, 3, conditional=conditional, **SMALL).eval()
+    model = guided(3, conditional=conditional).eval()
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.1)
     x, sigma = model.encode(grey(2)[0]), torch.ones(2)
@@ -81,7 +86,7 @@ def test_the_denoiser_is_told_the_label_where_it_is_conditional(conditional):
 
 def test_every_level_of_the_classifier_is_heard():
     torch.manual_seed(0)
-    model = Guided(1, 16, 0, **{**SMALL, "classifier_widths": (16, 32)})
+    model = guided(0, classifier_widths=(16, 32))
     x, sigma = model.encode(grey(4)[0]), torch.ones(4)
     # Means of the first level, its deviations, and those of the second.
     for inputs in (slice(0, 16), slice(16, 32), slice(32, 64), slice(64, 96)):
@@ -100,21 +105,20 @@ def test_every_level_of_the_classifier_is_heard():
 )
 def test_widths_that_cannot_be_are_refused(widths, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        Guided(1, 16, 3, **{**SMALL, **widths})
+        guided(3, **widths)
 
 
 def test_autoguidance_is_within_the_guidance_of_the_classifier():
     torch.manual_seed(0)
-    model = Guided(1, 16, 3, conditional=True, early_steps=1, autoguidance=2.0, **SMALL).eval()
+    model = guided(3, early_steps=1, autoguidance=2.0).eval()
     for p in model.parameters():
         p.requires_grad_(False).add_(0.05 * torch.randn(p.shape))
     label = {"label": torch.tensor([0, 2])}
-    assert model.denoiser.autoguidance == 2.0
+    assert model.denoiser.sampling.autoguidance == 2.0
     drawn = {}
     for scales in ((0.0, 1.0), (0.0, 2.0), (3.0, 1.0), (3.0, 2.0)):
-        model.scale, model.denoiser.autoguidance = scales
-        drawn[scales] = model.sample(2, label, ImageNoise(0, range(2)))
-    model.scale = 0.0
+        how = replace(model.sampling, guidance_scale=scales[0], autoguidance=scales[1])
+        drawn[scales] = model.sample(2, label, ImageNoise(0, range(2)), how)
     torch.testing.assert_close(drawn[0.0, 2.0], model.denoiser.sample(2, label, ImageNoise(0, range(2))))
     for one, other in (((0.0, 1.0), (0.0, 2.0)), ((0.0, 2.0), (3.0, 2.0)), ((3.0, 1.0), (3.0, 2.0))):
         assert (drawn[one] - drawn[other]).abs().max() > 1e-3

@@ -8,15 +8,18 @@ import torch
 from PIL import Image
 
 from toy import write_tiles
-from veridical.conditions.request import ask
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
-from veridical.models.diffusion.upsampler import Upsampler
-from veridical.runs.draw import draw, sample
+from veridical.recipes.table import build
+from veridical.runs.draw import conditions_of, draw, sample
 from veridical.runs.run import load
 from veridical.training.loop import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 6}
+
+
+def upsampler(size=16, **args):
+    return build("upsampler", 1, size, {**SMALL, **args})
 
 
 def images(n):
@@ -27,7 +30,7 @@ def images(n):
 
 def test_samples_follow_their_small_images():
     torch.manual_seed(0)
-    model = Upsampler(1, 16, **SMALL)
+    model = upsampler()
     train = images(32)
     model.prepare(train)
     optimiser = torch.optim.Adam(model.parts["denoiser"].parameters(), 3e-3)
@@ -47,7 +50,7 @@ def test_samples_follow_their_small_images():
 
 
 def test_training_makes_its_own_small_images():
-    model = Upsampler(1, 16, **SMALL)
+    model = upsampler()
     batch = Batch.at(images(4), {}, seed=0, step=0, start=0, total=4)
     other = dataclasses.replace(batch, cond={"source": torch.randn(4, 1, 16, 16)}, generator=torch.Generator())
     first = next(model.losses(batch, 0))[1]
@@ -56,7 +59,7 @@ def test_training_makes_its_own_small_images():
 
 
 def test_the_network_sees_noise_on_the_small_image_and_is_told_how_much(monkeypatch):
-    model = Upsampler(1, 16, augmentation=0.4, condition_noise=0.2, **SMALL)
+    model = upsampler(augmentation=0.4, condition_noise=0.2)
     model.prepare(images(64))
     seen = []
     inner = model.denoiser.precondition
@@ -69,25 +72,24 @@ def test_the_network_sees_noise_on_the_small_image_and_is_told_how_much(monkeypa
         model.sample(64, {"source": images(64)}, ImageNoise(0, range(64)))
     without = model._condition(model.reduce(images(64)), torch.zeros(64), torch.zeros(64, 1, 8, 8))["map"]
     for cond in (seen[0], seen[-1]):
-        told = (cond["label"] + 1.7) / 3.4 * 0.4
         # Enlarging makes noise smoother and weaker.
-        strength = (cond["map"] - without).flatten(1).std(1) / told
+        strength = (cond["map"] - without).flatten(1).std(1) / cond["level"]
         assert strength.min() > 0.5 and strength.max() < 1.5
-    assert seen[0]["label"].std() > 0.5
-    torch.testing.assert_close(seen[-1]["label"], torch.zeros(64), atol=1e-5, rtol=0)
+    assert seen[0]["level"].std() > 0.5 * 0.4 / 3.4
+    torch.testing.assert_close(seen[-1]["level"], torch.full((64,), 0.2))
 
 
 def test_small_images_are_means_of_squares():
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
-    model = Upsampler(1, 16, **SMALL)
+    model = upsampler()
     assert model.reduce(image).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="do not divide by factor=3"):
-        Upsampler(1, 16, factor=3)
+        upsampler(factor=3)
     with pytest.raises(InputError, match="condition_noise=1"):
-        Upsampler(1, 16, condition_noise=1.0)
+        upsampler(condition_noise=1.0)
 
 
 def test_without_a_source_the_data_are_the_source(tmp_path):
@@ -108,7 +110,7 @@ def test_images_that_are_given_are_enlarged(tmp_path):
     # Images that are given are as coarse as the network wants them, whatever was done to those it was trained with.
     train("upsampler", data, tmp_path / "run", steps=2, size=32, scale=0.5, batch=4, quiet=True, **SMALL)
     run = load(tmp_path / "run")
-    given = ask(run.run, run.needs, 3, source=coarse).cond["source"]
+    given = conditions_of(run, 3, source=coarse).cond["source"]
     assert given.shape == (3, 1, 16, 16)
     sample(tmp_path / "run", 3, tmp_path / "fine", source=coarse, quiet=True)
     written = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "fine").glob("upsampler*"))]
@@ -117,7 +119,7 @@ def test_images_that_are_given_are_enlarged(tmp_path):
 
 @pytest.mark.parametrize(("crop", "seen"), [(0, 12), (16, 4), (19, 4), (48, 12), (64, 12)])
 def test_the_network_learns_from_parts_and_makes_whole_images(crop, seen):
-    model = Upsampler(1, 48, widths=(16, 16), attention=(False, False), sampling_steps=2, crop=crop)
+    model = upsampler(48, widths=(16, 16), attention=(False, False), sampling_steps=2, crop=crop)
     sides = []
     model.denoiser.net.register_forward_hook(lambda net, given, out: sides.append(given[0].shape[-1]))
     image = torch.rand(2, 1, 48, 48) * 2 - 1
@@ -131,5 +133,18 @@ def test_the_network_learns_from_parts_and_makes_whole_images(crop, seen):
 def test_the_recipe_learns_from_parts_unless_told_otherwise(tmp_path):
     data = write_tiles(tmp_path / "data", n=8)
     given = {"steps": 1, "size": 32, "batch": 2, "quiet": True, **SMALL}
-    assert load(train("upsampler", data, tmp_path / "run", **given)).run["args"]["crop"] == 64
-    assert load(train("upsampler", data, tmp_path / "whole", crop=0, **given)).run["args"]["crop"] == 0
+    assert load(train("upsampler", data, tmp_path / "run", **given)).info.args["crop"] == 64
+    assert load(train("upsampler", data, tmp_path / "whole", crop=0, **given)).info.args["crop"] == 0
+
+
+def test_runs_that_kept_the_level_as_a_label_are_read():
+    torch.manual_seed(0)
+    model = upsampler()
+    for parameter in model.denoiser.level.parameters():
+        torch.nn.init.normal_(parameter)
+    old = {name.replace(".level.net.", ".label."): tensor for name, tensor in model.state_dict().items()}
+    assert "denoiser.label.embedding.net.0.weight" in old and "denoiser.label.none" in old
+    other = upsampler()
+    other.load_state_dict(old)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor)

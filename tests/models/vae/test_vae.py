@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from veridical.core.batch import Batch, ImageNoise
-from veridical.models.vae.vae import VAE, CosineTransform, divergences, gaussian_kl, rising, traverse
+from veridical.core.batch import Batch, ImageNoise, rising
+from veridical.models.vae.vae import VAE, CosineTransform, divergences, gaussian_kl, traverse
 
 TOY = {"width": 8, "latent": 4}
 

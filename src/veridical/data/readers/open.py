@@ -244,6 +244,7 @@ def _phantom(text: str) -> Slices:
         masked=[True] * n,
         read_mask=partial(_phantom_mask, made),
         properties=partial(_phantom_properties, made),
+        captions=partial(_phantom_captions, made),
     )
 
 
@@ -265,3 +266,7 @@ def _phantom_mask(made: Callable[[], Any], index: int) -> np.ndarray:
 
 def _phantom_properties(made: Callable[[], Any]) -> list[dict[str, float]]:
     return made().properties
+
+
+def _phantom_captions(made: Callable[[], Any]) -> list[str]:
+    return made().captions

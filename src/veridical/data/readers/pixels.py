@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.orientation import turn
 
 ALPHA, CMYK, PALETTE, GREY_PALETTE = (
     "alpha left out",
@@ -12,6 +13,7 @@ ALPHA, CMYK, PALETTE, GREY_PALETTE = (
     "palette converted to RGB",
     "grey palette applied",
 )
+EXIF = {2: 1, 3: 3, 4: 2, 5: 4, 6: 6, 7: 7, 8: 5}  # orientation tags to numbers of `turn`
 
 
 @dataclass
@@ -33,23 +35,8 @@ def check_dtype(dtype: np.dtype, name: object) -> np.dtype:
 
 
 def orient(array: np.ndarray, code: int) -> np.ndarray:
-    """Apply an EXIF/TIFF orientation code (1 to 8) to (H, W) or (H, W, 3); a view."""
-    match code:
-        case 2:
-            return array[:, ::-1]
-        case 3:
-            return array[::-1, ::-1]
-        case 4:
-            return array[::-1]
-        case 5:
-            return array.swapaxes(0, 1)
-        case 6:
-            return np.rot90(array, 3)
-        case 7:
-            return array[::-1, ::-1].swapaxes(0, 1)
-        case 8:
-            return np.rot90(array)
-    return array
+    """Apply an EXIF/TIFF orientation code (1 to 8; others say nothing) to (H, W) or (H, W, 3); a view."""
+    return turn(array, EXIF.get(code, 0))
 
 
 def drop_alpha(array: np.ndarray) -> np.ndarray:

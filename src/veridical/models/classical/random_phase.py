@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.metrics.surrogates import iaaft
 
 
@@ -39,7 +39,7 @@ class RandomPhase(nn.Module):
         """There is nothing to minimise."""
         yield from ()
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Return images in [-1, 1], shape (n, C, H, W)."""
         pick = torch.special.ndtr(noise(())).mul(len(self.tiles)).long().clamp(max=len(self.tiles) - 1)
         tiles = (self.tiles[pick] + 1) / 2

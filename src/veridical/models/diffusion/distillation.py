@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -12,9 +13,49 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch
 from veridical.core.errors import InputError
-from veridical.diffusion.formulations import FORMULATIONS, SIGMA_DATA
+from veridical.core.settings import check, setting
+from veridical.diffusion.formulations import SIGMA_DATA
 from veridical.diffusion.solvers import Denoise, Noise, consistency, euler, karras_grid
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Sampling
+
+
+@dataclass(frozen=True)
+class Halving:
+    """How many steps teacher and students take: every student has the same share of the training."""
+
+    start_steps: int = setting(16, "Steps of the first teacher.", low=2)
+    final_steps: int = setting(4, "Steps of the last student: a half, quarter, ... of them.", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.halvings < 1 or self.halvings != int(self.halvings):
+            raise InputError(
+                f"final_steps={self.final_steps} is no half, quarter, ... of start_steps={self.start_steps}: use 16 and 4."
+            )
+
+    @property
+    def halvings(self) -> float:
+        """How many students there are."""
+        return math.log2(self.start_steps / self.final_steps)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Noise levels whose ends are one; they double at equal shares of the training, and begin anew where it is made longer."""
+
+    path: str = setting(
+        "teacher", "Neighbours by a step of the teacher (distillation), or of the data.", choices=("teacher", "data")
+    )
+    levels: int = setting(18, "Noise levels at first, along Karras et al.'s grid.", low=2)
+    most_levels: int = setting(72, "Noise levels at most.", low=2)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.levels > self.most_levels:
+            raise InputError(
+                f"levels={self.levels} and most_levels={self.most_levels} cannot be: give two or more, and no fewer at most."
+            )
 
 
 class ProgressiveDistillation(nn.Module):
@@ -27,24 +68,17 @@ class ProgressiveDistillation(nn.Module):
     ----------
     first : Denoiser
         Trained denoiser, the first teacher.
-    start_steps, final_steps : int
-        Steps of the first teacher and of the last student; their ratio is a power of two.
-        Every student has the same share of the training.
+    halving : Halving
     """
 
-    def __init__(self, first: nn.Module, start_steps: int = 16, final_steps: int = 4) -> None:
+    def __init__(self, first: nn.Module, halving: Halving) -> None:
         super().__init__()
-        halvings = math.log2(start_steps / final_steps)
-        if halvings < 1 or halvings != int(halvings):
-            raise InputError(
-                f"final_steps={final_steps} is no half, quarter, ... of start_steps={start_steps}: use 16 and 4."
-            )
         self.teacher = _denoiser(first).eval().requires_grad_(False)
         self.student = _student(first)
         self.parts = dict(self.student.parts)
-        self.start_steps, self.students = start_steps, int(halvings)
+        self.start_steps, self.students = halving.start_steps, int(halving.halvings)
         self.steps: Tensor
-        self.register_buffer("steps", torch.tensor(start_steps // 2))
+        self.register_buffer("steps", torch.tensor(halving.start_steps // 2))
 
     def train(self, mode: bool = True) -> ProgressiveDistillation:
         """Set the mode of the student; the teacher stays as it is."""
@@ -53,7 +87,8 @@ class ProgressiveDistillation(nn.Module):
         return self
 
     def _fine(self) -> Tensor:
-        return FORMULATIONS[self.student.formulation].grid(self.start_steps, self.student.span)
+        ends = self.teacher.sampling
+        return self.teacher.grid(Sampling(self.start_steps, sigma_min=ends.sigma_min, sigma_max=ends.sigma_max))
 
     def grid(self) -> Tensor:
         """Noise levels of the student of the moment: every second, fourth, ... of the first teacher's."""
@@ -101,35 +136,18 @@ class Consistency(nn.Module):
     ----------
     first : Denoiser
         Trained denoiser: the teacher, and where the student begins.
-    path : {"teacher", "data"}
-        Distillation or training.
-    levels, most_levels : int
-        Noise levels at first, and at most, along Karras et al.'s grid between the ends of the formulation; they double at
-        equal shares of the training, and begin anew where a run is made longer.
-    sampling_steps : int
-        Evaluations; from the second on, noise is added again.
+    neighbours : Neighbours
+    sampling : Sampling
+        Of it the steps: evaluations; from the second on, noise is added again.
     """
 
-    def __init__(
-        self,
-        first: nn.Module,
-        path: str = "teacher",
-        levels: int = 18,
-        most_levels: int = 72,
-        sampling_steps: int = 4,
-    ) -> None:
+    def __init__(self, first: nn.Module, neighbours: Neighbours, sampling: Sampling) -> None:
         super().__init__()
-        if path not in ("teacher", "data"):
-            raise InputError(f"there is no path {path!r}: use teacher or data.")
-        if not 2 <= levels <= most_levels:
-            raise InputError(
-                f"levels={levels} and most_levels={most_levels} cannot be: give two or more, and no fewer at most."
-            )
         self.teacher = _denoiser(first).eval().requires_grad_(False)
         self.student = _student(first)
         self.parts = dict(self.student.parts)
-        self.path, self.levels, self.most_levels = path, levels, most_levels
-        self.sampling_steps = sampling_steps
+        self.neighbours, self.sampling = neighbours, sampling
+        self.frozen = {"first": self.teacher}
 
     def train(self, mode: bool = True) -> Consistency:
         """Set the mode of the student; the teacher stays as it is."""
@@ -152,8 +170,8 @@ class Consistency(nn.Module):
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the distance of the ends of two neighbours: pseudo-Huber, over the distance of their levels."""
-        doublings = math.log2(self.most_levels / self.levels) + 1
-        steps = min(self.levels * 2 ** int(batch.reached * doublings), self.most_levels)
+        first, most = self.neighbours.levels, self.neighbours.most_levels
+        steps = min(first * 2 ** int(batch.reached * (math.log2(most / first) + 1)), most)
         rising = self._levels(steps).flip(0)
         # Which pair: a log-normal law (Song and Dhariwal 2024, eq. 10).
         share = torch.erf((rising.log() + 1.1) / (math.sqrt(2) * 2.0)).diff().cumsum(0)
@@ -163,7 +181,7 @@ class Consistency(nn.Module):
             z = self.teacher.encode(batch.image)
             noise = batch.normal(*self.teacher.shape)
             x = z + _wide(high) * noise
-            if self.path == "teacher":
+            if self.neighbours.path == "teacher":
                 neighbour = _step(self.teacher.guided(), x, high, low, batch.cond, second_order=True)
             else:
                 neighbour = z + _wide(low) * noise
@@ -172,9 +190,9 @@ class Consistency(nn.Module):
         distance = (square + 0.00054**2).sqrt() - 0.00054
         yield "denoiser", (distance / (high - low)).mean()
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W)."""
-        levels = self._levels(self.sampling_steps + 1)[:-1]
+        levels = self._levels((sampling or self.sampling).sampling_steps + 1)[:-1]
         x = self.student.start(noise, levels[0].item())
         return self.student.decode(consistency(self.end, x, torch.cat([levels, levels.new_zeros(1)]), cond, noise))
 
@@ -211,5 +229,5 @@ def _denoiser(first: nn.Module) -> Denoiser:
 
 def _student(first: nn.Module) -> Denoiser:
     student = _denoiser(first)
-    student.early, student.autoguidance = None, 1.0
+    student.early, student.sampling = None, replace(student.sampling, autoguidance=1.0)
     return student.requires_grad_(True)

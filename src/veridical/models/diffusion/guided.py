@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch
+from veridical.core.settings import check, setting
 from veridical.diffusion.formulations import ve_law
 from veridical.diffusion.guidance import classifier
 from veridical.diffusion.solvers import Denoise, Noise
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 from veridical.nets.noise_classifier import NoisyClassifier
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What leads a denoiser."""
+
+    conditional: bool = setting(
+        False,
+        "Whether the denoiser is told the label, too (table 4 of the paper has both); the gradient is then what is left to do.",
+    )
+    classifier_widths: tuple[int, ...] = setting((64, 128), "Channels of each resolution of the classifier.", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Guided(nn.Module):
@@ -24,53 +41,29 @@ class Guided(nn.Module):
 
     Parameters
     ----------
-    channels, size, patch, widths, layers, attention, dropout, formulation, noise_mean, noise_std, sampling_steps, solver
-        The denoiser, see `Denoiser`.
-    early_steps, autoguidance
-        Of the denoiser, too.
-    classes : int
-        Of the label; 0 for a real number, standardised.
-    conditional : bool
-        Whether the denoiser is told the label, too (table 4 of the paper has both); its gradient is then what is left to do.
-    classifier_widths : tuple of int
-        See `veridical.nets.noise_classifier.NoisyClassifier`.
-    guidance_scale : float
-        Gradient scale s.
-    guidance_interval : (float, float)
-        Noise levels where it acts; the mean of an image of standard deviation 0.5 can be seen through noise of level 20.
+    shape, network, law, embed
+        The denoiser, see `Denoiser`. ``embed.classes`` is that of the label; 0 for a real number, standardised.
+    guide : Guide
+        The classifier, see `veridical.nets.noise_classifier.NoisyClassifier`.
+    sampling : Sampling
+        Its guidance is that of the classifier: gradient scale s, and the noise levels where it acts; the mean of an image of
+        standard deviation 0.5 can be seen through noise of level 20.
     """
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        classes: int = 0,
-        conditional: bool = False,
-        patch: int = 4,
-        widths: tuple[int, ...] = (64, 128),
-        layers: int = 1,
-        attention: tuple[bool, ...] = (False, True),
-        dropout: float = 0.0,
-        formulation: str = "edm",
-        noise_mean: float = -0.4,
-        noise_std: float = 1.5,
-        classifier_widths: tuple[int, ...] = (64, 128),
-        guidance_scale: float = 4.0,
-        guidance_interval: tuple[float, ...] = (0.0, 20.0),
-        sampling_steps: int = 18,
-        solver: str = "dpm_solver_pp_2m",
-        early_steps: int = 0,
-        autoguidance: float = 1.0,
+        shape: tuple[int, int, int],
+        network: Network,
+        law: Law,
+        embed: Embed,
+        guide: Guide,
+        sampling: Sampling,
     ) -> None:
         super().__init__()
-        self.denoiser = Denoiser(
-            channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
-            noise_mean=noise_mean, noise_std=noise_std, sampling_steps=sampling_steps, solver=solver,
-            guidance_interval=guidance_interval, classes=classes if conditional else -1,
-            early_steps=early_steps, autoguidance=autoguidance,
-        )  # fmt: skip
-        self.classes, self.scale = classes, guidance_scale
-        self.classifier = NoisyClassifier(self.denoiser.inside, classifier_widths, classes or 2)
+        told = embed if guide.conditional else replace(embed, classes=-1)
+        self.denoiser = Denoiser(shape, network, law, told, _unguided(sampling))
+        self.classes, self.sampling, self.shape = embed.classes, sampling, shape
+        self.classifier = NoisyClassifier(self.denoiser.inside, guide.classifier_widths, embed.classes or 2)
         self.parts = {**self.denoiser.parts, "classifier": self.classifier}
 
     def prepare(self, image: Tensor) -> None:
@@ -88,6 +81,22 @@ class Guided(nn.Module):
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
         """Expected `x0`, without guidance."""
         return self.denoiser.denoise(x, sigma, cond)
+
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
+        """See `Denoiser.ends`."""
+        return self.denoiser.ends(sampling or self.sampling)
+
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
+        """See `Denoiser.grid`."""
+        return self.denoiser.grid(sampling or self.sampling)
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """See `Denoiser.start`."""
+        return self.denoiser.start(noise, sigma)
+
+    def contrast(self) -> float:
+        """See `Denoiser.contrast`."""
+        return self.denoiser.contrast()
 
     def predict(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Logits (N, classes) of noisy images; for a real number its mean and the logarithm of its deviation (N, 2)."""
@@ -108,14 +117,21 @@ class Guided(nn.Module):
         with torch.no_grad():
             z = self.encode(batch.image)
             # At all levels alike: where it has not learned that it knows nothing, its gradient leads astray.
-            sigma = ve_law(batch.normal(), self.denoiser.span)
+            sigma = ve_law(batch.normal(), self.denoiser.law.span)
             x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.denoiser.shape)
         yield "classifier", -self.log_probability(x, sigma, batch.cond).mean()
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), led to ``cond["label"]`` (n,)."""
+        how = sampling or self.sampling
+        low, high = how.guidance_interval
 
         def guide(denoise: Denoise) -> Denoise:
-            return classifier(denoise, self.log_probability, self.scale, self.denoiser.guidance_interval)
+            return classifier(denoise, self.log_probability, how.guidance_scale, (low, high))
 
-        return self.denoiser.sample(n, cond, noise, guide)
+        return self.denoiser.sample(n, cond, noise, _unguided(how), guide)
+
+
+def _unguided(sampling: Sampling) -> Sampling:
+    """The scale is the classifier's, not that of guidance without one."""
+    return replace(sampling, guidance_scale=1.0)

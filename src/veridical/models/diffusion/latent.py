@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
+from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Sampling
 
 
 class LatentDiffusion(nn.Module):
@@ -18,17 +20,18 @@ class LatentDiffusion(nn.Module):
 
     Parameters
     ----------
-    first : nn.Module
-        Trained first stage with ``encode``, ``decode`` and ``shape`` (of its latents); it is frozen.
+    first : Latent
+        Trained first stage; it is frozen.
     denoiser : Denoiser
         Denoiser of that shape.
     """
 
-    def __init__(self, first: nn.Module, denoiser: Denoiser) -> None:
+    def __init__(self, first: Latent, denoiser: Denoiser) -> None:
         super().__init__()
-        self.first: Any = first.eval().requires_grad_(False)
-        self.denoiser = denoiser
-        self.parts = dict(denoiser.parts)
+        self.first: Any = cast(nn.Module, first).eval().requires_grad_(False)
+        self.denoiser, self.sampling = denoiser, denoiser.sampling
+        self.shape, self.parts = denoiser.shape, dict(denoiser.parts)
+        self.frozen = {"first": self.first}
 
     def train(self, mode: bool = True) -> LatentDiffusion:
         """Set the mode of the denoiser; the first stage stays as it is."""
@@ -54,12 +57,24 @@ class LatentDiffusion(nn.Module):
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
 
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
+        """See `Denoiser.ends`."""
+        return self.denoiser.ends(sampling or self.sampling)
+
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
+        """See `Denoiser.grid`."""
+        return self.denoiser.grid(sampling or self.sampling)
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """See `Denoiser.start`."""
+        return self.denoiser.start(noise, sigma)
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss on the latents of the batch."""
         with torch.no_grad():
             latents = self.first.encode(batch.image)
         yield from self.denoiser.losses(dataclasses.replace(batch, image=latents), step)
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Sample latents and decode them; images in [-1, 1]."""
-        return self.first.decode(self.denoiser.sample(n, cond, noise))
+        return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling))

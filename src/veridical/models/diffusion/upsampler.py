@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
-from veridical.diffusion.solvers import Noise
+from veridical.core.settings import check, setting
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """What is enlarged."""
+
+    factor: int = setting(2, "How many times larger the image becomes.", low=1)
+    augmentation: float = setting(
+        0.3, "Strongest noise on the low-resolution image in training, for data of standard deviation 0.5.", low=0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class CoarseSampling(Sampling):
+    """`Sampling`, and what becomes of the coarse image."""
+
+    condition_noise: float = setting(
+        0.0, "Noise on it in sampling: 0 for images as they are, 0.05 or more for what another system has made.", low=0
+    )
 
 
 class Upsampler(nn.Module):
@@ -24,50 +49,29 @@ class Upsampler(nn.Module):
 
     Parameters
     ----------
-    channels, size, patch, widths, layers, attention, dropout, formulation, sampling_steps, solver
-        The denoiser, see `Denoiser`; `size` is that of the large image.
-    factor : int
-        How many times larger it is.
-    crop : int
-        Side in pixels of the part of each training image that the network sees, rounded down to what it can halve; 0, or `size`
-        and more: all of it. What an image lacks is told by what is near: it learns as much from a part, in less time.
-    augmentation : float
-        Strongest noise on the low-resolution image in training, for data of standard deviation 0.5.
-    condition_noise : float
-        That in sampling: 0 for coarse images as they are, 0.05 or more for what another system has made.
+    shape, network, law
+        The denoiser, see `Denoiser`; `shape` is that of the large image. The law's crop is rounded down to what the network can
+        halve; `size` and more is all of the image. What an image lacks is told by what is near: it learns as much from a part,
+        in less time.
+    coarse : Coarse
+    sampling : CoarseSampling
     """
 
     def __init__(
-        self,
-        channels: int,
-        size: int,
-        factor: int = 2,
-        crop: int = 0,
-        patch: int = 4,
-        widths: tuple[int, ...] = (64, 128),
-        layers: int = 1,
-        attention: tuple[bool, ...] = (False, False),
-        dropout: float = 0.0,
-        formulation: str = "edm",
-        augmentation: float = 0.3,
-        condition_noise: float = 0.0,
-        sampling_steps: int = 18,
-        solver: str = "dpm_solver_pp_2m",
+        self, shape: tuple[int, int, int], network: Network, law: Law, coarse: Coarse, sampling: CoarseSampling
     ) -> None:
         super().__init__()
-        if size % factor:
-            raise InputError(f"tiles of {size} pixels do not divide by factor={factor}: choose another --size.")
-        if not 0 <= condition_noise <= augmentation:
-            raise InputError(f"condition_noise={condition_noise} must lie between 0 and augmentation={augmentation}.")
-        # A lower noise law than that of images: the coarse half is known.
-        self.denoiser = Denoiser(
-            channels, size, patch, widths, layers, attention, dropout, formulation=formulation,
-            noise_mean=-1.2, sampling_steps=sampling_steps, solver=solver, classes=0, label_dropout=0.0, given=channels,
-            crop=crop - crop % (patch * 2 ** (len(widths) - 1)) if crop < size else 0,
-        )  # fmt: skip
+        channels, size, _ = shape
+        if size % coarse.factor:
+            raise InputError(f"tiles of {size} pixels do not divide by factor={coarse.factor}: choose another --size.")
+        self.size, self.coarse, self.sampling = size, coarse, sampling
+        _within(coarse, sampling)
+        unit = network.patch * 2 ** (len(network.widths) - 1)
+        crop = law.crop - law.crop % unit if law.crop < size else 0
+        embed = Embed(label_dropout=0.0, given=channels, level=max(coarse.augmentation, 1e-6))
+        self.denoiser = Denoiser(shape, network, dataclasses.replace(law, crop=crop), embed, sampling)
         self.parts = dict(self.denoiser.parts)
-        self.size, self.factor = size, factor
-        self.augmentation, self.condition_noise = augmentation, condition_noise
+        self.register_load_state_dict_pre_hook(_level_was_a_label)
 
     def prepare(self, image: Tensor) -> None:
         """See `Denoiser.prepare`."""
@@ -75,29 +79,43 @@ class Upsampler(nn.Module):
 
     def reduce(self, image: Tensor) -> Tensor:
         """Low-resolution images: means over squares."""
-        return F.avg_pool2d(image, self.factor)
+        return F.avg_pool2d(image, self.coarse.factor)
 
     def _condition(self, low: Tensor, level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         noisy = low + level.reshape(-1, 1, 1, 1) * noise / self.denoiser.spectrum.scale
-        large = F.interpolate(noisy, scale_factor=self.factor, mode="bicubic")
-        # As a label: about -1.7 to 1.7, as if it were standardised.
-        label = 3.4 * level / max(self.augmentation, 1e-6) - 1.7
-        return {"label": label, "map": self.denoiser.encode(large)}
+        large = F.interpolate(noisy, scale_factor=self.coarse.factor, mode="bicubic")
+        return {"level": level, "map": self.denoiser.encode(large)}
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, given the reduced batch; a source in the batch is for sampling."""
         low = self.reduce(batch.image)
-        level, noise = self.augmentation * batch.uniform(), batch.normal(*low.shape[1:])
+        level, noise = self.coarse.augmentation * batch.uniform(), batch.normal(*low.shape[1:])
         cond = self._condition(low, level, noise)
         yield from self.denoiser.losses(dataclasses.replace(batch, cond=cond), step)
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise, sampling: CoarseSampling | None = None) -> Tensor:
         """Large images in [-1, 1], shape (n, C, size, size), of ``cond["source"]``.
 
         The source (n, C, H, W) is of low resolution, or of `size` pixels: then it is reduced first.
         """
+        how = sampling or self.sampling
+        _within(self.coarse, how)
         source = cond["source"]
         low = self.reduce(source) if source.shape[-1] == self.size else source
-        level = torch.full((n,), self.condition_noise, dtype=low.dtype, device=low.device)
+        level = torch.full((n,), how.condition_noise, dtype=low.dtype, device=low.device)
         given = self._condition(low, level, noise(tuple(low.shape[1:])))
-        return self.denoiser.sample(n, given, noise)
+        return self.denoiser.sample(n, given, noise, how)
+
+
+def _within(coarse: Coarse, sampling: CoarseSampling) -> None:
+    if sampling.condition_noise > coarse.augmentation:
+        raise InputError(
+            f"condition_noise={sampling.condition_noise} must lie between 0 and augmentation={coarse.augmentation}."
+        )
+
+
+def _level_was_a_label(model: nn.Module, state: dict[str, Any], *_: Any) -> None:
+    """Runs of version 0.1 and before keep the embedding of the level as one of a label."""
+    old, new = "denoiser.label.", "denoiser.level.net."
+    for name in [name for name in state if name.startswith(old)]:
+        state[new + name.removeprefix(old)] = state.pop(name)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from veridical.models.gan.game import GAN
-from veridical.nets.convolution import halvings
+from veridical.models.gan.game import GAN, projected
+from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP, minibatch_deviation
 from veridical.nets.label import LabelEmbedding
 from veridical.nets.resize import down_convolution, up_convolution
@@ -117,7 +117,7 @@ class ResidualGenerator(nn.Module):
     ) -> None:
         super().__init__()
         levels = halvings(size)
-        widths = [width * min(2**level, 8) for level in reversed(range(levels))]
+        widths = channel_widths(width, levels)[::-1]
         shared = 0 if classes is None else 64
         self.label = None if classes is None else LabelEmbedding(classes, shared, loud=True)
         condition = latent + shared if skips else 0
@@ -158,7 +158,7 @@ class ResidualDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         levels = halvings(size)
-        widths = [width * min(2**level, 8) for level in range(levels)]
+        widths = channel_widths(width, levels)
         self.blocks = nn.ModuleList(
             DownBlock(a + (deviation and k == levels - 1), b, k == 0)
             for k, (a, b) in enumerate(pairwise([channels, *widths]))
@@ -183,8 +183,7 @@ class ResidualDiscriminator(nn.Module):
                 x = self.attention[str(k)](x)
         # Summed, not averaged: with spectral norm in every layer, the mean is too small to reach the margins of the hinge loss.
         features = F.relu(x).sum((2, 3))
-        logit = self.head(features).flatten()
-        return logit if self.label is None else logit + (features * self.label(label)).sum(1)
+        return projected(self.head(features).flatten(), features, self.label, label)
 
 
 def sagan(

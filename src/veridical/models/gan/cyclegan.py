@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
-from veridical.models.gan.game import adversarial, r1_penalty
+from veridical.core.batch import Batch, Noise
+from veridical.models.gan.game import adversarial, lazy_r1, r1_penalty
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import mirrored
-from veridical.nets.equalised import EqualisedConv2d, channels_last, leaky
+from veridical.nets.equalised import EqualisedConv2d, Grained, leaky
 from veridical.nets.standardise import Standardise
-from veridical.nets.style import halve
+from veridical.nets.style import halve, halving_layers
 
 GRAIN = 4  # pixels: what is finer is drawn anew in every image
 
-Noise = Callable[[tuple[int, ...]], Tensor]
 
-
-class _Grained(nn.Module):
-    """Convolution, and noise of a learned strength for every map."""
-
-    def __init__(self, inside: int, out: int) -> None:
-        super().__init__()
-        self.conv = mirrored(inside, out)
-        self.strength = nn.Parameter(torch.zeros(out, 1, 1))
-
-    def forward(self, x: Tensor, noise: Noise) -> Tensor:
-        x = self.conv(x)
-        return torch.addcmul(x, noise((1, *x.shape[2:])), self.strength)
+def _grained(inside: int, out: int) -> Grained:
+    return Grained(mirrored(inside, out), out)
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = _Grained(width, width), mirrored(width, width)
+        self.first, self.second = _grained(width, width), mirrored(width, width)
 
     def forward(self, x: Tensor, noise: Noise) -> Tensor:
         return x + self.second(F.relu(self.first(x, noise)))
@@ -58,12 +46,12 @@ class ResidualGenerator(nn.Module):
     def __init__(self, channels: int, width: int, blocks: int) -> None:
         super().__init__()
         half, quarter = max(1, width // 2), max(1, width // 4)
-        self.first = _Grained(4 * channels, half)
-        self.down = _Grained(4 * half, width)
+        self.first = _grained(4 * channels, half)
+        self.down = _grained(4 * half, width)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(blocks))
-        self.middle = _Grained(width + half, half)
-        self.fine = _Grained(half + channels, quarter)
-        self.finer = _Grained(quarter, quarter)
+        self.middle = _grained(width + half, half)
+        self.fine = _grained(half + channels, quarter)
+        self.finer = _grained(quarter, quarter)
         self.head = mirrored(quarter, channels)
 
     def forward(self, image: Tensor, noise: Noise) -> Tensor:
@@ -88,18 +76,14 @@ class TextureJudge(nn.Module):
     def __init__(self, channels: int, width: int, halved: int = 3) -> None:
         super().__init__()
         widths = [width * 2**k for k in range(halved + 1)]
-        down = list(pairwise(widths))
-        self.from_image = EqualisedConv2d(channels, width, 1)
-        self.conv = nn.ModuleList(EqualisedConv2d(a, a) for a, _ in down)
-        self.down = nn.ModuleList(EqualisedConv2d(a, b) for a, b in down)
-        self.skip = nn.ModuleList(EqualisedConv2d(a, b, 1, bias=False, gain=1.0) for a, b in down)
+        self.from_image, self.conv, self.down, self.skip = halving_layers(channels, widths)
         self.last = EqualisedConv2d(widths[-1], widths[-1])
         self.head = EqualisedConv2d(widths[-1], 1, 1, gain=1.0)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, 1, H / 8, W / 8)."""
-        x = leaky(channels_last(self.from_image(image)))
-        return self.head(leaky(self.last(halve(x, self.conv, self.down, self.skip))))
+        x = halve(image, self.from_image, self.conv, self.down, self.skip)
+        return self.head(leaky(self.last(x)))
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:
@@ -165,8 +149,6 @@ class CycleGAN(nn.Module):
         What the discriminators see, see `Augmentation`.
     """
 
-    r1_every = 16
-
     def __init__(
         self,
         channels: int,
@@ -207,25 +189,21 @@ class CycleGAN(nn.Module):
         discriminator_loss, generator_loss = self.adversarial
         real = {"image": batch.image, "source": batch.cond["source"]}
         other = {"image": "source", "source": "image"}
-
-        def noise(shape: tuple[int, ...]) -> Tensor:
-            return batch.normal(*shape)
-
-        fake = {k: self.generators[k](real[other[k]], noise) for k in real}
+        fake = {k: self.generators[k](real[other[k]], batch.noise) for k in real}
         loss = torch.zeros((), device=batch.image.device)
         for k in real:
             loss = loss + generator_loss(self._judge(k, fake[k], batch))
-            loss = loss + self.cycle * _apart(self.generators[k](fake[other[k]], noise), real[k])
+            loss = loss + self.cycle * _apart(self.generators[k](fake[other[k]], batch.noise), real[k])
             if self.identity:
-                loss = loss + self.identity * _apart(self.generators[k](real[k], noise), real[k])
+                loss = loss + self.identity * _apart(self.generators[k](real[k], batch.noise), real[k])
         yield "generators", loss
         loss = torch.zeros((), device=batch.image.device)
-        regularise = self.r1 > 0 and step % self.r1_every == 0
+        r1 = lazy_r1(self.r1, step)
         for k in real:
-            shown = self._seen(k, real[k], batch).requires_grad_(regularise)
+            shown = self._seen(k, real[k], batch).requires_grad_(r1 > 0)
             real_score = self.discriminators[k](shown)
-            if regularise:
-                loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_score.mean((1, 2, 3)), shown)
+            if r1:
+                loss = loss + r1 * r1_penalty(real_score, shown)
             pool, augmentation = cast(Pool, self.pools[k]), cast(Augmentation, self.augmentations[k])
             fake_score = self._judge(k, pool.exchange(fake[k], batch), batch)
             augmentation.adapt(real_score - self.undecided, batch)

@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from veridical.core.errors import InputError
-from veridical.models.gan.game import GAN
-from veridical.nets.convolution import halvings
+from veridical.core.errors import check_known
+from veridical.models.gan.game import GAN, projected
+from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP, MinibatchDeviation
 from veridical.nets.label import LabelEmbedding
 
@@ -36,7 +36,7 @@ class Generator(nn.Module):
     def __init__(self, channels: int, size: int, width: int, latent: int, classes: int | None = None) -> None:
         super().__init__()
         self.label = None if classes is None else LabelEmbedding(classes, latent, loud=True)
-        widths = [width * min(2**level, 8) for level in reversed(range(halvings(size)))]
+        widths = channel_widths(width, halvings(size))[::-1]
         inputs = latent if classes is None else 2 * latent
         layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, bias=False)]
         for current, following in pairwise(widths):
@@ -80,9 +80,8 @@ class Discriminator(nn.Module):
         deviation: bool = False,
     ) -> None:
         super().__init__()
-        if conditioning not in ("projection", "concatenation"):
-            raise InputError(f"conditioning={conditioning} is not known: use projection or concatenation.")
-        widths = [width * min(2**level, 8) for level in range(halvings(size))]
+        check_known("conditioning", conditioning, ("projection", "concatenation"))
+        widths = channel_widths(width, halvings(size))
         joined = 0 if classes is None or conditioning == "projection" else 8
         layers: list[nn.Module] = []
         for level, (current, following) in enumerate(pairwise([channels + joined, *widths]), 1):
@@ -102,14 +101,12 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Logits (N,) of images (N, C, S, S)."""
-        if self.label is None:
-            return self.head(self.body(image)).flatten()
-        embedded = self.label(label)
-        if self.conditioning == "concatenation":
-            maps = embedded[:, :, None, None].expand(-1, -1, *image.shape[2:])
-            return self.head(self.body(torch.cat([image, maps], 1))).flatten()
+        projection = self.label
+        if self.label is not None and self.conditioning == "concatenation":
+            maps = self.label(label)[:, :, None, None].expand(-1, -1, *image.shape[2:])
+            image, projection = torch.cat([image, maps], 1), None
         features = self.body(image)
-        return self.head(features).flatten() + (features.mean((2, 3)) * embedded).sum(1)
+        return projected(self.head(features).flatten(), features.mean((2, 3)), projection, label)
 
 
 def vanilla_gan(

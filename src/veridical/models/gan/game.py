@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
-from veridical.core.errors import InputError
+from veridical.core.batch import Batch, Noise
+from veridical.core.errors import InputError, check_known
 from veridical.nets.augment import Augmentation
 from veridical.nets.standardise import Standardise
 
@@ -54,8 +54,7 @@ def adversarial(loss: str, augmentation: str = "none") -> tuple[DiscriminatorLos
         With their names, if there are none of this name; if ``adaptive`` augmentation is asked of logits whose sign does not
         tell real from generated.
     """
-    if loss not in ADVERSARIAL:
-        raise InputError(f"loss={loss} is not known: use {', '.join(ADVERSARIAL)}.")
+    check_known("loss", loss, ADVERSARIAL)
     if augmentation == "adaptive" and loss in ("wasserstein", "least_squares"):
         raise InputError(
             f"augmentation=adaptive reads the sign of the logits, which says nothing with loss={loss}: "
@@ -64,16 +63,28 @@ def adversarial(loss: str, augmentation: str = "none") -> tuple[DiscriminatorLos
     return ADVERSARIAL[loss]
 
 
+def lazy(weight: float, step: int, every: int) -> float:
+    """Weight of a regulariser in this step (Karras et al. 2020, arXiv:1912.04958, section 3.1): 0, but on each `every`-th
+    step, where it is `every` times as strong.
+    """
+    return weight * every if weight > 0 and step % every == 0 else 0.0
+
+
+def lazy_r1(gamma: float, step: int) -> float:
+    """Weight of `r1_penalty` in this step: gamma / 2, taken every 16 steps."""
+    return lazy(gamma / 2, step, 16)
+
+
 def r1_penalty(logit: Tensor, image: Tensor) -> Tensor:
     """Mean squared norm of the discriminator's gradient at real images (Mescheder et al. 2018, eq. 9, without gamma / 2).
 
     Parameters
     ----------
-    logit : Tensor, shape (N, ...)
+    logit : Tensor, shape (N,) or a map (N, ...), of which the mean counts
         Of `image`, which must require its gradient.
     image : Tensor, shape (N, C, H, W)
     """
-    (gradient,) = torch.autograd.grad(logit.sum(), image, create_graph=True)
+    (gradient,) = torch.autograd.grad(logit.reshape(len(image), -1).mean(1).sum(), image, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()
 
 
@@ -84,6 +95,52 @@ def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fa
     between = torch.lerp(fake, real, mix.reshape(-1, 1, 1, 1)).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def judged(
+    critic: Callable[[Tensor], Tensor],
+    loss: DiscriminatorLoss,
+    real: Tensor,
+    fake: Tensor,
+    batch: Batch,
+    standard: Standardise,
+    *,
+    drift: float = 0.0,
+    penalty: float = 0.0,
+    r1: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """What the discriminator minimises, and its logits of real images.
+
+    Parameters
+    ----------
+    critic : callable
+        Images as the discriminator gets them, standardised and augmented, to logits.
+    loss : callable
+    real, fake : Tensor, shape (N, C, H, W)
+        Such images, without a gradient.
+    batch : Batch
+    standard : Standardise
+    drift, penalty, r1 : float
+        Weights, in this step, of the mean square of the real logits (Karras et al. 2018, section A.1), of `gradient_penalty`,
+        whose slope is that at images as they are, and of `r1_penalty` at `real`.
+    """
+    real_logit = critic(real.requires_grad_(r1 > 0))
+    total = loss(real_logit, critic(fake))
+    if drift:
+        total = total + drift * real_logit.square().mean()
+    if penalty:
+        ends = standard.inverse(real), standard.inverse(fake)
+        total = total + penalty * gradient_penalty(lambda image: critic(standard(image)), *ends, batch.uniform())
+    if r1:
+        total = total + r1 * r1_penalty(real_logit, real)
+    return total, real_logit
+
+
+def projected(logit: Tensor, features: Tensor, embedding: nn.Module | None, label: Tensor | None) -> Tensor:
+    """Logits (N,) and, where labels are embedded, the inner product with the last features (N, dim) (Miyato and Koyama 2018,
+    eq. 3).
+    """
+    return logit if embedding is None else logit + (features * embedding(label)).sum(1)
 
 
 class GAN(nn.Module):
@@ -114,8 +171,6 @@ class GAN(nn.Module):
     together : int
         Images that are augmented alike, see `veridical.nets.augment.Augmentation`.
     """
-
-    r1_every = 16
 
     def __init__(
         self,
@@ -163,21 +218,15 @@ class GAN(nn.Module):
         return self.augment(self.standard(image), batch)
 
     def _judge(self, batch: Batch, fake: Tensor, step: int) -> Tensor:
-        label = batch.cond.get("label")
-        regularise = self.r1 > 0 and step % self.r1_every == 0
-        shown, false = self._seen(batch.image, batch).requires_grad_(regularise), self._seen(fake, batch)
-        real_logit = self.discriminator(shown, label)
-        loss = self.loss[0](real_logit, self.discriminator(false, label))
-        if self.penalty:
-            critic = lambda image: self.discriminator(self.standard(image), label)  # noqa: E731
-            real, false = self.standard.inverse(shown.detach()), self.standard.inverse(false)
-            loss = loss + self.penalty * gradient_penalty(critic, real, false, batch.uniform())
-        if regularise:
-            loss = loss + self.r1 / 2 * self.r1_every * r1_penalty(real_logit, shown)
+        loss, real_logit = judged(
+            lambda image: self.discriminator(image, batch.cond.get("label")),
+            self.loss[0], self._seen(batch.image, batch), self._seen(fake, batch), batch, self.standard,
+            penalty=self.penalty, r1=lazy_r1(self.r1, step),
+        )  # fmt: skip
         self.augment.adapt(real_logit, batch)
         return loss
 
-    def sample(self, n: int, cond: dict[str, Any], noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W)."""
         z = noise((self.latent,))
         return self.generator(truncate(z, self.truncation) if self.truncation else z, cond.get("label"))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.models.gan.dcgan import patch_discriminator
 from veridical.models.gan.game import ADVERSARIAL
 from veridical.nets.augment import Augmentation
-from veridical.nets.convolution import halvings, mirrored
+from veridical.nets.convolution import channel_widths, halvings, mirrored
 
 
 def one_hot(mask: Tensor, classes: int) -> Tensor:
@@ -61,7 +61,7 @@ class UNetGenerator(nn.Module):
     def __init__(self, inputs: int, outputs: int, size: int, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        widths = [width * min(2**level, 8) for level in range(halvings(size))]
+        widths = channel_widths(width, halvings(size))
         self.down = nn.ModuleList([nn.Sequential(mirrored(inputs, width, 4, 2), nn.LeakyReLU(0.2))])
         for current, following in pairwise(widths):
             conv = mirrored(current, following, 4, 2)
@@ -78,7 +78,7 @@ class UNetGenerator(nn.Module):
         )
         self.apply(_initialise)
 
-    def forward(self, x: Tensor, keep: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def forward(self, x: Tensor, keep: Noise) -> Tensor:
         """Input (N, inputs, S, S) to image (N, outputs, S, S) in [-1, 1].
 
         ``keep(shape)`` says which features (N, \\*shape) to keep, each with probability 1 - dropout.
@@ -145,7 +145,7 @@ class Pix2Pix(nn.Module):
     def _judge(self, mask: Tensor, image: Tensor, batch: Batch) -> Tensor:
         return self.discriminator(self.augmentation(image, batch, beside=mask))
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of the masks ``cond["mask"]`` (n, H, W); each noise another image."""
         threshold = statistics.NormalDist().inv_cdf(self.dropout)
         return self.generator(one_hot(cond["mask"], self.classes), lambda shape: noise(shape) >= threshold)

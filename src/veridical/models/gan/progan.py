@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,22 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise, rising
 from veridical.core.errors import check_share
-from veridical.models.gan.game import adversarial, gradient_penalty, r1_penalty
+from veridical.models.gan.game import adversarial, judged, lazy_r1
 from veridical.nets.augment import Augmentation
-from veridical.nets.convolution import halvings
+from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import (
     EqualisedConv2d,
     EqualisedLinear,
+    Grained,
     channels_last,
+    final_layers,
+    final_logit,
     leaky,
-    minibatch_deviation,
     pixel_norm,
 )
 from veridical.nets.standardise import Standardise
-
-Noise = Callable[[tuple[int, ...]], Tensor]
 
 
 def _double(image: Tensor) -> Tensor:
@@ -38,19 +38,8 @@ def _fade(low: Tensor, high: Tensor, alpha: float) -> Tensor:
     return torch.lerp(low, high, alpha)
 
 
-class Layer(nn.Module):
-    """Convolution, leaky ReLU, pixel norm; with `grain`, noise in front of them, of a learned strength for every map."""
-
-    def __init__(self, inside: int, out: int, up: bool = False, grain: bool = False) -> None:
-        super().__init__()
-        self.conv = EqualisedConv2d(inside, out, up=up)
-        self.strength = nn.Parameter(torch.zeros(out, 1, 1)) if grain else None
-
-    def forward(self, x: Tensor, noise: Noise) -> Tensor:
-        x = self.conv(x)
-        if self.strength is not None:
-            x = torch.addcmul(x, noise((1, *x.shape[2:])), self.strength)
-        return pixel_norm(leaky(x))
+def _activated(x: Tensor) -> Tensor:
+    return pixel_norm(leaky(x))
 
 
 class Generator(nn.Module):
@@ -59,18 +48,19 @@ class Generator(nn.Module):
     def __init__(self, channels: int, latent: int, widths: list[int], grain: bool) -> None:
         super().__init__()
         self.stem = EqualisedLinear(latent, 16 * widths[0])
-        self.first = Layer(widths[0], widths[0], grain=grain)
-        self.up = nn.ModuleList(Layer(a, b, up=True, grain=grain) for a, b in pairwise(widths))
-        self.conv = nn.ModuleList(Layer(b, b, grain=grain) for b in widths[1:])
+        layer = lambda a, b, up=False: Grained(EqualisedConv2d(a, b, up=up), b if grain else 0)  # noqa: E731
+        self.first = layer(widths[0], widths[0])
+        self.up = nn.ModuleList(layer(a, b, up=True) for a, b in pairwise(widths))
+        self.conv = nn.ModuleList(layer(b, b) for b in widths[1:])
         self.to_image = nn.ModuleList(EqualisedConv2d(b, channels, 1, gain=1.0) for b in widths)
 
     def forward(self, z: Tensor, noise: Noise, level: int, alpha: float = 1.0) -> Tensor:
         """Images (N, C, S, S) of side S = 4 * 2^level, the last doubling faded in by `alpha`."""
         x = channels_last(self.stem(pixel_norm(z)).unflatten(1, (-1, 4, 4)))
-        x = before = self.first(pixel_norm(leaky(x)), noise)
+        x = before = _activated(self.first(_activated(x), noise))
         for up, conv in zip(self.up[:level], self.conv[:level], strict=True):
             before = x
-            x = conv(up(x, noise), noise)
+            x = _activated(conv(_activated(up(x, noise)), noise))
         image = self.to_image[level](x)
         return image if alpha == 1 else _fade(_double(self.to_image[level - 1](before)), image, alpha)
 
@@ -83,13 +73,7 @@ class Discriminator(nn.Module):
         self.from_image = nn.ModuleList(EqualisedConv2d(channels, b, 1) for b in widths)
         self.conv = nn.ModuleList(EqualisedConv2d(b, b) for b in widths[1:])
         self.down = nn.ModuleList(EqualisedConv2d(b, a) for a, b in pairwise(widths))
-        self.last = EqualisedConv2d(widths[0] + 1, widths[0])
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            EqualisedLinear(16 * widths[0], widths[0]),
-            nn.LeakyReLU(0.2),
-            EqualisedLinear(widths[0], 1, gain=1.0),
-        )
+        self.last, self.head = final_layers(widths[0])
 
     def forward(self, image: Tensor, level: int, alpha: float = 1.0) -> Tensor:
         """Logits of images of side 4 * 2^level."""
@@ -99,7 +83,7 @@ class Discriminator(nn.Module):
             x = leaky(self.down[k](F.avg_pool2d(leaky(self.conv[k](x)), 2)))
             if k == level - 1 and alpha < 1:
                 x = _fade(leaky(self.from_image[k](F.avg_pool2d(image, 2))), x, alpha)
-        return self.head(leaky(self.last(minibatch_deviation(x)))).flatten()
+        return final_logit(x, self.last, self.head)
 
 
 class ProGAN(nn.Module):
@@ -142,7 +126,6 @@ class ProGAN(nn.Module):
         sign says nothing.
     """
 
-    r1_every = 16
     grown: Tensor
 
     def __init__(
@@ -162,13 +145,13 @@ class ProGAN(nn.Module):
         super().__init__()
         check_share("growing", growing)
         self.levels, self.latent, self.growing = halvings(size), latent, growing
-        widths = [width * min(2**k, 8) for k in reversed(range(self.levels + 1))]
+        widths = channel_widths(width, self.levels + 1)[::-1]
         self.standard = Standardise()
         self.generator = Generator(channels, latent, widths, grain)
         self.discriminator = Discriminator(channels, widths)
         self.parts = {"discriminator": self.discriminator, "generator": self.generator}
-        self.wasserstein, self.loss = loss == "wasserstein", adversarial(loss, augmentation)
-        self.penalty, self.drift, self.r1 = penalty, drift, r1
+        self.loss = adversarial(loss, augmentation)
+        self.penalty, self.drift, self.r1 = (penalty, drift, 0.0) if loss == "wasserstein" else (0.0, 0.0, r1)
         self.augment = Augmentation(augmentation)
         # How far they have grown, in thousandths of a phase: a whole number, which the averaged copy takes as it is.
         self.register_buffer("grown", torch.zeros((), dtype=torch.int64))
@@ -186,9 +169,8 @@ class ProGAN(nn.Module):
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, at the resolution of this step."""
-        share = min(1.0, batch.reached / self.growing) if self.growing else 1.0
         # Never back to less, where a run is made longer.
-        self.grown.clamp_(min=round(1000 * 2 * self.levels * share))
+        self.grown.clamp_(min=round(1000 * 2 * self.levels * rising(batch.reached, self.growing)))
         level, alpha = self.stage()
         # Both networks work on standardised images; grey levels are augmented in units of their deviation.
         real = F.avg_pool2d(self.standard(batch.image), 2 ** (self.levels - level))
@@ -196,22 +178,12 @@ class ProGAN(nn.Module):
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
         judge = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
-        fake = self.generator(batch.normal(self.latent), lambda shape: batch.normal(*shape), level, alpha)
+        fake = self.generator(batch.normal(self.latent), batch.noise, level, alpha)
 
-        shown = self.augment(real, batch)
-        regularise = not self.wasserstein and self.r1 > 0 and step % self.r1_every == 0
-        shown.requires_grad_(regularise)
-        real_logit = judge(shown)
-        false = self.augment(fake.detach(), batch)
-        loss = self.loss[0](real_logit, judge(false))
-        if self.wasserstein:
-            loss = loss + self.drift * real_logit.square().mean()
-            critic = lambda image: judge(self.standard(image))  # noqa: E731
-            ends = [self.standard.inverse(each) for each in (shown, false)]
-            loss = loss + self.penalty * gradient_penalty(critic, ends[0], ends[1], batch.uniform())
-        if regularise:
-            gamma = self.r1 / 4 ** (self.levels - level)
-            loss = loss + gamma / 2 * self.r1_every * r1_penalty(real_logit, shown)
+        loss, real_logit = judged(
+            judge, self.loss[0], self.augment(real, batch), self.augment(fake.detach(), batch), batch, self.standard,
+            drift=self.drift, penalty=self.penalty, r1=lazy_r1(self.r1 / 4 ** (self.levels - level), step),
+        )  # fmt: skip
         self.augment.adapt(real_logit, batch)
         yield "discriminator", loss
         yield "generator", self.loss[1](judge(self.augment(fake, batch)))

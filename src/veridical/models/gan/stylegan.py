@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch, ImageNoise
+from veridical.core.batch import Batch, ImageNoise, Noise
 from veridical.core.device import average_over_processes
-from veridical.core.errors import InputError
-from veridical.models.gan.game import ADVERSARIAL, r1_penalty
+from veridical.core.errors import check_known
+from veridical.models.gan.game import ADVERSARIAL, lazy, lazy_r1, r1_penalty
 from veridical.nets.augment import Augmentation
-from veridical.nets.convolution import halvings
+from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.standardise import Standardise
-from veridical.nets.style import MODULATIONS, Discriminator, Generator, Noise
+from veridical.nets.style import MODULATIONS, Discriminator, Generator
 
 
 class StyleGAN(nn.Module):
@@ -58,8 +58,6 @@ class StyleGAN(nn.Module):
         If `size` is not 4 * 2^k or `modulation` is not known.
     """
 
-    r1_every = 16
-    path_every = 8
     mean_style: Tensor
     mean_path: Tensor
 
@@ -79,9 +77,8 @@ class StyleGAN(nn.Module):
         augmentation: str = "adaptive",
     ) -> None:
         super().__init__()
-        if modulation not in MODULATIONS:
-            raise InputError(f"modulation={modulation} is not known: use {' or '.join(MODULATIONS)}.")
-        widths = [width * min(2**k, widest) for k in reversed(range(halvings(size) + 1))]
+        check_known("modulation", modulation, MODULATIONS)
+        widths = channel_widths(width, halvings(size) + 1, widest)[::-1]
         self.latent, self.truncation = latent, truncation
         self.r1, self.path_length, self.mixing = r1, path_length, mixing
         self.standard = Standardise()
@@ -105,18 +102,17 @@ class StyleGAN(nn.Module):
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's loss, then the generator's, each after its regulariser where one is due."""
-        noise = lambda shape: batch.normal(*shape)  # noqa: E731
         judge_loss, generator_loss = ADVERSARIAL["nonsaturating"]
-        if self.path_length and step % self.path_every == 0:
-            yield "generator", self.path_length * self.path_every * self._path_penalty(batch)
+        if weight := lazy(self.path_length, step, 8):
+            yield "generator", weight * self._path_penalty(batch)
         # One set of images for both players: the generator does not change in between.
-        fake = self._image(self._training_styles(batch), noise)
+        fake = self._image(self._training_styles(batch), batch.noise)
         real = self._seen(batch.image, batch)
-        if self.r1 and step % self.r1_every == 0:
+        if weight := lazy_r1(self.r1, step):
             real.requires_grad_()
             logit = self.discriminator(real)
             # The last bias has no part in the slope of the logit; zero times the logit gives it a gradient all the same.
-            yield "discriminator", self.r1 / 2 * self.r1_every * r1_penalty(logit, real) + 0 * logit.sum()
+            yield "discriminator", weight * r1_penalty(logit, real) + 0 * logit.sum()
             real = real.detach()
         real_logit = self.discriminator(real)
         loss = judge_loss(real_logit, self.discriminator(self._seen(fake.detach(), batch)))
@@ -141,7 +137,7 @@ class StyleGAN(nn.Module):
         """Squared deviation of the length of J^T y from its running mean (2020, eq. 4), on half of the rows."""
         rows = max(1, len(batch.image) // 2)
         w = self._training_styles(batch)[:rows]
-        image = self._image(w, lambda shape: batch.normal(*shape)[:rows])
+        image = self._image(w, lambda shape: batch.noise(shape)[:rows])
         y = batch.normal(*image.shape[1:])[:rows] / math.sqrt(image.shape[2] * image.shape[3])
         (slope,) = torch.autograd.grad((image * y).sum(), w, create_graph=True)
         length = slope.square().sum(2).mean(1).sqrt()

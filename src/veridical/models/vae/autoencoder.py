@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.models.gan.dcgan import patch_discriminator
+from veridical.models.gan.game import ADVERSARIAL
 from veridical.models.vae.vae import gaussian_kl
 
 
@@ -113,11 +114,12 @@ class Autoencoder(nn.Module):
         mean, log_variance = self._posterior(batch.image)
         image = self.decode(mean + (log_variance / 2).exp() * batch.normal(*self.shape))
         real, fake = self.discriminator(batch.image), self.discriminator(image.detach())
-        yield "discriminator", F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        discriminator_loss, opinion = ADVERSARIAL["hinge"]
+        yield "discriminator", discriminator_loss(real, fake)
         error = (image - batch.image).abs().mean()
         divergence = gaussian_kl(mean, log_variance).mean() / batch.image[0].numel()
-        yield "autoencoder", error + self.kl * divergence - self.adversarial * self.discriminator(image).mean()
+        yield "autoencoder", error + self.kl * divergence + self.adversarial * opinion(self.discriminator(image))
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Decode white noise. Latents of real images are not white: this is what a second stage is for."""
         return self.decode(noise(self.shape))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise, rising
 from veridical.core.device import average_over_processes
 from veridical.core.errors import check_share
 from veridical.nets.convolution import Decoder, Encoder
@@ -21,11 +21,6 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     (Kingma and Welling 2014, appendix B). Shape (N,).
     """
     return (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1) / 2
-
-
-def rising(reached: float, share: float) -> float:
-    """From 0 linearly to 1 when `share` of the training is reached, and 1 from there on."""
-    return min(1.0, reached / share) if share else 1.0
 
 
 class VAE(nn.Module):
@@ -120,7 +115,7 @@ class VAE(nn.Module):
         weight = self.beta * rising(batch.reached, self.beta_rise) / batch.image[0].numel()
         yield "vae", surprise + weight * divergence
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Decode draws from the prior; images in [-1, 1], shape (n, C, H, W)."""
         image = self.decode(noise((self.latent,)))
         if self.grain:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.models.gan.dcgan import patch_discriminator
+from veridical.models.gan.game import ADVERSARIAL
 from veridical.nets.convolution import map_decoder, map_encoder
 from veridical.nets.pixelcnn import PixelCNN
 
@@ -185,8 +186,9 @@ class VQVAE(nn.Module):
         loss = loss + self.commitment * F.mse_loss(z, quantised)
         if self.adversarial:
             real, fake = self.discriminator(batch.image), self.discriminator(image.detach())
-            yield "discriminator", F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-            loss = loss - self.adversarial * self.discriminator(image).mean()
+            discriminator_loss, opinion = ADVERSARIAL["hinge"]
+            yield "discriminator", discriminator_loss(real, fake)
+            loss = loss + self.adversarial * opinion(self.discriminator(image))
         yield "vqvae", loss
         self.codebook.update(z.detach().flatten(0, 2), codes.flatten(), batch.uniform(self.codes)[0])
         yield "prior", F.cross_entropy(self.prior(codes, self._standardised()).flatten(0, 2), codes.flatten())
@@ -195,7 +197,7 @@ class VQVAE(nn.Module):
         vectors = self.codebook.vectors
         return (vectors - vectors.mean(0)) / vectors.std().clamp(min=1e-3)
 
-    def sample(self, n: int, cond: dict, noise: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
         """Draw codes from the prior and decode them; images in [-1, 1], shape (n, C, H, W)."""
         return self.decode(self.prior.sample(noise(self.shape), self._standardised())).clamp(-1, 1)
 

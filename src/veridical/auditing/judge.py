@@ -1,0 +1,192 @@
+"""The judgement: which images fail, whether the set fails, and what their defects are called, first those that explain best."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from veridical.auditing import set_tests
+from veridical.auditing.compare import Comparison
+from veridical.auditing.defects import DEFECTS, scores
+from veridical.auditing.evidence import quotable, quote
+from veridical.auditing.explain import Misfits
+from veridical.auditing.independence import Units
+from veridical.auditing.measure import Measured
+from veridical.stats.conformal import conformal_p, fields_needed
+
+CERTAIN = 100.0  # added to the score of what no real image can have
+
+
+def certain_defects(real: np.ndarray, y: Measured, identical: np.ndarray) -> dict[str, np.ndarray]:
+    """Defects that no real image can have, whatever the calibration: which images have them, (M,) bool."""
+    rules = {name: row.certain for name, row in DEFECTS.items() if row.certain is not None}
+    ranked = sorted(rules, key=lambda name: rules[name].rank)
+    return {name: rules[name].function(real, y, identical) for name in ranked}
+
+
+def pair_findings(images: np.ndarray, source: np.ndarray, real: np.ndarray) -> list[dict[str, Any] | None]:
+    """What is wrong with edited images (N, C, H, W) beside their sources: a finding for each, or None.
+
+    Parameters
+    ----------
+    images, source : (N, C, H, W) in [0, 1]; image k was made of source k
+    real : (M, C, H, W), whose noise says what a change is
+    """
+    found: list[dict[str, Any] | None] = [None] * len(images)
+    for name, row in DEFECTS.items():
+        for k, told in enumerate(row.pair(images, source, real) if row.pair is not None else ()):
+            if told is not None and found[k] is None:
+                found[k] = {"defect": name, "statistic": told.statistic, "expected": told.expected, "level": row.level,
+                            "p_value": None, "explanation": told.explanation}  # fmt: skip
+    return found
+
+
+def judge_images(
+    c: Comparison, alpha: float, certain: dict[str, np.ndarray], names: list[str], explained: Misfits | None = None
+) -> list[dict[str, Any]]:
+    """Verdict and findings of every image; `certain` as from `certain_defects`.
+
+    First comes what no real image can have, and what no other defect can bring about (`sure`), then what explains the image
+    best by `explained`. If it explains all that is unusual, its own score need not be: that of another defect may give it
+    away. Without it findings are in the order of their scores.
+    """
+    worst, tests, mean = c.scored.real.max(1), list(scores()), c.scored.mean
+    fold = c.scored.fold
+    p_worst = conformal_p(c.scored.synth.max(2), worst, c.fields, fold)
+    p = np.stack([
+        conformal_p(c.scored.synth[:, :, k], worst, c.fields, fold) for k in range(len(tests))
+    ], 1)  # fmt: skip
+    able = int(c.fields.max()) + 1 >= fields_needed(alpha)
+    values, usual = _quotable(c)
+    unnamed, images = _unnamed(), []
+    for j, file in enumerate(names):
+        sure = [name for name, which in certain.items() if which[j]]
+        mine = {key: v[j : j + 1] for key, v in values.items()}
+        sure += [name for name, each in zip(tests, p[j], strict=True) if each <= alpha and _sure(name, mine, usual)]
+        strength = dict(zip(tests, mean[j].tolist(), strict=True))
+        p_of = dict(zip(tests, p[j].tolist(), strict=True)) | {name: 0.0 for name in certain if certain[name][j]}
+        misfit = {name: -value for name, value in strength.items()}
+        if explained is not None:
+            misfit = {name: float(each[j]) for name, each in explained.images.items() if name in strength}
+        reasons = {name for name in p_of if p_of[name] <= alpha}
+        failed = p_worst[j] <= alpha or bool(reasons)
+        # no name of which the image has less than half of the real ones: too much black where there is none
+        best = min((name for name in misfit if strength[name] > 0), key=misfit.__getitem__, default="")
+        if failed and (reasons <= unnamed or (explained is not None and misfit.get(best, np.inf) <= explained.usual)):
+            reasons |= {best} if best else unnamed
+        found = []
+        for name in ordered(reasons, sure, misfit):
+            words = quote(DEFECTS[name].values, mine, usual)
+            text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
+            statistic = strength[name] + CERTAIN * (p_of[name] == 0)
+            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": statistic}
+            found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
+        verdict = "fail" if failed else "pass" if able else "insufficient"
+        images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
+    return images
+
+
+def judge_set(
+    c: Comparison, alpha: float, most: int = set_tests.WAYS, explained: Misfits | None = None
+) -> list[dict[str, Any]]:
+    """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
+
+    If there are any, what explains the set best by `explained` comes first; if it explains all that is unusual, whatever its own
+    p-value. Without it, the smallest p-value comes first. What is significant and `sure` by its row (mode collapse, if images are
+    much nearer to each other than any real ones are) comes before all.
+    """
+    if not c.units.enough:
+        return []
+    tests, sets = set_tests.names(c.searched), c.sets
+    p, _ = set_tests.test_set(c, sets, most=most)
+    values, usual = _quotable(c)
+    values["nearest_fellow"] = _nearest_fellow(c.across, c.groups)
+    usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
+    sure = [name for name in tests if DEFECTS[name].level == "set" and _sure(name, values, usual)]
+    usual = _medians_of_sets(usual, c.units)
+    found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
+    misfit = dict(zip(tests, p, strict=True))
+    if explained is not None:
+        misfit = {name: explained.whole[name] for name in tests if name in explained.whole}
+    best = min(misfit, key=misfit.__getitem__)
+    if found and explained is not None and (found <= _unnamed() or misfit[best] <= explained.usual):
+        found.add(best)
+    findings = []
+    for name in ordered(found, sure, misfit):
+        row, value = DEFECTS[name], float(p[tests.index(name)])
+        text = row.what
+        entry: dict[str, Any] = {"statistic": None, "expected": None}
+        if row.tell is not None:
+            entry["statistic"], told = row.tell(sets)
+            text += f": {told}"
+        elif (words := quote(row.values, values, usual, "sets")) is not None:
+            text += f": in a typical image of the set {words}"
+            entry = {"statistic": words.value, "expected": [words.low, words.high]}
+        findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
+    return findings
+
+
+def ordered(found: Iterable[str], sure: list[str], misfit: dict[str, float]) -> list[str]:
+    """Names of defects, those that are `sure` first, then those that explain best."""
+    return sorted(found, key=lambda name: (name not in sure, misfit.get(name, np.inf), name))
+
+
+def _sure(name: str, mine: dict[str, np.ndarray], usual: dict[str, np.ndarray]) -> bool:
+    """Whether a significant defect is named before all others; by values of what is judged, and of real images."""
+    sure = DEFECTS[name].sure
+    return sure is not None and sure(mine, usual)
+
+
+def _unnamed() -> set[str]:
+    """Defects that say that something is wrong, but not what."""
+    return {name for name, row in DEFECTS.items() if not row.named}
+
+
+def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What explanations may quote of synthetic and of real images."""
+    synth, real = c.strangeness()
+    return quotable(c.synth, *synth), quotable(c.real, *real)
+
+
+def _medians_of_sets(usual: dict[str, np.ndarray], units: Units, draws: int = 200) -> dict[str, np.ndarray]:
+    """Medians (draws,) of real sets: as many blocks as SYNTH has, drawn from the real ones with replacement."""
+    rng, table = np.random.default_rng(0), np.stack(list(usual.values()), 1)
+    real, synth = units.sizes
+    rows = [np.flatnonzero(units.real == k) for k in range(real)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what no real image has, such as branch points, stays NaN
+        medians = [
+            np.nanmedian(table[np.concatenate([rows[k] for k in rng.integers(real, size=synth)])], 0)
+            for _ in range(draws)
+        ]
+    return dict(zip(usual, np.stack(medians, 1), strict=True))
+
+
+def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Distance to the nearest image of another label, (N,); NaN where there is none."""
+    nearest = np.where(labels[:, None] == labels, np.inf, distance).min(1)
+    return np.where(np.isfinite(nearest), nearest, np.nan)
+
+
+def set_findings(
+    tested: list[dict[str, Any]], images: list[dict[str, Any]], certain: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """Findings of `judge_set` after those of defects that no real image can have, and of edits."""
+    found = []
+    for name, which in certain.items():
+        if which.any():
+            rule = DEFECTS[name].certain
+            said = f" {rule.words}" if rule is not None and rule.words else f": {DEFECTS[name].what}"
+            found.append({"defect": name, "level": "image", "p_value": 0.0, "statistic": float(which.mean()),
+                          "expected": [0.0, 0.0], "explanation": f"{which.sum()} of {len(which)} images{said}"})  # fmt: skip
+    for name in (name for name, row in DEFECTS.items() if row.pair is not None):
+        count = sum(f["defect"] == name for image in images for f in image["findings"])
+        if 2 * count > len(images):
+            text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
+            found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
+                          "expected": None, "explanation": text})  # fmt: skip
+    known = {f["defect"] for f in found}
+    return found + [f for f in tested if f["defect"] not in known]

@@ -1,0 +1,163 @@
+"""The condition ``text``: captions of images, and prompts for samples.
+
+Arrays: ``text``, int64 tokens (N, L), 0 after the end and throughout an empty caption; ``value``, float32 (N, L), the
+standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
+from veridical.conditions.reopen import reopened
+from veridical.core.errors import InputError
+from veridical.core.settings import setting
+from veridical.data.captions import AUTO, read_captions
+from veridical.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from veridical.conditions.vocabulary import Vocabulary
+
+FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class TextSettings(TileSettings):
+    """What asks for captions."""
+
+    text: str = setting(
+        "",
+        "Captions of the images, for recipes that need text: auto (captions.jsonl, metadata.jsonl or NAME.txt beside the "
+        "images, or a phantom's own), or a file of JSON lines with file_name and text.",
+    )
+
+
+def _keywords(recipe: str, settings: TextSettings) -> dict[str, Any]:
+    if not settings.text:
+        raise InputError(
+            f"{recipe} needs captions: give --text auto (captions.jsonl, metadata.jsonl or NAME.txt beside the images), or "
+            "--text FILE.jsonl."
+        )
+    return {}
+
+
+def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
+    from veridical.conditions.vocabulary import fit_vocabulary
+
+    captions, notes = read_captions(spec, target.slices, settings.text)
+    train = target.images_of("train")
+    used = sorted({*train, *target.images_of("test")})
+    if not any(captions[index] for index in train):
+        raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
+    vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
+    # Row 0 is the empty caption; those of a slice stand one after another.
+    ids, values, cut = vocabulary.encode(["", *(caption for of_slice in captions for caption in of_slice)])
+    counts = np.array([len(of_slice) for of_slice in captions])
+    first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
+    if without := sum(not captions[index] for index in used):
+        notes = [*notes, f"{without} of {len(used)} images have no caption and are learned without one"]
+    if cut:
+        notes = [*notes, f"{len(cut)} captions are longer than {vocabulary.length} tokens and lose their end"]
+    target.notes.extend(notes)
+
+    def batch(drawn: Drawn) -> Arrays:
+        from veridical.core.batch import mix  # imports torch, which the help of the command line does without
+
+        index = drawn.places[:, 0]
+        chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
+        rows = first[index] + (chance * counts[index]).astype(int)
+        return {"text": ids[rows], "value": values[rows]}
+
+    def tiles(which: str, n: int | None) -> Arrays:
+        rows = first[target.chosen(which, n)[0][:, 0]]  # the first caption of an image
+        return {"text": ids[rows], "value": values[rows]}
+
+    content = vocabulary.to_json()
+    about = {
+        "spec": spec if settings.text == AUTO else settings.text,
+        "fingerprint": _hash(repr([captions[index] for index in used]) + content)[:16],
+        "captions": sum(len(captions[index]) for index in used),
+        "numbers": list(vocabulary.numbers),
+        "tokenizer": {"file": FILE, "sha256": _hash(content)},
+    }
+    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length}
+    return Supply(batch, tiles, sizes, {"text": about}, {FILE: content})
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ask(request: Request, given: str | Sequence[str] | None) -> Answer:
+    """Prompts; by default the captions of held-out tiles."""
+    vocabulary = load_vocabulary(request)
+    prompts = [given] if isinstance(given, str) else list(given or ())
+    asked = bool(prompts)
+    if not asked:
+        prompts = _held_out(request)
+    ids, values, cut = vocabulary.encode(prompts)
+    notes = [f"prompt {prompts[k]!r}: it is longer than {vocabulary.length} tokens and loses its end" for k in cut]
+    notes += [f"prompt {prompt!r}: {note}" for prompt in dict.fromkeys(prompts) for note in vocabulary.notes(prompt)]
+    return Answer({"text": ids, "value": values}, "text", prompts, notes=tuple(notes) if asked else ())
+
+
+def load_vocabulary(request: Request) -> Vocabulary:
+    """The vocabulary that a run was trained with.
+
+    Raises
+    ------
+    InputError
+        If its file is gone or is another one.
+    """
+    from veridical.conditions.vocabulary import Vocabulary
+
+    path = request.folder / FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): restore it or train again.") from None
+    if hashlib.sha256(content).hexdigest() != request.run["text"]["tokenizer"]["sha256"]:
+        raise InputError(f"{path} is not the file that the run was trained with: restore it or train again.")
+    return Vocabulary.from_json(content.decode())
+
+
+def _held_out(request: Request) -> list[str]:
+    settings = request.settings
+    spec = request.run["dataset"]["spec"]
+    dataset = reopened(
+        spec, "--prompt TEXT", settings.size,
+        augment=settings.augment, scale=settings.scale, split=settings.split or None,
+        masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
+    )  # fmt: skip
+    captions, _ = read_captions(spec, dataset.slices, settings.text)
+    return [next(iter(captions[index]), "") for index in dataset.chosen("test", request.n)[0][:, 0]]
+
+
+def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:
+    return {"text": find(str(given["text"]))} if given.get("text", AUTO) not in ("", AUTO) else {}
+
+
+TEXT = Condition(
+    name="text",
+    setting="text",
+    option=Option(
+        "prompt",
+        "What to draw, in words; repeatable, in turn. Default: captions of held-out images.",
+        metavar="TEXT",
+        several=True,
+    ),
+    keywords=_keywords,
+    supply=_supply,
+    ask=_ask,
+    located=_located,
+    arrays=("text", "value"),
+    sizes={
+        "vocabulary": "change it by other captions",
+        "tokens": "change it by other captions",
+    },
+)

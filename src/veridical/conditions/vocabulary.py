@@ -1,0 +1,246 @@
+"""Sentences -> tokens of fixed length, and back to what is strange in them: a vocabulary fitted on training captions.
+
+Words are byte-level pair encodings (Sennrich et al. 2016, arXiv:1508.07909), so that nothing is unknown. A number that is a
+property keeps its value: it is one token ``<num>`` beside which stands its standardised value; other numbers are digits.
+
+The rule: a number belongs to the word before it (of the same clause, and not one such as "of" or "is"), or else to the word
+after it: "porosity 0.31" to "porosity", "12 fibres" to "fibres". It is a property if that word has numbers in at least two
+training captions, not all equal.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from veridical.core.errors import InputError
+
+PAD, NUM = 0, 1
+SPECIAL = ("<pad>", "<num>")
+FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
+MOST_PIECES = 4096  # in the vocabulary
+
+# Not within a word, a date or a version; a unit may follow at once, as in 5mm.
+_NUMBER = re.compile(r"(?:(?<!\S)[+-])?(?<![\w])(?<![0-9][.,])[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?(?![0-9]|[.,][0-9])")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_END = re.compile(r"[,;.()\[\]]")  # of a clause
+_FILLERS = frozenset(
+    (
+        "a",
+        "an",
+        "the",
+        "of",
+        "is",
+        "are",
+        "was",
+        "were",
+        "at",
+        "about",
+        "around",
+        "near",
+        "approximately",
+        "equals",
+        "to",
+    )
+)
+
+
+Found = tuple[str, float, int, int]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A property of training captions, in its own units."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words and numbers of training captions; made by `fit_vocabulary`.
+
+    Attributes
+    ----------
+    tokenizer : tokenizers.Tokenizer
+        Token 0 fills up, token 1 stands for a property's number.
+    numbers : dict
+        The properties, by the word that their numbers belong to.
+    words : tuple of str
+        All words of the training captions, sorted.
+    length : int
+        Tokens of every caption.
+    """
+
+    tokenizer: Tokenizer
+    numbers: dict[str, Number]
+    words: tuple[str, ...]
+    length: int
+
+    @property
+    def size(self) -> int:
+        """Number of different tokens."""
+        return self.tokenizer.get_vocab_size()
+
+    def encode(self, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Tokens of captions.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (N, length)
+            0 after the end; an empty caption is 0 throughout.
+        values : ndarray of float32, shape (N, length)
+            Standardised values of the properties where `ids` is 1, else 0.
+        cut : list of int
+            Which captions were longer, and lost their end.
+        """
+        ids = np.zeros((len(captions), self.length), np.int64)
+        values = np.zeros((len(captions), self.length), np.float32)
+        cut = []
+        texts = [_normal(caption) for caption in captions]
+        written = [self._written(text, _numbers(text)) for text in texts]
+        for row, encoding in enumerate(self.tokenizer.encode_batch_fast([text for text, _ in written])):
+            found = np.array(encoding.ids, np.int64)
+            if len(found) > self.length:
+                cut.append(row)
+            beside = np.zeros(len(found), np.float32)
+            beside[found == NUM] = written[row][1]
+            ids[row, : len(found)] = found[: self.length]
+            values[row, : len(found)] = beside[: self.length]
+        return ids, values, cut
+
+    def _written(self, text: str, numbers: list[Found]) -> tuple[str, list[float]]:
+        """A text with ``<num>`` for each property, and their values."""
+        pieces, values, at = [], [], 0
+        for word, value, start, end in numbers:
+            if word in self.numbers:
+                known = self.numbers[word]
+                pieces += [text[at:start], SPECIAL[NUM]]
+                values.append((value - known.mean) / known.std)
+                at = end
+        text = "".join((*pieces, text[at:]))
+        return (f" {text}" if text else ""), values  # a word is the same token at the beginning, after a space
+
+    def notes(self, caption: str) -> list[str]:
+        """What the training captions never said: words, with those nearest to them, and properties beyond their range."""
+        text = _normal(caption)
+        strange = [word for word in dict.fromkeys(_words(text)) if word not in self._known]
+        notes = []
+        if strange:
+            near = {word: difflib.get_close_matches(word, self.words, n=2, cutoff=0.6) for word in strange}
+            said = ", ".join(
+                f"{word!r}" + (f" (nearest: {', '.join(map(repr, near[word]))})" if near[word] else "")
+                for word in strange
+            )
+            notes.append(f"the training captions never say {said}")
+        for word, value, start, end in _numbers(text):
+            known = self.numbers.get(word)
+            if known is not None and not known.low <= value <= known.high:
+                notes.append(
+                    f"{word!r} {text[start:end]} lies outside the training captions, {known.low:g} to {known.high:g}"
+                )
+        return notes
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.words)
+
+    def to_json(self) -> str:
+        """Return the content of ``tokenizer.json``; its entry ``tokenizer`` is what the library tokenizers reads."""
+        content: dict[str, Any] = {
+            "length": self.length,
+            "numbers": {word: asdict(number) for word, number in self.numbers.items()},
+            "words": self.words,
+            "tokenizer": json.loads(self.tokenizer.to_str()),
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        """Return what `to_json` wrote."""
+        content = json.loads(text)
+        numbers = {word: Number(**number) for word, number in content["numbers"].items()}
+        tokenizer = Tokenizer.from_str(json.dumps(content["tokenizer"]))
+        return cls(tokenizer, numbers, tuple(content["words"]), content["length"])
+
+
+def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
+    """Fit a vocabulary on the training captions, and on nothing else; the same captions give the same one.
+
+    Raises
+    ------
+    InputError
+        If there are no words.
+    """
+    texts = [_normal(caption) for caption in captions]
+    words = sorted({word for text in texts for word in _words(text)})
+    if not words:
+        raise InputError("the captions of the training images hold no words: correct them, or leave out --text.")
+    seen: dict[str, list[float]] = {}
+    of: dict[str, set[int]] = {}
+    found = [_numbers(text) for text in texts]
+    for k, in_text in enumerate(found):
+        for word, value, _, _ in in_text:
+            seen.setdefault(word, []).append(value)
+            of.setdefault(word, set()).add(k)
+    numbers = {}
+    for word in sorted(seen):
+        values = np.array(seen[word])
+        if len(of[word]) > 1 and values.std() > 0:
+            numbers[word] = Number(*map(float, (values.mean(), values.std(), values.min(), values.max())))
+    draft = Vocabulary(Tokenizer(models.BPE()), numbers, tuple(words), MOST_TOKENS)
+    tokenizer = draft.tokenizer
+    tokenizer.add_special_tokens([SPECIAL[PAD], AddedToken(SPECIAL[NUM], lstrip=True, special=True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=MOST_PIECES,
+        min_frequency=2,
+        special_tokens=[SPECIAL[PAD], AddedToken(SPECIAL[NUM], lstrip=True, special=True)],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    written = [draft._written(text, in_text)[0] for text, in_text in zip(texts, found)]
+    tokenizer.train_from_iterator(written, trainer)
+    longest = max(len(encoding) for encoding in tokenizer.encode_batch_fast(written))
+    length = max(FEWEST_TOKENS, -(-3 * longest // 16) * 8)  # half as many again: words never said take more tokens
+    return Vocabulary(tokenizer, numbers, tuple(words), min(MOST_TOKENS, length))
+
+
+def _normal(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).lower()
+    return " ".join(re.sub(r"<(?=(?:pad|num)>)", "< ", text).split())
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _numbers(text: str) -> list[Found]:
+    """Each number that belongs to a word, see above: the word, the value, where it begins and ends."""
+    matches = [match for match in _NUMBER.finditer(text) if math.isfinite(float(match[0]))]
+    edges = [0, *(edge for match in matches for edge in match.span()), len(text)]
+    found = []
+    for k, match in enumerate(matches):
+        before, after = text[edges[2 * k] : match.start()], text[match.end() : edges[2 * k + 3]]
+        near = _said(_END.split(before)[-1])[-1:] or _said(_END.split(after)[0])[:1]
+        found += [(word, float(match[0]), *match.span()) for word in near]
+    return found
+
+
+def _said(clause: str) -> list[str]:
+    return [word for word in _words(clause) if word not in _FILLERS]

@@ -1,0 +1,122 @@
+"""Captions of images: JSON lines, a text file beside each image, or those that phantoms bring."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from veridical.core.errors import InputError
+from veridical.data.rows import bases_of, places_of, root_of, row_of
+from veridical.data.slices import Slices
+from veridical.data.tables import stem
+
+TABLES = ("captions.jsonl", "metadata.jsonl")
+AUTO = "auto"
+EXAMPLE = '{"file_name": "0001.png", "text": "a sentence"}'
+
+Rows = dict[str, list[str]]
+
+
+def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Captions of all images of a set.
+
+    Parameters
+    ----------
+    spec : str
+        What was opened: its folder tells where to look.
+    slices : Slices
+    where : str
+        A file of JSON lines, each with ``file_name`` and ``text``; several lines may name one image. ``auto``: the captions
+        that phantoms bring; else ``captions.jsonl`` or ``metadata.jsonl`` in the folder, its ``train/`` and ``test/`` or its
+        parent; else ``NAME.txt`` beside the image, every line of which is a caption.
+
+    Returns
+    -------
+    captions : list of tuple of str
+        Those of each slice; an image without any has none.
+    notes : list of str
+        What a user should know.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read as such, with its line; if no image has a caption.
+    """
+    if where == AUTO and slices.captions is not None:
+        return [(_clean(text),) for text in slices.captions()], []
+    tables = [(Path(where).expanduser(), "")]
+    if where == AUTO:
+        found = [(next((p / t for t in TABLES if (p / t).is_file()), None), side) for p, side in places_of(spec)]
+        tables = [(path, side) for path, side in found if path is not None]
+    rows, told = _from_tables(tables) if tables else _from_text_files(spec, slices)
+    bases = bases_of(slices.names)
+    keys = [row_of(spec, name, bases, rows.__contains__) for name in slices.names]
+    captions = [tuple(filter(None, rows[key])) if key is not None else () for key in keys]
+    if not any(captions):
+        there = f"no line of {tables[0][0]} has the caption of an image that is here" if tables else "no image has one"
+        raise InputError(
+            f"{spec}: needs captions, but {there}; write captions.jsonl with a line {EXAMPLE} for each image."
+        )
+    used = set(keys)
+    strange = [key for key in rows if key not in used]
+    notes = [f"{told[strange[0]]}: {strange[0]} is no image here; {len(strange)} such are left out"] if strange else []
+    return captions, notes
+
+
+def _clean(text: str) -> str:
+    # JSON may hold halves of characters, which no file can.
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def _from_tables(tables: list[tuple[Path, str]]) -> tuple[Rows, dict[str, str]]:
+    """Captions of each name, and where the first of each was read; a table nearer to the images comes first."""
+    rows: Rows = {}
+    told: dict[str, str] = {}
+    for path, side in tables:
+        before = set(rows)
+        for line, name, text in _lines(path):
+            key = side + stem(name.strip())
+            if key not in before:
+                rows.setdefault(key, []).append(text)
+                told.setdefault(key, f"{path} line {line}")
+    return rows, told
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str, str]]:
+    text = _read(path)
+    if not text.strip():
+        raise InputError(f"{path} is empty: write a line {EXAMPLE} for each image.")
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise InputError(f"{path} line {number} is no JSON: write one object a line, {EXAMPLE}.") from None
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("file_name", "text")):
+            raise InputError(f"{path} line {number} lacks the texts file_name and text: write {EXAMPLE}.")
+        yield number, row["file_name"], _clean(row["text"])
+
+
+def _from_text_files(spec: str, slices: Slices) -> tuple[Rows, dict[str, str]]:
+    rows: Rows = {}
+    if slices.kind in ("folder", "image"):
+        root = root_of(spec)
+        for name in slices.names:
+            path = root / (stem(name.strip()) + ".txt")
+            if path.is_file():
+                rows[stem(name.strip())] = [_clean(line) for line in _read(path).splitlines()]
+    return rows, {}
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path} line {line} is not UTF-8: save the file with that encoding.") from None

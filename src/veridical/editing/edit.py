@@ -1,0 +1,124 @@
+"""One row of the table of edits."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from veridical.core.errors import InputError
+from veridical.core.parse import parse_value
+from veridical.core.settings import types_of
+from veridical.editing.settings import Settings
+
+if TYPE_CHECKING:
+    from veridical.models.contract import Denoising
+
+
+@dataclass(frozen=True)
+class Given:
+    """What edits may need besides images; what was not given is None.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        True where an image may change.
+    second : ndarray of float32, shape (N, C, H, W), values in [0, 1]
+        Another image for each.
+    prompt, source_prompt : str
+        What the image shall show, and what it shows.
+    """
+
+    mask: NDArray | None = None
+    second: NDArray | None = None
+    prompt: str | None = None
+    source_prompt: str | None = None
+
+
+NEEDS = tuple(field.name for field in dataclasses.fields(Given))
+
+
+class Apply(Protocol):
+    """An edit: images (N, C, H, W) in [0, 1] in and out, each with noise of its own.
+
+    `model` has ``denoise``, ``encode`` and ``decode``; `settings` are those of the row; `size` is the side of the tiles that
+    the model was trained on. Equal rows of `images` are several draws.
+    """
+
+    def __call__(
+        self, model: Denoising, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
+    ) -> NDArray: ...
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One row.
+
+    Attributes
+    ----------
+    name : str
+    task : str
+        "restoration" has an option of `veridical restore`.
+    summary : str
+        What it does, one sentence; the help of its option.
+    paper : str
+    apply : Apply
+    synthetic : str
+        What in the result is made up, for its record.
+    needs : tuple of str
+        Fields of `Given` that it must have.
+    settings : type
+        Frozen dataclass with the fields of `veridical.editing.settings.Settings` and its own.
+    chief : str
+        The need or the setting that its option gives.
+    metavar : str
+        What stands for that in the help; by default its choices.
+    replaces : bool
+        Its images take the place of the old ones; else only the change is written, and counts beyond the run's intensity
+        window stay beyond it.
+    """
+
+    name: str
+    task: Literal["restoration"]
+    summary: str
+    paper: str
+    apply: Apply
+    synthetic: str
+    needs: tuple[str, ...] = ()
+    settings: type = Settings
+    chief: str = ""
+    metavar: str = ""
+    replaces: bool = False
+
+    @property
+    def option(self) -> str:
+        """Its option: the need that it is about, or its name."""
+        return self.chief if self.chief in self.needs else self.name
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value of its option in the help."""
+        choices = self.own[self.chief].metadata["choices"] if self.chief in self.own else None
+        return self.metavar or "|".join(choices or ()) or "VALUE"
+
+    @property
+    def own(self) -> dict[str, dataclasses.Field[Any]]:
+        """Its own settings, besides how carefully to sample."""
+        shared = {field.name for field in dataclasses.fields(Settings)}
+        return {field.name: field for field in dataclasses.fields(self.settings) if field.name not in shared}
+
+    def parse(self, values: dict[str, Any]) -> Any:
+        """Its settings with `values`, of which text is converted.
+
+        Raises
+        ------
+        InputError
+            For what is no setting of it, or no value of one.
+        """
+        types = types_of(self.settings)
+        for name in values:
+            if name not in types:
+                raise InputError(f"{self.name} has no setting {name!r}: it has {', '.join(types)}.")
+        return self.settings(**{k: parse_value(v, types[k]) if isinstance(v, str) else v for k, v in values.items()})

@@ -1,0 +1,76 @@
+"""Settings of edits: how carefully to sample, and what each edit adds to that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from veridical.core.errors import InputError
+from veridical.core.settings import check, setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How carefully to sample.
+
+    Resampling is that of Lugmayr et al. 2022. With `iterations`, the flow of the exact conditional moments is integrated
+    instead (`veridical.diffusion.posterior.measured_denoiser`): exact for Gaussian images, fragile with networks that were
+    trained for minutes.
+    """
+
+    steps: int = setting(20, "Noise levels.", low=2)
+    resamplings: int = setting(5, "Turns at each level, an evaluation of the network each.", low=1)
+    iterations: int = setting(0, "If not 0, conjugate gradient steps an evaluation, in place of resampling.", low=0)
+    batch: int = setting(32, "Tiles at a time.", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def _deviation() -> float:
+    return setting(0.0, "Noise of the measured parts, as a share of the intensity window.", low=0)
+
+
+def _width() -> int:
+    return setting(16, "Of rings or streaks, in pixels at most.", low=2)
+
+
+@dataclass(frozen=True)
+class Rings(Settings):
+    """About an axis of rotation."""
+
+    centre: tuple[float, ...] | None = setting(
+        None, "Column and row of the axis of rotation in pixels; it may lie outside the image. None: its middle."
+    )
+    width: int = _width()
+    deviation: float = _deviation()
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.centre is not None and len(self.centre) != 2:
+            raise InputError(f"centre={self.centre} is no point: give its column and row, such as 512,498.5.")
+
+
+@dataclass(frozen=True)
+class Streaks(Settings):
+    """Along rows or columns."""
+
+    axis: str = setting("rows", "What they run along.", choices=("rows", "columns"))
+    width: int = _width()
+    deviation: float = _deviation()
+
+
+@dataclass(frozen=True)
+class Wedge(Settings):
+    """About the columns."""
+
+    degrees: float = setting(
+        60.0, "Full opening of the wedge; a tilt series from -60 to 60 degrees misses 60.", above=0, below=180
+    )
+    deviation: float = _deviation()
+
+
+@dataclass(frozen=True)
+class Between(Settings):
+    """Between two slices."""
+
+    fraction: float = setting(0.5, "Where the slice lies, from 0 (this image) to 1 (the second).", low=0, high=1)

@@ -1,0 +1,106 @@
+"""The table of edits: one row each. What needs torch is imported when an edit runs, so that the command line may read this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from veridical.core.errors import InputError
+from veridical.editing.edit import Edit, Given
+from veridical.editing.settings import Between, Rings, Settings, Streaks, Wedge
+
+if TYPE_CHECKING:
+    from veridical.editing.operators import Operator
+    from veridical.models.contract import Denoising
+
+
+def _inpaint(
+    model: Denoising, images: NDArray, given: Given, settings: Settings, *, size: int, seed: int, quiet: bool
+) -> NDArray:
+    from veridical.editing.restore import inpaint
+
+    assert given.mask is not None
+    return inpaint(model, images, given.mask, size=size, settings=settings, seed=seed, quiet=quiet)
+
+
+def _interpolate(
+    model: Denoising, images: NDArray, given: Given, settings: Between, *, size: int, seed: int, quiet: bool
+) -> NDArray:
+    from veridical.editing.restore import interpolate
+
+    assert given.second is not None
+    return interpolate(
+        model, images, given.second, settings.fraction, size=size, settings=settings, seed=seed, quiet=quiet
+    )
+
+
+def _cleaned(operator: Callable[[tuple[int, int], Any], Operator]) -> Any:
+    """An edit that keeps what `operator`, made of the shape of the images and the settings, measures."""
+
+    def apply(
+        model: Denoising, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
+    ) -> NDArray:
+        from veridical.editing.restore import restore
+
+        height, width = images.shape[2:]
+        return restore(
+            model, images, operator((height, width), settings), size=size, deviation=settings.deviation, settings=settings,
+            seed=seed, quiet=quiet,
+        )  # fmt: skip
+
+    return apply
+
+
+def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
+    from veridical.editing.operators import rings
+
+    x, y = settings.centre or ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
+    return rings(shape, (x, y), settings.width)
+
+
+def _streaks(shape: tuple[int, int], settings: Streaks) -> Operator:
+    from veridical.editing.operators import streaks
+
+    return streaks(shape, settings.axis, settings.width)
+
+
+def _wedge(shape: tuple[int, int], settings: Wedge) -> Operator:
+    from veridical.editing.operators import wedge
+
+    return wedge(shape, settings.degrees)
+
+
+HIDDEN = "what the artefact hid"
+REPAINT = "Lugmayr et al. 2022, arXiv:2201.09865"
+NULL_SPACE = f"Wang et al. 2023, arXiv:2212.00490, with the resampling of {REPAINT}"
+EDITS: dict[str, Edit] = {
+    "inpaint": Edit(
+        "inpaint", "restoration", "Image of the same size, not 0 where to fill; all other pixels are kept.", REPAINT,
+        _inpaint, "pixels under the mask", ("mask",), chief="mask", metavar="FILE",
+    ),
+    "rings": Edit(
+        "rings", "restoration", "Remove rings about column CX and row CY, in pixels.", NULL_SPACE, _cleaned(_rings), HIDDEN,
+        settings=Rings, chief="centre", metavar="CX,CY",
+    ),
+    "streaks": Edit(
+        "streaks", "restoration", "Remove streaks along these.", NULL_SPACE, _cleaned(_streaks), HIDDEN, settings=Streaks,
+        chief="axis",
+    ),
+    "wedge": Edit(
+        "wedge", "restoration", "Fill a missing wedge of this opening about the columns.", NULL_SPACE, _cleaned(_wedge),
+        HIDDEN, settings=Wedge, chief="degrees", metavar="DEGREES",
+    ),
+    "interpolate": Edit(
+        "interpolate", "restoration", "Draw the slice between the image and this one, its neighbour in a stack.", NULL_SPACE,
+        _interpolate, "everything", ("second",), Between, chief="second", metavar="FILE", replaces=True,
+    ),
+}  # fmt: skip
+
+
+def find(name: str) -> Edit:
+    """The row called `name`, or an `InputError` that lists all."""
+    if name not in EDITS:
+        raise InputError(f"there is no edit {name!r}: use one of {', '.join(EDITS)}.")
+    return EDITS[name]

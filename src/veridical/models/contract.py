@@ -1,0 +1,189 @@
+"""What a model is: members that training, sampling, edits and scores read. Capability is asked by these names alone.
+
+A model is an ``nn.Module`` that is a `Model`; whatever else it can do, it says by having the members of one of the other
+protocols, which the rest of the package asks for with ``isinstance(model, Denoising)``. Nothing is inherited from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from veridical.core.batch import Batch
+from veridical.diffusion.solvers import Denoise, Noise
+from veridical.models.diffusion.settings import Sampling
+
+
+class Module(Protocol):
+    """What of ``nn.Module`` is read."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """What else is saved."""
+        ...
+
+
+class Model(Module, Protocol):
+    """What every model has.
+
+    Attributes
+    ----------
+    parts : dict of str to nn.Module
+        What is trained, one optimiser each; empty for a model that `prepare` makes ready.
+    """
+
+    parts: dict[str, nn.Module]
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield names of parts and their losses, in any number and order; a part takes a step before the next is asked for."""
+        ...
+
+    def sample(self, n: int, cond: dict[str, Tensor], noise: Noise) -> Tensor:
+        """Images in [-1, 1], shape (n, C, H, W); `noise` gives each image its own."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A model that measures something of the data before the first step."""
+
+    def prepare(self, image: Tensor) -> None:
+        """Take in training tiles (N, C, H, W) in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A model with frozen stages: trained runs that it holds and does not train.
+
+    Attributes
+    ----------
+    frozen : dict of str to nn.Module
+        Names of stages (as the recipe has them) to modules of the model, with the very weights of their runs. They are saved
+        by reference (path and SHA-256), and averages share them. All else in a model is saved: parts, what the model
+        measured, and copies of a stage that change in training.
+    """
+
+    frozen: dict[str, nn.Module]
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A model that takes several steps on one batch.
+
+    Attributes
+    ----------
+    critic_steps : int
+        Equal shares of the rows of a batch, see `veridical.core.batch.Batch.share`.
+    """
+
+    critic_steps: int
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A model whose parts learn at rates of their own.
+
+    Attributes
+    ----------
+    rates : dict of str to float
+        Factors of the learning rate; 1 for parts that are not named.
+    """
+
+    rates: dict[str, float]
+
+
+class Encoding(Module, Protocol):
+    """A model with a space of its own: latents, or images of known mean and deviation."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] to their place in that space."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Back to images."""
+        ...
+
+
+class Latent(Encoding, Protocol):
+    """An `Encoding` model that says how large its space is: what a first stage has.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of what `encode` makes of an image.
+    """
+
+    shape: tuple[int, int, int]
+
+
+@runtime_checkable
+class Denoising(Encoding, Protocol):
+    """A model of noisy images (or latents) ``x = x0 + sigma * noise``, where x0 is encoded: what edits need."""
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Tensor] | None = None) -> Tensor:
+        """Expected x0 of x (N, \\*shape) at noise levels sigma (N,), without guidance."""
+        ...
+
+
+class Diffusive(Denoising, Latent, Protocol):
+    """A `Denoising` model that knows along which levels it samples.
+
+    Attributes
+    ----------
+    sampling : Sampling
+        How it samples unless another value is given at draw time.
+    """
+
+    sampling: Sampling
+
+    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
+        """The lowest noise level, which counts as none, and the highest, which counts as nothing else."""
+        ...
+
+    def grid(self, sampling: Sampling | None = None) -> Tensor:
+        """Noise levels along which it samples, falling to 0, float64."""
+        ...
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """Where sampling begins, at the noise level sigma."""
+        ...
+
+
+@runtime_checkable
+class DenoisesImages(Diffusive, Protocol):
+    """A `Diffusive` model whose space is that of images but for scale and shift: it has a likelihood of images."""
+
+    def contrast(self) -> float:
+        """Encoded values a unit of images: ``encode(x) = contrast * (x - mean)``."""
+        ...
+
+
+class Guiding(Protocol):
+    """A `Denoising` model with guidance among its settings."""
+
+    def guided(self, sampling: Sampling | None = None) -> Denoise:
+        """`denoise` with that guidance."""
+        ...
+
+
+class Reducing(Protocol):
+    """A model that enlarges images."""
+
+    def reduce(self, image: Tensor) -> Tensor:
+        """The low-resolution images (N, C, h, w) of which `image` (N, C, H, W) are the large ones."""
+        ...
+
+
+class Attentive(Protocol):
+    """A `Denoising` model of text whose cross-attention can be seen and steered, as edits by prompt need it."""
+
+    def attention(self) -> AbstractContextManager[Any]:
+        """Context in which the cross-attention maps of the following `denoise` calls are seen and may be replaced."""
+        ...

@@ -1,0 +1,120 @@
+"""Frozen stages of a run: runs of their own, found again by where they were and by the hash of their weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from veridical.core.errors import InputError
+from veridical.core.files import file_hash
+from veridical.models.contract import Staged
+from veridical.recipes import table
+from veridical.recipes.info import StageInfo
+from veridical.recipes.recipe import Recipe
+from veridical.runs.folder import read_run
+from veridical.runs.tensors import load_weights, read_tensors
+
+WEIGHTS = "model.safetensors"
+
+
+def own_place(out: Path, name: str, row: Recipe) -> Path:
+    """Where the stage `name` of a run in `out` is trained."""
+    return out / "first" if len(row.first) == 1 else out / "first" / name
+
+
+def given_places(recipe: str, first: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:
+    """Run folders of stages that the user gives: one for the only stage, or some by name.
+
+    Raises
+    ------
+    InputError
+        For a stage that the recipe does not have, or where it is not said which is meant.
+    """
+    row = table.find(recipe)
+    if first is None:
+        return {}
+    if not row.first:
+        raise InputError(f"{recipe} has no first stage: leave out --first.")
+    if isinstance(first, str | Path):
+        if len(row.first) > 1:
+            raise InputError(f"{recipe} has the stages {', '.join(row.first)}: say which, as --first NAME=RUN.")
+        return {next(iter(row.first)): Path(first)}
+    for name in first:
+        if name not in row.first:
+            raise InputError(f"{recipe} has no stage {name!r}: it has {', '.join(row.first)}.")
+    return {name: Path(folder) for name, folder in first.items()}
+
+
+def refer(out: Path, folder: Path, given: bool) -> StageInfo:
+    """What the ``run.json`` in `out` says of its stage in `folder`."""
+    info, here = read_run(folder), folder.resolve()
+    return StageInfo(
+        info.recipe, info.args, info.config, info.dataset, info.cost,
+        path=str(here), beside=os.path.relpath(here, out.resolve()), given=given, sha256=file_hash(folder / WEIGHTS),
+        stages=info.stages,
+    )  # fmt: skip
+
+
+def find_stage(run: Path, name: str, stage: StageInfo, place: Path) -> Path:
+    """Folder of the stage `name` of a run, also where both were moved.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run that holds the stage.
+    name : str
+    stage : StageInfo
+    place : Path
+        Where it would be, had it been trained for that run.
+
+    Raises
+    ------
+    InputError
+        If it is nowhere, or another run is there.
+    """
+    tried = (run / stage.beside, Path(stage.path), place, run.resolve().parent / Path(stage.path).name)
+    there = [folder for folder in tried if (folder / WEIGHTS).is_file()]
+    for folder in there:
+        if is_stage(folder, stage):
+            return folder
+    if there:
+        raise InputError(
+            f"{there[0]} is not the stage {name!r} that {run} was trained with (its weights are others): restore that "
+            f"run of {stage.recipe}, or put it into {place}."
+        )
+    raise InputError(
+        f"{run} needs its stage {name!r}, a run of {stage.recipe}, which is not at {stage.path} any more: put that run "
+        f"there, or into {place}."
+    )
+
+
+def is_stage(folder: Path, stage: StageInfo) -> bool:
+    """Whether `folder` holds the run that `stage` was; of runs of before this is seen when their weights are read."""
+    return not stage.sha256 or file_hash(folder / WEIGHTS) == stage.sha256
+
+
+def untrained(
+    recipe: str, channels: int, size: int, args: dict, stages: Mapping[str, StageInfo] | None = None
+) -> nn.Module:
+    """Build the model of a run with its stages, all of them untrained."""
+    held = {
+        name: untrained(stage.recipe, channels, size, table.find(stage.recipe).complete(stage.args), stage.stages)
+        for name, stage in (stages or {}).items()
+    }
+    return table.build(recipe, channels, size, args, held)
+
+
+def fill(model: nn.Module, folder: Path) -> None:
+    """Load the averaged weights of the run in `folder` into `model`, and those of its frozen stages from where they are."""
+    path = folder / WEIGHTS
+    tensors, _ = read_tensors(path)
+    whole = load_weights(model, tensors, path)
+    if whole or not isinstance(model, Staged):
+        return
+    info = read_run(folder)
+    row = table.find(info.recipe)
+    for name, module in model.frozen.items():
+        fill(module, find_stage(folder, name, info.stages[name], own_place(folder, name, row)))

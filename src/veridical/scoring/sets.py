@@ -1,0 +1,267 @@
+"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veridical.core.errors import InputError
+from veridical.scoring.result_rows import digests
+from veridical.stats.groups import halves, spread_evenly
+
+COPIES = "the synthetic images are the real images"
+NEIGHBOURS = 5
+
+
+class Training(NamedTuple):
+    """Images that were trained on: whole ones (C, height, width) in [0, 1], flips and quarter turns that training makes, and
+    the share of the training data that these images are."""
+
+    images: Sequence[NDArray]
+    orientations: int = 8
+    searched: float = 1.0
+
+
+class Rows(NamedTuple):
+    """Row numbers of real images and synthetic ones, sorted by content; of other real images, which stand in the place of
+    synthetic ones for the floor, and of the real ones `half` beside them; and the labels of all four."""
+
+    real: NDArray
+    synth: NDArray
+    half: NDArray
+    others: NDArray
+    real_groups: NDArray
+    synth_groups: NDArray
+    half_groups: NDArray
+    other_groups: NDArray
+
+
+class Deep(NamedTuple):
+    """Features of the four of `Rows` and of random-phase images, and how they were computed."""
+
+    real: NDArray
+    synth: NDArray
+    half: NDArray
+    others: NDArray
+    phase: NDArray
+    settings: dict[str, Any]
+
+
+class Pairs(NamedTuple):
+    """Pairs that are not identical, a label each, and how many identical ones were left out."""
+
+    real: NDArray
+    synth: NDArray
+    groups: NDArray
+    identical: int
+
+
+class Equal(NamedTuple):
+    """Row numbers of n real, n synthetic and n other real images, and the labels of the first two."""
+
+    n: int
+    real: NDArray
+    synth: NDArray
+    others: NDArray
+    groups: list[NDArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Sets of images that `veridical.scoring.score.gather` has checked.
+
+    Parameters
+    ----------
+    real, synth : (N, C, H, W) and (M, C, H, W) arrays in [0, 1]
+    real_groups, synth_groups : a label an image, or None: every image by itself
+    floor_real, floor_groups : other real images, or None: `real` is halved for the floor
+    phase : phase-randomised real images, or None: made here
+    pairs : of both sets the first so many images belong together
+    distinct : the first so many synthetic images were made from conditions of their own; None: all
+    train : what was trained on, or None
+    test_distance : distances of `real` to the nearest training crop, if they are known
+    extractor, inception, cache, progress : see `veridical.metrics.features.extract`
+    """
+
+    real: NDArray
+    synth: NDArray
+    real_groups: NDArray | None = None
+    synth_groups: NDArray | None = None
+    floor_real: NDArray | None = None
+    floor_groups: NDArray | None = None
+    phase: NDArray | None = None
+    pairs: int = 0
+    distinct: int | None = None
+    train: Training | None = None
+    test_distance: NDArray | None = None
+    extractor: str = "efficientnet_lite0"
+    inception: str | Path | None = None
+    cache: str | Path | None = None
+    progress: Callable[[int, int], None] | None = None
+
+    @cached_property
+    def copied(self) -> str | None:
+        """What there is to say where the synthetic images are the real ones."""
+        return COPIES if sorted(digests(self.real)) == sorted(digests(self.synth)) else None
+
+    @cached_property
+    def without_features(self) -> str | None:
+        """Why images have no features."""
+        from veridical.metrics.features import check_available
+
+        try:
+            check_available(self.extractor, self.inception)
+        except InputError as error:
+            return str(error)
+        return None
+
+    @cached_property
+    def paired(self) -> Pairs:
+        """The first `pairs` images of both sets."""
+        from veridical.metrics.paired import identical
+
+        real, synth = self.real[: self.pairs], self.synth[: self.pairs]
+        same = identical(real, synth)
+        groups = (np.arange(len(self.real)) if self.real_groups is None else self.real_groups)[: self.pairs]
+        return Pairs(real[~same], synth[~same], groups[~same], int(same.sum()))
+
+    @property
+    def other_real(self) -> NDArray:
+        """The images that `Rows.others` are rows of."""
+        return self.real if self.floor_real is None else self.floor_real
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows by content: which images are drawn must not depend on the order they came in."""
+        real, real_groups = _canonical(self.real, self.real_groups)
+        synth, synth_groups = _canonical(self.synth, self.synth_groups)
+        if self.floor_real is None:
+            half, other = halves(real_groups)
+            return Rows(
+                real, synth, real[half], real[other], real_groups, synth_groups, real_groups[half], real_groups[other]
+            )
+        others, other_groups = _canonical(self.floor_real, self.floor_groups)
+        return Rows(real, synth, real, others, real_groups, synth_groups, real_groups, other_groups)
+
+    @cached_property
+    def equal(self) -> Equal:
+        """Equally many images of all three sets, evenly over groups, for metrics that depend on n."""
+        rows = self.rows
+        n = min(len(rows.half), len(rows.synth), len(rows.others))
+        labels = (rows.half_groups, rows.synth_groups, rows.other_groups)
+        real, synth, others = (spread_evenly(groups, n) for groups in labels)
+        groups = [rows.half_groups[real], rows.synth_groups[synth]]
+        return Equal(n, rows.half[real], rows.synth[synth], rows.others[others], groups)
+
+    def _embed(self, images: NDArray) -> NDArray:
+        from veridical.metrics.features import extract
+
+        return extract(images, self.extractor, path=self.inception, cache=self.cache, progress=self.progress)
+
+    @cached_property
+    def features(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Features of `real`, `synth` and `other_real`, in the order of these."""
+        real = self._embed(self.real)
+        return real, self._embed(self.synth), real if self.floor_real is None else self._embed(self.floor_real)
+
+    @cached_property
+    def deep(self) -> Deep:
+        """Features of `rows`, and of random-phase images."""
+        from veridical.metrics.features import check_images, settings
+
+        (real, synth, others), rows = self.features, self.rows
+        phase = self.phase
+        if phase is None:
+            source = (self.real, rows.real, rows.real_groups)
+            if self.floor_real is not None:
+                source = (self.floor_real, rows.others, rows.other_groups)
+            images, order, groups = source
+            phase = _random_phase(images[order], groups, len(synth))
+        phase = check_images(phase, "phase")
+        phase = self._embed(phase[_canonical(phase, None)[0]])
+        about = settings(self.extractor, *self.real.shape[2:])
+        return Deep(real[rows.real], synth[rows.synth], real[rows.half], others[rows.others], phase, about)
+
+    @cached_property
+    def kernels(self) -> tuple[NDArray, ...]:
+        """Kernel matrices of the KID for real images x, synthetic ones y and random-phase ones p: xx, yy, xy, pp, xp."""
+        from veridical.metrics.distribution import kernel
+
+        x, y, p = self.deep.real, self.deep.synth, self.deep.phase
+        return kernel(x, x), kernel(y, y), kernel(x, y), kernel(p, p), kernel(x, p)
+
+    @cached_property
+    def kid_floor(self) -> float | None:
+        """KID between real and other real images."""
+        from veridical.metrics.distribution import kid
+
+        half, others = self.deep.half, self.deep.others
+        return kid(half, others).value if min(len(half), len(others)) > 1 else None
+
+    @cached_property
+    def equal_features(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Features of `equal`."""
+        rows, (real, synth, others) = self.equal, self.features
+        return real[rows.real], synth[rows.synth], others[rows.others]
+
+    @cached_property
+    def distances(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Distances between equally many features of real images x and synthetic ones y: xx, yy, xy."""
+        from veridical.metrics.distribution import distances
+
+        x, y, _ = self.equal_features
+        return distances(x, x), distances(y, y), distances(x, y)
+
+    @cached_property
+    def neighbour_floors(self) -> dict[str, float]:
+        """Precision, recall, density and coverage of other real images."""
+        from veridical.metrics.distribution import prdc
+
+        x, _, z = self.equal_features
+        return prdc(x, z, NEIGHBOURS)
+
+    @cached_property
+    def crops(self) -> tuple[Any, NDArray]:
+        """Nearest training crop of every synthetic image (`veridical.metrics.novelty.Crops`), and distances of real images.
+
+        Raises
+        ------
+        InputError
+            If no training image is as large as these.
+        """
+        import torch
+        from scipy.fft import set_workers
+
+        from veridical.metrics.novelty import nearest_crop
+
+        assert self.train is not None
+        images, orientations, _ = self.train
+        known = self.test_distance
+        try:
+            with set_workers(torch.get_num_threads()):
+                crops = nearest_crop(self.synth, images, orientations=orientations)
+                if known is None:
+                    known = nearest_crop(self.real, images, orientations=orientations).distance
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        return crops, np.asarray(known)
+
+
+def _canonical(images: NDArray, groups: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Rows sorted by content, and the labels in this order; without any, every image is a group."""
+    order = np.argsort(np.array(digests(images)), kind="stable")
+    return order, np.arange(len(order)) if groups is None else groups[order]
+
+
+def _random_phase(tiles: NDArray, groups: NDArray, n: int) -> NDArray:
+    """Surrogates of as many real tiles as there are synthetic images, or of all."""
+    from veridical.metrics.surrogates import surrogates
+
+    rows = spread_evenly(groups, min(len(tiles), n))
+    return np.clip(surrogates(tiles[rows], np.random.default_rng(0)), 0, 1)

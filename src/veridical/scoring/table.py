@@ -1,0 +1,84 @@
+"""The table of metrics: one row each. `score`, the bench and the report read it, in its order."""
+
+from __future__ import annotations
+
+import math
+
+from veridical.scoring import measures
+from veridical.scoring.metric import Metric
+
+HEADLINE = "kid_over_random_phase"  # what systems are ranked by
+_FEATURES = ("new images", "features")
+
+
+def _neighbours(name: str, explanation: str, top: float = 1, ranked: bool = True) -> Metric:
+    return Metric(
+        name, "set", measures.neighbours, explanation, "higher", "real", (0, top), _FEATURES, ranked=ranked,
+    )  # fmt: skip
+
+
+METRICS: dict[str, Metric] = {
+    "copied_share": Metric(
+        "copied_share", "set", measures.copied_share,
+        "share of synthetic images that are a real image, pixel for pixel", "neither", "zero", (0, 1),
+        remark="A finding about the inputs.",
+    ),
+    "ssim": Metric(
+        "ssim", "paired",
+        measures.mean_of_pairs(
+            measures.ssim, "Gaussian window, sigma 1.5, 11 x 11, data_range 1, channels averaged", smallest=11
+        ),
+        "structural similarity to the image that belongs to it (Wang et al. 2004); 1 = equal", "higher", bounds=(-1, 1),
+    ),
+    "psnr": Metric(
+        "psnr", "paired", measures.mean_of_pairs(measures.psnr, "dB, data_range 1"),
+        "peak signal-to-noise ratio in dB to the image that belongs to it", "higher",
+    ),
+    "lpips_efficientnet_lite0": Metric(
+        "lpips_efficientnet_lite0", "paired",
+        measures.mean_of_pairs(measures.lpips_efficientnet_lite0, "five stages, native size, uncalibrated"),
+        "perceptual distance to the image that belongs to it, of the form of LPIPS (Zhang et al. 2018)", "lower",
+        bounds=(0, math.inf), remark="It is not on the scale of lpips_vgg.",
+    ),
+    "kid": Metric(
+        "kid_{extractor}", "set", measures.kid, "kernel distance (KID) to real images, unbiased", "lower", "real",
+        needs=_FEATURES, published={"inception": "kid"}, decimals=None,
+    ),
+    "kid_over_random_phase": Metric(
+        "kid_over_random_phase", "set", measures.kid_over_random_phase,
+        "kernel distance (KID) to held-out real tiles over that of phase-randomised tiles: 0 = as the real data, 1 = a "
+        "Gaussian texture with the right spectrum and grey values", "lower", "real", needs=_FEATURES, ranked=True,
+        decimals=3, remark="A little below 0 is chance.",
+    ),
+    "fd": Metric(
+        "fd_{extractor}", "set", measures.frechet, "Fréchet distance between Gaussians fitted to image features", "lower",
+        "real", (0, math.inf), _FEATURES, {"inception": "fid"}, "Fréchet distance",
+        "It depends on n and even real tiles do not reach 0: read it against the real-against-real row only.",
+        ranked=True, decimals=None,
+    ),
+    "precision": _neighbours("precision", "share of samples that lie among the real tiles: does a sample look real?"),
+    "recall": _neighbours("recall", "share of real tiles that lie among the samples: is the whole variety there?"),
+    "density": _neighbours(
+        "density", "how many neighbourhoods of real tiles a sample lies in, 1 being usual", math.inf, ranked=False
+    ),
+    "coverage": _neighbours(
+        "coverage", "share of real tiles with a sample close by; less moved by outliers than recall"
+    ),
+    "memorised": Metric(
+        "memorised", "set", measures.memorised,
+        "share of samples nearer to a crop of the training images, wherever it lies and however it is turned, than nearly "
+        "all unseen real tiles are; far above the real-against-real row means copies", "lower", "chance", (0, 1),
+        ("training images",), title="memorised share", ranked=True,
+    ),
+    "spacing": Metric(
+        "spacing_{extractor}", "set", measures.spacing,
+        "median distance of a sample to the nearest other one in image features, over that of other real tiles; near 0 = one "
+        "image or a few repeated, 1 = as various as real ones", "neither", "real", (0, math.inf), ("features",),
+    ),
+}  # fmt: skip
+
+
+def find(name: str) -> Metric | None:
+    """The metric whose result rows are called `name`; None for that of another version."""
+    exact = (metric for metric in METRICS.values() if metric.name == name or name in metric.published.values())
+    return next(exact, None) or next((metric for metric in METRICS.values() if metric.is_named(name)), None)

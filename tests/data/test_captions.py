@@ -1,0 +1,113 @@
+"""Captions are found beside images in the formats that people have; what is wrong with a file is said with its line."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from veridical.core.errors import InputError
+from veridical.data.captions import read_captions
+from veridical.data.readers.open import open_slices
+
+
+def images(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(folder / name)
+    return folder
+
+
+def lines(path, *rows):
+    path.write_text("".join(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in rows), "utf-8")
+
+
+def read(folder, where="auto"):
+    slices = open_slices(folder)
+    captions, notes = read_captions(str(folder), slices, where)
+    return dict(zip(slices.names, captions)), notes
+
+
+def test_lines_name_images_and_may_name_one_several_times(tmp_path):
+    images(tmp_path, "a.png", "b.png", "c.png")
+    lines(tmp_path / "captions.jsonl", ("a.png", " two\n cracks "), ("b", "none"), ("a.png", "cracks"), ("c.png", ""))
+    assert read(tmp_path) == ({"a": ("two cracks", "cracks"), "b": ("none",), "c": ()}, [])
+    lines(tmp_path / "metadata.jsonl", ("a.png", "not read"))
+    assert read(tmp_path)[0]["a"] == ("two cracks", "cracks")
+    assert read(tmp_path, str(tmp_path / "metadata.jsonl"))[0] == {"a": ("not read",), "b": (), "c": ()}
+
+
+def test_metadata_of_each_side_and_captions_of_the_parent(tmp_path):
+    images(tmp_path, "train/0.png", "test/0.png")
+    for side in ("train", "test"):
+        lines(tmp_path / side / "metadata.jsonl", ("0.png", side))
+    assert read(tmp_path)[0] == {"train/0": ("train",), "test/0": ("test",)}
+    images(tmp_path / "set", "images/0.png", "images/1.png")
+    lines(tmp_path / "set" / "captions.jsonl", ("0.png", "zero"), ("1.png", "one"))
+    assert read(tmp_path / "set")[0] == {"images/0": ("zero",), "images/1": ("one",)}
+    assert read(tmp_path / "set" / "images")[0] == {"0": ("zero",), "1": ("one",)}
+
+
+def test_a_text_file_beside_an_image_holds_a_caption_a_line(tmp_path):
+    images(tmp_path, "a.png", "deep/b.bmp", "c.png")
+    (tmp_path / "a.txt").write_text("one\n\nanother\n", "utf-8")
+    (tmp_path / "deep" / "b.txt").write_text("fäden", "utf-8")
+    assert read(tmp_path)[0] == {"a": ("one", "another"), "deep/b": ("fäden",), "c": ()}
+
+
+def test_phantoms_bring_their_own():
+    slices = open_slices("phantom:rocks?n=2&size=32")
+    captions, _ = read_captions("phantom:rocks", slices)
+    assert all(len(of_slice) == 1 and "porosity" in of_slice[0] for of_slice in captions)
+
+
+def test_captions_of_images_that_are_not_there_are_noted_with_their_line(tmp_path):
+    images(tmp_path, "a.png")
+    lines(tmp_path / "captions.jsonl", ("a.png", "a"), ("gone.png", "b"), ("lost.png", "c"))
+    captions, notes = read(tmp_path)
+    assert captions == {"a": ("a",)}
+    assert notes == [f"{tmp_path / 'captions.jsonl'} line 2: gone is no image here; 2 such are left out"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "captions.jsonl is empty: write a line"),
+        (b" \n", "captions.jsonl is empty: write a line"),
+        (b'{"file_name": "a.png", "text": "x"}\n{"file_name"\n', "captions.jsonl line 2 is no JSON"),
+        (b'\n["a.png"]\n', "captions.jsonl line 2 lacks the texts file_name and text"),
+        (b'{"file_name": "a.png", "text": 3}\n', "line 1 lacks"),
+        ('{"file_name": "a.png",\n "text": "fäden"}'.encode("latin-1"), "captions.jsonl line 2 is not UTF-8"),
+        ('{"file_name": "a.png", "text": "x"}'.encode("utf-16"), "captions.jsonl line 1 is not UTF-8"),
+        (
+            b'{"file_name": "b.png", "text": "x"}\n',
+            "no line of .*captions.jsonl has the caption of an image that is here",
+        ),
+        (b'{"file_name": "a.png", "text": " "}\n', "has the caption of an image"),
+        (b'{"file_name": "0.png", "text": "x"}\n', "a row of 0 may mean one/0 or another image of that name"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_line(content, words, tmp_path):
+    images(tmp_path, "a.png", "one/0.png", "two/0.png")
+    (tmp_path / "captions.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        read(tmp_path)
+
+
+def test_without_any_the_formats_are_named(tmp_path):
+    images(tmp_path, "a.png")
+    with pytest.raises(InputError, match=r"needs captions, but no image has one; write captions.jsonl with a line"):
+        read(tmp_path)
+    with pytest.raises(InputError, match=r"none.jsonl cannot be read \(No such file"):
+        read(tmp_path, str(tmp_path / "none.jsonl"))
+
+
+def test_a_hundred_thousand_lines_take_about_a_second(tmp_path):
+    slices = open_slices(images(tmp_path, "image00000.png"))
+    slices.names = [f"image{k:05d}" for k in range(100_000)]
+    lines(tmp_path / "captions.jsonl", *((f"{name}.png", f"caption {name}") for name in slices.names))
+    began = time.process_time()
+    captions, _ = read_captions(str(tmp_path), slices)
+    assert len(captions) == 100_000 and captions[-1] == ("caption image99999",)
+    assert time.process_time() - began < 3
