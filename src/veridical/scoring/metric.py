@@ -90,4 +90,5 @@ class Metric:
     def explained(self) -> str:
         """Explanation, direction and remark, in sentences."""
         better = "" if self.better == "neither" else f"{self.better.capitalize()} is better."
-        return " ".join(part for part in (f"{self.explanation}.", better, self.remark) if part)
+        first = self.explanation if self.explanation.endswith("?") else f"{self.explanation}."
+        return " ".join(part for part in (first, better, self.remark) if part)
