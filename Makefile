@@ -12,12 +12,15 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/veridical bench benchmarks/demo.toml --out runs/demo
 
+# One process a core, with one thread each.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # All tests, those that take minutes as well.
 test-long: .venv/ready
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 lint: .venv/ready
 	$(BIN)/ruff check .

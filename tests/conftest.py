@@ -6,6 +6,20 @@ from pathlib import Path
 import pytest
 import torch
 
+# Workers share the processors as processes that train together do: two threads each on two cores would wait for each other.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    os.environ.setdefault("LOCAL_WORLD_SIZE", os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    torch.set_num_threads(1)
+
+# What takes longest comes first, so that no worker is left with it at the end.
+LONGEST = ("test_docs", "test_unchanged", "test_run", "test_loop", "test_contract", "test_verdict", "test_cli", "test_table")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by files, the longest first."""
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
