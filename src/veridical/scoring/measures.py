@@ -30,7 +30,7 @@ def copied_share(sets: Sets, metric: Metric) -> Row:
 
 
 def mean_of_pairs(
-    function: Callable[[NDArray, NDArray], NDArray], definition: str, smallest: int = 1
+    function: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]], definition: str, smallest: int = 1
 ) -> Callable[[Sets, Metric], Row]:
     """A mean over the pairs that are not identical.
 
@@ -57,7 +57,9 @@ def mean_of_pairs(
     return measure
 
 
-def between_sets(function: Callable[[NDArray, NDArray], float], definition: str) -> Callable[[Sets, Metric], Row]:
+def between_sets(
+    function: Callable[[NDArray[Any], NDArray[Any]], float], definition: str
+) -> Callable[[Sets, Metric], Row]:
     """One number of two sets, at equal n; its floor is that of real and other real images.
 
     Parameters
@@ -78,20 +80,20 @@ def between_sets(function: Callable[[NDArray, NDArray], float], definition: str)
     return measure
 
 
-def ssim(real: NDArray, synth: NDArray) -> NDArray:
+def ssim(real: NDArray[Any], synth: NDArray[Any]) -> NDArray[Any]:
     """`veridical.metrics.paired.ssim`, imported when it is asked for; so are the next two."""
     from veridical.metrics.paired import ssim
 
     return ssim(real, synth)
 
 
-def psnr(real: NDArray, synth: NDArray) -> NDArray:
+def psnr(real: NDArray[Any], synth: NDArray[Any]) -> NDArray[Any]:
     from veridical.metrics.paired import psnr
 
     return psnr(real, synth)
 
 
-def lpips_efficientnet_lite0(real: NDArray, synth: NDArray) -> NDArray:
+def lpips_efficientnet_lite0(real: NDArray[Any], synth: NDArray[Any]) -> NDArray[Any]:
     from veridical.metrics.paired import lpips_efficientnet_lite0
 
     return lpips_efficientnet_lite0(real, synth)
@@ -139,7 +141,7 @@ def _kid_settings(sets: Sets) -> dict[str, Any]:
     return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs"} | sizes
 
 
-def _to_synth(sets: Sets) -> Callable[[NDArray, NDArray], float]:
+def _to_synth(sets: Sets) -> Callable[[NDArray[Any], NDArray[Any]], float]:
     from veridical.metrics.distribution import mmd2
 
     xx, yy, xy, _, _ = sets.kernels
