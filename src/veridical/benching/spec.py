@@ -192,7 +192,7 @@ def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
         TrainConfig(**{k: v for k, v in entry.items() if k != "data"})
     except InputError as error:
         raise InputError(f"{path}: dataset {name!r}: {error}") from error
-    places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
+    places: dict[str, Any] = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
     for row in CONDITIONS.values():
         places |= row.located(entry, lambda spec: _relative(spec, path.parent))
     return entry | places

@@ -152,8 +152,7 @@ def _read_mask(path: str | Path) -> NDArray[np.bool_]:
     if len(slices) != 1:
         raise InputError(f"{path} holds {len(slices)} images: give one mask.")
     mask: NDArray[np.bool_] = slices[0] != 0
-    flat: NDArray[np.bool_] = mask.any(-1) if mask.ndim == 3 else mask
-    return flat
+    return cast(NDArray[np.bool_], mask.any(-1)) if mask.ndim == 3 else mask
 
 
 def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:

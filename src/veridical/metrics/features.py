@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ def extract(
     stored = None
     if cache is not None:
         digest = hashlib.sha256(repr((settings(extractor, *images.shape[2:]), images.shape)).encode())
-        digest.update(images)
+        digest.update(cast(Any, images))  # a buffer, which types say from Python 3.12 on
         stored = Path(cache) / f"{extractor}-{digest.hexdigest()[:32]}.npy"
         if (found := _load_stored(stored, (len(images), row.dim))) is not None:
             return found

@@ -68,7 +68,7 @@ def _join(names: list[str]) -> str:
 
 def settings_of(cells: list[Cell]) -> list[tuple[str, str]]:
     """(metric, settings) pairs of what was measured; what all metrics share stands once, as "all metrics"."""
-    seen: dict[str, dict[str, list]] = {}
+    seen: dict[str, dict[str, list[Any]]] = {}
     for row in (row for cell in cells for row in cell.rows if row.get("value") is not None):
         settings = row.get("settings") or {}
         mine = seen.setdefault(row["metric"], {}) if settings else {}
@@ -89,7 +89,7 @@ def settings_of(cells: list[Cell]) -> list[tuple[str, str]]:
     ]
 
 
-def _values(values: list) -> str:
+def _values(values: list[Any]) -> str:
     """The values of a setting over the cells: a range of numbers, or up to three texts."""
     if len(values) > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return formats.between(values)

@@ -83,7 +83,7 @@ def ranking(cells: list[Cell], columns: dict[str, str | None]) -> list[dict[str,
         rank (None without a headline), system, metrics (kind -> `aggregate`, with the metric's full name), minutes,
         problems (what happened to cells that are not done, one text a reason), cells.
     """
-    systems = []
+    systems: list[dict[str, Any]] = []
     for recipe in dict.fromkeys(cell.recipe for cell in cells):
         mine = [cell for cell in cells if cell.recipe == recipe]
         metrics = {}

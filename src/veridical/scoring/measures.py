@@ -121,7 +121,7 @@ def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     xx, _, _, pp, xp = sets.kernels
     to_synth = _to_synth(sets)
 
-    def to_phase(i, k):
+    def to_phase(i: NDArray[Any], k: NDArray[Any]) -> float:
         return mmd2(xx[np.ix_(i, i)], pp[np.ix_(k, k)], xp[np.ix_(i, k)])
 
     groups = [sets.rows.real_groups, sets.rows.synth_groups, np.arange(len(pp))]
@@ -171,7 +171,7 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
         return null(name, reason, n, settings)
     xx, yy, xy = sets.distances
 
-    def value(i, j):
+    def value(i: NDArray[Any], j: NDArray[Any]) -> float:
         return prdc_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)[metric.name]
 
     interval = jackknife(value, sets.equal.groups, bounds=metric.bounds, least=k + 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["format_rows", "gather", "measure", "score"]
+
+Spec = str | Path
 
 
 def score(
@@ -129,7 +131,8 @@ def gather(
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
     features.find(extractor)  # a typing error is the user's to mend, not a reason in a row
     if isinstance(real, (str, Path)):
-        read = _read(real, synth, floor_real, train, paired)
+        specs = cast("tuple[Spec, Spec | None, Spec | None]", (synth, floor_real, train))  # as `real` is
+        read = _read(real, *specs, paired)
         (real, names), (synth, synth_names), (floor_real, floor_names), (train, train_names) = read
         real_groups = names if real_groups is None else real_groups
         synth_groups = synth_names if synth_groups is None else synth_groups
@@ -140,7 +143,7 @@ def gather(
     synth, synth_groups = _checked(synth, synth_groups, "synth")
     _check_same_kind(real, synth, "synthetic")
     if train is not None:
-        train = [features.check_images(image[None], "train")[0] for image in train]
+        train = [features.check_images(image[None], "train")[0] for image in cast("Sequence[Images]", train)]
         if floor_real is None and len(train) and all(image.shape == real.shape[1:] for image in train):
             floor_real, floor_groups = np.stack(train), train_names
         if not len(train) or any(len(image) != real.shape[1] for image in train):
@@ -155,9 +158,9 @@ def gather(
     if paired and len(real) != len(synth):
         raise InputError(f"paired scores need pairs, got {len(real)} real and {len(synth)} synthetic images")
     return Sets(
-        real, synth, real_groups, synth_groups, floor_real, floor_groups, phase, pairs=len(real) if paired else 0,
-        train=None if train is None else Training(train), extractor=extractor, inception=inception, cache=cache,
-        progress=progress,
+        real, synth, real_groups, synth_groups, floor_real, cast("NDArray[Any] | None", floor_groups), phase,
+        pairs=len(real) if paired else 0, train=None if train is None else Training(train), extractor=extractor,
+        inception=inception, cache=cache, progress=progress,
     )  # fmt: skip
 
 
@@ -199,7 +202,7 @@ def _check_same_kind(real: Images, other: Images, what: str) -> None:
 
 
 def _read(
-    real: ImageSet, synth: ImageSet, floor_real: ImageSet | None, train: ImageSet | None, pair: bool
+    real: Spec, synth: Spec, floor_real: Spec | None, train: Spec | None, pair: bool
 ) -> list[tuple[Any, list[str] | None]]:
     """Images and slice names of all sets, with the window of the real ones; matched by name if they are pairs."""
     from veridical.data.dataset import group_of

@@ -108,7 +108,7 @@ def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, A
         first, second = mean(name), mean("real")
         found = jackknife(
             lambda of, at, a=first, b=second: a(of, at) - b(of, at), [range(seeds), groups], bounds=(-1, 1)
-        )  # type: ignore[misc]
+        )
         rows.append(interval_row(f"dice_{name}_minus_real", found, n, None, about))
     return rows
 

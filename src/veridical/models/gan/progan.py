@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -48,7 +48,7 @@ class Generator(nn.Module):
     def __init__(self, channels: int, latent: int, widths: list[int], grain: bool) -> None:
         super().__init__()
         self.stem = EqualisedLinear(latent, 16 * widths[0])
-        layer = lambda a, b, up=False: Grained(EqualisedConv2d(a, b, up=up), b if grain else 0)  # noqa: E731
+        layer: Callable[..., Grained] = lambda a, b, up=False: Grained(EqualisedConv2d(a, b, up=up), b if grain else 0)  # noqa: E731
         self.first = layer(widths[0], widths[0])
         self.up = nn.ModuleList(layer(a, b, up=True) for a, b in pairwise(widths))
         self.conv = nn.ModuleList(layer(b, b) for b in widths[1:])
