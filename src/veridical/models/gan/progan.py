@@ -176,7 +176,7 @@ class ProGAN(nn.Module):
         real = F.avg_pool2d(self.standard(batch.image), 2 ** (self.levels - level))
         if alpha < 1:
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
-        judge = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
+        judge: Callable[[Tensor], Tensor] = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
         fake = self.generator(batch.normal(self.latent), batch.noise, level, alpha)
 
