@@ -23,7 +23,7 @@ class Nearness:
     deep: np.ndarray
     patch: np.ndarray
 
-    def __getitem__(self, rows) -> Nearness:
+    def __getitem__(self, rows: np.ndarray | slice) -> Nearness:
         return Nearness(self.deep[rows], self.patch[rows])
 
     def to(self, columns: np.ndarray) -> Nearness:

@@ -10,7 +10,13 @@ from veridical.core.errors import InputError
 
 
 def with_copies(
-    side: Side, other: Side, train: Side | None, known, part: np.ndarray, x: Measured, y: Measured
+    side: Side,
+    other: Side,
+    train: Side | None,
+    known: tuple[np.ndarray, np.ndarray] | None,
+    part: np.ndarray,
+    x: Measured,
+    y: Measured,
 ) -> tuple[Measured, Measured, np.ndarray | None, np.ndarray]:
     """Measurements with distances to training crops, fair ones, and which synthetic images equal a real or training image.
 

@@ -61,7 +61,7 @@ def same_place(images: np.ndarray) -> np.ndarray:
     return (peaks > max(0.3, 1.1 * chance.max())) | np.eye(n, dtype=bool)
 
 
-def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups, tests: int, alpha: float) -> Units:
+def choose_units(slices: np.ndarray, fields: np.ndarray, synth_groups: np.ndarray, tests: int, alpha: float) -> Units:
     """Slices if there are enough of them, otherwise fields of view.
 
     Synthetic images are merged into no more blocks than there are real ones: more would promise more than real images

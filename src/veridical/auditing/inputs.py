@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+
+if TYPE_CHECKING:
+    from veridical.data.window import IntensityWindow
 
 FEWEST = 8
 MOST = 512  # tiles that large images are cut into; the comparison of all with all grows with the square
@@ -24,10 +28,17 @@ class Side(NamedTuple):
     groups: np.ndarray
 
 
-def open_sides(real, synth, train, source, field: str | None, size: int | None) -> dict[str, Side]:
+def open_sides(
+    real: ImageSet,
+    synth: ImageSet,
+    train: ImageSet | None,
+    source: ImageSet | None,
+    field: str | None,
+    size: int | None,
+) -> dict[str, Side]:
     """The sets by name; all in the intensity window of the real images, and cut to one size."""
-    given = {"real": real, "synth": synth, "train": train, "source": source}
-    given = {name: each for name, each in given.items() if each is not None}
+    asked = {"real": real, "synth": synth, "train": train, "source": source}
+    given = {name: each for name, each in asked.items() if each is not None}
     if len({isinstance(each, (str, Path)) for each in given.values()}) > 1:
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
     opened, window = {}, None
@@ -62,7 +73,7 @@ def _common_size(shapes: dict[str, tuple[int, int]]) -> int | None:
     return min(*real, *synth)
 
 
-def with_groups(side: Side, groups) -> Side:
+def with_groups(side: Side, groups: Groups | None) -> Side:
     """The side with labels of the user's own."""
     if groups is None:
         return side
@@ -71,14 +82,14 @@ def with_groups(side: Side, groups) -> Side:
     return side._replace(groups=np.asarray(groups).astype(str))
 
 
-def _read(spec, window):
+def _read(spec: str | Path, window: IntensityWindow | None) -> tuple[tuple[Images, list[str]], IntensityWindow]:
     from veridical.data.images import read_images
 
     found = read_images(spec, window=window)
     return (found.images, found.names), found.window
 
 
-def _array(images, name: str) -> np.ndarray:
+def _array(images: ImageSet, name: str) -> Images:
     images = np.asarray(images, np.float32)
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise InputError(f"{name} must have shape (N, C, H, W) with C = 1 or 3, not {images.shape}")

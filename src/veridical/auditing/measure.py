@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class Measured:
         values = {name: each[rows] for name, each in self.values.items()}
         return Measured(values, self.bands[rows], self.deep[rows], self.patches[rows], copies)
 
-    def table(self, names) -> np.ndarray:
+    def table(self, names: Iterable[str]) -> np.ndarray:
         """Some of the values, (N, len(names))."""
         return np.stack([self.values[name] for name in names], 1)
 

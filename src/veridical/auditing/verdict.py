@@ -20,6 +20,7 @@ from veridical.auditing.independence import choose_units, same_place
 from veridical.auditing.inputs import open_sides, with_groups
 from veridical.auditing.judge import certain_defects, judge_images, judge_set, pair_findings, set_findings
 from veridical.auditing.measure import fit_segmentation, measure
+from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
 from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components, merged
@@ -29,14 +30,14 @@ PARTS = 10  # of the real images, one of which is left out in the search for cop
 
 
 def audit(
-    real,
-    synth,
-    train=None,
-    source=None,
+    real: ImageSet,
+    synth: ImageSet,
+    train: ImageSet | None = None,
+    source: ImageSet | None = None,
     alpha: float = 0.05,
     *,
-    real_groups=None,
-    synth_groups=None,
+    real_groups: Groups | None = None,
+    synth_groups: Groups | None = None,
     field: str | None = None,
     size: int | None = None,
     power: bool = True,

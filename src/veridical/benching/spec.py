@@ -182,8 +182,8 @@ def _check_types(path: Path, values: dict[str, Any]) -> None:
                 raise InputError(f"{path}: {key} = {row[key]!r} of {name} cannot be: see `veridical bench --help`.")
 
 
-def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
-    entry = dict(entry) if isinstance(entry, dict) else {"data": entry}
+def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = dict(given) if isinstance(given, dict) else {"data": given}
     if "data" not in entry or set(entry) - {"data", *OF_DATASET}:
         raise InputError(
             f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(OF_DATASET)}, nothing else.'
@@ -192,7 +192,7 @@ def _dataset(path: Path, name: str, entry: Any) -> dict[str, Any]:
         TrainConfig(**{k: v for k, v in entry.items() if k != "data"})
     except InputError as error:
         raise InputError(f"{path}: dataset {name!r}: {error}") from error
-    places = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
+    places: dict[str, Any] = {k: _relative(str(entry[k]), path.parent) for k in ("data", "split") if k in entry}
     for row in CONDITIONS.values():
         places |= row.located(entry, lambda spec: _relative(spec, path.parent))
     return entry | places

@@ -48,7 +48,8 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 def move(module: nn.Module, device: torch.device) -> nn.Module:
     """Move a module to a device, in the layout of `memory_format`."""
-    return module.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    moved: nn.Module = module.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    return moved
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
@@ -107,7 +108,7 @@ class World:
         flat = torch.cat([t.reshape(-1) for t in tensors])
         dist.all_reduce(flat)
         flat /= self.size
-        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        for tensor, mean in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
     def largest(self, *numbers: float) -> list[float]:

@@ -201,7 +201,7 @@ class Dataset:
                 f"{self.spec}: holds {self.slices.dtype} values but the window is for {self.window.dtype}; "
                 f"save them as {self.window.dtype}, over the same grey levels{bits.get(self.window.dtype, '')}"
             )
-        options: tuple = (self.size, self._span, self.augment, inside, self.seed, self.window, self.split)
+        options: tuple[Any, ...] = (self.size, self._span, self.augment, inside, self.seed, self.window, self.split)
         options = (options, layout.regions)
         if layout.limit:
             options += (layout.limit,)
@@ -372,7 +372,8 @@ class Dataset:
 
     def labels_of(self, places: np.ndarray) -> np.ndarray:
         """Labels (N,) of the tiles at `places`."""
-        return self._label_of[places[:, 0]]
+        labels: np.ndarray = self._label_of[places[:, 0]]
+        return labels
 
     def masks_of(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
         """Class numbers of the tiles at `places`, uint8 (N, size, size)."""

@@ -106,7 +106,7 @@ class Lazy:
             self._handle, self._process = self.opener(*self.args), os.getpid()
         return self._handle
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {"opener": self.opener, "args": self.args, "_handle": None, "_process": None}
 
 
@@ -133,8 +133,8 @@ class Cache:
                 self._size -= self._items.popitem(last=False)[1].nbytes
             return array
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {"budget": self.budget}
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["budget"])  # type: ignore[misc]

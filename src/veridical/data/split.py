@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def split_regions(
     fields: Fields,
     fraction: float = 0.2,
     table: str | Path | None = None,
-) -> tuple[dict, Regions]:
+) -> tuple[dict[str, Any], Regions]:
     """Decide what is held out; `veridical.data.dataset.open_dataset` states the rules.
 
     Parameters
@@ -103,7 +104,9 @@ def _neighbours(names: Sequence[str], cut: int, span: int) -> int:
     return min(before, span, max(1, series.count(series[cut]) // 10))
 
 
-def _whole(slices: Slices, use: Sequence[int], sides: Sequence[str], rule: dict) -> tuple[dict, Regions]:
+def _whole(
+    slices: Slices, use: Sequence[int], sides: Sequence[str], rule: dict[str, Any]
+) -> tuple[dict[str, Any], Regions]:
     regions: Regions = {"train": [], "test": []}
     for i, side in zip(use, sides):
         if side in regions:
@@ -111,7 +114,9 @@ def _whole(slices: Slices, use: Sequence[int], sides: Sequence[str], rule: dict)
     return {**rule, "n_train": len(regions["train"]), "n_test": len(regions["test"])}, regions
 
 
-def _blocks(boxes: Mapping[int, tuple[int, int, int, int]], span: int, fraction: float) -> tuple[dict, Regions]:
+def _blocks(
+    boxes: Mapping[int, tuple[int, int, int, int]], span: int, fraction: float
+) -> tuple[dict[str, Any], Regions]:
     """Hold out the end of every image along its longer side, after a gap of one tile."""
     regions: Regions = {"train": [], "test": []}
     for i, (top, left, height, width) in boxes.items():

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def _few_cuts(layout: Layout) -> list[tuple[int, slice, slice]]:
     return [(i, slice(y, y + layout.span), slice(x, x + layout.span)) for i, y, x in places.tolist()]
 
 
-def fingerprint(slices: Slices, read: Read, options: tuple, by_folder: bool, notes: list[str]) -> str:
+def fingerprint(slices: Slices, read: Read, options: tuple[Any, ...], by_folder: bool, notes: list[str]) -> str:
     """Hash of all pixels of a set up to 64 MB, otherwise of 16 rows of 16 slices; of names, sizes and `options`."""
     digest = hashlib.sha256(repr((slices.kind, slices.names, slices.shapes, slices.dtype.name, *options)).encode())
     small = sum(slices.nbytes(i) for i in range(len(slices))) <= 64 * 2**20

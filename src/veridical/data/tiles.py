@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -48,8 +49,8 @@ class Layout:
     ):
         self.span, self.limit = span, limit
         self._slices, self._fields, self._inside, self._by_block = slices, fields, inside, split["by"] == "block"
-        self._places: dict[tuple, np.ndarray | int] = {}
-        self._grids: dict[tuple, np.ndarray] = {}
+        self._places: dict[tuple[Any, ...], np.ndarray | int] = {}
+        self._grids: dict[tuple[Any, ...], np.ndarray] = {}
         for which, parts in regions.items():
             if not sum(len(self._grid(region)) for region in parts):
                 raise InputError(
@@ -135,7 +136,7 @@ class Layout:
         y, x = divmod(flat, region.width - self.span + 1)
         return region.index, region.top + y, region.left + x
 
-    def _key(self, region: Region) -> tuple:
+    def _key(self, region: Region) -> tuple[Any, ...]:
         return self._slices.shapes[region.index], region.top, region.left, region.height, region.width
 
     def _positions(self, region: Region) -> int | np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 
 # Wide enough to keep rare dense minerals and narrow enough to drop dead pixels and zingers.
@@ -30,11 +32,12 @@ class IntensityWindow:
     high: float
     dtype: str
 
-    def to_unit(self, array: np.ndarray) -> np.ndarray:
+    def to_unit(self, array: np.ndarray) -> Images:
         """Stored counts, any shape, to float32 in [0, 1]: clipped to the window, NaN to 0."""
         array = np.asarray(array)
         if array.dtype in (np.uint8, np.uint16):
-            return _table(self.low, self.high, array.dtype.itemsize)[array]
+            looked_up: Images = _table(self.low, self.high, array.dtype.itemsize)[array]
+            return looked_up
         unit = array.astype(np.float64)
         unit -= self.low
         unit /= self.high - self.low
@@ -53,12 +56,12 @@ class IntensityWindow:
             counts = np.clip(np.rint(counts), limits.min, limits.max)
         return counts.astype(dtype)
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """As a dictionary that ``json.dump`` takes."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict) -> IntensityWindow:
+    def from_json(cls, values: dict[str, Any]) -> IntensityWindow:
         """The inverse of `to_json`."""
         return cls(float(values["low"]), float(values["high"]), str(values["dtype"]))
 
@@ -103,7 +106,7 @@ def fit_window(arrays: Iterable[np.ndarray], dtype: np.dtype | str) -> Intensity
 
 
 @lru_cache(maxsize=8)
-def _table(low: float, high: float, itemsize: int) -> np.ndarray:
+def _table(low: float, high: float, itemsize: int) -> Images:
     """All answers of `to_unit` for 8- or 16-bit counts; a look-up is several times faster than the arithmetic."""
     counts = np.arange(256**itemsize, dtype=np.float64)
     return np.clip((counts - low) / (high - low), 0.0, 1.0).astype(np.float32)

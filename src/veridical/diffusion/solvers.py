@@ -11,9 +11,9 @@ discretisations of differential equations do, it says so.
 
 from __future__ import annotations
 
+from veridical.core.batch import Noise
 from veridical.diffusion.deterministic import (
     Denoise,
-    Noise,
     Solver,
     dopri5,
     dpm_solver_pp_2m,

@@ -6,8 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.parse import parse_value
 from veridical.core.settings import types_of
@@ -31,8 +33,8 @@ class Given:
         What the image shall show, and what it shows.
     """
 
-    mask: NDArray | None = None
-    second: NDArray | None = None
+    mask: NDArray[np.bool_] | None = None
+    second: Images | None = None
     prompt: str | None = None
     source_prompt: str | None = None
 
@@ -48,8 +50,8 @@ class Apply(Protocol):
     """
 
     def __call__(
-        self, model: Denoising, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
-    ) -> NDArray: ...
+        self, model: Denoising, images: Images, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
+    ) -> Images: ...
 
 
 @dataclass(frozen=True)

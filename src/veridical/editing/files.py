@@ -132,7 +132,7 @@ def _given(files: Mapping[str, str | Path], loaded: Run, samples: int) -> Given:
     return Given(mask, second, **texts)
 
 
-def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
+def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray[Any], float | None]:
     """Stored counts (C, H, W) and micrometres a pixel."""
     if loaded.needs:
         raise InputError(f"{loaded.folder} needs {', '.join(loaded.needs)}: give an unconditional run.")
@@ -147,12 +147,12 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray, float | None]:
     return channels_first(slices[0][None])[0], slices.pixel_size
 
 
-def _read_mask(path: str | Path) -> NDArray:
+def _read_mask(path: str | Path) -> NDArray[np.bool_]:
     slices = open_slices(path)
     if len(slices) != 1:
         raise InputError(f"{path} holds {len(slices)} images: give one mask.")
-    mask = slices[0] != 0
-    return mask.any(-1) if mask.ndim == 3 else mask
+    mask: NDArray[np.bool_] = slices[0] != 0
+    return cast(NDArray[np.bool_], mask.any(-1)) if mask.ndim == 3 else mask
 
 
 def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:
@@ -164,7 +164,7 @@ def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:
     return path.with_suffix(suffix)
 
 
-def _as_type(values: NDArray, dtype: np.dtype) -> NDArray:
+def _as_type(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
     if dtype == np.bool_:
         return values >= 0.5
     if dtype.kind in "iu":
@@ -172,7 +172,7 @@ def _as_type(values: NDArray, dtype: np.dtype) -> NDArray:
     return values.astype(dtype)
 
 
-def _write(path: Path, counts: NDArray, pixel_size: float | None) -> None:
+def _write(path: Path, counts: NDArray[Any], pixel_size: float | None) -> None:
     """Write counts (C, H, W) as they are: through a window of their own range."""
     low, high = float(np.nanmin(counts)), float(np.nanmax(counts))
     window = IntensityWindow(low, max(high, low + 1), counts.dtype.name)

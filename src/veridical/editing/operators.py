@@ -135,6 +135,7 @@ def wedge(shape: tuple[int, int], degrees: float, direction: float = 90.0) -> Op
     kept = torch.from_numpy(measured | mirrored)
 
     def keep(x: Tensor) -> Tensor:
-        return torch.fft.ifft2(torch.fft.fft2(x) * kept.to(x.device)).real
+        image: Tensor = torch.fft.ifft2(torch.fft.fft2(x) * kept.to(x.device)).real
+        return image
 
     return Operator(keep, keep)

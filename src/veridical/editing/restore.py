@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise, mix
 from veridical.core.errors import InputError
 from veridical.core.progress import Progress
@@ -33,16 +34,16 @@ SIGMA_MIN, SIGMA_MAX = 0.01, 20.0  # encoded images have a standard deviation of
 
 def restore(
     model: Denoising,
-    measured: NDArray,
+    measured: Images,
     operator: Operator | tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]],
     *,
     size: int | None = None,
-    deviation: float | NDArray = 0.0,
+    deviation: float | Images = 0.0,
     settings: Settings | None = None,
     seed: int = 0,
     cond: dict[str, Tensor] | None = None,
     quiet: bool = True,
-) -> NDArray:
+) -> Images:
     """Draw images that the model finds likely and that give what was measured, ``y = A x + noise``.
 
     Parameters
@@ -114,15 +115,15 @@ def restore(
 
 def inpaint(
     model: Denoising,
-    image: NDArray,
-    mask: NDArray,
+    image: Images,
+    mask: NDArray[np.bool_],
     *,
     size: int | None = None,
     settings: Settings | None = None,
     seed: int = 0,
     cond: dict[str, Tensor] | None = None,
     quiet: bool = True,
-) -> NDArray:
+) -> Images:
     """Draw what may lie under a mask.
 
     Parameters
@@ -164,8 +165,8 @@ def inpaint(
 
 def interpolate(
     model: Denoising,
-    before: NDArray,
-    after: NDArray,
+    before: Images,
+    after: Images,
     fraction: float = 0.5,
     *,
     size: int | None = None,
@@ -173,7 +174,7 @@ def interpolate(
     seed: int = 0,
     cond: dict[str, Tensor] | None = None,
     quiet: bool = True,
-) -> NDArray:
+) -> Images:
     """Draw the slice between two neighbours of a stack.
 
     Along the stack grey levels are taken for Brownian bridges, as structures with sharp edges have variograms that rise
@@ -215,7 +216,7 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
-def _surroundings(mask: NDArray, size: int | None) -> list[tuple[slice, ...]]:
+def _surroundings(mask: NDArray[np.bool_], size: int | None) -> list[tuple[slice, ...]]:
     """Disjoint boxes around the holes of a mask that reach half a tile further and are no smaller than a tile."""
     if size is None:
         return [(slice(None), slice(None))]
@@ -231,8 +232,9 @@ def _surroundings(mask: NDArray, size: int | None) -> list[tuple[slice, ...]]:
     return boxes
 
 
-def _boxes(mask: NDArray) -> list[tuple[slice, ...]]:
-    return ndimage.find_objects(ndimage.label(mask, np.ones((3, 3)))[0])
+def _boxes(mask: NDArray[np.bool_]) -> list[tuple[slice, ...]]:
+    boxes: list[tuple[slice, ...]] = ndimage.find_objects(ndimage.label(mask, np.ones((3, 3)))[0])
+    return boxes
 
 
 def _reach(side: slice, length: int, size: int) -> slice:

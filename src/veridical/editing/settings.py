@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
@@ -26,11 +27,11 @@ class Settings:
         check(self)
 
 
-def _deviation() -> float:
+def _deviation() -> Any:
     return setting(0.0, "Noise of the measured parts, as a share of the intensity window.", low=0)
 
 
-def _width() -> int:
+def _width() -> Any:
     return setting(16, "Of rings or streaks, in pixels at most.", low=2)
 
 

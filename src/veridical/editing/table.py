@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
+from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Given
 from veridical.editing.settings import Between, Rings, Settings, Streaks, Wedge
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def _inpaint(
-    model: Denoising, images: NDArray, given: Given, settings: Settings, *, size: int, seed: int, quiet: bool
-) -> NDArray:
+    model: Denoising, images: Images, given: Given, settings: Settings, *, size: int, seed: int, quiet: bool
+) -> Images:
     from veridical.editing.restore import inpaint
 
     assert given.mask is not None
@@ -26,8 +25,8 @@ def _inpaint(
 
 
 def _interpolate(
-    model: Denoising, images: NDArray, given: Given, settings: Between, *, size: int, seed: int, quiet: bool
-) -> NDArray:
+    model: Denoising, images: Images, given: Given, settings: Between, *, size: int, seed: int, quiet: bool
+) -> Images:
     from veridical.editing.restore import interpolate
 
     assert given.second is not None
@@ -40,8 +39,8 @@ def _cleaned(operator: Callable[[tuple[int, int], Any], Operator]) -> Any:
     """An edit that keeps what `operator`, made of the shape of the images and the settings, measures."""
 
     def apply(
-        model: Denoising, images: NDArray, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
-    ) -> NDArray:
+        model: Denoising, images: Images, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
+    ) -> Images:
         from veridical.editing.restore import restore
 
         height, width = images.shape[2:]

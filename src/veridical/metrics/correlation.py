@@ -1,7 +1,8 @@
 """Normalised cross-correlation of tiles with all windows of images: candidates first, then the best place exactly."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,9 @@ BLOCK = 512  # places that are compared at a time
 LINES = 1024  # turned tiles that a block is compared with at a time, so that their correlations stay in the cache
 CHUNK = 2**18  # pixels of small images that are worked on together
 FLAT = 1e-3  # contrast, where that of the training images is about 1, below which there is none
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Candidates:
@@ -43,7 +47,7 @@ class Candidates:
         """Candidates (m, 4) of tile k: image, top, left, turn."""
         return self._places[k][self._values[k] > -np.inf]
 
-    def offer(self, windows: np.ndarray, places: np.ndarray, each: Callable = map) -> None:
+    def offer(self, windows: np.ndarray, places: np.ndarray, each: Callable[..., Iterable[None]] = map) -> None:
         """Compare with windows (m, C, h, w), unit vectors, at `places` (m, 3): image, top, left; neighbours in order.
 
         With e and o the products of the parts that are even and odd under mirroring, a tile correlates as e + o and
@@ -53,13 +57,19 @@ class Candidates:
         starts = range(0, len(windows), BLOCK)
         blocks = [(*_parts(windows[start : start + BLOCK]), places[start : start + BLOCK]) for start in starts]
 
-        def compare(group):
+        def compare(group: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
             for block in blocks:
                 self._compare(group, *block)
 
         list(each(compare, self._groups))
 
-    def _compare(self, group, even, odd, places) -> None:
+    def _compare(
+        self,
+        group: tuple[np.ndarray, np.ndarray, np.ndarray],
+        even: np.ndarray,
+        odd: np.ndarray,
+        places: np.ndarray,
+    ) -> None:
         tiles, tiles_even, tiles_odd = group
         sums, differences = tiles_even @ even.T, tiles_odd @ odd.T
         sums += np.abs(differences) if self._mirrored else differences
@@ -128,9 +138,9 @@ def alike(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         start = stop
 
 
-def ahead(pool: Executor, function: Callable, items: Iterable) -> Iterator:
+def ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """What `function` makes of `items`, in order: the next one in the pool while the last one is used, and no more."""
-    coming = None
+    coming: Future[Result] | None = None
     for item in items:
         now, coming = coming, pool.submit(function, item)
         if now is not None:

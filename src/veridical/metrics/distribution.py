@@ -3,9 +3,10 @@
 All take features (N, d) and (M, d), real first, and compute in float64. The order of rows does not matter.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 
@@ -25,9 +26,9 @@ def frechet(real: np.ndarray, synth: np.ndarray) -> float:
     spread = np.sum(x * x) + np.sum(y * y)
     # More images than features: the triangular factor of X_c has the same products with a smaller matrix.
     if len(x) > x.shape[1]:
-        x = np.linalg.qr(x, mode="r")
+        x = cast(np.ndarray, np.linalg.qr(x, mode="r"))
     if len(y) > y.shape[1]:
-        y = np.linalg.qr(y, mode="r")
+        y = cast(np.ndarray, np.linalg.qr(y, mode="r"))
     root = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     return float(max(mean @ mean + spread - 2 * root, 0.0))
 
@@ -107,7 +108,7 @@ def prdc_from_distances(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, k: int =
     }
 
 
-def _delete_one_variance(kxx, kyy, kxy) -> float:
+def _delete_one_variance(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> float:
     """Jackknife variance of `mmd2` by deleting each row of x, from row sums alone."""
     n, m = kxy.shape
     if n < 3:
@@ -119,7 +120,7 @@ def _delete_one_variance(kxx, kyy, kxy) -> float:
     return float((n - 1) / n * np.sum((deleted - deleted.mean()) ** 2))
 
 
-def _pair(real, synth, least: int):
+def _pair(real: ArrayLike, synth: ArrayLike, least: int) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(real, np.float64), np.asarray(synth, np.float64)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(f"features must be (N, d) and (M, d), got {x.shape} and {y.shape}")

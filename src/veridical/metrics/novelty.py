@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -120,7 +120,7 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
             whites += list(white.astype(np.float16))
         power = _resampled(power, core)
 
-        def nearest(k: int) -> tuple:
+        def nearest(k: int) -> tuple[Any, ...]:
             value, (number, y, x, turn) = best_place(exact[k], whites, candidates.of(k), min(step, top, left))
             crop = whites[number][:, y : y + core[0], x : x + core[1]].astype(np.float32)
             # A blurred image correlates with anything, by so much more than the crop does.

@@ -4,16 +4,19 @@ Images are (N, C, H, W) in [0, 1]; image k of one set belongs to image k of the 
 different shape.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from veridical.core.arrays import Images, ImageSet
 from veridical.metrics.features import check_images, efficientnet_input, efficientnet_lite0
 
 LPIPS_STAGES = (0, 2, 4, 10, 15)  # last block at 1/2, 1/4, 1/8, 1/16 and 1/32 of the width
 
 
-def ssim(real, synth) -> np.ndarray:
+def ssim(real: ImageSet, synth: ImageSet) -> np.ndarray:
     """Structural similarity of every pair, (N,), in [-1, 1], 1 for equal images.
 
     Wang et al. 2004, eq. 13, with their Gaussian window (sigma 1.5, 11 x 11) and population covariance:
@@ -31,14 +34,14 @@ def ssim(real, synth) -> np.ndarray:
     )
 
 
-def psnr(real, synth) -> np.ndarray:
+def psnr(real: ImageSet, synth: ImageSet) -> np.ndarray:
     """Peak signal-to-noise ratio of every pair in dB, (N,), for a data range of 1; infinite for equal images."""
     real, synth = _pairs(real, synth)
     with np.errstate(divide="ignore"):
         return np.array([peak_signal_noise_ratio(x, y, data_range=1.0) for x, y in zip(real, synth)])
 
 
-def lpips_efficientnet_lite0(real, synth, *, batch=8) -> np.ndarray:
+def lpips_efficientnet_lite0(real: ImageSet, synth: ImageSet, *, batch: int = 8) -> np.ndarray:
     """Perceptual distance of every pair, (N,), at least 0, 0 for equal images.
 
     The form of LPIPS (Zhang et al. 2018, arXiv:1801.03924, eq. 1): features of five stages of EfficientNet-Lite0, each
@@ -58,13 +61,13 @@ def lpips_efficientnet_lite0(real, synth, *, batch=8) -> np.ndarray:
     return distance
 
 
-def identical(real, synth) -> np.ndarray:
+def identical(real: ImageSet, synth: ImageSet) -> np.ndarray:
     """Which pairs are equal in every pixel, (N,) bool: a finding about the inputs, never a best score."""
     real, synth = _pairs(real, synth)
     return (real == synth).all(axis=(1, 2, 3))
 
 
-def _stages(images):
+def _stages(images: Images) -> Iterator[torch.Tensor]:
     network = efficientnet_lite0()
     x = efficientnet_input(torch.from_numpy(images).expand(-1, 3, -1, -1))
     x = network._swish(network._bn0(network._conv_stem(x)))
@@ -74,11 +77,11 @@ def _stages(images):
             yield x
 
 
-def _unit(x):
+def _unit(x: torch.Tensor) -> torch.Tensor:
     return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
 
 
-def _pairs(real, synth):
+def _pairs(real: ImageSet, synth: ImageSet) -> tuple[Images, Images]:
     real, synth = check_images(real, "real"), check_images(synth, "synth")
     if real.shape != synth.shape:
         raise ValueError(f"paired metrics need pairs of one shape, got {real.shape} and {synth.shape}")

@@ -3,6 +3,8 @@
 A mask is a boolean array (H, W) or (N, H, W); lengths are in pixels.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # Torquato 2002, Random Heterogeneous Materials, for the definitions of the two-point correlation and of chords.
@@ -105,7 +107,7 @@ def minkowski(masks: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def granulometry(masks: np.ndarray, radii=(1, 2, 3, 4, 6, 8, 12)) -> np.ndarray:
+def granulometry(masks: np.ndarray, radii: Sequence[float] = (1, 2, 3, 4, 6, 8, 12)) -> np.ndarray:
     """Share of the phase that survives an opening with a disc, (N, len(radii)), for radii in pixels.
 
     Matheron 1975. The opening is that with all pixels up to `radius` from the centre; what lies outside the image neither

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def surrogates(tiles: NDArray, rng: np.random.Generator, iterations: int = 8) -> NDArray:
+def surrogates(tiles: NDArray[Any], rng: np.random.Generator, iterations: int = 8) -> NDArray[Any]:
     """Random-phase surrogates of `tiles`, one each.
 
     Phases are replaced by those of white noise, the same shift for every channel so that colours keep together (Galerne,
@@ -27,7 +29,7 @@ def surrogates(tiles: NDArray, rng: np.random.Generator, iterations: int = 8) ->
     return iaaft(tiles, rng.standard_normal((len(tiles), *tiles.shape[2:])), iterations)
 
 
-def iaaft(tiles: NDArray, noise: NDArray, iterations: int) -> NDArray:
+def iaaft(tiles: NDArray[Any], noise: NDArray[Any], iterations: int) -> NDArray[Any]:
     spectrum = np.fft.fft2(tiles.astype(np.float64))
     amplitude = np.abs(spectrum)
     turn = np.exp(1j * np.angle(np.fft.fft2(noise)))[:, None]

@@ -25,8 +25,9 @@ class NoisyClassifier(nn.Module):
     """
 
     def __init__(self, channels: int, widths: tuple[int, ...], outputs: int) -> None:
+        from diffusers.models.downsampling import Downsample2D
         from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-        from diffusers.models.resnet import Downsample2D, ResnetBlock2D
+        from diffusers.models.resnet import ResnetBlock2D
 
         super().__init__()
         if not widths or any(width < 4 or width % 4 for width in widths):

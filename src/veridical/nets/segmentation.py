@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -46,7 +48,14 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def train_segmentation(
-    images: NDArray, masks: NDArray, *, classes: int, steps: int = 600, batch: int = 16, lr: float = 2e-3, seed: int = 0
+    images: NDArray[Any],
+    masks: NDArray[Any],
+    *,
+    classes: int,
+    steps: int = 600,
+    batch: int = 16,
+    lr: float = 2e-3,
+    seed: int = 0,
 ) -> SegmentationUNet:
     """Train the network on pairs, always in the same way, so that two sets of pairs can be compared.
 
@@ -105,14 +114,14 @@ def _dice_loss(scores: Tensor, mask: Tensor) -> Tensor:
     return (1 - common / total.clamp(min=1))[here].mean() if here.any() else scores.sum() * 0
 
 
-def predict_masks(network: nn.Module, images: NDArray, *, batch: int = 32) -> NDArray:
+def predict_masks(network: nn.Module, images: NDArray[Any], *, batch: int = 32) -> NDArray[Any]:
     """Most likely class of every pixel: images (N, C, H, W) in [0, 1] to masks (N, H, W), uint8."""
     x = torch.from_numpy(np.ascontiguousarray(images, np.float32))
     with torch.inference_mode():
         return torch.cat([network(part).argmax(1).to(torch.uint8) for part in x.split(batch)]).numpy()
 
 
-def _check(images: NDArray, masks: NDArray, classes: int) -> None:
+def _check(images: NDArray[Any], masks: NDArray[Any], classes: int) -> None:
     n, _, height, width = images.shape
     if masks.shape != (n, height, width) or height != width or height % 2**HALVINGS:
         raise InputError(

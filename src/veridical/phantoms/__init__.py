@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from veridical.core.files import replacing, write_text
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
+from veridical.phantoms.packing import Drawn
 from veridical.phantoms.rocks import RocksOptions
 from veridical.phantoms.roots import RootsOptions
 from veridical.phantoms.tomography import Scan
@@ -117,11 +119,13 @@ def parse_options(kind: str, given: dict[str, str]) -> Options:
                 f"phantom option {name}={text} cannot be read: write for example {name}={example}"
             ) from error
         values[name] = value[0] if isinstance(value, tuple) and len(value) == 1 else value
-    return options_class(**values)
+    options: Options = options_class(**values)
+    return options
 
 
-def _one(kind: str, size: int, seed: int, options: Options, k: int):
-    return KINDS[kind][0].generate_slice(np.random.default_rng([seed, k]), size, options)
+def _one(kind: str, size: int, seed: int, options: Options, k: int) -> Drawn:
+    drawn: Drawn = KINDS[kind][0].generate_slice(np.random.default_rng([seed, k]), size, options)
+    return drawn
 
 
 def check_output(folder: str | Path, bits: int) -> Path:
@@ -174,7 +178,9 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
     return [folder / "images" / name for name in names]
 
 
-def _write_tables(folder: Path, names: Sequence[str], properties: Sequence[dict], captions: Sequence[str]) -> None:
+def _write_tables(
+    folder: Path, names: Sequence[str], properties: Sequence[dict[str, Any]], captions: Sequence[str]
+) -> None:
     text = io.StringIO()
     table = csv.DictWriter(text, ["file_name", *properties[0]])
     table.writeheader()

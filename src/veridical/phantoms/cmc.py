@@ -1,16 +1,21 @@
 """Ceramic-matrix-composite tows in cross-section: packed fibres, dark matrix, a binder with a curved border, cracks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from veridical.phantoms.packing import Range, check, draw, pack_discs, smooth_noise
+from veridical.phantoms.packing import Drawn, Range, check, draw, pack_discs, smooth_noise
 from veridical.phantoms.tomography import Scan, scan
 
 LABELS = {"matrix": 0, "fibre": 1, "binder": 2, "crack": 3}
 GAP = 1.0  # least matrix between two fibres, in pixels: every fibre is its own connected component of the mask
+
+Border = Callable[[np.ndarray], np.ndarray]
+"""From points (N, 2) to how far each lies beyond a line."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,14 @@ class CmcOptions:
     cracks: Range = (-1.5, 2.4)
     scan: Scan | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(
             self, volume_fraction=(0.05, 0.8), mean_diameter=(4, 200), diameter_spread=(0, 0.3), cracks=(-10, 20),
             binder=(0, 1),
         )  # fmt: skip
 
 
-def generate_slice(rng: np.random.Generator, size: int, options: CmcOptions):
+def generate_slice(rng: np.random.Generator, size: int, options: CmcOptions) -> Drawn:
     """One slice: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
     diameter = draw(rng, options.mean_diameter)
     fraction = draw(rng, options.volume_fraction)
@@ -67,7 +72,9 @@ def generate_slice(rng: np.random.Generator, size: int, options: CmcOptions):
     return np.clip(image, 0, 1).astype(np.float32)[None], mask, properties, _caption(properties)
 
 
-def _fibres(rng, size, diameter, spread, fraction):
+def _fibres(
+    rng: np.random.Generator, size: int, diameter: float, spread: float, fraction: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Centres and diameters of a packing somewhat denser than asked for, over a field wider than the tile."""
     side = size + 4 * diameter
     dense = min(fraction + 0.04, 0.71)
@@ -78,7 +85,7 @@ def _fibres(rng, size, diameter, spread, fraction):
     return pack_discs(rng, apart, side, steps=120) - 2 * diameter, diameters
 
 
-def _border(rng, size):
+def _border(rng: np.random.Generator, size: int) -> Border:
     """A wavy line across the tile, as a function of points (N, 2): how far each lies beyond it, in the binder."""
     angle = rng.uniform(0, 2 * np.pi)
     normal, along = np.array([np.sin(angle), np.cos(angle)]), np.array([np.cos(angle), -np.sin(angle)])
@@ -87,7 +94,7 @@ def _border(rng, size):
     lengths = rng.uniform(0.7, 1.3, 3) * np.array([1.6, 0.6, 0.25]) * max(size, 128)
     phases = rng.uniform(0, 2 * np.pi, 3)
 
-    def beyond(points):
+    def beyond(points: np.ndarray) -> np.ndarray:
         centred = points - (size - 1) / 2
         run = centred @ along
         line = sum(a * np.sin(2 * np.pi * run / w + p) for a, w, p in zip(waves, lengths, phases))
@@ -96,7 +103,9 @@ def _border(rng, size):
     return beyond
 
 
-def _place_binder(rng, size, border, centres, diameters):
+def _place_binder(
+    rng: np.random.Generator, size: int, border: Border | None, centres: np.ndarray, diameters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The binder's pixels (S, S), and which fibres stay: none inside it, some at its edge drowned in it."""
     if border is None:
         return np.zeros((size, size), bool), np.ones(len(centres), bool)
@@ -108,7 +117,7 @@ def _place_binder(rng, size, border, centres, diameters):
     return binder, (outward < 0.25) & ~drowned
 
 
-def _crack(rng, size, diameter):
+def _crack(rng: np.random.Generator, size: int, diameter: float) -> tuple[np.ndarray, float]:
     """A jagged path through the tile (points a pixel apart) and its width."""
     heading = rng.uniform(0, 2 * np.pi)
     length = rng.uniform(0.3, 1.1) * max(size, 96)
@@ -119,7 +128,7 @@ def _crack(rng, size, diameter):
     return path, rng.uniform(0.1, 0.35) * diameter
 
 
-def _open_crack(mask, binder, path, reach):
+def _open_crack(mask: np.ndarray, binder: np.ndarray, path: np.ndarray, reach: float) -> float | None:
     """Label the matrix within reach of a path as crack; the fibres on both sides make its outline.
 
     Returns the length of the path in the tow inside the tile, or None when nothing of the crack is seen.
@@ -142,7 +151,7 @@ def _open_crack(mask, binder, path, reach):
     return float(np.hypot(*np.diff(path, axis=0).T)[inside[1:]].sum())
 
 
-def _trim(centres, diameters):
+def _trim(centres: np.ndarray, diameters: np.ndarray) -> np.ndarray:
     """Diameters with which no two fibres come nearer than `GAP`."""
     shrink = np.zeros(len(diameters))
     if len(diameters) > 1:
@@ -153,7 +162,7 @@ def _trim(centres, diameters):
     return diameters + shrink
 
 
-def _owners(size, centres, diameters):
+def _owners(size: int, centres: np.ndarray, diameters: np.ndarray) -> np.ndarray:
     """Index of the fibre that covers each pixel, -1 for none; (S, S)."""
     pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1)
     owner = np.full((size, size), -1)
@@ -165,7 +174,9 @@ def _owners(size, centres, diameters):
     return owner
 
 
-def _thin_order(rng, centres, border, size, diameter):
+def _thin_order(
+    rng: np.random.Generator, centres: np.ndarray, border: Border | None, size: int, diameter: float
+) -> np.ndarray:
     """In which order fibres go missing: in clusters, and sooner near the binder."""
     clusters = smooth_noise(rng, size, 0.8 * diameter)
     index = np.clip(centres.round().astype(int), 0, size - 1)
@@ -176,7 +187,7 @@ def _thin_order(rng, centres, border, size, diameter):
     return order
 
 
-def _thin(owner, order, fraction, binder):
+def _thin(owner: np.ndarray, order: np.ndarray, fraction: float, binder: np.ndarray) -> np.ndarray:
     """Take fibres out until their share of the tow is as asked for."""
     fibre = owner >= 0
     tow = (fibre | ~binder).sum()
@@ -190,7 +201,7 @@ def _thin(owner, order, fraction, binder):
     return np.where(np.isin(owner, gone), -1, owner)
 
 
-def _densities(rng, mask, owner, n_fibres):
+def _densities(rng: np.random.Generator, mask: np.ndarray, owner: np.ndarray, n_fibres: int) -> np.ndarray:
     """Relative attenuation of every pixel."""
     size = mask.shape[0]
     matrix, fibre = rng.uniform(0.3, 0.36), rng.uniform(0.66, 0.72)
@@ -201,7 +212,7 @@ def _densities(rng, mask, owner, n_fibres):
     return np.where(owner >= 0, levels[owner], image)
 
 
-def _believable_scan(rng):
+def _believable_scan(rng: np.random.Generator) -> Scan:
     far, angle = rng.uniform(0.3, 3.0) * 256, rng.uniform(0, 2 * np.pi)
     return Scan(
         n_angles=300,
@@ -219,7 +230,9 @@ def _believable_scan(rng):
     )
 
 
-def _measure(mask, owner, centres, diameters, crack_lengths):
+def _measure(
+    mask: np.ndarray, owner: np.ndarray, centres: np.ndarray, diameters: np.ndarray, crack_lengths: list[float]
+) -> dict[str, float]:
     """Properties from the mask, and from the true circles for the fibres wholly inside the tile."""
     shown = np.unique(owner[owner >= 0])
     c, d = centres[shown], diameters[shown]
@@ -238,7 +251,7 @@ def _measure(mask, owner, centres, diameters, crack_lengths):
     }
 
 
-def _caption(p):
+def _caption(p: dict[str, Any]) -> str:
     cracks = {0: "no cracks", 1: "one crack", 2: "two cracks"}.get(p["n_cracks"], f"{p['n_cracks']} cracks")
     binder = f"a binder region covers {100 * p['binder_fraction']:.0f} percent" if p["binder_fraction"] else "no binder"
     return (

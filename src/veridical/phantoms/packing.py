@@ -12,6 +12,8 @@ from scipy.spatial import cKDTree
 from veridical.core.errors import InputError
 
 Range = float | tuple[float, float]
+Drawn = tuple[np.ndarray, np.ndarray, dict[str, float], str]
+"""One phantom: image (C, S, S), mask (S, S), properties and caption."""
 
 
 def draw(rng: np.random.Generator, value: Range) -> float:
@@ -80,7 +82,9 @@ def pack_discs(rng: np.random.Generator, diameters: np.ndarray, side: float, ste
     return centres
 
 
-def smooth_noise(rng: np.random.Generator, size: int, sigma: float, stretch: float = 1.0, angle: float = 0.0):
+def smooth_noise(
+    rng: np.random.Generator, size: int, sigma: float, stretch: float = 1.0, angle: float = 0.0
+) -> np.ndarray:
     """Gaussian noise of unit variance, blurred by `sigma` pixels across and `sigma * stretch` along `angle`; (S, S)."""
     pad = size + int(4 * sigma * max(stretch, 1.0))
     length = fft.next_fast_len(pad, real=True)

@@ -1,12 +1,13 @@
 """Sediment in a tube: angular grains of a size distribution, pores, bright minerals, inner texture."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from skimage.measure import label, regionprops_table
 
-from veridical.phantoms.packing import Range, check, draw, pack_discs, smooth_noise
+from veridical.phantoms.packing import Drawn, Range, check, draw, pack_discs, smooth_noise
 from veridical.phantoms.tomography import Scan, scan
 
 LABELS = {"pore": 0, "grain": 1, "mineral": 2, "outside": 3}
@@ -37,14 +38,14 @@ class RocksOptions:
     tube: float = 0.3
     scan: Scan | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(
             self, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5),
             contrast=(0, 0.5), tube=(0, 1),
         )  # fmt: skip
 
 
-def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions):
+def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions) -> Drawn:
     """One slice: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
     diameter = draw(rng, options.mean_diameter)
     spread = draw(rng, options.diameter_spread)
@@ -63,7 +64,7 @@ def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions):
     return np.clip(image, 0, 1).astype(np.float32)[None], mask, properties, _caption(properties)
 
 
-def _tube(rng, size):
+def _tube(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Inside of the tube and depth into its wall (pixels, below 0 inside); its circle crosses the tile."""
     radius = rng.uniform(0.6, 1.2) * max(size, 160)
     angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 0.5) * size
@@ -72,7 +73,9 @@ def _tube(rng, size):
     return wall <= 0, wall
 
 
-def _grains(rng, size, diameter, spread, porosity, inside):
+def _grains(
+    rng: np.random.Generator, size: int, diameter: float, spread: float, porosity: float, inside: np.ndarray
+) -> np.ndarray:
     """Grain number of each pixel, 0 for pore; different grains never touch by an edge, and each is in one piece."""
     dense = 0.82  # packed this densely, then shrunk to the porosity; the discs start larger to allow for it
     diameter = 1.07 * diameter * np.sqrt(dense / (1 - porosity))
@@ -100,7 +103,16 @@ def _grains(rng, size, diameter, spread, porosity, inside):
     return _without_crumbs(pieces, min_area=6)
 
 
-def _stamp(rng, gauge, owner, y, x, centre, diameter, k):
+def _stamp(
+    rng: np.random.Generator,
+    gauge: np.ndarray,
+    owner: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    centre: np.ndarray,
+    diameter: float,
+    k: int,
+) -> None:
     """Draw one convex polygon: the gauge is 1 on its border; where two overlap the smaller gauge wins."""
     size = gauge.shape[0]
     reach = 1.4 * diameter
@@ -123,7 +135,7 @@ def _stamp(rng, gauge, owner, y, x, centre, diameter, k):
     owner[y0:y1, x0:x1][nearer] = k
 
 
-def _contacts(owner):
+def _contacts(owner: np.ndarray) -> np.ndarray:
     """Pixels whose lower or right neighbour belongs to another grain: one side of every contact."""
     edge = np.zeros(owner.shape, bool)
     edge[:-1] |= owner[:-1] != owner[1:]
@@ -131,7 +143,7 @@ def _contacts(owner):
     return edge
 
 
-def _without_crumbs(pieces, min_area):
+def _without_crumbs(pieces: np.ndarray, min_area: int) -> np.ndarray:
     areas = np.bincount(pieces.ravel())
     areas[0] = 0
     keep = np.flatnonzero(areas >= min_area)
@@ -140,7 +152,9 @@ def _without_crumbs(pieces, min_area):
     return number[pieces]
 
 
-def _minerals(rng, grains, solid, fraction, diameter):
+def _minerals(
+    rng: np.random.Generator, grains: np.ndarray, solid: np.ndarray, fraction: float, diameter: float
+) -> np.ndarray:
     """Bright minerals: most of a few heavy grains, and some specks elsewhere; their share is exact."""
     count = int(fraction * solid.sum())
     if count <= 0:
@@ -154,7 +168,9 @@ def _minerals(rng, grains, solid, fraction, diameter):
     return solid & (speck >= np.sort(speck[solid])[-count])
 
 
-def _densities(rng, mask, grains, wall, options):
+def _densities(
+    rng: np.random.Generator, mask: np.ndarray, grains: np.ndarray, wall: np.ndarray | None, options: RocksOptions
+) -> np.ndarray:
     """Relative attenuation of every pixel."""
     size = mask.shape[0]
     n = grains.max() + 1
@@ -181,7 +197,7 @@ def _densities(rng, mask, grains, wall, options):
     return image
 
 
-def _believable_scan(rng):
+def _believable_scan(rng: np.random.Generator) -> Scan:
     far, angle = rng.uniform(0.0, 1.5) * 256, rng.uniform(0, 2 * np.pi)
     return Scan(
         n_angles=int(rng.integers(220, 361)),
@@ -199,7 +215,7 @@ def _believable_scan(rng):
     )
 
 
-def _measure(mask, grains):
+def _measure(mask: np.ndarray, grains: np.ndarray) -> dict[str, float]:
     size = mask.shape[0]
     inside = (mask != LABELS["outside"]).sum()
     solid = (grains > 0).sum()
@@ -217,7 +233,7 @@ def _measure(mask, grains):
     }
 
 
-def _caption(p):
+def _caption(p: dict[str, Any]) -> str:
     bright = p["mineral_fraction"]
     minerals = "no" if bright == 0 else "few" if bright < 0.02 else "many"
     tube = ", the wall of the tube crosses the image" if p["outside_fraction"] else ""

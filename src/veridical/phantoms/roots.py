@@ -6,19 +6,23 @@ Leitner et al. 2010, Plant and Soil 332, 177). Roots keep clear of one another, 
 tips and branches as the truth.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from veridical.phantoms import scanner
-from veridical.phantoms.packing import Range, check, draw
-from veridical.phantoms.scanner import UP
+from veridical.phantoms.packing import Drawn, Range, check, draw
+from veridical.phantoms.scanner import UP, Chamber
 
 LABELS = {"background": 0, "main": 1, "lateral": 2, "wall": 3, "shoot": 4}
 REACH = 420  # half-side of the ground on which roots keep clear of each other, in pixels
+
+Proposal = tuple[np.ndarray, float, float, float, Sequence[int]]
+"""Of a root: start, heading, length, noise of the heading, and the roots that it may cross at first."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class RootsOptions:
     tropism: Range = (0.004, 0.015)
     wander: Range = (0.008, 0.02)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(
             self, n_main=(0.5, 6), n_laterals=(-50, 200), main_length=(2, REACH), lateral_length=(2, REACH),
             main_width=(1, 16), lateral_width=(1, 16), angle=(0, 180), tropism=(-1, 1), wander=(0, 1),
@@ -60,7 +64,7 @@ class Axis(NamedTuple):
     radii: np.ndarray
 
 
-def generate_slice(rng: np.random.Generator, size: int, options: RootsOptions):
+def generate_slice(rng: np.random.Generator, size: int, options: RootsOptions) -> Drawn:
     """One photograph: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
     chamber = scanner.believable_chamber(rng)
     axes = _grow(rng, options, chamber)
@@ -87,7 +91,7 @@ def generate_slice(rng: np.random.Generator, size: int, options: RootsOptions):
     return np.clip(image, 0, 1).astype(np.float32).transpose(2, 0, 1), mask, properties, _caption(properties)
 
 
-def _grow(rng, options, chamber):
+def _grow(rng: np.random.Generator, options: RootsOptions, chamber: Chamber) -> list[Axis]:
     """All axes, main roots first."""
     ground = np.zeros((2 * REACH, 2 * REACH), np.int32)  # number of the root that holds each pixel, with its margin
     tropism, wander = draw(rng, options.tropism), draw(rng, options.wander)
@@ -95,7 +99,7 @@ def _grow(rng, options, chamber):
     n_laterals = max(0, round(draw(rng, options.n_laterals)))
     axes = []
 
-    def settle(kind, shortest, width, propose):
+    def settle(kind: str, shortest: int, width: Range, propose: Callable[[], Proposal]) -> None:
         """Grow the root that `propose` proposes; it may propose again when there is no room."""
         path = np.empty((0, 2))
         for _ in range(12):
@@ -111,14 +115,14 @@ def _grow(rng, options, chamber):
 
     for lean in np.linspace(-0.7, 0.7, n_main) if n_main > 1 else (0.0,):
 
-        def main(lean=lean):
+        def main(lean: float = lean) -> Proposal:
             heading = UP + lean * rng.uniform(0.8, 1.8) + rng.normal(0, 0.3)
             return np.array([-2.0, 4 * lean]), heading, draw(rng, options.main_length), wander, range(1, n_main + 1)
 
         settle("main", 40, options.main_width, main)
     parents = [number for number, axis in enumerate(axes) if len(axis.path) >= 20]
 
-    def lateral():
+    def lateral() -> Proposal:
         parent = rng.choice(parents)
         path = axes[parent].path
         at = rng.integers(12, max(13, int(0.9 * len(path))))  # none near the seed, none near the young tip
@@ -132,7 +136,17 @@ def _grow(rng, options, chamber):
     return axes
 
 
-def _grow_axis(rng, ground, start, heading, length, tropism, wander, chamber, crosses):
+def _grow_axis(
+    rng: np.random.Generator,
+    ground: np.ndarray,
+    start: np.ndarray,
+    heading: float,
+    length: float,
+    tropism: float,
+    wander: float,
+    chamber: Chamber,
+    crosses: Sequence[int],
+) -> np.ndarray:
     """Walk a pixel at a time until the length is reached, or the wall or another root is near.
 
     The first steps may cross the roots numbered in `crosses`: out of the parent, or away from a sister at the seed.
@@ -154,7 +168,7 @@ def _grow_axis(rng, ground, start, heading, length, tropism, wander, chamber, cr
     return np.array(path)
 
 
-def _occupy(ground, path, radii, number):
+def _occupy(ground: np.ndarray, path: np.ndarray, radii: np.ndarray, number: int) -> None:
     """Write a root's number where it lies and within 4 pixels of it."""
     for (y, x), r in zip(path[::2], radii[::2]):
         reach = int(r + 4)
@@ -163,7 +177,7 @@ def _occupy(ground, path, radii, number):
         block[block == 0] = number
 
 
-def _window(rng, size, axes):
+def _window(rng: np.random.Generator, size: int, axes: list[Axis]) -> np.ndarray:
     """Corner of the image in pixels from the seed: the plant in a large image, some part of a root in a small one."""
     path = axes[rng.integers(len(axes))].path
     near = path[rng.integers(len(path))] + rng.uniform(-0.2, 0.2, 2) * size
@@ -172,7 +186,7 @@ def _window(rng, size, axes):
     return (share * plant + (1 - share) * near - size / 2).round()
 
 
-def _depth(axes, kind, size):
+def _depth(axes: list[Axis], kind: str, size: int) -> np.ndarray:
     """How far inside a root of this kind each pixel lies (pixels, negative outside), (S, S)."""
     chosen = [axis for axis in axes if axis.kind == kind]
     depth = np.full(size * size, -50.0)
@@ -186,12 +200,12 @@ def _depth(axes, kind, size):
     return depth.reshape(size, size)
 
 
-def _measure(axes, size):
+def _measure(axes: list[Axis], size: int) -> dict[str, float]:
     """Lengths of the centre lines inside the image, and the tips and branch points inside it."""
     lengths, widths = {"main": 0.0, "lateral": 0.0}, []
     tips = branches = mains = laterals = 0
     for kind, path, radii in axes:
-        inside = ((path >= 0) & (path <= size - 1)).all(1)
+        inside = cast(np.ndarray, ((path >= 0) & (path <= size - 1)).all(1))
         pieces = inside[1:] & inside[:-1]
         if not pieces.any():
             continue
@@ -213,8 +227,8 @@ def _measure(axes, size):
     }
 
 
-def _caption(p):
-    def some(n, one):
+def _caption(p: dict[str, Any]) -> str:
+    def some(n: float, one: str) -> str:
         return f"no {one}s" if n == 0 else f"one {one}" if n == 1 else f"{n} {one}s"
 
     return (

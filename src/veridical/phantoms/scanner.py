@@ -24,7 +24,7 @@ def believable_chamber(rng: np.random.Generator) -> Chamber:
     return Chamber((rng.uniform(-105, -60), rng.uniform(-40, 40)), rng.uniform(205, 225), rng.uniform(60, 95))
 
 
-def wall_depth(y, x, chamber):
+def wall_depth(y: np.ndarray, x: np.ndarray, chamber: Chamber) -> np.ndarray:
     """Depth into the chamber's wall, negative inside: a disc with a neck at the bottom."""
     down, right = y - chamber.centre[0], x - chamber.centre[1]
     disc = np.hypot(down, right) - chamber.radius
@@ -32,7 +32,9 @@ def wall_depth(y, x, chamber):
     return np.minimum(disc, neck)
 
 
-def background(rng, size, y, x, wall, chamber):
+def background(
+    rng: np.random.Generator, size: int, y: np.ndarray, x: np.ndarray, wall: np.ndarray, chamber: Chamber
+) -> np.ndarray:
     """Dark chamber with glints, liquid line, black wall with a lip, grey frame; (S, S, 3)."""
     tint = np.array([0.095, 0.12, 0.138]) * rng.uniform(0.85, 1.25)
     image = np.ones((size, size, 1)) * (tint + rng.normal(0, 0.006, 3))
@@ -55,12 +57,14 @@ def background(rng, size, y, x, wall, chamber):
     return image * (1 - edge) + (frame + cloth + lip) * edge
 
 
-def _line(distance, width):
+def _line(distance: np.ndarray, width: float) -> np.ndarray:
     """Profile of a soft line, 1 where the distance is 0."""
     return np.exp(-((distance / width) ** 2))
 
 
-def _paint_liquid(rng, image, y, x, wall, chamber):
+def _paint_liquid(
+    rng: np.random.Generator, image: np.ndarray, y: np.ndarray, x: np.ndarray, wall: np.ndarray, chamber: Chamber
+) -> None:
     """The liquid's surface (two bright lines and a blue band under them), often with a meniscus above."""
     down = y - chamber.liquid
     inside = np.clip((-22 - wall) / 2, 0, 1)
@@ -79,7 +83,7 @@ def _paint_liquid(rng, image, y, x, wall, chamber):
         image += (0.12 * near * _line(arc + 6, 1.2))[..., None]
 
 
-def paint_reflection(rng, image, depth):
+def paint_reflection(rng: np.random.Generator, image: np.ndarray, depth: np.ndarray) -> None:
     """The glass shows every root a second time, dim and blurred."""
     shift = rng.uniform(-4, 4), rng.uniform(5, 11) * rng.choice((-1, 1))
     ghost = ndimage.gaussian_filter(np.clip(depth + 0.5, 0, 1), 1.0)
@@ -87,7 +91,7 @@ def paint_reflection(rng, image, depth):
     image += ghost[..., None] * (np.array([0.5, 0.5, 0.45]) - image)
 
 
-def paint_roots(rng, image, depth):
+def paint_roots(rng: np.random.Generator, image: np.ndarray, depth: dict[str, np.ndarray]) -> None:
     """Roots as pale, round, slightly uneven threads; `depth` by kind is how far inside a root each pixel lies."""
     shade = 1 + 0.08 * smooth_noise(rng, image.shape[0], 4)[..., None]
     bright = rng.uniform(0.75, 1.1)
@@ -97,7 +101,7 @@ def paint_roots(rng, image, depth):
         image += 0.92 * alpha * (bright * np.array(colour) * round_off * shade - image)
 
 
-def paint_shoot(rng, image, seed):
+def paint_shoot(rng: np.random.Generator, image: np.ndarray, seed: np.ndarray) -> np.ndarray:
     """A green leaf, sometimes a plug ring, and a brown seed; returns the pixels they cover, (S, S) bool."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]] - np.asarray(seed)[:, None, None]
     covered = _paint_leaf(rng, image, y, x)
@@ -116,7 +120,7 @@ def paint_shoot(rng, image, seed):
     return covered | (grain > 0.5)
 
 
-def _paint_leaf(rng, image, y, x):
+def _paint_leaf(rng: np.random.Generator, image: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     heading = UP + rng.normal(0, 0.9) if rng.random() < 0.5 else rng.uniform(-0.2, 0.6)
     length, width = rng.uniform(60, 130), rng.uniform(5, 10)
     along = x * np.cos(heading) + y * np.sin(heading)
@@ -131,7 +135,7 @@ def _paint_leaf(rng, image, y, x):
     return inside >= 0
 
 
-def paint_dust(rng, image):
+def paint_dust(rng: np.random.Generator, image: np.ndarray) -> None:
     """Bright specks."""
     size = image.shape[0]
     specks = np.zeros((size, size))

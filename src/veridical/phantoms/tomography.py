@@ -71,7 +71,14 @@ def _first_columns(angles: np.ndarray, axis: tuple[float, float], width: int) ->
     return whole.astype(int) - width // 2, width / 2 + (offset - whole)
 
 
-def project(image: np.ndarray, angles: np.ndarray, *, axis=(0.0, 0.0), phase: float = 0.0, blur: float = 0.0):
+def project(
+    image: np.ndarray,
+    angles: np.ndarray,
+    *,
+    axis: tuple[float, float] = (0.0, 0.0),
+    phase: float = 0.0,
+    blur: float = 0.0,
+) -> np.ndarray:
     """Line integrals of a square image, zero outside it (Radon transform, parallel beam).
 
     Propagation over a short distance changes the projection p of a single material into p - phase * p'' (transport of
@@ -130,8 +137,14 @@ def ramp_filter(length: int, filter_name: str = "ramp", cutoff: float = 1.0) -> 
 
 
 def reconstruct(
-    sinogram: np.ndarray, angles: np.ndarray, size: int, *, axis=(0.0, 0.0), filter_name="ramp", cutoff=1.0
-):
+    sinogram: np.ndarray,
+    angles: np.ndarray,
+    size: int,
+    *,
+    axis: tuple[float, float] = (0.0, 0.0),
+    filter_name: str = "ramp",
+    cutoff: float = 1.0,
+) -> np.ndarray:
     """Filtered back-projection of `project`'s output.
 
     Parameters
@@ -198,5 +211,6 @@ def scan(image: np.ndarray, rng: np.random.Generator, settings: Scan) -> np.ndar
     counts *= gain[columns - low]
     measured = -np.log(np.maximum(counts, 0.5) / settings.photons)  # a starved column counts as half a photon
     signal = (measured - around) / settings.attenuation
-    how = {"axis": settings.axis, "filter_name": settings.filter_name, "cutoff": settings.cutoff}
-    return mean + reconstruct(signal, angles, size, **how)
+    return mean + reconstruct(
+        signal, angles, size, axis=settings.axis, filter_name=settings.filter_name, cutoff=settings.cutoff
+    )

@@ -3,8 +3,10 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -39,7 +41,7 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _axes(width: float, height: float):
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.tick_params(colors=MUTED, labelsize=8, length=3, width=0.6)
@@ -49,7 +51,7 @@ def _axes(width: float, height: float):
     return figure, axes
 
 
-def ranking_plot(entries: list[dict], label: str) -> Figure:
+def ranking_plot(entries: list[dict[str, Any]], label: str) -> Figure:
     """Dots with intervals, best on top, between the real-against-real floor and the line to beat at 1.
 
     Parameters
@@ -107,7 +109,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return uniform_filter1d(values, max(1, len(values) // 40), mode="nearest")
 
 
-def loss_plot(curves: dict[int, dict], title: str) -> Figure:
+def loss_plot(curves: dict[int, dict[str, Any]], title: str) -> Figure:
     """Training losses against minutes: smoothed lines over the faint raw values.
 
     Parameters

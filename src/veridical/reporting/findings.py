@@ -1,10 +1,13 @@
 """What a bench found, in plain sentences, and the settings of its metrics."""
 
+from typing import Any
+
 from veridical.reporting import formats, tables
 from veridical.reporting.results import Cell
+from veridical.scoring.table import HEADLINE
 
 
-def finding(systems: list[dict]) -> list[str]:
+def finding(systems: list[dict[str, Any]]) -> list[str]:
     """The result on one dataset in plain sentences; the first is the headline."""
     scored = [s for s in systems if s["rank"] and s["system"] != tables.BASELINE]
     unscored = [s for s in systems if not s["rank"]]
@@ -13,20 +16,20 @@ def finding(systems: list[dict]) -> list[str]:
     if not scored:
         return ["No learned system has a score.", *missing]
     best = scored[0]
-    stat = best["metrics"][tables.HEADLINE]
+    stat = best["metrics"][HEADLINE]
     seeds = f", mean of {len(stat['values'])} seeds" if len(stat["values"]) > 1 else ""
     value = formats.uncertain(stat["value"], stat["low"], stat["high"])
     if stat["low"] is None or stat["high"] is None:
         return [
-            f"{best['system']} has the lowest {tables.HEADLINE}, {value}{seeds}.",
+            f"{best['system']} has the lowest {HEADLINE}, {value}{seeds}.",
             "It has no interval, so differences between systems cannot be judged.",
             *missing,
         ]
-    rivals = [s["system"] for s in scored[1:] if _overlap(stat, s["metrics"][tables.HEADLINE])]
+    rivals = [s["system"] for s in scored[1:] if _overlap(stat, s["metrics"][HEADLINE])]
     lead = f"{best['system']} is the best learned system" if not rivals else f"{best['system']} has the best value"
     if len(scored) == 1:
         lead = f"{best['system']} is the only learned system with a score"
-    said = [f"{lead}: {tables.HEADLINE} {value}{seeds}, n = {formats.number(stat['n'])}."]
+    said = [f"{lead}: {HEADLINE} {value}{seeds}, n = {formats.number(stat['n'])}."]
     if stat["high"] < 1:
         said.append("It is better than a Gaussian texture (random_phase), which scores 1.")
     elif stat["low"] > 1:
@@ -53,7 +56,7 @@ def finding(systems: list[dict]) -> list[str]:
     return said + missing
 
 
-def _overlap(a: dict, b: dict) -> bool:
+def _overlap(a: dict[str, Any], b: dict[str, Any]) -> bool:
     if b["low"] is None or b["high"] is None:
         return True
     return b["low"] <= a["high"] and a["low"] <= b["high"]
@@ -65,7 +68,7 @@ def _join(names: list[str]) -> str:
 
 def settings_of(cells: list[Cell]) -> list[tuple[str, str]]:
     """(metric, settings) pairs of what was measured; what all metrics share stands once, as "all metrics"."""
-    seen: dict[str, dict[str, list]] = {}
+    seen: dict[str, dict[str, list[Any]]] = {}
     for row in (row for cell in cells for row in cell.rows if row.get("value") is not None):
         settings = row.get("settings") or {}
         mine = seen.setdefault(row["metric"], {}) if settings else {}
@@ -86,14 +89,14 @@ def settings_of(cells: list[Cell]) -> list[tuple[str, str]]:
     ]
 
 
-def _values(values: list) -> str:
+def _values(values: list[Any]) -> str:
     """The values of a setting over the cells: a range of numbers, or up to three texts."""
     if len(values) > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return formats.between(values)
     return " | ".join(plain(v) for v in values[:3]) + (" | …" if len(values) > 3 else "")
 
 
-def plain(value) -> str:
+def plain(value: object) -> str:
     """A setting as text without JSON's quotes."""
     if isinstance(value, dict):
         return ", ".join(f"{k} = {plain(v)}" for k, v in value.items())

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from veridical.core.files import write_text
 
@@ -64,7 +65,7 @@ def _sign(text: str) -> str:
 
 
 def write_tables(
-    folder: Path, name: str, rows: list[dict], shown: list[dict], caption: str, long: bool = False
+    folder: Path, name: str, rows: list[dict[str, Any]], shown: list[dict[str, Any]], caption: str, long: bool = False
 ) -> None:
     """Write `name`.csv from `rows` (numbers) and `name`.md and `name`.tex from `shown` (text)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def write_tables(
     write_text(folder / f"{name}.tex", to_latex(shown, caption, f"tab:{name}", long))
 
 
-def to_csv(rows: list[dict]) -> str:
+def to_csv(rows: list[dict[str, Any]]) -> str:
     """CSV with a header; numbers with all their digits, None as an empty field, lists and dictionaries as JSON."""
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
@@ -83,7 +84,7 @@ def to_csv(rows: list[dict]) -> str:
     return out.getvalue()
 
 
-def to_markdown(rows: list[dict]) -> str:
+def to_markdown(rows: list[dict[str, Any]]) -> str:
     """A GitHub-flavoured pipe table."""
     if not rows:
         return ""
@@ -91,11 +92,11 @@ def to_markdown(rows: list[dict]) -> str:
     return "".join(f"| {' | '.join(_markdown_cell(cell) for cell in line)} |\n" for line in lines)
 
 
-def _markdown_cell(value) -> str:
+def _markdown_cell(value: object) -> str:
     return " ".join(_text(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split("\n"))
 
 
-def to_latex(rows: list[dict], caption: str, label: str, long: bool = False) -> str:
+def to_latex(rows: list[dict[str, Any]], caption: str, label: str, long: bool = False) -> str:
     """A booktabs table (``\\usepackage{booktabs}``), or a longtable that breaks over pages if `long`."""
     if not rows:
         return ""
@@ -129,7 +130,7 @@ def latex_escape(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in " ".join(re.split(r"[ \t\r\n]+", text)))
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     if value is None:
         return DASH
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,6 +1,7 @@
 """The pictures of one dataset for the page: strips of tiles, nearest training crops, loss curves. Files on the way."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,9 @@ ROWS = 2
 PAIRS = 4
 
 
-def strips(out: Path, dataset: str, systems: list[dict], test: np.ndarray | None, scale: int) -> list[dict]:
+def strips(
+    out: Path, dataset: str, systems: list[dict[str, Any]], test: np.ndarray | None, scale: int
+) -> list[dict[str, Any]]:
     """Strips of tiles at one scale: real ones first, then each system's first samples."""
     sets = []
     if test is not None:
@@ -40,7 +43,7 @@ def strips(out: Path, dataset: str, systems: list[dict], test: np.ndarray | None
     return views
 
 
-def _first_samples(system: dict) -> tuple[Cell, np.ndarray] | None:
+def _first_samples(system: dict[str, Any]) -> tuple[Cell, np.ndarray] | None:
     """Samples of the first seed that has any: a rule set beforehand, so that nobody picks."""
     for cell in system["cells"]:
         samples = read_images(cell.folder / "samples.npy")
@@ -49,10 +52,10 @@ def _first_samples(system: dict) -> tuple[Cell, np.ndarray] | None:
     return None
 
 
-def pairs(out: Path, dataset: str, system: dict, scale: int) -> dict:
+def pairs(out: Path, dataset: str, system: dict[str, Any], scale: int) -> dict[str, Any]:
     """The samples closest to a training crop, each beside that crop turned as it fits best."""
     name = system["system"]
-    view: dict = {"name": name, "pairs": [], "said": ""}
+    view: dict[str, Any] = {"name": name, "pairs": [], "said": ""}
     drawn = _first_samples(system)
     if drawn is None:
         return view
@@ -79,7 +82,7 @@ def pairs(out: Path, dataset: str, system: dict, scale: int) -> dict:
     return view | {"said": said}
 
 
-def losses(out: Path, dataset: str, system: dict) -> list[dict]:
+def losses(out: Path, dataset: str, system: dict[str, Any]) -> list[dict[str, Any]]:
     """Loss curves of a system, and of the stages that were trained for it."""
     views = []
     folders = {

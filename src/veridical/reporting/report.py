@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -15,7 +16,7 @@ from veridical.reporting.pictures import TILE, losses, pairs, strips
 from veridical.reporting.results import Cell, bench_spec, read_cells, read_images, read_json
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
-from veridical.scoring.table import METRICS
+from veridical.scoring.table import HEADLINE, METRICS
 
 
 def report(folder: str | Path) -> Path:
@@ -73,11 +74,11 @@ def report(folder: str | Path) -> Path:
     return target
 
 
-def _write_tables(folder: Path, ranked: dict[str, list[dict]], cells: list[Cell]) -> None:
+def _write_tables(folder: Path, ranked: dict[str, list[dict[str, Any]]], cells: list[Cell]) -> None:
     rows = [row for dataset, systems in ranked.items() for row in tables.ranking_rows(dataset, systems)]
     shown = [row for dataset, systems in ranked.items() for row in tables.ranking_shown(dataset, systems)]
     interval = "values with 95 % intervals"
-    caption = f"Systems ranked by {tables.HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
+    caption = f"Systems ranked by {HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
     formats.write_tables(folder, "ranking", rows, shown, caption)
     formats.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
     rows = [row for dataset, systems in ranked.items() for row in stability_rows(dataset, systems)]
@@ -90,7 +91,9 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict]], cells: list[Cell]
     formats.write_tables(folder, "metrics", rows, shown, f"All metrics; {interval}.", long=True)
 
 
-def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: list[Cell]) -> dict:
+def _dataset(
+    folder: Path, spec: dict[str, Any], name: str, systems: list[dict[str, Any]], cells: list[Cell]
+) -> dict[str, Any]:
     """Everything the page shows of one dataset; its figures are written on the way."""
     source, out = folder / "datasets" / name, folder / "figures"
     test, train = read_images(source / "test.npy"), read_images(source / "train.npy")
@@ -118,7 +121,7 @@ def _dataset(folder: Path, spec: dict, name: str, systems: list[dict], cells: li
     }
 
 
-def _columns(rows: list[dict]) -> list[dict]:
+def _columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows without the dataset, which the heading names, and without notes if there are none."""
     hidden = {"dataset"} | ({"notes"} if all(row.get("notes") == formats.DASH for row in rows) else set())
     return [{key: value for key, value in row.items() if key not in hidden} for row in rows]
@@ -127,7 +130,7 @@ def _columns(rows: list[dict]) -> list[dict]:
 # --- ranking --------------------------------------------------------------------------------------------------------
 
 
-def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]]]:
+def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Rows of the ranking for the page, and the reasons of its dashes as footnotes."""
     marks: dict[str, str] = {}
     rows = []
@@ -140,7 +143,7 @@ def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]
             continue
         for kind, stat in system["metrics"].items():
             row["cells"].append(_cell(tables.title(kind), stat, marks))
-            if kind == tables.HEADLINE:
+            if kind == HEADLINE:
                 spread = tables.spread(stat)
                 row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
                 row["cells"].append(_plain_cell("floor", formats.fixed(stat["floor"], 3)))
@@ -152,7 +155,7 @@ def _ranking_rows(systems: list[dict]) -> tuple[list[dict], list[tuple[str, str]
     return rows, [(mark, reason) for reason, mark in marks.items()]
 
 
-def _cell(label: str, stat: dict, marks: dict[str, str]) -> dict:
+def _cell(label: str, stat: dict[str, Any], marks: dict[str, str]) -> dict[str, Any]:
     value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
     mark = None
     if stat["value"] is None:
@@ -160,17 +163,17 @@ def _cell(label: str, stat: dict, marks: dict[str, str]) -> dict:
     return _plain_cell(label, value) | {"interval": interval, "mark": mark}
 
 
-def _plain_cell(label: str, text: str) -> dict:
+def _plain_cell(label: str, text: str) -> dict[str, Any]:
     return {"label": label, "value": text, "interval": "", "mark": None, "below": None}
 
 
-def _floor_row(systems: list[dict]) -> dict:
+def _floor_row(systems: list[dict[str, Any]]) -> dict[str, Any]:
     """Real tiles in the place of the samples: the best that can be reached."""
     cells = []
     for kind in systems[0]["metrics"]:
         floors = [s["metrics"][kind]["floor"] for s in systems if s["metrics"][kind]["floor"] is not None]
         cells.append(_plain_cell(tables.title(kind), tables.floor_text(kind, floors)))
-        if kind == tables.HEADLINE:
+        if kind == HEADLINE:
             cells += [_plain_cell("floor", ""), _plain_cell("n", "")]
     cells += [_plain_cell("audit", ""), _plain_cell("training min", "")]
     row = {"rank": None, "system": "real against real", "cells": cells, "remarks": []}
@@ -181,11 +184,11 @@ def _letter(k: int) -> str:
     return "abcdefghijklmnopqrstuvwxyz"[k] if k < 26 else str(k)
 
 
-def _ranking_plot(path: Path, dataset: str, systems: list[dict]) -> dict | None:
+def _ranking_plot(path: Path, dataset: str, systems: list[dict[str, Any]]) -> dict[str, Any] | None:
     if all(s["rank"] is None for s in systems):
         return None
     entries = [
-        {"name": s["system"], **s["metrics"][tables.HEADLINE], "baseline": s["system"] == tables.BASELINE,
+        {"name": s["system"], **s["metrics"][HEADLINE], "baseline": s["system"] == tables.BASELINE,
          "remark": "no score" if any(c.rows for c in s["cells"]) else _states(s)}
         for s in systems
     ]  # fmt: skip
@@ -194,11 +197,11 @@ def _ranking_plot(path: Path, dataset: str, systems: list[dict]) -> dict | None:
         else f"{e['name']}: {e['remark']}"
         for e in entries
     ]  # fmt: skip
-    png = figures.save(path, figures.ranking_plot(entries, tables.HEADLINE))
+    png = figures.save(path, figures.ranking_plot(entries, HEADLINE))
     return {"uri": figures.data_uri(png), "alt": f"Ranking on {dataset}, best first: {'; '.join(said)}."}
 
 
-def _states(system: dict) -> str:
+def _states(system: dict[str, Any]) -> str:
     return " / ".join(dict.fromkeys(cell.state for cell in system["cells"])).replace("missing", "not started")
 
 
@@ -231,15 +234,15 @@ def _facts(source: Path, given: str | None, test: np.ndarray | None, train: np.n
     return [(name, str(value)) for name, value in facts if value is not None]
 
 
-def _source(spec: dict, name: str) -> str | None:
+def _source(spec: dict[str, Any], name: str) -> str | None:
     """Where a dataset comes from, with the settings that it was opened with."""
-    entry = spec["datasets"].get(name)
+    entry: dict[str, Any] | str | None = spec["datasets"].get(name)
     if not isinstance(entry, dict):
         return entry
     return "; ".join([str(entry.get("data", "")), *(f"{k} = {plain(v)}" for k, v in entry.items() if k != "data")])
 
 
-def _spec(spec: dict) -> list[tuple[str, str]]:
+def _spec(spec: dict[str, Any]) -> list[tuple[str, str]]:
     budget = spec.get("budget") or {}
     facts = [("tile size", f"{spec['size']} px" if spec.get("size") else None)]
     facts.append(("samples a cell", spec.get("samples")))
@@ -249,7 +252,7 @@ def _spec(spec: dict) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts if value]
 
 
-def _recipes(spec: dict) -> list[dict]:
+def _recipes(spec: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, r in spec.get("recipes", {}).items():
         limits = {f"only {k}" if k == "datasets" else k: r[k] for k in ("recipe", "datasets", "seeds") if r.get(k)}
@@ -260,7 +263,7 @@ def _recipes(spec: dict) -> list[dict]:
     return rows
 
 
-def _date(text) -> str:
+def _date(text: object) -> str:
     try:
         return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M")
     except ValueError:

@@ -24,11 +24,11 @@ class Cell:
     folder: Path
     state: str
     trouble: str | None
-    rows: list[dict]
-    cost: dict
+    rows: list[dict[str, Any]]
+    cost: dict[str, Any]
 
 
-def bench_spec(folder: Path) -> dict:
+def bench_spec(folder: Path) -> dict[str, Any]:
     """The bench's spec.json."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give the output folder of `veridical bench`")
@@ -40,7 +40,7 @@ def bench_spec(folder: Path) -> dict:
     return spec
 
 
-def read_cells(folder: Path, spec: dict) -> list[Cell]:
+def read_cells(folder: Path, spec: dict[str, Any]) -> list[Cell]:
     """All cells of the spec in its order, then any others that the folder holds (of an earlier spec)."""
     planned = cells_of(spec)
     found = []
@@ -64,7 +64,7 @@ def _read_cell(folder: Path, dataset: str, recipe: str, seed: int) -> Cell:
     return Cell(dataset, recipe, seed, path, state, trouble, rows, read_json(path / "cost.json") or {})
 
 
-def _clean(row: dict) -> dict:
+def _clean(row: dict[str, Any]) -> dict[str, Any]:
     """The row with None for anything that is not a number."""
     for key in ("value", "low", "high", "floor"):
         if isinstance(row.get(key), float) and not math.isfinite(row[key]):
@@ -72,7 +72,7 @@ def _clean(row: dict) -> dict:
     return row
 
 
-def read_json(path: Path):
+def read_json(path: Path) -> Any:
     """The file's content, None if it is missing or broken off (a bench may be at work on it)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def read_images(path: Path) -> np.ndarray | None:
     return images if images.ndim == 4 and len(images) else None
 
 
-def read_log(path: Path) -> dict | None:
+def read_log(path: Path) -> dict[str, Any] | None:
     """Loss curves of a run: {"minutes": (n,), "steps": (n,), "parts": {name: (n,)}}, None without any.
 
     Broken lines are left out; after a resume the later record of a step counts.

@@ -1,9 +1,12 @@
 """How steadily a system trains: over seeds, the share of runs that failed or collapsed, and the spread of the score."""
 
 import statistics
+from typing import Any
 
 from veridical.reporting.formats import DASH, fixed
-from veridical.reporting.tables import HEADLINE, find_metric, spread
+from veridical.reporting.results import Cell
+from veridical.reporting.tables import find_metric, spread
+from veridical.scoring.table import HEADLINE
 
 COLLAPSED = 0.4  # of the real tiles' spacing; one to eight repeated images stay below 0.37, working systems above 0.49
 EXPLAINED = (
@@ -13,7 +16,7 @@ EXPLAINED = (
 )
 
 
-def stability(systems: list[dict]) -> list[dict]:
+def stability(systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Systems of one dataset that ran with more than one seed.
 
     Parameters
@@ -46,13 +49,13 @@ def stability(systems: list[dict]) -> list[dict]:
     return rows
 
 
-def _spacing(cell) -> float | None:
+def _spacing(cell: Cell) -> float | None:
     values = {row["metric"]: row["value"] for row in cell.rows}
     name = find_metric(list(values), "spacing")
     return values[name] if name else None
 
 
-def stability_rows(dataset: str, systems: list[dict]) -> list[dict]:
+def stability_rows(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The table with all digits; shares of the runs."""
     return [
         {"dataset": dataset, "system": row["system"], "runs": row["runs"], "failed_share": row["failed"] / row["runs"]}
@@ -63,7 +66,7 @@ def stability_rows(dataset: str, systems: list[dict]) -> list[dict]:
     ]
 
 
-def stability_shown(dataset: str, systems: list[dict]) -> list[dict]:
+def stability_shown(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The table as text."""
     return [
         {"dataset": dataset, "system": row["system"], "runs": row["runs"]}

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from veridical.reporting.formats import DASH, between, fixed, minutes, number, uncertain
+from veridical.reporting.results import Cell
 from veridical.scoring.table import HEADLINE, METRICS, find
 
 BASELINE = "random_phase"
@@ -33,7 +35,7 @@ def find_metric(names: Sequence[str], kind: str) -> str | None:
     return next((name for name in names if find(name) is METRICS[kind]), None)
 
 
-def aggregate(rows: list[dict]) -> dict:
+def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """One metric of one system over its seeds.
 
     Returns
@@ -58,14 +60,14 @@ def aggregate(rows: list[dict]) -> dict:
     }
 
 
-def metric_columns(cells: list) -> dict[str, str | None]:
+def metric_columns(cells: list[Cell]) -> dict[str, str | None]:
     """Which metric stands in each column of the ranking (None: nobody measured it); the headline first."""
     names = list(dict.fromkeys(row["metric"] for cell in cells for row in cell.rows))
     kinds = dict.fromkeys([HEADLINE, *(kind for kind, metric in METRICS.items() if metric.ranked)])
     return {kind: find_metric(names, kind) for kind in kinds}
 
 
-def ranking(cells: list, columns: dict[str, str | None]) -> list[dict]:
+def ranking(cells: list[Cell], columns: dict[str, str | None]) -> list[dict[str, Any]]:
     """Systems of one dataset in the order of the headline; those without one come last.
 
     Parameters
@@ -81,7 +83,7 @@ def ranking(cells: list, columns: dict[str, str | None]) -> list[dict]:
         rank (None without a headline), system, metrics (kind -> `aggregate`, with the metric's full name), minutes,
         problems (what happened to cells that are not done, one text a reason), cells.
     """
-    systems = []
+    systems: list[dict[str, Any]] = []
     for recipe in dict.fromkeys(cell.recipe for cell in cells):
         mine = [cell for cell in cells if cell.recipe == recipe]
         metrics = {}
@@ -102,7 +104,7 @@ def ranking(cells: list, columns: dict[str, str | None]) -> list[dict]:
     return systems
 
 
-def _problems(cells: list) -> list[str]:
+def _problems(cells: list[Cell]) -> list[str]:
     seeds: dict[str, list[str]] = {}
     for cell in cells:
         if cell.trouble:
@@ -110,7 +112,7 @@ def _problems(cells: list) -> list[str]:
     return [f"seed{'s' * (len(s) > 1)} {', '.join(s)} {trouble}" for trouble, s in seeds.items()]
 
 
-def notes(system: dict) -> str:
+def notes(system: dict[str, Any]) -> str:
     """Why cells or numbers of a system are missing, in one line."""
     parts = list(system["problems"])
     if any(cell.rows for cell in system["cells"]):
@@ -120,7 +122,7 @@ def notes(system: dict) -> str:
     return "; ".join(dict.fromkeys(parts))
 
 
-def ranking_rows(dataset: str, systems: list[dict]) -> list[dict]:
+def ranking_rows(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The ranking with all digits."""
     rows = []
     for system in systems:
@@ -136,7 +138,7 @@ def ranking_rows(dataset: str, systems: list[dict]) -> list[dict]:
     return rows
 
 
-def ranking_shown(dataset: str, systems: list[dict]) -> list[dict]:
+def ranking_shown(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The ranking as text: value with interval, spread over seeds where there are several."""
     rows = []
     for system in systems:
@@ -149,16 +151,16 @@ def ranking_shown(dataset: str, systems: list[dict]) -> list[dict]:
     return rows
 
 
-def _shown(stat: dict) -> str:
+def _shown(stat: dict[str, Any]) -> str:
     return uncertain(stat["value"], stat["low"], stat["high"])
 
 
-def spread(stat: dict) -> str | None:
+def spread(stat: dict[str, Any]) -> str | None:
     """Smallest to largest value over the seeds, None for a single seed."""
     return between(stat["values"], 3) if len(stat["values"]) > 1 else None
 
 
-def cost_rows(cells: list) -> list[dict]:
+def cost_rows(cells: list[Cell]) -> list[dict[str, Any]]:
     """One row a cell: what it took, in the units of cost.json."""
     return [
         {"dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "state": cell.state}
@@ -168,7 +170,7 @@ def cost_rows(cells: list) -> list[dict]:
     ]
 
 
-def cost_shown(cells: list) -> list[dict]:
+def cost_shown(cells: list[Cell]) -> list[dict[str, Any]]:
     """One row a cell, in units that people use."""
     rows = []
     for row in cost_rows(cells):
@@ -188,7 +190,7 @@ def cost_shown(cells: list) -> list[dict]:
 METRIC_KEYS = ("dataset", "recipe", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "settings")
 
 
-def metric_rows(cells: list) -> list[dict]:
+def metric_rows(cells: list[Cell]) -> list[dict[str, Any]]:
     """Every result row; a cell without any keeps one row with its reason."""
     rows = []
     for cell in cells:
@@ -198,7 +200,7 @@ def metric_rows(cells: list) -> list[dict]:
     return rows
 
 
-def metric_shown(cells: list) -> list[dict]:
+def metric_shown(cells: list[Cell]) -> list[dict[str, Any]]:
     """Every result row as text."""
     return [
         {"dataset": row["dataset"], "system": row["recipe"], "seed": row["seed"], "metric": row["metric"] or DASH}

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import as_tensors
 from veridical.conditions.request import Asked, ask
 from veridical.conditions.table import CONDITIONS, arrays_of
+from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
@@ -27,9 +27,7 @@ from veridical.recipes import table
 from veridical.runs.run import Run, load
 
 
-def draw(
-    run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True
-) -> NDArray:
+def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True) -> Images:
     """Draw `n` images.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -97,7 +98,7 @@ def is_stage(folder: Path, stage: StageInfo) -> bool:
 
 
 def untrained(
-    recipe: str, channels: int, size: int, args: dict, stages: Mapping[str, StageInfo] | None = None
+    recipe: str, channels: int, size: int, args: dict[str, Any], stages: Mapping[str, StageInfo] | None = None
 ) -> nn.Module:
     """Build the model of a run with its stages, all of them untrained."""
     held = {

@@ -30,7 +30,7 @@ def copied_share(sets: Sets, metric: Metric) -> Row:
 
 
 def mean_of_pairs(
-    function: Callable[[NDArray, NDArray], NDArray], definition: str, smallest: int = 1
+    function: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]], definition: str, smallest: int = 1
 ) -> Callable[[Sets, Metric], Row]:
     """A mean over the pairs that are not identical.
 
@@ -57,7 +57,9 @@ def mean_of_pairs(
     return measure
 
 
-def between_sets(function: Callable[[NDArray, NDArray], float], definition: str) -> Callable[[Sets, Metric], Row]:
+def between_sets(
+    function: Callable[[NDArray[Any], NDArray[Any]], float], definition: str
+) -> Callable[[Sets, Metric], Row]:
     """One number of two sets, at equal n; its floor is that of real and other real images.
 
     Parameters
@@ -78,20 +80,20 @@ def between_sets(function: Callable[[NDArray, NDArray], float], definition: str)
     return measure
 
 
-def ssim(real: NDArray, synth: NDArray) -> NDArray:
+def ssim(real: NDArray[Any], synth: NDArray[Any]) -> NDArray[Any]:
     """`veridical.metrics.paired.ssim`, imported when it is asked for; so are the next two."""
     from veridical.metrics.paired import ssim
 
     return ssim(real, synth)
 
 
-def psnr(real: NDArray, synth: NDArray) -> NDArray:
+def psnr(real: NDArray[Any], synth: NDArray[Any]) -> NDArray[Any]:
     from veridical.metrics.paired import psnr
 
     return psnr(real, synth)
 
 
-def lpips_efficientnet_lite0(real: NDArray, synth: NDArray) -> NDArray:
+def lpips_efficientnet_lite0(real: NDArray[Any], synth: NDArray[Any]) -> NDArray[Any]:
     from veridical.metrics.paired import lpips_efficientnet_lite0
 
     return lpips_efficientnet_lite0(real, synth)
@@ -119,7 +121,7 @@ def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     xx, _, _, pp, xp = sets.kernels
     to_synth = _to_synth(sets)
 
-    def to_phase(i, k):
+    def to_phase(i: NDArray[Any], k: NDArray[Any]) -> float:
         return mmd2(xx[np.ix_(i, i)], pp[np.ix_(k, k)], xp[np.ix_(i, k)])
 
     groups = [sets.rows.real_groups, sets.rows.synth_groups, np.arange(len(pp))]
@@ -139,7 +141,7 @@ def _kid_settings(sets: Sets) -> dict[str, Any]:
     return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs"} | sizes
 
 
-def _to_synth(sets: Sets) -> Callable[[NDArray, NDArray], float]:
+def _to_synth(sets: Sets) -> Callable[[NDArray[Any], NDArray[Any]], float]:
     from veridical.metrics.distribution import mmd2
 
     xx, yy, xy, _, _ = sets.kernels
@@ -169,7 +171,7 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
         return null(name, reason, n, settings)
     xx, yy, xy = sets.distances
 
-    def value(i, j):
+    def value(i: NDArray[Any], j: NDArray[Any]) -> float:
         return prdc_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)[metric.name]
 
     interval = jackknife(value, sets.equal.groups, bounds=metric.bounds, least=k + 1)

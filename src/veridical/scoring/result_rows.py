@@ -12,21 +12,31 @@ from veridical.stats.jackknife import Interval
 Row = dict[str, Any]
 
 
-def row(metric, value, n, *, low=None, high=None, floor=None, reason=None, settings=None) -> Row:
+def row(
+    metric: str,
+    value: float | None,
+    n: int | None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    floor: float | None = None,
+    reason: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Row:
     values = {"metric": metric, "value": value, "low": low, "high": high, "n": n, "floor": floor}
     return values | {"reason": reason, "settings": settings or {}}
 
 
-def null(metric, reason, n, settings=None) -> Row:
+def null(metric: str, reason: str, n: int | None, settings: dict[str, Any] | None = None) -> Row:
     """Row of a metric that cannot be computed."""
     return row(metric, None, n, reason=reason, settings=settings)
 
 
-def interval_row(metric, interval: Interval, n, floor, settings) -> Row:
+def interval_row(metric: str, interval: Interval, n: int, floor: float | None, settings: dict[str, Any]) -> Row:
     settings = settings | {"interval": interval.method, "standard_error": interval.se}
     return row(metric, interval.value, n, low=interval.low, high=interval.high, floor=floor, settings=settings)
 
 
-def digests(images: NDArray) -> list[bytes]:
+def digests(images: NDArray[Any]) -> list[bytes]:
     """One hash an image; equal where all pixels are."""
     return [hashlib.sha256(image.tobytes()).digest() for image in images]

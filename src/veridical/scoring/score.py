@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.metrics import features
 from veridical.scoring.result_rows import Row, digests, null
 from veridical.scoring.sets import Sets, Training
 from veridical.scoring.table import METRICS, find
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 __all__ = ["format_rows", "gather", "measure", "score"]
+
+Spec = str | Path
 
 
 def score(
-    real,
-    synth,
+    real: ImageSet,
+    synth: ImageSet,
     *,
-    real_groups=None,
-    synth_groups=None,
-    floor_real=None,
-    floor_groups=None,
-    train=None,
-    phase=None,
+    real_groups: Groups | None = None,
+    synth_groups: Groups | None = None,
+    floor_real: ImageSet | None = None,
+    floor_groups: Groups | None = None,
+    train: ImageSet | None = None,
+    phase: Images | None = None,
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
     paired: bool = False,
@@ -104,15 +111,15 @@ def measure(
 
 
 def gather(
-    real,
-    synth,
+    real: ImageSet,
+    synth: ImageSet,
     *,
-    real_groups=None,
-    synth_groups=None,
-    floor_real=None,
-    floor_groups=None,
-    train=None,
-    phase=None,
+    real_groups: Groups | None = None,
+    synth_groups: Groups | None = None,
+    floor_real: ImageSet | None = None,
+    floor_groups: Groups | None = None,
+    train: ImageSet | None = None,
+    phase: Images | None = None,
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
     paired: bool = False,
@@ -124,7 +131,8 @@ def gather(
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
     features.find(extractor)  # a typing error is the user's to mend, not a reason in a row
     if isinstance(real, (str, Path)):
-        read = _read(real, synth, floor_real, train, paired)
+        specs = cast("tuple[Spec, Spec | None, Spec | None]", (synth, floor_real, train))  # as `real` is
+        read = _read(real, *specs, paired)
         (real, names), (synth, synth_names), (floor_real, floor_names), (train, train_names) = read
         real_groups = names if real_groups is None else real_groups
         synth_groups = synth_names if synth_groups is None else synth_groups
@@ -135,7 +143,7 @@ def gather(
     synth, synth_groups = _checked(synth, synth_groups, "synth")
     _check_same_kind(real, synth, "synthetic")
     if train is not None:
-        train = [features.check_images(image[None], "train")[0] for image in train]
+        train = [features.check_images(image[None], "train")[0] for image in cast("Sequence[Images]", train)]
         if floor_real is None and len(train) and all(image.shape == real.shape[1:] for image in train):
             floor_real, floor_groups = np.stack(train), train_names
         if not len(train) or any(len(image) != real.shape[1] for image in train):
@@ -150,13 +158,13 @@ def gather(
     if paired and len(real) != len(synth):
         raise InputError(f"paired scores need pairs, got {len(real)} real and {len(synth)} synthetic images")
     return Sets(
-        real, synth, real_groups, synth_groups, floor_real, floor_groups, phase, pairs=len(real) if paired else 0,
-        train=None if train is None else Training(train), extractor=extractor, inception=inception, cache=cache,
-        progress=progress,
+        real, synth, real_groups, synth_groups, floor_real, cast("NDArray[Any] | None", floor_groups), phase,
+        pairs=len(real) if paired else 0, train=None if train is None else Training(train), extractor=extractor,
+        inception=inception, cache=cache, progress=progress,
     )  # fmt: skip
 
 
-def format_rows(rows: list[Row]):
+def format_rows(rows: list[Row]) -> Table:
     """Rows as a `rich.table.Table`: value, interval, floor, n, and the reason or finding."""
     from rich.table import Column, Table
 
@@ -173,7 +181,7 @@ def format_rows(rows: list[Row]):
     return table
 
 
-def _checked(images, groups, name):
+def _checked(images: ImageSet, groups: Groups | None, name: str) -> tuple[Images, NDArray[Any] | None]:
     images = features.check_images(images, name)
     if not len(images):
         raise InputError(f"{name} holds no images; nothing to score")
@@ -182,7 +190,7 @@ def _checked(images, groups, name):
     return images, None if groups is None else np.asarray(groups)
 
 
-def _check_same_kind(real, other, what) -> None:
+def _check_same_kind(real: Images, other: Images, what: str) -> None:
     if real.shape[1] != other.shape[1]:
         kinds = {1: "grey", 3: "RGB"}
         raise InputError(
@@ -193,7 +201,9 @@ def _check_same_kind(real, other, what) -> None:
         raise InputError(f"the real images are {sizes[0]} pixels, the {what} ones {sizes[1]}; cut them to one size")
 
 
-def _read(real, synth, floor_real, train, pair):
+def _read(
+    real: Spec, synth: Spec, floor_real: Spec | None, train: Spec | None, pair: bool
+) -> list[tuple[Any, list[str] | None]]:
     """Images and slice names of all sets, with the window of the real ones; matched by name if they are pairs."""
     from veridical.data.dataset import group_of
     from veridical.data.images import read_images
@@ -209,7 +219,7 @@ def _read(real, synth, floor_real, train, pair):
             raise InputError(f"pairs must have the same file name, but no partner has {', '.join(alone[:5])}{more}")
         position = {name: k for k, name in enumerate(synths.names)}
         order = np.array([position[name] for name in reals.names])
-    found: list[tuple[Any, Any]] = [
+    found: list[tuple[Any, list[str] | None]] = [
         (reals.images, [group_of(name) for name in reals.names]),
         (synths.images[order], [group_of(synths.names[k]) for k in order]),
     ]

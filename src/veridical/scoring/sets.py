@@ -23,7 +23,7 @@ class Training(NamedTuple):
     """Images that were trained on: whole ones (C, height, width) in [0, 1], flips and quarter turns that training makes, and
     the share of the training data that these images are."""
 
-    images: Sequence[NDArray]
+    images: Sequence[NDArray[Any]]
     orientations: int = 8
     searched: float = 1.0
 
@@ -32,33 +32,33 @@ class Rows(NamedTuple):
     """Row numbers of real images and synthetic ones, sorted by content; of other real images, which stand in the place of
     synthetic ones for the floor, and of the real ones `half` beside them; and the labels of all four."""
 
-    real: NDArray
-    synth: NDArray
-    half: NDArray
-    others: NDArray
-    real_groups: NDArray
-    synth_groups: NDArray
-    half_groups: NDArray
-    other_groups: NDArray
+    real: NDArray[Any]
+    synth: NDArray[Any]
+    half: NDArray[Any]
+    others: NDArray[Any]
+    real_groups: NDArray[Any]
+    synth_groups: NDArray[Any]
+    half_groups: NDArray[Any]
+    other_groups: NDArray[Any]
 
 
 class Deep(NamedTuple):
     """Features of the four of `Rows` and of random-phase images, and how they were computed."""
 
-    real: NDArray
-    synth: NDArray
-    half: NDArray
-    others: NDArray
-    phase: NDArray
+    real: NDArray[Any]
+    synth: NDArray[Any]
+    half: NDArray[Any]
+    others: NDArray[Any]
+    phase: NDArray[Any]
     settings: dict[str, Any]
 
 
 class Pairs(NamedTuple):
     """Pairs that are not identical, a label each, and how many identical ones were left out."""
 
-    real: NDArray
-    synth: NDArray
-    groups: NDArray
+    real: NDArray[Any]
+    synth: NDArray[Any]
+    groups: NDArray[Any]
     identical: int
 
 
@@ -66,10 +66,10 @@ class Equal(NamedTuple):
     """Row numbers of n real, n synthetic and n other real images, and the labels of the first two."""
 
     n: int
-    real: NDArray
-    synth: NDArray
-    others: NDArray
-    groups: list[NDArray]
+    real: NDArray[Any]
+    synth: NDArray[Any]
+    others: NDArray[Any]
+    groups: list[NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,17 +89,17 @@ class Sets:
     extractor, inception, cache, progress : see `veridical.metrics.features.extract`
     """
 
-    real: NDArray
-    synth: NDArray
-    real_groups: NDArray | None = None
-    synth_groups: NDArray | None = None
-    floor_real: NDArray | None = None
-    floor_groups: NDArray | None = None
-    phase: NDArray | None = None
+    real: NDArray[Any]
+    synth: NDArray[Any]
+    real_groups: NDArray[Any] | None = None
+    synth_groups: NDArray[Any] | None = None
+    floor_real: NDArray[Any] | None = None
+    floor_groups: NDArray[Any] | None = None
+    phase: NDArray[Any] | None = None
     pairs: int = 0
     distinct: int | None = None
     train: Training | None = None
-    test_distance: NDArray | None = None
+    test_distance: NDArray[Any] | None = None
     extractor: str = "efficientnet_lite0"
     inception: str | Path | None = None
     cache: str | Path | None = None
@@ -132,7 +132,7 @@ class Sets:
         return Pairs(real[~same], synth[~same], groups[~same], int(same.sum()))
 
     @property
-    def other_real(self) -> NDArray:
+    def other_real(self) -> NDArray[Any]:
         """The images that `Rows.others` are rows of."""
         return self.real if self.floor_real is None else self.floor_real
 
@@ -159,13 +159,13 @@ class Sets:
         groups = [rows.half_groups[real], rows.synth_groups[synth]]
         return Equal(n, rows.half[real], rows.synth[synth], rows.others[others], groups)
 
-    def _embed(self, images: NDArray) -> NDArray:
+    def _embed(self, images: NDArray[Any]) -> NDArray[Any]:
         from veridical.metrics.features import extract
 
         return extract(images, self.extractor, path=self.inception, cache=self.cache, progress=self.progress)
 
     @cached_property
-    def features(self) -> tuple[NDArray, NDArray, NDArray]:
+    def features(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Features of `real`, `synth` and `other_real`, in the order of these."""
         real = self._embed(self.real)
         return real, self._embed(self.synth), real if self.floor_real is None else self._embed(self.floor_real)
@@ -189,7 +189,7 @@ class Sets:
         return Deep(real[rows.real], synth[rows.synth], real[rows.half], others[rows.others], phase, about)
 
     @cached_property
-    def kernels(self) -> tuple[NDArray, ...]:
+    def kernels(self) -> tuple[NDArray[Any], ...]:
         """Kernel matrices of the KID for real images x, synthetic ones y and random-phase ones p: xx, yy, xy, pp, xp."""
         from veridical.metrics.distribution import kernel
 
@@ -205,13 +205,13 @@ class Sets:
         return kid(half, others).value if min(len(half), len(others)) > 1 else None
 
     @cached_property
-    def equal_features(self) -> tuple[NDArray, NDArray, NDArray]:
+    def equal_features(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Features of `equal`."""
         rows, (real, synth, others) = self.equal, self.features
         return real[rows.real], synth[rows.synth], others[rows.others]
 
     @cached_property
-    def distances(self) -> tuple[NDArray, NDArray, NDArray]:
+    def distances(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Distances between equally many features of real images x and synthetic ones y: xx, yy, xy."""
         from veridical.metrics.distribution import distances
 
@@ -227,7 +227,7 @@ class Sets:
         return prdc(x, z, NEIGHBOURS)
 
     @cached_property
-    def crops(self) -> tuple[Any, NDArray]:
+    def crops(self) -> tuple[Any, NDArray[Any]]:
         """Nearest training crop of every synthetic image (`veridical.metrics.novelty.Crops`), and distances of real images.
 
         Raises
@@ -253,13 +253,13 @@ class Sets:
         return crops, np.asarray(known)
 
 
-def _canonical(images: NDArray, groups: NDArray | None) -> tuple[NDArray, NDArray]:
+def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rows sorted by content, and the labels in this order; without any, every image is a group."""
     order = np.argsort(np.array(digests(images)), kind="stable")
     return order, np.arange(len(order)) if groups is None else groups[order]
 
 
-def _random_phase(tiles: NDArray, groups: NDArray, n: int) -> NDArray:
+def _random_phase(tiles: NDArray[Any], groups: NDArray[Any], n: int) -> NDArray[Any]:
     """Surrogates of as many real tiles as there are synthetic images, or of all."""
     from veridical.metrics.surrogates import surrogates
 

@@ -92,7 +92,7 @@ def utility(
     return _rows(counts, data.tiles("test")[1], about)
 
 
-def _rows(counts: dict[str, NDArray], groups: list[str], about: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, Any]) -> list[dict[str, Any]]:
     seeds, _, n, _ = counts["real"].shape
 
     def mean(name: str) -> Callable[..., float]:
@@ -108,18 +108,18 @@ def _rows(counts: dict[str, NDArray], groups: list[str], about: dict[str, Any]) 
         first, second = mean(name), mean("real")
         found = jackknife(
             lambda of, at, a=first, b=second: a(of, at) - b(of, at), [range(seeds), groups], bounds=(-1, 1)
-        )  # type: ignore[misc]
+        )
         rows.append(interval_row(f"dice_{name}_minus_real", found, n, None, about))
     return rows
 
 
-def _labels(ranks: NDArray, values: tuple[int, ...]) -> NDArray:
+def _labels(ranks: NDArray[Any], values: tuple[int, ...]) -> NDArray[Any]:
     """Class numbers, with what has no label as `IGNORED`: stored 255, but of masks of 0 and 255."""
     unlabelled = len(values) > 2 and values[-1] == OTHER
     return np.where(ranks == len(values) - 1, IGNORED, ranks).astype(np.uint8) if unlabelled else ranks
 
 
-def _overlaps(true: NDArray, found: NDArray, classes: int) -> NDArray:
+def _overlaps(true: NDArray[Any], found: NDArray[Any], classes: int) -> NDArray[Any]:
     """Twice the common pixels, and the sum of the pixels, of every image and class: (2, N, classes)."""
     known = true != IGNORED
     both = [[(a == k) & known for k in range(classes)] for a in (true, found)]
@@ -127,13 +127,13 @@ def _overlaps(true: NDArray, found: NDArray, classes: int) -> NDArray:
     return np.array(counts, float).transpose(1, 2, 0)
 
 
-def _dice(counts: NDArray) -> NDArray:
+def _dice(counts: NDArray[Any]) -> NDArray[Any]:
     """Dice of each network and class, (seeds, classes), over all images; NaN for a class that is nowhere."""
     common, total = counts.sum(2).transpose(1, 0, 2)
     return np.divide(common, total, out=np.full_like(common, np.nan), where=total > 0)
 
 
-def dice(true: NDArray, predicted: NDArray) -> dict[int, float]:
+def dice(true: NDArray[Any], predicted: NDArray[Any]) -> dict[int, float]:
     """Dice coefficient 2 |A and B| / (|A| + |B|) of every class that occurs, over all pixels of all masks together.
 
     Parameters

@@ -111,7 +111,8 @@ def components(linked: np.ndarray, labels: ArrayLike | None = None) -> np.ndarra
     if labels is not None:
         names = np.asarray(labels)
         linked = linked | (names[:, None] == names)
-    return connected_components(csr_matrix(linked), directed=False)[1]
+    found: np.ndarray = connected_components(csr_matrix(linked), directed=False)[1]
+    return found
 
 
 def _joined(sizes: np.ndarray, most: int, order: np.ndarray) -> np.ndarray:

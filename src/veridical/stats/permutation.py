@@ -39,7 +39,8 @@ def block_means(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     np.add.at(sums, blocks, np.where(known, values, 0))
     np.add.at(counts, blocks, known)
     overall = sums.sum(0) / np.maximum(counts.sum(0), 1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    means: np.ndarray = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    return means
 
 
 def difference_t(means: np.ndarray, called: np.ndarray) -> np.ndarray:
@@ -63,7 +64,8 @@ def difference_t(means: np.ndarray, called: np.ndarray) -> np.ndarray:
     squares = means**2
     variance = (called @ squares - first**2 / n).clip(0) / np.maximum(n - 1, 1) / n
     variance = variance + ((1 - called) @ squares - second**2 / m).clip(0) / np.maximum(m - 1, 1) / m
-    return (first / n - second / m) / np.sqrt(variance + SMALLEST_EFFECT**2)
+    t: np.ndarray = (first / n - second / m) / np.sqrt(variance + SMALLEST_EFFECT**2)
+    return t
 
 
 def adjusted_p(statistics: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from veridical.conditions.delivery import Arrays, Data, as_tensors, open_data
+from veridical.conditions.condition import Arrays
+from veridical.conditions.delivery import Data, as_tensors, open_data
 from veridical.core.batch import Batch, ImageNoise, mix
 from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError

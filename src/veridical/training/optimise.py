@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ def make_optimiser(module: nn.Module, config: TrainConfig, device: torch.device)
 
 def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
     """Parameters of an optimiser of `make_optimiser`."""
-    return optimiser.param_groups[0]["params"]
+    parameters: list[Tensor] = optimiser.param_groups[0]["params"]
+    return parameters
 
 
 def learning_rate(config: TrainConfig, step: int, reached: float) -> float:
@@ -68,7 +70,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalise(matrix.T).T
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     # A round multiplies x with a polynomial of its Gram matrix. All of these commute, so that where x is wide, the small matrices
     # can go ahead alone; not for more than three rounds, since each makes an eigenvalue that was rounded below 0 12 times larger.
     ahead = 3 if matrix.shape[1] > 2 * matrix.shape[0] else 1
@@ -103,11 +105,13 @@ class Muon(torch.optim.Optimizer):
     CPU has bfloat16, 4 times as long where it has AVX-512 alone, 22 times with AVX2 (``benchmarks/muon.py``).
     """
 
-    def __init__(self, parameters, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float], weight_decay: float
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step; parameters without a gradient stay."""
         (group,) = self.param_groups
         for p in group["params"]:

@@ -260,7 +260,7 @@ def _open_zarr(path: Path, inner: str) -> Any:
     return node[inner] if inner else node
 
 
-def _ome_axes(scales: dict, level: dict) -> tuple[str | None, float | None]:
+def _ome_axes(scales: dict[str, Any], level: dict[str, Any]) -> tuple[str | None, float | None]:
     """Axis letters (as `_volume` takes them) and pixel size of an OME-Zarr image (NGFF versions 0.1 to 0.5)."""
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", [])]
     letters = "".join(a["name"] if a["name"] in ("y", "x", "c") else "n" for a in axes) or None

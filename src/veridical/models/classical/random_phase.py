@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class RandomPhase(nn.Module):
         """There is nothing to minimise."""
         yield from ()
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Return images in [-1, 1], shape (n, C, H, W)."""
         pick = torch.special.ndtr(noise(())).mul(len(self.tiles)).long().clamp(max=len(self.tiles) - 1)
         tiles = (self.tiles[pick] + 1) / 2

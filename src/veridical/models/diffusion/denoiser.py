@@ -106,7 +106,7 @@ class Denoiser(nn.Module):
         """Encoded values a unit of images: the factor of `encode`."""
         return self.spectrum.scale.item()
 
-    def precondition(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Preconditioned:
+    def precondition(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Preconditioned:
         """What the network sees of x (N, C, S, S) at noise levels (N,), and what becomes of its output."""
         level = sigma.reshape(-1, 1, 1, 1)
         scalings = FORMULATIONS[self.law.formulation].scalings(level)
@@ -122,7 +122,7 @@ class Denoiser(nn.Module):
     def _expected(
         self,
         known: Preconditioned,
-        cond: dict | None,
+        cond: dict[str, Any] | None,
         keep: Tensor | None = None,
         said: Tensor | None = None,
         early: bool = False,
@@ -145,7 +145,7 @@ class Denoiser(nn.Module):
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread
 
-    def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
 
         What is not in `cond` is not known: ``label`` (N,), ``text`` (N, L) of token ids, where 0 is padding, with the numbers
@@ -160,7 +160,7 @@ class Denoiser(nn.Module):
         low, high = how.guidance_interval
         return classifier_free(denoise, how.guidance_scale, (low, high), "label" if self.text is None else "text")
 
-    def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+    def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         return self._expected(self.precondition(x, sigma, cond), cond, early=True)[0]
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
@@ -230,7 +230,7 @@ class Denoiser(nn.Module):
     def sample(
         self,
         n: int,
-        cond: dict,
+        cond: dict[str, Any],
         noise: Noise,
         sampling: Sampling | None = None,
         guide: Callable[[Denoise], Denoise] | None = None,
@@ -261,8 +261,8 @@ class Denoiser(nn.Module):
         x = self.start(noise, grid[0].item())
         return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **_options(self.law, how)))
 
-    def _moments(self, clamp: bool) -> Callable[[Tensor, Tensor, dict | None], tuple[Tensor, Tensor]]:
-        def moments(x: Tensor, sigma: Tensor, cond: dict | None) -> tuple[Tensor, Tensor]:
+    def _moments(self, clamp: bool) -> Callable[[Tensor, Tensor, dict[str, Any] | None], tuple[Tensor, Tensor]]:
+        def moments(x: Tensor, sigma: Tensor, cond: dict[str, Any] | None) -> tuple[Tensor, Tensor]:
             clean, spread = self._expected(self.precondition(x, sigma, cond), cond)
             return self.encode(self.decode(clean).clamp(-1, 1)) if clamp else clean, spread
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -118,7 +119,7 @@ class ProgressiveDistillation(nn.Module):
         weight = (SIGMA_DATA / now).square().clamp(min=1) / SIGMA_DATA**2
         yield "denoiser", (weight * (self.student.denoise(x, levels[0], batch.cond) - target).square()).mean()
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), in as many steps as the student of the moment takes."""
         grid = self.grid()
         x = self.student.start(noise, grid[0].item())
@@ -158,7 +159,7 @@ class Consistency(nn.Module):
     def _levels(self, steps: int) -> Tensor:
         return karras_grid(steps, *self.student.ends())[:-1]
 
-    def end(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+    def end(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """The end of the path of x (N, \\*shape), sigma (N,): at the lowest level x itself (eq. 5).
 
         An Euler step from sigma to the lowest level with the student's `denoise`: scalings of this kind for every
@@ -190,14 +191,16 @@ class Consistency(nn.Module):
         distance = (square + 0.00054**2).sqrt() - 0.00054
         yield "denoiser", (distance / (high - low)).mean()
 
-    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W)."""
         levels = self._levels((sampling or self.sampling).sampling_steps + 1)[:-1]
         x = self.student.start(noise, levels[0].item())
         return self.student.decode(consistency(self.end, x, torch.cat([levels, levels.new_zeros(1)]), cond, noise))
 
 
-def _step(denoise: Denoise, x: Tensor, now: Tensor, then: Tensor, cond: dict | None, second_order: bool) -> Tensor:
+def _step(
+    denoise: Denoise, x: Tensor, now: Tensor, then: Tensor, cond: dict[str, Any] | None, second_order: bool
+) -> Tensor:
     """From levels `now` (N,) to `then` (N,) along the probability-flow ODE: DDIM, or the midpoint rule in the time of flow
     matching (`veridical.diffusion.solvers.midpoint`), which can take as long steps.
     """

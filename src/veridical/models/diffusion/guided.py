@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,7 +79,7 @@ class Guided(nn.Module):
         """See `Denoiser.decode`."""
         return self.denoiser.decode(z)
 
-    def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected `x0`, without guidance."""
         return self.denoiser.denoise(x, sigma, cond)
 
@@ -103,7 +104,7 @@ class Guided(nn.Module):
         known = self.denoiser.precondition(x, sigma)
         return self.classifier(known.seen, known.time)
 
-    def log_probability(self, x: Tensor, sigma: Tensor, cond: dict) -> Tensor:
+    def log_probability(self, x: Tensor, sigma: Tensor, cond: dict[str, Any]) -> Tensor:
         """Logarithm (N,) of the probability (density) of ``cond["label"]``, given noisy images."""
         found, label = self.predict(x, sigma), cond["label"]
         if self.classes:
@@ -121,7 +122,7 @@ class Guided(nn.Module):
             x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.denoiser.shape)
         yield "classifier", -self.log_probability(x, sigma, batch.cond).mean()
 
-    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), led to ``cond["label"]`` (n,)."""
         how = sampling or self.sampling
         low, high = how.guidance_interval

@@ -53,7 +53,7 @@ class LatentDiffusion(nn.Module):
         """Images of normalised latents."""
         return self.first.decode(self.denoiser.decode(z))
 
-    def denoise(self, x: Tensor, sigma: Tensor, cond: dict | None = None) -> Tensor:
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
 
@@ -75,6 +75,6 @@ class LatentDiffusion(nn.Module):
             latents = self.first.encode(batch.image)
         yield from self.denoiser.losses(dataclasses.replace(batch, image=latents), step)
 
-    def sample(self, n: int, cond: dict, noise: Noise, sampling: Sampling | None = None) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Sample latents and decode them; images in [-1, 1]."""
         return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def bits_per_dim(
     model: object,
     images: Tensor,
     noise: Noise,
-    cond: dict | None = None,
+    cond: dict[str, Any] | None = None,
     *,
     levels: int = 256,
     probes: int = 1,

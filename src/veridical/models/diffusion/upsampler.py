@@ -93,7 +93,7 @@ class Upsampler(nn.Module):
         cond = self._condition(low, level, noise)
         yield from self.denoiser.losses(dataclasses.replace(batch, cond=cond), step)
 
-    def sample(self, n: int, cond: dict, noise: Noise, sampling: CoarseSampling | None = None) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: CoarseSampling | None = None) -> Tensor:
         """Large images in [-1, 1], shape (n, C, size, size), of ``cond["source"]``.
 
         The source (n, C, H, W) is of low resolution, or of `size` pixels: then it is reduced first.

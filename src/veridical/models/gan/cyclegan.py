@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -216,7 +216,7 @@ class CycleGAN(nn.Module):
     def _seen(self, which: str, image: Tensor, batch: Batch) -> Tensor:
         return self.augmentations[which](self.standard(image), batch)
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise makes their grain."""
         return self.generators["image"](cond["source"], noise).clamp(-1, 1)
 

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -145,7 +146,7 @@ class Pix2Pix(nn.Module):
     def _judge(self, mask: Tensor, image: Tensor, batch: Batch) -> Tensor:
         return self.discriminator(self.augmentation(image, batch, beside=mask))
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W), of the masks ``cond["mask"]`` (n, H, W); each noise another image."""
         threshold = statistics.NormalDist().inv_cdf(self.dropout)
         return self.generator(one_hot(cond["mask"], self.classes), lambda shape: noise(shape) >= threshold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -48,7 +48,7 @@ class Generator(nn.Module):
     def __init__(self, channels: int, latent: int, widths: list[int], grain: bool) -> None:
         super().__init__()
         self.stem = EqualisedLinear(latent, 16 * widths[0])
-        layer = lambda a, b, up=False: Grained(EqualisedConv2d(a, b, up=up), b if grain else 0)  # noqa: E731
+        layer: Callable[..., Grained] = lambda a, b, up=False: Grained(EqualisedConv2d(a, b, up=up), b if grain else 0)  # noqa: E731
         self.first = layer(widths[0], widths[0])
         self.up = nn.ModuleList(layer(a, b, up=True) for a, b in pairwise(widths))
         self.conv = nn.ModuleList(layer(b, b) for b in widths[1:])
@@ -176,7 +176,7 @@ class ProGAN(nn.Module):
         real = F.avg_pool2d(self.standard(batch.image), 2 ** (self.levels - level))
         if alpha < 1:
             real = _fade(_double(F.avg_pool2d(real, 2)), real, alpha)
-        judge = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
+        judge: Callable[[Tensor], Tensor] = lambda image: self.discriminator(image, level, alpha)  # noqa: E731
         # One set of images for both: the generator does not change in between.
         fake = self.generator(batch.normal(self.latent), batch.noise, level, alpha)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -120,6 +121,6 @@ class Autoencoder(nn.Module):
         divergence = gaussian_kl(mean, log_variance).mean() / batch.image[0].numel()
         yield "autoencoder", error + self.kl * divergence + self.adversarial * opinion(self.discriminator(image))
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Decode white noise. Latents of real images are not white: this is what a second stage is for."""
         return self.decode(noise(self.shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +116,7 @@ class VAE(nn.Module):
         weight = self.beta * rising(batch.reached, self.beta_rise) / batch.image[0].numel()
         yield "vae", surprise + weight * divergence
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Decode draws from the prior; images in [-1, 1], shape (n, C, H, W)."""
         image = self.decode(noise((self.latent,)))
         if self.grain:

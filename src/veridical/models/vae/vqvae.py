@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -197,7 +198,7 @@ class VQVAE(nn.Module):
         vectors = self.codebook.vectors
         return (vectors - vectors.mean(0)) / vectors.std().clamp(min=1e-3)
 
-    def sample(self, n: int, cond: dict, noise: Noise) -> Tensor:
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Draw codes from the prior and decode them; images in [-1, 1], shape (n, C, H, W)."""
         return self.decode(self.prior.sample(noise(self.shape), self._standardised())).clamp(-1, 1)
 
