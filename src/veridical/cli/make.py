@@ -170,7 +170,13 @@ def restore(
         said = " and ".join(f"--{row.option}" for row in asked) or "nothing"
         raise InputError(f"{said} was asked for: give one of {', '.join(f'--{row.option}' for row in rows)}.")
     edit, settings = asked[0], pairs_of(set_)
-    settings |= {edit.chief if name == edit.option else name: value for name, value in given.items()}
+    for option, value in given.items():
+        name = edit.chief if option == edit.option else option
+        if option != edit.option and option not in edit.own:
+            raise InputError(f"--{option} does not go with --{edit.option}: leave it out.")
+        if name in settings:
+            raise InputError(f"--set {name} says again what --{option} says: leave one out.")
+        settings[name] = value
     needs = {name: settings.pop(name) for name in edit.needs}
     path = edit_file(
         run, image, out, edit.name, needs=needs, settings=settings, samples=samples, spread=spread, seed=seed, device=device,
