@@ -113,7 +113,7 @@ def test_first_stages_are_given_alone_or_by_name(given, places):
 
 
 def test_first_stages_are_told_apart():
-    with pytest.raises(InputError, match="--first runs/ae has no '=': write --first NAME=VALUE"):
+    with pytest.raises(InputError, match="--first runs/ae has no '=': write --first NAME=RUN"):
         _places(["left=runs/ae", "runs/ae"])
 
 
@@ -299,6 +299,10 @@ def test_values_that_settings_cannot_have_are_a_sentence(run, tiles, tmp_path, r
 def test_a_setting_is_given_once(run, trained, tmp_path):
     code, _, error = run("sample", trained, "--out", tmp_path / "new", "--set", "seed=1", "--set", "seed=2")
     assert code == 2 and "--set seed is given twice" in error
+    one_sentence(error)
+    start = ("train", "vae", "nowhere", "--out", tmp_path / "run")
+    code, _, error = run(*start, "--save-every", 2, "--set", "save_every=3")
+    assert code == 2 and "--set save_every says again what --save-every says: leave one out" in error
     one_sentence(error)
 
 

@@ -29,7 +29,11 @@ def train(
     """
     from veridical.training.loop import train as run
 
-    given: dict[str, Any] = {**flags, **pairs_of(set_)}
+    more = pairs_of(set_)
+    for name in more:
+        if flags.get(name) is not None:
+            raise InputError(f"--set {name} says again what --{name.replace('_', '-')} says: leave one out.")
+    given: dict[str, Any] = {**flags, **more}
     folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"run: {folder}")
@@ -40,7 +44,7 @@ def _places(first: list[str]) -> str | dict[str, str] | None:
     name, equals, _ = first[0].partition("=") if first else ("", "", "")
     if len(first) == 1 and not (equals and name.isidentifier()):
         return first[0]
-    return pairs_of(first, "--first") or None
+    return pairs_of(first, "--first", "RUN") or None
 
 
 def _train_signature() -> inspect.Signature:
