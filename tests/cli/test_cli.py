@@ -113,7 +113,7 @@ def test_first_stages_are_given_alone_or_by_name(given, places):
 
 
 def test_first_stages_are_told_apart():
-    with pytest.raises(InputError, match="--first runs/ae has no '=': write --first NAME=VALUE"):
+    with pytest.raises(InputError, match="--first runs/ae has no '=': write --first NAME=RUN"):
         _places(["left=runs/ae", "runs/ae"])
 
 
@@ -280,6 +280,7 @@ def test_samples_that_are_no_numbers_are_not_written(run, trained, tmp_path, mon
     ("recipe", "given", "said"),
     [
         ("edm", "dropout=1", "dropout=1.0 cannot be: give a number from 0 on, below 1."),
+        ("edm", "given=1", "given and level are of a map that no data bring: leave them out."),
         ("edm", "solver=hein", "solver=hein is not known: use one of euler, "),
         ("edm", "guidance_interval=5,1", "guidance_interval=(5.0, 1.0) needs two rising noise levels"),
         ("upsampler", "condition_noise=0.5", "condition_noise=0.5 must lie between 0 and augmentation=0.3."),
@@ -298,6 +299,10 @@ def test_values_that_settings_cannot_have_are_a_sentence(run, tiles, tmp_path, r
 def test_a_setting_is_given_once(run, trained, tmp_path):
     code, _, error = run("sample", trained, "--out", tmp_path / "new", "--set", "seed=1", "--set", "seed=2")
     assert code == 2 and "--set seed is given twice" in error
+    one_sentence(error)
+    start = ("train", "vae", "nowhere", "--out", tmp_path / "run")
+    code, _, error = run(*start, "--save-every", 2, "--set", "save_every=3")
+    assert code == 2 and "--set save_every says again what --save-every says: leave one out" in error
     one_sentence(error)
 
 

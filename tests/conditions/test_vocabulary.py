@@ -33,6 +33,13 @@ def test_numbers_of_properties_are_values_and_others_are_digits(vocabulary):
     assert tokens(vocabulary, "porosity 0.2.") == [" porosity", "<num>", "."]
 
 
+def test_numbers_too_large_to_be_values_are_digits():
+    """Neither their square nor a standardised value is finite."""
+    found = fit_vocabulary(["porosity 0.2", "porosity 0.4", "porosity 1e308", "porosity -1e308", "porosity 1e308"])
+    assert found.numbers["porosity"].std == pytest.approx(0.1)
+    assert np.isfinite(found.encode(["porosity 1e60", "porosity 1e308"])[1]).all()
+
+
 @pytest.mark.parametrize(
     ("caption", "values"),
     [

@@ -76,6 +76,7 @@ def test_captions_of_images_that_are_not_there_are_noted_with_their_line(tmp_pat
         (b"", "captions.jsonl is empty: write a line"),
         (b" \n", "captions.jsonl is empty: write a line"),
         (b'{"file_name": "a.png", "text": "x"}\n{"file_name"\n', "captions.jsonl line 2 is no JSON"),
+        (b"[" * 100_000, "captions.jsonl line 1 is no JSON"),
         (b'\n["a.png"]\n', "captions.jsonl line 2 lacks the texts file_name and text"),
         (b'{"file_name": "a.png", "text": 3}\n', "line 1 lacks"),
         ('{"file_name": "a.png",\n "text": "fäden"}'.encode("latin-1"), "captions.jsonl line 2 is not UTF-8"),

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from veridical import InputError
-from veridical.cli.make import _restore_signature
+from veridical.cli.make import _restore_signature, restore
 from veridical.core.settings import setting
 from veridical.editing.edit import NEEDS, Edit
 from veridical.editing.files import edit_file
@@ -87,6 +87,20 @@ def test_the_command_line_reads_the_table(toy):
     assert text == "Make it brighter under a mask."
     assert options["streaks"].annotation.__metadata__[0].metavar == "rows|columns"
     assert "Usually 16" in options["width"].annotation.__metadata__[0].help
+
+
+@pytest.mark.parametrize(
+    ("flags", "more", "message"),
+    [
+        ({"wedge": "60", "width": "5"}, [], "--width does not go with --wedge: leave it out"),
+        ({"mask": "hole.png", "deviation": "0.1"}, [], "--deviation does not go with --mask: leave it out"),
+        ({"wedge": "60"}, ["degrees=8"], "--set degrees says again what --wedge says: leave one out"),
+        ({"rings": "20,x"}, [], "centre=20,x cannot be: 'x' is not a float"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(flags, more, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        restore(tmp_path, "a.tif", tmp_path / "b.tif", 1, None, more, 0, "cpu", True, **flags)
 
 
 @pytest.mark.parametrize("name", EDITS)

@@ -99,6 +99,14 @@ def test_text_is_converted_and_limits_are_those_of_the_dataclass():
             settings("cfg", {name: "3"})
 
 
+@pytest.mark.parametrize(
+    ("recipe", "given"), [("consistency", {"levels": 80}), ("progressive_distillation", {"final_steps": "3"})]
+)
+def test_values_that_do_not_fit_together_are_refused_before_anything_is_trained(recipe, given):
+    with pytest.raises(InputError, match=r"levels=80 and most_levels|final_steps=3 is no half"):
+        settings(recipe, given)
+
+
 def test_the_model_that_is_drawn_from_uses_what_is_given_at_draw_time(monkeypatch):
     model = build("edm", 1, 16, TOY["edm"])
     usual = model.sampling

@@ -127,6 +127,16 @@ def test_a_stage_with_other_weights_is_refused(data, tmp_path):
     load(run, "cpu")
 
 
+def test_a_first_stage_that_is_no_run_is_said_to_be_none_when_resuming(data, tmp_path):
+    first = train("autoencoder", data, tmp_path / "first", steps=1, **SMALL)
+    run = train("latent_diffusion", data, tmp_path / "run", first=first, steps=1, **SMALL, **TOY["latent_diffusion"])
+    bare = shutil.copytree(first, tmp_path / "bare")
+    (bare / "model.safetensors").unlink()
+    for place, message in ((tmp_path / "nowhere", "nowhere is not a run"), (bare, "another first stage than .*bare")):
+        with pytest.raises(InputError, match=message):
+            train("latent_diffusion", data, run, first=place, steps=2, resume=True, quiet=True)
+
+
 def test_a_stage_may_have_stages_itself(data, tmp_path):
     given = {"steps": 4, **SMALL}
     right = train("latent_diffusion", data, tmp_path / "right", **given, **TOY["latent_diffusion"])

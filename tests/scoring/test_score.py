@@ -16,6 +16,8 @@ from veridical.data.window import IntensityWindow
 from veridical.metrics import distribution, features
 from veridical.metrics.novelty import cut_crops
 from veridical.metrics.spacing import spacing
+from veridical.scoring.result_rows import null
+from veridical.scoring.result_rows import row as a_row
 from veridical.scoring.score import format_rows, gather, measure, score
 from veridical.scoring.sets import Training
 
@@ -357,6 +359,21 @@ def test_table_shows_values_and_reasons():
     console.print(format_rows(score(blobs(20, 0), blobs(20, 1), extractor="tiny")))
     text = console.export_text()
     assert "kid_over_random_phase" in text and "needs pairs" in text and "nan" not in text.lower().split()
+
+
+def test_a_table_of_80_columns_cuts_no_number_or_reason_off():
+    from rich.console import Console
+
+    rows = [
+        null("lpips_efficientnet_lite0", "needs training images (--train)", 256),
+        a_row("kid_efficientnet_lite0", -0.01234, 256, low=-0.02345, high=0.01234, floor=-0.001234),
+    ]
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(format_rows(rows))
+    text = console.export_text()
+    assert "…" not in text
+    for word in ("(--train)", "-0.01234", "-0.02345", "-0.001234", "against", "interval", "better"):
+        assert word in text.split()
 
 
 def test_the_floor_needs_other_images():

@@ -29,7 +29,11 @@ def train(
     """
     from veridical.training.loop import train as run
 
-    given: dict[str, Any] = {**flags, **pairs_of(set_)}
+    more = pairs_of(set_)
+    for name in more:
+        if flags.get(name) is not None:
+            raise InputError(f"--set {name} says again what --{name.replace('_', '-')} says: leave one out.")
+    given: dict[str, Any] = {**flags, **more}
     folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"run: {folder}")
@@ -40,7 +44,7 @@ def _places(first: list[str]) -> str | dict[str, str] | None:
     name, equals, _ = first[0].partition("=") if first else ("", "", "")
     if len(first) == 1 and not (equals and name.isidentifier()):
         return first[0]
-    return pairs_of(first, "--first") or None
+    return pairs_of(first, "--first", "RUN") or None
 
 
 def _train_signature() -> inspect.Signature:
@@ -170,7 +174,13 @@ def restore(
         said = " and ".join(f"--{row.option}" for row in asked) or "nothing"
         raise InputError(f"{said} was asked for: give one of {', '.join(f'--{row.option}' for row in rows)}.")
     edit, settings = asked[0], pairs_of(set_)
-    settings |= {edit.chief if name == edit.option else name: value for name, value in given.items()}
+    for option, value in given.items():
+        name = edit.chief if option == edit.option else option
+        if option != edit.option and option not in edit.own:
+            raise InputError(f"--{option} does not go with --{edit.option}: leave it out.")
+        if name in settings:
+            raise InputError(f"--set {name} says again what --{option} says: leave one out.")
+        settings[name] = value
     needs = {name: settings.pop(name) for name in edit.needs}
     path = edit_file(
         run, image, out, edit.name, needs=needs, settings=settings, samples=samples, spread=spread, seed=seed, device=device,

@@ -44,13 +44,13 @@ def _main(
     """Train, run and validate image generators on scientific images."""
 
 
-def pairs_of(items: list[str], flag: str = "--set") -> dict[str, str]:
+def pairs_of(items: list[str], flag: str = "--set", what: str = "VALUE") -> dict[str, str]:
     """Names and values of ``NAME=VALUE`` texts; `InputError` for what has no ``=``."""
     pairs = {}
     for item in items:
         name, equals, value = item.partition("=")
         if not equals:
-            raise InputError(f"{flag} {item} has no '=': write {flag} NAME=VALUE.")
+            raise InputError(f"{flag} {item} has no '=': write {flag} NAME={what}.")
         if name in pairs:
             raise InputError(f"{flag} {name} is given twice: leave one out.")
         pairs[name] = value

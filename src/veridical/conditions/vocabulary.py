@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ PAD, NUM = 0, 1
 SPECIAL = ("<pad>", "<num>")
 FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
 MOST_PIECES = 4096  # in the vocabulary
+LARGEST = 1e30  # number that is a value: a larger one, squared or standardised, may be none any more
 
 # Not within a word, a date or a version; a unit may follow at once, as in 5mm.
 _NUMBER = re.compile(r"(?:(?<!\S)[+-])?(?<![\w])(?<![0-9][.,])[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?(?![0-9]|[.,][0-9])")
@@ -232,7 +232,7 @@ def _words(text: str) -> list[str]:
 
 def _numbers(text: str) -> list[Found]:
     """Each number that belongs to a word, see above: the word, the value, where it begins and ends."""
-    matches = [match for match in _NUMBER.finditer(text) if math.isfinite(float(match[0]))]
+    matches = [match for match in _NUMBER.finditer(text) if abs(float(match[0])) < LARGEST]
     edges = [0, *(edge for match in matches for edge in match.span()), len(text)]
     found = []
     for k, match in enumerate(matches):

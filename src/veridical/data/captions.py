@@ -92,7 +92,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str, str]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{path} line {number} is no JSON: write one object a line, {EXAMPLE}.") from None
         if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("file_name", "text")):
             raise InputError(f"{path} line {number} lacks the texts file_name and text: write {EXAMPLE}.")

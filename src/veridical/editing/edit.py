@@ -123,4 +123,11 @@ class Edit:
         for name in values:
             if name not in types:
                 raise InputError(f"{self.name} has no setting {name!r}: it has {', '.join(types)}.")
-        return self.settings(**{k: parse_value(v, types[k]) if isinstance(v, str) else v for k, v in values.items()})
+        return self.settings(**{name: _value(name, value, types[name]) for name, value in values.items()})
+
+
+def _value(name: str, value: Any, kind: Any) -> Any:
+    try:
+        return parse_value(value, kind) if isinstance(value, str) else value
+    except InputError as error:
+        raise InputError(f"{name}={value} cannot be: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from veridical.core.errors import InputError
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
@@ -16,7 +17,9 @@ from veridical.recipes.recipe import Recipe, Stage
 
 
 def denoiser(channels: int, size: int, network: Network, law: Law, embed: Embed, sampling: Sampling) -> Denoiser:
-    """A `Denoiser` of square images."""
+    """A `Denoiser` of square images, beside which no map is seen."""
+    if embed.given or embed.level:
+        raise InputError("given and level are of a map that no data bring: leave them out.")
     return Denoiser((channels, size, size), network, law, embed, sampling)
 
 

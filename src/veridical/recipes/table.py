@@ -12,7 +12,7 @@ from torch import nn
 from veridical.conditions.table import SIZES
 from veridical.core.errors import InputError
 from veridical.core.parse import listed, parse_value
-from veridical.core.settings import check_value, types_of
+from veridical.core.settings import check_value, made_of, types_of
 from veridical.recipes import classical, diffusion, gan, vae
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
@@ -78,7 +78,7 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
     Raises
     ------
     InputError
-        For a name that neither knows, or text of the wrong type.
+        For a name that neither knows, text of the wrong type, or values that do not fit together.
     """
     row = find(recipe)
     types = types_of(TrainConfig)
@@ -97,6 +97,8 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
             raise InputError(f"{recipe} has no setting {name!r}: it has {', '.join(arguments)} and {', '.join(types)}.")
     if config.get("steps") is None and config.get("minutes") is None:
         config["minutes"] = 10.0
+    for kind in row.kinds.values():  # what does not fit together is said before a first stage is trained
+        made_of(kind, row.arguments() | args)
     return TrainConfig(**config), args
 
 

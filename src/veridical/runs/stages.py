@@ -94,7 +94,8 @@ def find_stage(run: Path, name: str, stage: StageInfo, place: Path) -> Path:
 
 def is_stage(folder: Path, stage: StageInfo) -> bool:
     """Whether `folder` holds the run that `stage` was; of runs of before this is seen when their weights are read."""
-    return not stage.sha256 or file_hash(folder / WEIGHTS) == stage.sha256
+    weights = folder / WEIGHTS
+    return not stage.sha256 or (weights.is_file() and file_hash(weights) == stage.sha256)
 
 
 def untrained(

@@ -168,8 +168,11 @@ def format_rows(rows: list[Row]) -> Table:
     """Rows as a `rich.table.Table`: value, interval, floor, n, and the reason or finding."""
     from rich.table import Column, Table
 
-    heads = (Column("metric", no_wrap=True), "value", "95 % interval", "real against real", "better", "n", "remark")
-    table = Table(*heads)
+    # Whole words and numbers in 80 columns, as a pipe has them.
+    widths = {"95 % interval": 10, "real against real": 8, "better": 6, "n": None, "remark": 10}
+    heads = [Column(name, no_wrap=True) for name in ("metric", "value")]
+    heads += [Column(name, min_width=width) for name, width in widths.items()]
+    table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for row in rows:
         value, low, high, floor = (
             "–" if row[key] is None else f"{row[key]:.4g}" for key in ("value", "low", "high", "floor")

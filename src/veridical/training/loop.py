@@ -27,7 +27,7 @@ from veridical.models.contract import Model, Paced, Prepared, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
-from veridical.runs.folder import is_finished, look, make_folder, resumed, share_budget
+from veridical.runs.folder import is_finished, look, make_folder, read_run, resumed, share_budget
 from veridical.runs.run import load_stage
 from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
@@ -140,6 +140,7 @@ def _stages(
     own = {name: own_place(out, name, row) for name in row.first}
     places = {name: find_stage(out, name, stage, own[name]) for name, stage in before.items() if name not in given}
     for name in before.keys() & given.keys():
+        read_run(given[name])  # what is no run is no other stage
         if not is_stage(given[name], before[name]):
             raise InputError(f"{out} was trained with another first stage than {given[name]}: leave out --first.")
     there = given.keys() | {name for name, stage in before.items() if stage.given}
