@@ -12,7 +12,16 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     torch.set_num_threads(1)
 
 # What takes longest comes first, so that no worker is left with it at the end.
-LONGEST = ("test_docs", "test_unchanged", "test_run", "test_loop", "test_contract", "test_verdict", "test_cli", "test_table")
+LONGEST = (
+    "test_docs",
+    "test_unchanged",
+    "test_run",
+    "test_loop",
+    "test_contract",
+    "test_verdict",
+    "test_cli",
+    "test_table",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

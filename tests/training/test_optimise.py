@@ -135,5 +135,5 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
 
 def test_an_unknown_optimiser_is_refused():
-    with pytest.raises(InputError, match="adamw or muon"):
+    with pytest.raises(InputError, match="use one of adamw, muon"):
         TrainConfig(optimiser="sgd")
