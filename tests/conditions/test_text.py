@@ -135,7 +135,7 @@ def test_a_resumed_run_is_the_run_to_the_bit(tiles, tmp_path):
     assert all(torch.equal(one[k], two[k]) for k in one)
     rows = lines(tiles)
     write(tiles, [rows[0] | {"text": "a dim tile"}, *rows[1:]])
-    with pytest.raises(InputError, match=r"is not the data that .* was trained on"):
+    with pytest.raises(InputError, match=r"is not the data that .* was trained on \(text differs\)"):
         train("painter", tiles, parts, resume=True, steps=9, quiet=True)
 
 
