@@ -225,7 +225,7 @@ def test_text_is_a_setting_of_the_data_everywhere(tiles, tmp_path):
     with pytest.raises(InputError, match=r'painter needs a text, which dataset .* add text = "..." to it'):
         read_spec(spec)
     config, _ = settings("painter", {"text": "auto", "steps": 4})
-    assert share_budget(config, 0.5)[0]["text"] == "auto"
+    assert share_budget(config, {"first": 0.5})[0]["first"]["text"] == "auto"
 
 
 def test_a_bench_asks_for_the_captions_of_held_out_tiles(tiles, tmp_path):
