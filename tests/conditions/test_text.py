@@ -135,7 +135,7 @@ def test_a_resumed_run_is_the_run_to_the_bit(tiles, tmp_path):
     assert all(torch.equal(one[k], two[k]) for k in one)
     rows = lines(tiles)
     write(tiles, [rows[0] | {"text": "a dim tile"}, *rows[1:]])
-    with pytest.raises(InputError, match=r"is not the data that .* was trained on"):
+    with pytest.raises(InputError, match=r"is not the data that .* was trained on \(text differs\)"):
         train("painter", tiles, parts, resume=True, steps=9, quiet=True)
 
 
@@ -225,7 +225,7 @@ def test_text_is_a_setting_of_the_data_everywhere(tiles, tmp_path):
     with pytest.raises(InputError, match=r'painter needs a text, which dataset .* add text = "..." to it'):
         read_spec(spec)
     config, _ = settings("painter", {"text": "auto", "steps": 4})
-    assert share_budget(config, 0.5)[0]["text"] == "auto"
+    assert share_budget(config, {"first": 0.5})[0]["first"]["text"] == "auto"
 
 
 def test_a_bench_asks_for_the_captions_of_held_out_tiles(tiles, tmp_path):

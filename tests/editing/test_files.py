@@ -70,7 +70,7 @@ def test_rings_change_by_rings_alone(run, scan, tmp_path):
         (("--rings", "3"), "is no point"),
         (("--rings", "a,b"), "'a' is not a float: give a value such as 0.5"),
         (("--rings", "3,4", "--deviation", "-1"), "deviation=-1.0"),
-        (("--mask", "hole.png", "--deviation", "0.1"), "inpaint has no setting 'deviation'"),
+        (("--mask", "hole.png", "--deviation", "0.1"), "--deviation does not go with --mask: leave it out"),
         (("--streaks", "diagonals"), "use one of rows, columns"),
         (("--wedge", "200"), "above 0, below 180"),
         (("--wedge", "60", "--set", "speed=9"), "no setting 'speed'"),

@@ -103,7 +103,7 @@ def train(
     for which, said in about.items():
         if which in known and known[which].get("fingerprint") != said.get("fingerprint"):
             raise InputError(
-                f"{said['spec']} is not the data that {out} was trained on: give the same images, or start a new run."
+                f"{said['spec']} is not the data that {out} was trained on ({which} differs): give the same, or start a new run."
             )
     sizes = opened.sizes()
     args |= {name: sizes[name] for name in row.of_data}
