@@ -43,8 +43,8 @@ def test_all_who_ask_for_data_read_the_same_settings():
     given |= {"size": 16, "source": "b", "source_scale": 2.0}
     assert set(given) == set(DATA_SETTINGS)
     config, _ = settings("dcgan", given)
-    first, rest = share_budget(config, 0.5)
-    assert given.items() <= first.items() and given.items() <= rest.to_json().items()
+    shared, rest = share_budget(config, {"first": 0.5})
+    assert given.items() <= shared["first"].items() and given.items() <= rest.to_json().items()
 
 
 class Lamp(nn.Module):
