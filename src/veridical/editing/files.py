@@ -39,7 +39,7 @@ def edit_file(
 ) -> Path:
     """Edit one image with a trained run; a JSON file of its name beside it says which run drew it and how.
 
-    With a mask, the counts outside it stay as they are, to the count.
+    With a mask, the counts outside it stay as they are, to the count (where all are finite).
 
     Parameters
     ----------

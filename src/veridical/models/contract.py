@@ -7,13 +7,12 @@ protocols, which the rest of the package asks for with ``isinstance(model, Denoi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch
-from veridical.diffusion.solvers import Denoise, Noise
+from veridical.diffusion.solvers import Noise
 from veridical.models.diffusion.settings import Sampling
 
 
@@ -162,28 +161,4 @@ class DenoisesImages(Diffusive, Protocol):
 
     def contrast(self) -> float:
         """Encoded values a unit of images: ``encode(x) = contrast * (x - mean)``."""
-        ...
-
-
-class Guiding(Protocol):
-    """A `Denoising` model with guidance among its settings."""
-
-    def guided(self, sampling: Sampling | None = None) -> Denoise:
-        """`denoise` with that guidance."""
-        ...
-
-
-class Reducing(Protocol):
-    """A model that enlarges images."""
-
-    def reduce(self, image: Tensor) -> Tensor:
-        """The low-resolution images (N, C, h, w) of which `image` (N, C, H, W) are the large ones."""
-        ...
-
-
-class Attentive(Protocol):
-    """A `Denoising` model of text whose cross-attention can be seen and steered, as edits by prompt need it."""
-
-    def attention(self) -> AbstractContextManager[Any]:
-        """Context in which the cross-attention maps of the following `denoise` calls are seen and may be replaced."""
         ...
