@@ -1,6 +1,7 @@
 """One defect, one row: made-up defects that are rows and nothing else are found, explained, planted and shown."""
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -55,18 +56,20 @@ MADE_UP = {
 }  # fmt: skip
 
 
+USED = ("saturated", "blur", "unlikely", "mode_collapse", "property_shift")
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def rows(monkeypatch):
+def rows():
     """A table of some rows, which is faster, and the made-up ones."""
-    for name in set(DEFECTS) - {"saturated", "blur", "unlikely", "mode_collapse", "property_shift"}:
-        monkeypatch.delitem(DEFECTS, name)
-    for name, row in MADE_UP.items():
-        monkeypatch.setitem(DEFECTS, name, row)
+    kept = {name: DEFECTS[name] for name in DEFECTS if name in USED}
+    with mock.patch.dict(DEFECTS, kept | MADE_UP, clear=True):  # gives back what was there in its order
+        yield
 
 
 def test_a_row_is_found_explained_planted_and_shown(rows, cache, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -68,14 +69,14 @@ def test_a_new_row_comes_out_of_bench_and_report(new, tmp_path):
     assert "grey_level_distance_floor" in (out / "tables" / "ranking.csv").read_text()
 
 
-def test_the_report_of_another_version(tmp_path, monkeypatch):
+def test_the_report_of_another_version(tmp_path):
     """A metric that this version does not know, and ranked ones that nobody measured."""
     folder = make_bench(tmp_path / "b", {"brick": "brick"}, size=32)
     path = folder / "cells" / "brick" / "edm-seed0" / "rows.json"
     write(path, [*json.loads(path.read_text()), result_row("brick", "edm", 0, "clipscore_domain", 0.31)])
-    for gone in ("memorised", "fd"):
-        monkeypatch.delitem(METRICS, gone)
-    page = report(folder).read_text(encoding="utf-8")
+    with mock.patch.dict(METRICS):  # gives back what was there in its order
+        del METRICS["memorised"], METRICS["fd"]
+        page = report(folder).read_text(encoding="utf-8")
     assert "clipscore_domain" in page and "clipscore_domain" in (folder / "tables" / "metrics.csv").read_text()
     assert find("clipscore_domain") is None and "memorised</th>" not in page
     assert (folder / "tables" / "metrics.md").read_text().count("| memorised |") == 5

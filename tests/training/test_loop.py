@@ -88,7 +88,7 @@ def test_no_thread_of_the_process_group_outlives_it(tmp_path):
     # One that does aborts the interpreter now and then while it ends.
     (tmp_path / "script.py").write_text(
         "import pathlib, torch\n"
-        "from veridical import device\n"
+        "from veridical.core import device\n"
         "world = device.World(torch.device('cpu'))\n"
         "weights = torch.ones(3, requires_grad=True)\n"
         "weights.sum().backward()\n"
@@ -319,13 +319,13 @@ def test_the_average_starts_as_a_copy_and_follows():
         ({"batch": [4]}, r"batch=\[4\] cannot be: give a whole number"),
         ({"width": -8}, "width=-8 cannot be: give a number from 1 on"),
         ({"latent": 2.5}, "vae cannot be built with latent=2.5"),
-        ({"recipe": "edm", "widths": "64,0"}, r"widths=\(64, 0\) cannot be: give numbers from 1 on"),
+        ({"recipe": "edm", "widths": "64,0"}, r"widths=\(64, 0\) cannot be: give whole numbers from 1 on"),
         ({"recipe": "stylegan", "truncation": "nan"}, "'nan' is not a float"),
         ({"recipe": "dcgan", "classes": 4}, "no setting 'classes'"),
         ({"recipe": "cgan", "classes": 4}, "classes are those of the data"),
         ({"recipe": "wgan_gp", "batch": 3}, "critic_steps=5 are shares of a batch: give --batch 5"),
         ({"recipe": "edm", "widths": "30,60"}, r"widths=\(30, 60\) cannot be: give multiples of 16"),
-        ({"recipe": "edm", "solver": "hein"}, "no solver 'hein'"),
+        ({"recipe": "edm", "solver": "hein"}, "solver=hein is not known: use one of euler, heun"),
     ],
 )
 def test_bad_settings_are_one_sentence(given, message, data, tmp_path):

@@ -22,7 +22,7 @@ def batch(n=6, size=16, seed=0, **cond):
 
 def denoiser(channels, size, **args) -> Denoiser:
     """With the defaults of the dataclasses."""
-    return ROWS["ddpm"].make(channels, size, args=args)
+    return ROWS["ddpm"].make(channels, size, {}, args)
 
 
 def build(**args):

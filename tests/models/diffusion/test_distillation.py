@@ -32,11 +32,11 @@ def teacher(formulation="edm"):
 
 
 def progressive(first, **args):
-    return build("progressive_distillation", 1, 16, args, first)
+    return build("progressive_distillation", 1, 16, args, {"first": first})
 
 
 def consistency(first, **args):
-    return build("consistency", 1, 16, args, first)
+    return build("consistency", 1, 16, args, {"first": first})
 
 
 def flow(model, x, now, then):
@@ -193,7 +193,7 @@ def test_students_learn_the_guided_teacher_and_are_not_guided_themselves(name):
     first = build("edm", 1, 16, TOY["edm"]).eval()
     first.prepare(images())
     assert first.sampling.autoguidance != 1
-    model = build(name, 1, 16, {}, first)
+    model = build(name, 1, 16, {}, {"first": first})
     asked = []
     inner = model.teacher.guided
     model.teacher.guided = lambda: asked.append(1) or inner()
