@@ -1,12 +1,15 @@
 """Every setting refuses what it cannot be, in a sentence that names it."""
 
 import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from veridical.conditions.table import DataSettings
 from veridical.core.errors import InputError
-from veridical.core.settings import check, invalid_values, setting
+from veridical.core.settings import check, setting, taken_apart, types_of
 from veridical.editing.table import EDITS
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES
@@ -30,6 +33,26 @@ class Example:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+def invalid_values(settings: type) -> Iterator[tuple[str, Any]]:
+    """Yield, for each field of a dataclass of settings, values that `check` has to refuse: what tests try."""
+    hints = types_of(settings)
+    for field in dataclasses.fields(settings):
+        kind, several, _ = taken_apart(hints[field.name])
+        limits = field.metadata
+        wrong: list[Any] = ["text" if kind is not str else 3, None if field.default is not None else object()]
+        if kind is bool:
+            wrong = ["text", 3]
+        if kind in (int, float):
+            wrong += [math.nan, math.inf]
+            wrong += [limits["low"] - 1] if limits["low"] is not None else []
+            wrong += [limits["high"] + 1] if limits["high"] is not None else []
+            wrong += [limits[k] for k in ("above", "below") if limits[k] is not None]
+        if limits["choices"] is not None:
+            wrong.append("no such choice")
+        for value in wrong:
+            yield field.name, (value,) if several and value is not None else value
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -68,3 +91,17 @@ def test_the_sentence_says_what_may_be_given(given, words):
 
 def test_values_within_the_limits_are_taken():
     assert Example(share=1, decay=0, widths=[32], law="uniform", limit=None, clamp=True).widths == [32]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ema": math.nan}, {"ema": 2.0}, {"ema": -1.0}, {"decay": -3.0}, {"decay": 1.5}, {"warmup": -5}, {"clip": math.nan},
+        {"clip": math.inf}, {"beta1": 2.0}, {"beta2": 1.0}, {"weight_decay": -1.0}, {"minutes": 0.0}, {"steps": 0}, {"lr": -1.0},
+        {"batch": 0}, {"size": 4}, {"scale": 0.0}, {"bins": -1}, {"save_every": -1.0}, {"optimiser": "sgd"},
+    ],
+)  # fmt: skip
+def test_settings_without_sense_are_refused_in_training(given):
+    """By name: a limit that is no longer declared is missed here."""
+    with pytest.raises(InputError, match=f"^{next(iter(given))}="):
+        TrainConfig(**given)

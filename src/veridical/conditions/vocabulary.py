@@ -34,25 +34,10 @@ LARGEST = 1e30  # number that is a value: a larger one, squared or standardised,
 _NUMBER = re.compile(r"(?:(?<!\S)[+-])?(?<![\w])(?<![0-9][.,])[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?(?![0-9]|[.,][0-9])")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _END = re.compile(r"[,;.()\[\]]")  # of a clause
-_FILLERS = frozenset(
-    (
-        "a",
-        "an",
-        "the",
-        "of",
-        "is",
-        "are",
-        "was",
-        "were",
-        "at",
-        "about",
-        "around",
-        "near",
-        "approximately",
-        "equals",
-        "to",
-    )
-)
+_FILLERS = {
+    "a", "an", "the", "of", "is", "are", "was", "were", "at", "about", "around", "near", "approximately",
+    "equals", "to",
+}  # fmt: skip
 
 
 Found = tuple[str, float, int, int]

@@ -7,7 +7,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from veridical.core.errors import InputError
@@ -79,27 +79,7 @@ def made_of(settings: type, values: Mapping[str, Any]) -> Any:
     return settings(**{k: tuple(v) if isinstance(v := values[k], list) else v for k in names})
 
 
-def invalid_values(settings: type) -> Iterator[tuple[str, Any]]:
-    """Yield, for each field of a dataclass of settings, values that `check` has to refuse: what tests try."""
-    hints = types_of(settings)
-    for field in dataclasses.fields(settings):
-        kind, several, _ = _taken_apart(hints[field.name])
-        limits = field.metadata
-        wrong: list[Any] = ["text" if kind is not str else 3, None if field.default is not None else object()]
-        if kind is bool:
-            wrong = ["text", 3]
-        if kind in (int, float):
-            wrong += [math.nan, math.inf]
-            wrong += [limits["low"] - 1] if limits["low"] is not None else []
-            wrong += [limits["high"] + 1] if limits["high"] is not None else []
-            wrong += [limits[k] for k in ("above", "below") if limits[k] is not None]
-        if limits["choices"] is not None:
-            wrong.append("no such choice")
-        for value in wrong:
-            yield field.name, (value,) if several and value is not None else value
-
-
-def _taken_apart(hint: Any) -> tuple[type, bool, bool]:
+def taken_apart(hint: Any) -> tuple[type, bool, bool]:
     """Type of a value or of each of several, whether they are several, and whether None is one, too."""
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kind = next(k for k in kinds if k is not type(None))
@@ -108,7 +88,7 @@ def _taken_apart(hint: Any) -> tuple[type, bool, bool]:
 
 
 def _check_one(name: str, hint: Any, value: Any, limits: Any) -> None:
-    kind, several, optional = _taken_apart(hint)
+    kind, several, optional = taken_apart(hint)
     if value is None and optional:
         return
     wanted, one, many = KINDS[kind]

@@ -11,7 +11,6 @@ discretisations of differential equations do, it says so.
 
 from __future__ import annotations
 
-from veridical.core.batch import Noise
 from veridical.diffusion.deterministic import (
     Denoise,
     Solver,
@@ -39,7 +38,6 @@ from veridical.diffusion.stochastic import (
 __all__ = [
     "SOLVERS",
     "Denoise",
-    "Noise",
     "Solver",
     "ancestral",
     "annealed_langevin",

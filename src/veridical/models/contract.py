@@ -11,8 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
-from veridical.diffusion.solvers import Noise
+from veridical.core.batch import Batch, Noise
 from veridical.models.diffusion.settings import Sampling
 
 

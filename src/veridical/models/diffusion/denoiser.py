@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.diffusion.formulations import FORMULATIONS, SIGMA_DATA, Span, min_snr_weight
 from veridical.diffusion.guidance import autoguidance, classifier_free, clipped
-from veridical.diffusion.solvers import SOLVERS, Denoise, Noise
+from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.diffusion.variance import variational_bound
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits
 from veridical.nets import warp as warping

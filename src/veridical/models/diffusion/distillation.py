@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
 from veridical.diffusion.formulations import SIGMA_DATA
-from veridical.diffusion.solvers import Denoise, Noise, consistency, euler, karras_grid
+from veridical.diffusion.solvers import Denoise, consistency, euler, karras_grid
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 

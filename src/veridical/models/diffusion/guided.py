@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veridical.core.batch import Batch
+from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
 from veridical.diffusion.formulations import ve_law
 from veridical.diffusion.guidance import classifier
-from veridical.diffusion.solvers import Denoise, Noise
+from veridical.diffusion.solvers import Denoise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 from veridical.nets.noise_classifier import NoisyClassifier

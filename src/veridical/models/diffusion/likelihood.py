@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from veridical.core.batch import Noise
 from veridical.core.errors import InputError
 from veridical.diffusion.likelihood import log_likelihood
-from veridical.diffusion.solvers import Noise
 from veridical.models.contract import DenoisesImages
 
 
