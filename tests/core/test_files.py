@@ -1,13 +1,25 @@
 """Files that are whole or not there."""
 
+import json
 import os
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from veridical.core.errors import InputError
-from veridical.core.files import replacing, write_array, write_bytes, write_json, write_text
+from veridical.core.files import (
+    read_bytes,
+    read_json,
+    read_text,
+    replacing,
+    write_array,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 WRITERS = {
     write_bytes: (b"ab\n", b"ab\n"),
@@ -99,3 +111,52 @@ def test_where_nothing_can_be_written_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"folder could not be written \(Is a directory\): give the name of a file"):
         write_text(tmp_path / "folder", "new")
     write_text(tmp_path / ("ä" * 120), "a long name")
+
+
+@dataclass
+class _Row:
+    metric: str
+    value: float | None
+    sizes: tuple[int, ...] = ()
+
+
+def test_json_is_read_as_what_it_must_hold(tmp_path):
+    path = tmp_path / "row.json"
+    path.write_text('{"metric": "fid", "value": null, "sizes": [1, 2]}')
+    assert read_json(path, _Row) == _Row("fid", None, (1, 2))
+    assert read_json(path)["sizes"] == [1, 2]
+    path.write_text(json.dumps({"metric": "a\udcff", "value": 1.5}))
+    assert read_json(path, _Row).metric == "a\udcff"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"value": 1}', "metric"),
+        ('{"metric": 3, "value": 1}', "metric"),
+        ('{"metric": "a", "value": "high"}', "value"),
+        ('{"metric": "a", "value": 1, "sizes": [1, "x"]}', r"sizes\.1"),
+        ("[]", "content"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"metric": "a", "value": ' + "9" * 6000 + "}", "not valid JSON"),
+        ("", "not valid JSON"),
+    ],
+)
+def test_json_that_holds_something_else_is_one_sentence(tmp_path, text, said):
+    path = tmp_path / "row.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"row\.json.*{said}"):
+        read_json(path, _Row)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_only_regular_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", tmp_path, tmp_path / "absent", Path("a\0b")):
+        with pytest.raises(InputError, match=r"regular file|cannot be read"):
+            read_bytes(path)
+    (tmp_path / "text").write_text("\ufeffabc", encoding="utf-8")
+    assert read_text(tmp_path / "text") == "abc"
+    with pytest.raises(InputError, match="more than 2 bytes"):
+        read_bytes(tmp_path / "text", most=2)

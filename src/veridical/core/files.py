@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name and renamed. JSON."""
+"""Files that are whole or not there: written under a temporary name and renamed. Only regular files are read. JSON."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
+from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from veridical.core.errors import InputError
+
+T = TypeVar("T")
+LARGEST_TEXT = 512 * 2**20  # bytes of a file that is read whole: JSON, a table
 
 
 @contextlib.contextmanager
@@ -76,17 +82,100 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; an `InputError` names a file that is missing or broken."""
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file, or a link to one, for reading.
+
+    Raises
+    ------
+    InputError
+        For what is no regular file (a pipe or a device would never end), is missing or may not be read.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: it was damaged or is not what it should be.") from error
+        # without blocking, a pipe that nobody writes to opens at once
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except PermissionError:
+        raise InputError(f"{path}: you may not read this; change its permissions.") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}): check the path.") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path}: is not a regular file; give a file that is on a disk.")
+    return os.fdopen(descriptor, "rb")
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file, as `open_regular` does: before a library is given its name."""
+    open_regular(path).close()
+
+
+def read_bytes(path: Path, most: int = LARGEST_TEXT) -> bytes:
+    """Content of a regular file of at most so many bytes; an `InputError` where it is larger, or as `open_regular`."""
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{path}: has more than {most:,} bytes, too many for what it should be; check what it is.")
+    return content
+
+
+def read_text(path: Path, most: int = LARGEST_TEXT) -> str:
+    """UTF-8 text, with or without a byte order mark, of a regular file; see `read_bytes`."""
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8.") from None
+
+
+@overload
+def read_json(path: Path) -> Any: ...
+@overload
+def read_json(path: Path, kind: type[T]) -> T: ...
+def read_json(path: Path, kind: Any = Any) -> Any:
+    """Read JSON and check it.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        What it must hold: a dataclass, a `TypedDict`, ``list[...]`` or another type; anything by default. Values are
+        converted only where nothing is lost: lists become tuples, objects dataclasses.
+
+    Raises
+    ------
+    InputError
+        Names a file that is missing, broken, nested too deep, or holds something else, and says what.
+    """
+    return parse_json(read_bytes(path), kind, path)
+
+
+def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
+    """Read JSON that `name` holds as `kind`; see `read_json`."""
+    import pydantic
+
+    try:
+        # not pydantic's own reader: names of files that are not UTF-8 are half surrogates, which it refuses
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(f"{name} is not valid JSON: it was damaged or is not what it should be.") from None
+    try:
+        return _adapter(kind).validate_python(content)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        what = " ".join(first["msg"].split())
+        raise InputError(
+            f"{name}: its {where} cannot be read ({what}): it was damaged or is not what it should be."
+        ) from None
+
+
+@lru_cache(maxsize=64)
+def _adapter(kind: Any) -> Any:
+    import pydantic
+
+    return pydantic.TypeAdapter(kind)
 
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal text."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
