@@ -17,8 +17,9 @@ from veridical.core.errors import InputError
 from veridical.data.readers.imagefile import SUFFIXES, check_readable, read_header, read_image
 from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
 from veridical.data.slices import Slices
+from veridical.data.spec import HOLDERS, Spec, parse_spec
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs")
+HDF5_SUFFIXES = tuple(suffix for suffix in HOLDERS if suffix != ".zarr")
 
 
 def open_slices(spec: str | Path) -> Slices:
@@ -50,14 +51,15 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
-    path, key = split_key(text)
+    given = parse_spec(text)
     try:
-        return _open(path, key)
+        return _open(given)
     except PermissionError as error:
-        raise InputError(f"{error.filename or path}: you may not read this; change its permissions") from None
+        raise InputError(f"{error.filename or given.path}: you may not read this; change its permissions") from None
 
 
-def _open(path: Path, key: str | None) -> Slices:
+def _open(given: Spec) -> Slices:
+    path, key, _ = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
@@ -74,15 +76,6 @@ def _open(path: Path, key: str | None) -> Slices:
         return _files("image", path.parent, [path], [])
     kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr"))
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
-
-
-def split_key(text: str) -> tuple[Path, str | None]:
-    """``file.h5:/path`` -> the file and the path inside; any other colon belongs to the file's name."""
-    suffixes = "|".join(s[1:] for s in (*HDF5_SUFFIXES, ".zarr"))
-    match = re.fullmatch(rf"(.+\.(?:{suffixes})):(.+)", text, re.IGNORECASE)
-    if match and not os.path.exists(text):
-        return Path(match[1]).expanduser(), match[2]
-    return Path(text).expanduser(), None
 
 
 # ------------------------------------------------------------------------------------------------- folders of files
@@ -104,7 +97,7 @@ def _folder(folder: Path) -> Slices:
         what = "holds no images" if any(folder.iterdir()) else "is an empty folder"
         raise InputError(f"{folder}: {what}; give a folder with {', '.join(SUFFIXES)} files")
     if len(paths) == 1 and paths[0].suffix.lower() in (".tif", ".tiff", ".npy"):
-        return _open(paths[0], None)
+        return _open(Spec(paths[0], None, {}))
     return _files("folder", folder, paths, notes)
 
 
