@@ -10,6 +10,7 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.data.readers.imagefile import SUFFIXES, read_header, read_image
+from veridical.data.readers.labelset import LabelSet
 from veridical.data.slices import Slices
 
 
@@ -87,7 +88,7 @@ def _files(kind: str, folder: Path, paths: list[Path], notes: list[str]) -> Slic
     names = [p.relative_to(folder).with_suffix("").as_posix() for p in paths]
     if len(set(names)) < len(names):
         names = [p.relative_to(folder).as_posix() for p in paths]
-    masks = [_mask_path(path) or Path() for path in paths]
+    masks = [tuple(filter(None, [_mask_path(path)])) for path in paths]
     return Slices(
         kind=kind,
         names=names,
@@ -98,8 +99,9 @@ def _files(kind: str, folder: Path, paths: list[Path], notes: list[str]) -> Slic
         stack=kind == "folder" and _is_series(names, shapes),
         pixel_size=first.pixel_size if len(pixel_sizes) == 1 else None,
         notes=notes,
-        masked=[mask != Path() for mask in masks],
-        read_mask=partial(_read_listed, masks),
+        paths=paths,
+        masked=[bool(found) for found in masks],
+        read_mask=LabelSet(masks, paths, shapes),
     )
 
 
