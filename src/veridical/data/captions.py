@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from veridical.core.errors import InputError
-from veridical.data.rows import bases_of, places_of, root_of, row_of
+from veridical.core.files import read_bytes
+from veridical.data.rows import key_of, places_of, root_of, rows_of
 from veridical.data.slices import Slices
 from veridical.data.tables import stem
 
@@ -47,18 +48,17 @@ def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tu
         return [(_clean(text),) for text in slices.captions()], []
     tables = [(Path(where).expanduser(), "")]
     if where == AUTO:
-        found = [(next((p / t for t in TABLES if (p / t).is_file()), None), side) for p, side in places_of(spec)]
+        found = [(next((p / t for t in TABLES if (p / t).exists()), None), side) for p, side in places_of(spec)]
         tables = [(path, side) for path, side in found if path is not None]
     rows, told = _from_tables(tables) if tables else _from_text_files(spec, slices)
-    bases = bases_of(slices.names)
-    keys = [row_of(spec, name, bases, rows.__contains__) for name in slices.names]
-    captions = [tuple(filter(None, rows[key])) if key is not None else () for key in keys]
+    keys = rows_of(spec, slices.names, list(rows))
+    captions = [tuple(filter(None, (text for key in of_image for text in rows[key]))) for of_image in keys]
     if not any(captions):
         there = f"no line of {tables[0][0]} has the caption of an image that is here" if tables else "no image has one"
         raise InputError(
             f"{spec}: needs captions, but {there}; write captions.jsonl with a line {EXAMPLE} for each image."
         )
-    used = set(keys)
+    used = {key for of_image in keys for key in of_image}
     strange = [key for key in rows if key not in used]
     notes = [f"{told[strange[0]]}: {strange[0]} is no image here; {len(strange)} such are left out"] if strange else []
     return captions, notes
@@ -76,7 +76,7 @@ def _from_tables(tables: list[tuple[Path, str]]) -> tuple[Rows, dict[str, str]]:
     for path, side in tables:
         before = set(rows)
         for line, name, text in _lines(path):
-            key = side + stem(name.strip())
+            key = key_of(name, side)
             if key not in before:
                 rows.setdefault(key, []).append(text)
                 told.setdefault(key, f"{path} line {line}")
@@ -106,15 +106,12 @@ def _from_text_files(spec: str, slices: Slices) -> tuple[Rows, dict[str, str]]:
         for name in slices.names:
             path = root / (stem(name.strip()) + ".txt")
             if path.is_file():
-                rows[stem(name.strip())] = [_clean(line) for line in _read(path).splitlines()]
+                rows[key_of(name)] = [_clean(line) for line in _read(path).splitlines()]
     return rows, {}
 
 
 def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    data = read_bytes(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

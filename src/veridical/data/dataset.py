@@ -16,10 +16,12 @@ from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
 from veridical.data.masks import explain, fit_mask_values, rank
+from veridical.data.names import group_of, without_side
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices
-from veridical.data.split import group_of, split_regions
+from veridical.data.split import split_regions
 from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
+from veridical.data.twins import find_twins
 from veridical.data.window import IntensityWindow
 
 __all__ = ["Dataset", "group_of", "open_dataset"]
@@ -174,7 +176,11 @@ class Dataset:
         survey.check_sizes(self.spec, self.slices, self._span)
         use = survey.worth_using(self.spec, self.slices, self._slice, masks, CACHE_BYTES, self.notes)
         fields = survey.find_fields(self.slices, use, self._slice, self.notes)
-        self.split, regions = split_regions(self.spec, self.slices, use, self._span, fields, test_fraction, table)
+        affordable = sum(self.slices.nbytes(i) for i in use) <= CACHE_BYTES
+        twins = {} if table == "none" else find_twins(self.slices, use, self._slice, affordable, self.notes)
+        self.split, regions = split_regions(
+            self.spec, self.slices, use, self._span, fields, test_fraction, table, twins, self.notes
+        )
         self._layout = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
 
     def _find_classes(self) -> None:
@@ -208,7 +214,7 @@ class Dataset:
             options += (layout.limit,)
         if self.labels is not None:
             options += (self.labels, self._label_of.tolist())
-        self.fingerprint = survey.fingerprint(self.slices, read, options, self.split["by"] == "folder", self.notes)
+        self.fingerprint = survey.fingerprint(self.slices, read, options)
 
     # -------------------------------------------------------------------------------------------- what users call
 
@@ -313,7 +319,7 @@ class Dataset:
             if factor != 1:
                 image = resize(image, round(height * factor), round(width * factor))
             images.append(image[0])
-            groups.append(group_of(self.slices.names[part.index].removeprefix(f"{which}/")))
+            groups.append(group_of(without_side(self.slices.names[part.index])))
         return images, groups, min(1.0, sum(image[0].size for image in images) / pixels)
 
     def count(self, which: str = "test") -> int:
