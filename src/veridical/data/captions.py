@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from veridical.data.tables import stem
 TABLES = ("captions.jsonl", "metadata.jsonl")
 AUTO = "auto"
 EXAMPLE = '{"file_name": "0001.png", "text": "a sentence"}'
+
+_COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,]|\.[0-9])")  # not in a list of three, nor in a date
 
 Rows = dict[str, list[str]]
 
@@ -60,7 +63,13 @@ def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tu
         )
     used = {key for of_image in keys for key in of_image}
     strange = [key for key in rows if key not in used]
+    with_comma = [match[0] for of_image in captions for text in of_image if (match := _COMMA.search(text))]
     notes = [f"{told[strange[0]]}: {strange[0]} is no image here; {len(strange)} such are left out"] if strange else []
+    if with_comma:
+        notes.append(
+            f"{len(with_comma)} captions hold a number with a comma, such as {with_comma[0][:20]}: its digits are words, not a "
+            "value; write a decimal point"
+        )
     return captions, notes
 
 

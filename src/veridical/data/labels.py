@@ -87,12 +87,14 @@ class Labels:
         return found
 
     def beyond(self, values: Sequence[str | float]) -> list[str | float]:
-        """Those of `values` that are numbers outside the range of the training images, by more than rounding (1 % of it)."""
-        if self.low is None or self.high is None:
+        """Those of `values` that lie outside the range of the training images by more than rounding, 1 % of it.
+
+        Only of a continuous label: the first and the last of the classes that numbers were made into reach on.
+        """
+        if self.classes is not None or self.low is None or self.high is None:
             return []
-        numeric = [value for value in values if self.classes is None or str(value) not in self.classes]
         slack = (self.high - self.low) / 100
-        return [value for value in numeric if not self.low - slack <= self._number(value) <= self.high + slack]
+        return [value for value in values if not self.low - slack <= self._number(value) <= self.high + slack]
 
     def decode(self, conditions: Sequence[float] | np.ndarray) -> list[str | float]:
         """Turn conditions back into names of classes or numbers in user units."""

@@ -30,7 +30,7 @@ def root_of(spec: str) -> Path:
 
 def key_of(image: str, prefix: str = "") -> str:
     """What a row says of its image, as `rows_of` takes it: a path without suffix."""
-    return prefix + path_of(stem(image.strip()))
+    return prefix + stem(path_of(image))
 
 
 def rows_of(spec: str, names: Sequence[str], keys: Sequence[str]) -> list[list[str]]:
@@ -62,17 +62,21 @@ def rows_of(spec: str, names: Sequence[str], keys: Sequence[str]) -> list[list[s
     found = []
     for name, whole in zip(names, wholes):
         base = whole.rsplit("/", 1)[-1]
-        hit = next((key for key in _keys(whole, base, above) if key in known), None)
-        rows = known.get(hit, []) if hit is not None else []
-        if hit is None:
-            if ends is None:
-                ends = _ends(known)
-            rows = ends.get(whole, [])
-            hit = whole if rows else None
-            if len({same(row).removesuffix(whole) for row in rows}) > 1:
-                raise InputError(
-                    f"{spec}: {rows[0]} and {rows[1]} may both be the row of {name}; write names relative to it"
-                )
+        hit = next((key for key in _paths(whole, above) if key in known), None)
+        rows = known[hit] if hit is not None else []
+        for step in ("path", "name", "any") if hit is None else ():
+            if step == "name":
+                hit = next((key for key in _names(whole, base) if key in known), None)
+                rows = known[hit] if hit is not None else []
+            elif "/" in whole or step == "any":
+                ends = _ends(known) if ends is None else ends
+                rows = ends.get(whole, [])
+                if len({same(row) for row in rows}) > 1:
+                    raise InputError(
+                        f"{spec}: {rows[0]} and {rows[1]} may both be the row of {name}; write names relative to it"
+                    )
+            if rows:
+                break
         if hit == base != whole and bases[base] > 1:
             raise InputError(
                 f"{spec}: a row of {base} may mean {name} or another image of that name; write the folder too"
@@ -83,15 +87,19 @@ def rows_of(spec: str, names: Sequence[str], keys: Sequence[str]) -> list[list[s
     return found
 
 
-def _keys(whole: str, base: str, above: Sequence[str]) -> Iterator[str]:
-    short = without_side(whole)
-    side = whole.split("/")[0] + "/" if short != whole else ""
-    yield from (whole, short, side + base, base)
-    yield from (group_of(whole), group_of(base))
+def _paths(whole: str, above: Sequence[str]) -> Iterator[str]:
+    """The path of an image, without the side of the split, and from each folder above."""
+    yield from (whole, without_side(whole))
     longer = whole
     for folder in above:
         longer = f"{folder}/{longer}"
         yield longer
+
+
+def _names(whole: str, base: str) -> Iterator[str]:
+    side = whole.split("/")[0] + "/" if without_side(whole) != whole else ""
+    yield from (side + base, base)
+    yield from (group_of(whole), group_of(base))
 
 
 def _ends(known: dict[str, list[str]]) -> dict[str, list[str]]:
