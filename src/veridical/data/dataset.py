@@ -72,7 +72,7 @@ def open_dataset(
         Smallest share of a tile that must lie inside the circular field of view of a reconstruction, where one is
         found (see `veridical.data.field.field_of_view`).
     masks : bool
-        Deliver the label images of ``masks/`` folders (or of phantoms) too; images without one are left out.
+        Deliver the label images of ``masks/`` folders (or the like, or of phantoms) too; images without one are left out.
     label : str
         Deliver a label too: a column of ``labels.csv`` or ``properties.csv`` (see `veridical.data.labels.read_column`), a
         property of a phantom, or "folder" for the name of the folder that an image lies in. A tile has the label of its
@@ -102,13 +102,16 @@ def open_dataset(
     Held out are, by the first rule that applies:
 
     1. what ``split.csv`` says;
-    2. the ``test/`` folder beside ``train/``;
+    2. the ``test/`` folder beside ``train/`` (also ``Test``, ``val``, ``test_images``, ...);
     3. in a stack or numbered series of at least five slices, the last slices, after a gap of as many slices as a tile
        has pixels but at most a tenth of the stack;
     4. in a folder of at least five images, the last images, after such a gap where images are numbered like the first
        of them (slices of a volume, perhaps); tiles of one image (``name_r0c1``, ``name_y0x64``) stay together;
     5. the end of every image along its longer side, after a gap of one tile;
     6. where images are too small for that, the last image.
+
+    The same picture is never on both sides: copies count as one image, and in 1 to 3 a training image that is also held out is
+    left out of training.
     """
     if augment not in ("auto", *ORIENTATIONS):
         raise InputError(f"augment={augment}: there is no such augmentation; use one of {', '.join(ORIENTATIONS)}")
