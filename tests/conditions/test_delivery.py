@@ -124,7 +124,7 @@ def test_a_continuous_label(tmp_path):
     low, high = (said["dataset"]["labels"][k] for k in ("low", "high"))
     rows = json.loads((sample(run, 3, tmp_path / "out", quiet=True) / "provenance.json").read_text())["images"]
     np.testing.assert_allclose([r["condition"]["porosity"] for r in rows], [low, (low + high) / 2, high], rtol=1e-5)
-    rounded = [f"{value:.2g}" for value in (low, high)]
+    rounded = [f"{value:.3g}" for value in (low, high)]
     assert sample(run, 2, tmp_path / "ends", label=rounded, quiet=True)
     for value in ("5", str(high + (high - low) / 20), "-1e20"):
         with pytest.raises(InputError, match=r"outside the training images.*--extrapolate"):
