@@ -93,6 +93,12 @@ def split_regions(
             raise _too_small(spec, slices.names[small[0]], boxes[small[0]], span, counted)
     if counted and len(distinct) < FEW:
         notes.append(counted)
+    if twins:
+        copy, first = next(iter(twins.items()))
+        notes.append(
+            f"{len(twins)} images are the same pictures as others, such as {slices.names[copy]} and {slices.names[first]}; "
+            "those that are equal stay on one side of the split"
+        )
     cut = len(distinct) - min(max(1, round(fraction * len(distinct))), len(distinct) - 1)
     gap = _neighbours(distinct, cut, span)
     side = {group: "train" if k < cut - gap else "gap" if k < cut else "test" for k, group in enumerate(distinct)}

@@ -38,7 +38,7 @@ def find_twins(
     if affordable:
         return _equal(use, lambda i: _content(slices, i, read(i)))
     if slices.mapped:
-        alike = _equal(use, lambda i: _content(slices, i, _rows(read(i))))
+        alike = _equal(use, lambda i: (slices.shapes[i], hashlib.sha256(_rows(read(i)).tobytes()).digest()))
         some = sorted({*alike, *alike.values()})
         return _equal(some, lambda i: _content(slices, i, read(i)))
     if not slices.paths:
@@ -65,7 +65,7 @@ def _content(slices: Slices, i: int, pixels: np.ndarray) -> Hashable | None:
 
 
 def _rows(image: np.ndarray) -> np.ndarray:
-    return image[np.linspace(0, len(image) - 1, 16).astype(int)]
+    return image[np.linspace(0, len(image) - 1, 4).astype(int)]  # few: each is a place of its own on a disk
 
 
 def _pieces(path: Path) -> Hashable:
