@@ -108,7 +108,7 @@ def test_palettes_that_differ_are_told_by_their_colours(tmp_path):
     ]
     for n in (2, 3):
         read, _ = set_of(paths[:n])
-        assert [(paint(read(k)) == colours[classes[k > 0]]).all() for k in range(n)] == [True] * n
+        assert [(paint(read(k)) == colours[classes[int(k > 0)]]).all() for k in range(n)] == [True] * n
 
 
 def test_numbers_beside_palettes(tmp_path):
