@@ -14,8 +14,14 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import check_regular
+from veridical.core.limits import check_cost
+from veridical.data.axes import check_options
+from veridical.data.readers.hdf5 import open_hdf5
 from veridical.data.readers.imagefile import SUFFIXES, check_readable, read_header, read_image
-from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
+from veridical.data.readers.tiff_stack import open_tiff
+from veridical.data.readers.volumes import open_npy
+from veridical.data.readers.zarr_store import is_zarr, open_zarr
 from veridical.data.slices import Slices
 from veridical.data.spec import HOLDERS, Spec, parse_spec
 
@@ -59,20 +65,25 @@ def open_slices(spec: str | Path) -> Slices:
 
 
 def _open(given: Spec) -> Slices:
-    path, key, _ = given
+    path, key, options = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
-        return open_zarr(path, key) if is_zarr(path) else _folder(path)
+        if is_zarr(path):
+            return open_zarr(path, key, options)
+        check_options(path, options, ())
+        return _folder(path)
+    check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
-        return open_hdf5(path, key)
+        return open_hdf5(path, key, options)
     if suffix == ".npy":
-        return open_npy(path)
+        return open_npy(path, options)
     if suffix in (".tif", ".tiff"):
-        return open_tiff(path) or _files("image", path.parent, [path], [])
+        return open_tiff(path, options) or _files("image", path.parent, [path], [])
     if suffix in SUFFIXES:
+        check_options(path, options, ())
         return _files("image", path.parent, [path], [])
     kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr"))
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
@@ -219,12 +230,14 @@ def _phantom(text: str) -> Slices:
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
             )
         else:
-            counts[name] = int(value)
+            counts[name] = int(value) if len(value) < 20 else 10**20
     try:
         options = parse_options(kind, others)
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
     n, size = counts["n"], counts["size"]
+    # all are made at once: images, float32, and masks
+    check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
     made = partial(_generate, kind, n, size, counts["seed"], options)
     return Slices(
         kind="phantom",
