@@ -224,7 +224,7 @@ def _phantom(text: str) -> Slices:
             raise InputError(f"{text}: {name} is given twice: leave one out")
         if name not in counts:
             others[name] = value
-        elif not value.isdecimal() or (name != "seed" and int(value) < 1):
+        elif not value.isdecimal() or len(value) > 4000 or (name != "seed" and int(value) < 1):
             kind_of = "whole" if name == "seed" else "positive"
             raise InputError(
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"

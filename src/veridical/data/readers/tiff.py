@@ -163,8 +163,8 @@ def plan_page(page: Any, path: Path) -> tuple[int, np.dtype, str | None, str]:
     raise InputError(f"{path}: {samples} samples a pixel ({photometric}) cannot be read; save it as grey or RGB")
 
 
-def decode_page(page: Any, path: Path) -> np.ndarray:
-    """Pixels of a `tifffile` page, (H, W) or (H, W, 3)."""
+def decode_page(page: Any, path: Path, code: int | None = None) -> np.ndarray:
+    """Pixels of a `tifffile` page, (H, W) or (H, W, 3); turned by the orientation `code`, its own by default."""
     channels, dtype, _, treatment = plan_page(page, path)
     array = page.asarray()
     if page.planarconfig == 2 and array.ndim == 3:
@@ -179,7 +179,7 @@ def decode_page(page: Any, path: Path) -> np.ndarray:
         array = np.rint((1 - ink[..., :3]) * (1 - ink[..., 3:]) * top)
     elif treatment == "invert":
         array = ~array if array.dtype == np.bool_ else np.iinfo(array.dtype).max - array
-    array = orient(drop_alpha(array), page.tags.valueof(274, 1)).astype(dtype, copy=False)
+    array = orient(drop_alpha(array), code or page.tags.valueof(274, 1)).astype(dtype, copy=False)
     if dtype.kind == "f":
         for value in nodata(page):
             array = np.where(array == dtype.type(value), dtype.type(np.nan), array)
@@ -232,16 +232,14 @@ def tiff_pixel_size(tif: Any) -> float | None:
 def unequal_pixels(tif: Any) -> str | None:
     """A note on pixels that are not square, whose size is not used, of a `tifffile.TiffFile`."""
     if tif.is_ome and tif.ome_metadata:
-        size = ome_pixel_size(tif.ome_metadata)
-        height, width = (value * MICROMETRES.get(unit, float("nan")) for value, unit in size)
+        stated = ome_pixel_size(tif.ome_metadata)
+        height, width = (value * MICROMETRES.get(unit, float("nan")) for value, unit in stated)
         return next(iter(square_pixels(height, width)[1]), None)
     (width, wide), (height, high) = (tif.pages[0].tags.valueof(f"{axis}Resolution", (0, 1)) for axis in "XY")
     if not all((width, wide, height, high)):
         return None
-    across, down = wide / width, high / height
-    if abs(across - down) <= 0.01 * max(across, down) or tiff_pixel_size(tif) is None:
-        return None
-    return f"pixels of {across:.4g} x {down:.4g} units are not square, so no pixel size is used"
+    size = tiff_pixel_size(tif)
+    return next(iter(square_pixels(size * (high / height) / (wide / width), size)[1]), None) if size else None
 
 
 def _times(value: float, unit: str) -> float | None:

@@ -51,9 +51,9 @@ TYPES = (
     "float64",
 )
 UNPACKERS: dict[str, tuple[Any, int]] = {  # and how many times as large what comes out may be
-    "bz2": (bz2.BZ2Decompressor, 50_000),
+    "bz2": (bz2.BZ2Decompressor, 10**9),
     "gzip": (lambda: zlib.decompressobj(31), 1032),
-    "lzma": (lzma.LZMADecompressor, 50_000),
+    "lzma": (lzma.LZMADecompressor, 10**9),
     "zlib": (zlib.decompressobj, 1032),
 }
 LARGEST_HEADER = 2**16  # bytes that a compressed chunk may have above what it holds
