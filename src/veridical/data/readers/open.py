@@ -230,7 +230,7 @@ def _phantom(text: str) -> Slices:
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
             )
         else:
-            counts[name] = int(value) if len(value) < 20 else 10**20
+            counts[name] = int(value)
     try:
         options = parse_options(kind, others)
     except InputError as error:

@@ -151,7 +151,7 @@ def _version2(path: Path, place: Path) -> Array:
     stated = read_json(place / ".zarray", _Array2)
     if not re.fullmatch(r"[<>|][buif]\d{1,2}", stated.dtype):
         raise InputError(f"{path}: holds values of the type {stated.dtype[:40]}; export them as numbers")
-    for codec in [*(stated.filters or []), *([stated.compressor] if stated.compressor else [])]:
+    for codec in [*(stated.filters or []), *([] if stated.compressor is None else [stated.compressor])]:
         if codec.get("id") not in (*COMPRESSORS, *FILTERS):
             raise InputError(_unknown(path, codec.get("id")))
     attributes = read_json(place / ".zattrs", dict[str, Any]) if (place / ".zattrs").is_file() else {}
