@@ -213,17 +213,29 @@ def _check(
         )
     if array.is_virtual:
         sources = array.virtual_sources()
+        shapes: dict[
+            tuple[str, str], list[tuple[tuple[Path, str], tuple[int, ...]]]
+        ] = {}  # a source may be named for every slice
         for source in sources:
-            for file_name, inner in _sources(source, here[0], root, outside):
-                found = _locate(file_name, inner, root, outside)
-                if found is None:
-                    raise InputError(f"{name}: its source {inner} is not in {file_name}; copy or export the data again")
-                with _file(found[0]) as file:
-                    dataset = _dataset(file, found[1])
-                    if dataset is None:
-                        raise InputError(f"{name}: its source {found[1]} in {found[0]} is no dataset; export it again")
-                    _check(dataset, found, root, outside, name, (*above, here), done, missing, notes)
-                    _check_bounds(source, dataset, found, name)
+            asked = source.file_name, source.dset_name
+            if asked not in shapes:
+                shapes[asked] = []
+                for file_name, inner in _sources(source, here[0], root, outside):
+                    found = _locate(file_name, inner, root, outside)
+                    if found is None:
+                        raise InputError(
+                            f"{name}: its source {inner} is not in {file_name}; copy or export the data again"
+                        )
+                    with _file(found[0]) as file:
+                        dataset = _dataset(file, found[1])
+                        if dataset is None:
+                            raise InputError(
+                                f"{name}: its source {found[1]} in {found[0]} is no dataset; export it again"
+                            )
+                        _check(dataset, found, root, outside, name, (*above, here), done, missing, notes)
+                        shapes[asked].append((found, dataset.shape))
+            for found, shape in shapes[asked]:
+                _check_bounds(source, shape, found, name)
         points = [_points(source.vspace) for source in sources]
         mapped = sum(points)
         if -1 not in points and mapped < array.size:
@@ -249,18 +261,18 @@ def _sources(source: Any, path: Path, root: Path, outside: bool) -> Iterator[tup
         yield other, inner
 
 
-def _check_bounds(source: Any, dataset: Any, found: tuple[Path, str], name: str) -> None:
+def _check_bounds(source: Any, shape: tuple[int, ...], found: tuple[Path, str], name: str) -> None:
     """Refuse a source with fewer values than are taken from it."""
     import h5py
 
     if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:
-        right = dataset.size >= _points(source.vspace)
+        right = prod(shape) >= _points(source.vspace)
     else:
         try:
             end = source.src_space.get_select_bounds()[1]
         except (RuntimeError, ValueError):
             return  # a selection without an end
-        right = len(end) == dataset.ndim and all(last < n for last, n in zip(end, dataset.shape))
+        right = len(end) == len(shape) and all(last < n for last, n in zip(end, shape))
     if not right:
         raise InputError(f"{name}: its source {found[1]} in {found[0]} is smaller than it should be; copy it again")
 
