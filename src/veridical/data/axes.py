@@ -178,12 +178,14 @@ def _channels(
         axis = max("cs", key=sizes.__getitem__)
         held["s" if axis == "c" else "c"] = 0
     n = sizes.get(axis, 1)
-    names = list(names) if axis == "c" and len(names) == n and any(names) else []
+    names = [_clean(each) for each in names] if axis == "c" and len(names) == n else []
+    names = names if any(names) else []
     if axis == "s" and not names:
         names = ["red", "green", "blue", "alpha"][:n] if n in (3, 4) else ["grey", "alpha"] if n == 2 else []
     if asked and n > 1 and not (asked.lower() == "rgb" and n in (3, 4)):
         held[axis] = _channel(name, asked, names, n)
-        rest = ", ".join(names[k] or str(k) for k in range(n) if k != held[axis]) if names else f"{n - 1} others"
+        others = [names[k] or str(k) for k in range(n) if k != held[axis]] if 1 < len(names) <= 12 else []
+        rest = ", ".join(others) or f"the other {n - 1}"
         called = f"{held[axis]} ({names[held[axis]]})" if names else held[axis]
         notes.append(f"channel {called} of {n} is read, without {rest}")
         return letters, ()
@@ -205,6 +207,8 @@ def _channels(
     if asked or order or (n == 3 and not names and may_be_rgb):
         if not asked:
             notes.append("three channels are read as red, green and blue; ?channel=0 reads one")
+        if n == 4:
+            notes.append("the fourth channel is left out")
         return _recoloured(letters, axis), order or (0, 1, 2)
     others = [letter for letter in letters if letter not in "yx" and letter != axis and sizes[letter] > 1]
     as_slices = letters.replace(axis, next(letter for letter in "zn" if letter not in letters))
@@ -213,12 +217,17 @@ def _channels(
         return as_slices, ()
     free = iter("abdefgh")
     as_slices = "".join(letter if letter.isalpha() else next(free) for letter in as_slices)
-    listed = f" ({', '.join(names)})" if names else ""
+    listed = f" ({', '.join(names[:12])}{', ...' if n > 12 else ''})" if names else ""
     first = names[0] if names and names[0] else "0"
     colours = ", ?channel=rgb as colours" if n == 3 else ""
     raise InputError(
         f"{name}: has {n} channels{listed}; read one with ?channel={first}, or all with ?axes={as_slices} as slices{colours}"
     )
+
+
+def _clean(name: str) -> str:
+    """A name that a file gives, on one line."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())[:60]
 
 
 def _hold(axis: str, letters: str, held: dict[str, int]) -> tuple[str, tuple[int, ...]]:
@@ -249,7 +258,7 @@ def _channel(name: object, asked: str, names: Sequence[str], n: int) -> int:
         if found:
             raise InputError(f"{name}: {len(found)} channels are called {asked}; give a number from 0 to {n - 1}")
     if not (asked.isdecimal() and len(asked) < 10 and int(asked) < n):
-        listed = f"one of {', '.join(names)}, or " if names else ""
+        listed = f"one of {', '.join(names[:12])}, or " if names else ""
         raise InputError(f"{name}: has no channel {asked}; give {listed}a number from 0 to {n - 1}")
     return int(asked)
 

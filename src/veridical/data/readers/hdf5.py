@@ -90,14 +90,13 @@ def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside:
         )
 
 
-@contextlib.contextmanager
-def _file(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Any:
     import h5py
 
     with contextlib.suppress(ImportError):
         import hdf5plugin  # noqa: F401  registers the filters of many instruments
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except OSError as error:
         said = str(error)
         if "unable to lock" in said or "already open for write" in said:
@@ -106,16 +105,16 @@ def _file(path: Path) -> Iterator[Any]:
                 "copy the file and, if need be, run h5clear -s on the copy"
             ) from None
         raise
-    with file:
+
+
+@contextlib.contextmanager
+def _file(path: Path) -> Iterator[Any]:
+    with _opened(path) as file:
         yield file
 
 
 def _open_dataset(path: Path, key: str) -> Any:
-    import h5py
-
-    with contextlib.suppress(ImportError):
-        import hdf5plugin  # noqa: F401
-    return h5py.File(path, "r")[key]
+    return _opened(path)[key]
 
 
 def _dataset(file: Any, key: str) -> Any:
@@ -311,10 +310,8 @@ def _count_missing(array: Any, name: str, missing: list[int]) -> None:
     missing[0] += max(0, total - array.id.get_num_chunks())
     if array.id.get_create_plist().get_nfilters():
         most = 2 * prod(array.chunks) * array.dtype.itemsize + 2**16
-        if array.id.get_num_chunks() and array.id.get_storage_size() > most * array.id.get_num_chunks():
-            raise InputError(
-                f"{name}: its compressed chunks are larger than what they hold; it is damaged, export it again"
-            )
+        if array.id.chunk_iter(lambda chunk: True if chunk.size > most else None):
+            raise InputError(f"{name}: a compressed chunk is larger than what it holds; it is damaged, export it again")
 
 
 def _fill(array: Any) -> str:
