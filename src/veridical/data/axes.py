@@ -185,7 +185,7 @@ def _channels(
     if asked and n > 1 and not (asked.lower() == "rgb" and n in (3, 4)):
         held[axis] = _channel(name, asked, names, n)
         others = [names[k] or str(k) for k in range(n) if k != held[axis]] if 1 < len(names) <= 12 else []
-        rest = ", ".join(others) or f"the other {n - 1}"
+        rest = ", ".join(others) or ("the other" if n == 2 else f"the other {n - 1}")
         called = f"{held[axis]} ({names[held[axis]]})" if names else held[axis]
         notes.append(f"channel {called} of {n} is read, without {rest}")
         return letters, ()
