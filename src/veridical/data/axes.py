@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -55,18 +56,31 @@ class Plan:
         """How many images there are."""
         return prod(self.leading)
 
-    def index(self, number: int) -> tuple[int | slice, ...]:
-        """Index into the array of image `number`."""
-        numbers = iter(np.unravel_index(number, self.leading) if self.leading else ())
+    @cached_property
+    def _cut(self) -> tuple[int | slice | None, ...]:
+        """Index into the array, None for the axes that count images."""
+        whole = slice(None)
         return tuple(
-            slice(None) if letter in "yxs" and held is None else int(next(numbers)) if held is None else held
+            whole if letter in "yxs" and held is None else held
             for letter, held in zip(self.axes, self.held, strict=True)
         )
 
+    @cached_property
+    def _order(self) -> list[int]:
+        """Which axes of what `index` cuts out are height, width and colour."""
+        kept = [letter for letter, held in zip(self.axes, self.held, strict=True) if letter in "yxs" and held is None]
+        return [kept.index(letter) for letter in ("yxs" if "s" in kept else "yx")]
+
+    def index(self, number: int) -> tuple[int | slice, ...]:
+        """Index into the array of image `number`."""
+        numbers = iter(
+            (number,) if len(self.leading) == 1 else map(int, np.unravel_index(number, self.leading or (1,)))
+        )
+        return tuple(next(numbers) if each is None else each for each in self._cut)
+
     def image(self, cut: np.ndarray) -> np.ndarray:
         """What `index` cut out, as (H, W) or (H, W, 3); a view if the colours lie in order."""
-        kept = [letter for letter, held in zip(self.axes, self.held, strict=True) if letter in "yxs" and held is None]
-        cut = cut.transpose([kept.index(letter) for letter in ("yxs" if "s" in kept else "yx")])
+        cut = cut.transpose(self._order)
         if cut.ndim == 3:
             cut = cut[..., :3] if self.colours == (0, 1, 2) else cut[..., list(self.colours)]
         return cut
