@@ -14,11 +14,18 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import check_regular
+from veridical.core.limits import check_cost
+from veridical.data.axes import check_options
+from veridical.data.readers.hdf5 import open_hdf5
 from veridical.data.readers.imagefile import SUFFIXES, check_readable, read_header, read_image
-from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
+from veridical.data.readers.tiff_stack import open_tiff
+from veridical.data.readers.volumes import open_npy
+from veridical.data.readers.zarr_store import is_zarr, open_zarr
 from veridical.data.slices import Slices
+from veridical.data.spec import HOLDERS, Spec, parse_spec
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs")
+HDF5_SUFFIXES = tuple(suffix for suffix in HOLDERS if suffix != ".zarr")
 
 
 def open_slices(spec: str | Path) -> Slices:
@@ -36,6 +43,8 @@ def open_slices(spec: str | Path) -> Slices:
         - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
           ``phantom:rocks?porosity=0.1,0.4``.
 
+        Files may have options, ``stack.ome.tif?channel=DAPI&series=1`` (see `veridical.data.axes.plan_axes`).
+
     Returns
     -------
     Slices
@@ -50,39 +59,36 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
-    path, key = split_key(text)
+    given = parse_spec(text)
     try:
-        return _open(path, key)
+        return _open(given)
     except PermissionError as error:
-        raise InputError(f"{error.filename or path}: you may not read this; change its permissions") from None
+        raise InputError(f"{error.filename or given.path}: you may not read this; change its permissions") from None
 
 
-def _open(path: Path, key: str | None) -> Slices:
+def _open(given: Spec) -> Slices:
+    path, key, options = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
-        return open_zarr(path, key) if is_zarr(path) else _folder(path)
+        if is_zarr(path):
+            return open_zarr(path, key, options)
+        check_options(path, options, ())
+        return _folder(path)
+    check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
-        return open_hdf5(path, key)
+        return open_hdf5(path, key, options)
     if suffix == ".npy":
-        return open_npy(path)
+        return open_npy(path, options)
     if suffix in (".tif", ".tiff"):
-        return open_tiff(path) or _files("image", path.parent, [path], [])
+        return open_tiff(path, options) or _files("image", path.parent, [path], [])
     if suffix in SUFFIXES:
+        check_options(path, options, ())
         return _files("image", path.parent, [path], [])
     kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr"))
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
-
-
-def split_key(text: str) -> tuple[Path, str | None]:
-    """``file.h5:/path`` -> the file and the path inside; any other colon belongs to the file's name."""
-    suffixes = "|".join(s[1:] for s in (*HDF5_SUFFIXES, ".zarr"))
-    match = re.fullmatch(rf"(.+\.(?:{suffixes})):(.+)", text, re.IGNORECASE)
-    if match and not os.path.exists(text):
-        return Path(match[1]).expanduser(), match[2]
-    return Path(text).expanduser(), None
 
 
 # ------------------------------------------------------------------------------------------------- folders of files
@@ -104,7 +110,7 @@ def _folder(folder: Path) -> Slices:
         what = "holds no images" if any(folder.iterdir()) else "is an empty folder"
         raise InputError(f"{folder}: {what}; give a folder with {', '.join(SUFFIXES)} files")
     if len(paths) == 1 and paths[0].suffix.lower() in (".tif", ".tiff", ".npy"):
-        return _open(paths[0], None)
+        return _open(Spec(paths[0], None, {}))
     return _files("folder", folder, paths, notes)
 
 
@@ -220,7 +226,7 @@ def _phantom(text: str) -> Slices:
             raise InputError(f"{text}: {name} is given twice: leave one out")
         if name not in counts:
             others[name] = value
-        elif not value.isdecimal() or (name != "seed" and int(value) < 1):
+        elif not value.isdecimal() or len(value) > 4000 or (name != "seed" and int(value) < 1):
             kind_of = "whole" if name == "seed" else "positive"
             raise InputError(
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
@@ -232,6 +238,8 @@ def _phantom(text: str) -> Slices:
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
     n, size = counts["n"], counts["size"]
+    # all are made at once: images, float32, and masks
+    check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
     made = partial(_generate, kind, n, size, counts["seed"], options)
     return Slices(
         kind="phantom",

@@ -34,6 +34,13 @@ def check_dtype(dtype: np.dtype, name: object) -> np.dtype:
     return dtype.newbyteorder("=")
 
 
+def square_pixels(height: float | None, width: float | None) -> tuple[float | None, list[str]]:
+    """Pixel size (micrometres) of pixels of a height and width, and a note where they are not square: none is used then."""
+    if height and width and abs(height - width) > 0.01 * max(height, width):
+        return None, [f"pixels of {width:.6g} x {height:.6g} µm are not square, so no pixel size is used"]
+    return width, []
+
+
 def orient(array: np.ndarray, code: int) -> np.ndarray:
     """Apply an EXIF/TIFF orientation code (1 to 8; others say nothing) to (H, W) or (H, W, 3); a view."""
     return turn(array, EXIF.get(code, 0))
