@@ -147,8 +147,8 @@ def _files(kind: str, folder: Path, paths: list[Path], notes: list[str]) -> Slic
                 f"{paths[0]} holds {first.dtype} values but {path} holds {header.dtype}; convert them to one bit depth "
                 "or put them into separate folders"
             )
-    for note in dict.fromkeys(h.note for h in headers if h.note):
-        notes.append(f"{note} in {sum(h.note == note for h in headers)} of {len(headers)} files")
+    for note in dict.fromkeys(note for h in headers for note in h.notes):
+        notes.append(f"{note} in {sum(note in h.notes for h in headers)} of {len(headers)} files")
     pixel_sizes = {h.pixel_size for h in headers}
     if len(pixel_sizes) > 1:
         notes.append("the files state different pixel sizes, so none is used")

@@ -11,15 +11,9 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.data.readers.imagefile import guard
-from veridical.data.readers.pixels import ALPHA, check_dtype, drop_alpha
-from veridical.data.readers.tiff import (
-    MICROMETRES,
-    decode_page,
-    open_tiff_file,
-    plan_page,
-    tiff_file,
-    tiff_pixel_size,
-)
+from veridical.data.readers.pixels import ALPHA, MICROMETRES, check_dtype, drop_alpha
+from veridical.data.readers.scale import tiff_scale
+from veridical.data.readers.tiff import decode_page, open_tiff_file, plan_page, tiff_file
 from veridical.data.slices import Lazy, Slices
 
 
@@ -127,6 +121,7 @@ def _tiff(path: Path) -> Slices | None:
             handle = Lazy(_map, path, series.dataoffset, stored, series.shape)
         else:
             handle = Lazy(open_tiff_file, path)
+        pixel_size, remarks = tiff_scale(tif)
         slices = _volume(
             "tiff",
             handle,
@@ -135,8 +130,8 @@ def _tiff(path: Path) -> Slices | None:
             path,
             axes=axes,
             mapped=mapped,
-            pixel_size=tiff_pixel_size(tif),
-            notes=notes,
+            pixel_size=pixel_size,
+            notes=[*notes, *remarks],
         )
         if mapped:
             return slices
