@@ -89,13 +89,9 @@ def grey_palette(colours: np.ndarray) -> tuple[np.ndarray, str | None]:
     return values, f"{GREY_PALETTE}: it has {marks} other colours, of marks that are drawn into the image,"
 
 
-def square(x: float | None, y: float | None) -> tuple[float | None, str | None]:
-    """One pixel size in micrometres out of two, and a note where they differ (by more than 1 %): then there is none."""
-    if x is None or not (math.isfinite(x) and x > 0):
-        return None, None
-    if y is not None and math.isfinite(y) and y > 0 and abs(x - y) > 0.01 * min(x, y):
-        return (
-            None,
-            f"pixels of {x:g} x {y:g} micrometres are not square, so no pixel size is used; resample the images",
-        )
-    return x, None
+def square_pixels(height: float | None, width: float | None) -> tuple[float | None, list[str]]:
+    """Pixel size (micrometres) of pixels of a height and width, and a note where they are not square: none is used then."""
+    height, width = (value if value and math.isfinite(value) and value > 0 else None for value in (height, width))
+    if height and width and abs(height - width) > 0.01 * max(height, width):
+        return None, [f"pixels of {width:.6g} x {height:.6g} µm are not square, so no pixel size is used"]
+    return width, []

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from veridical.data.readers.pixels import MICROMETRES, square
+from veridical.data.readers.pixels import MICROMETRES, square_pixels
 
 # Pixels an inch that programs write for paper and screens when they know nothing of the object.
 FOR_PAPER = {1, 50, 64, 72, 75, 90, 96, 100, 110, 120, 144, 150, 180, 192, 200, 220, 240, 250, 300, 350, 360}
@@ -29,8 +29,8 @@ def tiff_scale(tif: Any) -> tuple[float | None, list[str]]:
     scale = next((_checked(read, tif) for applies, read in _SOURCES if applies(tif)), _from_resolution(tif))
     if tif.pages[0].tags.valueof(274, 1) in (5, 6, 7, 8):
         scale = scale._replace(x=scale.y, y=scale.x)
-    size, note = square(scale.x, scale.y)
-    return size, [*scale.notes, *([note] if note else [])]
+    size, notes = square_pixels(scale.y, scale.x)
+    return size, [*scale.notes, *notes]
 
 
 def _checked(read: Callable[[Any], Scale], tif: Any) -> Scale:
