@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from veridical.core.errors import InputError
+from veridical.data.spec import parse_spec
 from veridical.data.split import group_of
 from veridical.data.tables import stem
 
@@ -19,9 +20,7 @@ def places_of(spec: str) -> list[tuple[Path, str]]:
 
 def root_of(spec: str) -> Path:
     """The folder that the names of images are relative to."""
-    from veridical.data.readers.open import split_key
-
-    path = split_key(spec)[0]
+    path = parse_spec(spec).path
     return path if path.is_dir() else path.parent
 
 

@@ -40,6 +40,8 @@ class Slices:
         What was left out or is converted on the way.
     masked : list of bool
         Which slices come with a label image, see `mask`.
+    missing : tuple of float
+        Stored values that stand for nothing measured; real-valued slices have NaN there.
     properties : callable or None
         Gives what is known of each slice: one dict of numbers a slice.
     captions : callable or None
@@ -58,6 +60,7 @@ class Slices:
     notes: list[str] = field(default_factory=list)
     masked: list[bool] = field(default_factory=list)
     read_mask: Callable[[int], np.ndarray] | None = None
+    missing: tuple[float, ...] = ()
     properties: Callable[[], list[dict[str, float]]] | None = None
     captions: Callable[[], list[str]] | None = None
 

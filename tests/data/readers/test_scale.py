@@ -25,7 +25,9 @@ def written(path, *tags, **options):
     return open_slices(path)
 
 
-FEI = "[User]\r\nUser=x\r\n[Scan]\r\nPixelWidth=3.3724e-06\r\nPixelHeight=3.3724e-06\r\n[Image]\r\nResolutionY={rows}\r\n"
+FEI = (
+    "[User]\r\nUser=x\r\n[Scan]\r\nPixelWidth=3.3724e-06\r\nPixelHeight=3.3724e-06\r\n[Image]\r\nResolutionY={rows}\r\n"
+)
 ZEISS = "0\r\n0\r\n0\r\n2.5e-08\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {value}\r\n"
 TITAN = '<Root><BinaryResult><PixelSize><X unit="m">4.5e-9</X><Y unit="m">4.5e-9</Y></PixelSize></BinaryResult></Root>'
 
@@ -135,7 +137,9 @@ def test_imagej_shows_colours_but_measures_counts(tmp_path):
     colours[0] = np.arange(256) * 257
     for photometric, more in (("palette", {"colormap": colours}), ("miniswhite", {})):
         path = tmp_path / f"{photometric}.tif"
-        tifffile.imwrite(path, IMAGE, photometric=photometric, metadata=None, description="ImageJ=1.53t\nunit=um\n", **more)
+        tifffile.imwrite(
+            path, IMAGE, photometric=photometric, metadata=None, description="ImageJ=1.53t\nunit=um\n", **more
+        )
         slices = open_slices(path)
         assert slices.channels == 1 and "ImageJ" in slices.notes[0]
         np.testing.assert_array_equal(slices[0], IMAGE)

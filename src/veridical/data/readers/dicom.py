@@ -103,9 +103,11 @@ def _series(paths: list[Path], folder: Path, options: Mapping[str, str]) -> Slic
         notes.append("frames are tiles of one large image")
     padding = {header.get("PixelPaddingValue") for _, header in headers}
     pad = padding.pop() if len(padding) == 1 else None
-    if isinstance(pad, int) and channels == 1:
+    missing: tuple[float, ...] = ()
+    if isinstance(pad, int) and channels == 1 and dtype.kind in "iu":
         value = float(rescale(np.array([pad]), frames[0].slope, frames[0].intercept, np.dtype(np.float64))[0])
-        notes.append(f"pixels of {value:g} are padding, as the file says")
+        missing = (value,)
+        notes.append(f"pixels of {value:g} are missing, as the file says")
     return Slices(
         kind="dicom",
         names=_names(frames, folder),
@@ -116,6 +118,7 @@ def _series(paths: list[Path], folder: Path, options: Mapping[str, str]) -> Slic
         stack=len(frames) > 1 and not tiles and len(set(shapes.values())) == 1,
         pixel_size=size,
         notes=[*notes, *remarks],
+        missing=missing,
     )
 
 
@@ -138,7 +141,9 @@ def _header(path: Path) -> Any:
         rows, columns, frames = int(header.Rows), int(header.Columns), int(header.get("NumberOfFrames") or 1)
         samples, bits = int(header.get("SamplesPerPixel", 1)), int(header.BitsAllocated)
     if min(rows, columns, frames) < 1 or samples not in (1, 3) or bits not in (1, 8, 16, 32, 64):
-        raise InputError(f"{path}: has {frames} frames of {columns} x {rows} pixels, {samples} samples of {bits} bits; export it")
+        raise InputError(
+            f"{path}: has {frames} frames of {columns} x {rows} pixels, {samples} samples of {bits} bits; export it"
+        )
     check_cost(path, pixels=rows * columns, images=frames, nbytes=rows * columns * samples * max(1, bits // 8))
     if not _syntax(header).is_encapsulated and not _syntax(header).is_deflated:
         halved = 2 if "422" in str(header.get("PhotometricInterpretation")) else 3
@@ -170,7 +175,9 @@ def _kind(header: Any) -> tuple[int, str, np.dtype]:
 # ------------------------------------------------------------------------------------------------- series and order
 
 
-def _chosen(named: Path, headers: list[tuple[Path, Any]], asked: str | None, notes: list[str]) -> list[tuple[Path, Any]]:
+def _chosen(
+    named: Path, headers: list[tuple[Path, Any]], asked: str | None, notes: list[str]
+) -> list[tuple[Path, Any]]:
     series: dict[str, list[tuple[Path, Any]]] = {}
     for path, header in headers:
         series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((path, header))
@@ -212,7 +219,9 @@ def _frames(path: Path, header: Any) -> list[_Frame]:
 
 def _group(groups: Sequence[Any], name: str) -> Any:
     """First item of a sequence in the first group of a multi-frame image that has it."""
-    return next((group[name][0] for group in groups if group is not None and name in group and len(group[name].value)), None)
+    return next(
+        (group[name][0] for group in groups if group is not None and name in group and len(group[name].value)), None
+    )
 
 
 def _sorted(frames: list[_Frame], headers: Sequence[tuple[Path, Any]], notes: list[str]) -> list[_Frame]:
@@ -224,10 +233,14 @@ def _sorted(frames: list[_Frame], headers: Sequence[tuple[Path, Any]], notes: li
         notes.append(f"the slices say no places, they are in the order of {by}")
         return sorted(frames, key=lambda f: (int(numbers[f.path]), f.number)) if numbered else frames
     places = np.array([frame.place for frame in frames], float)
-    order = sorted(range(len(frames)), key=lambda k: (places[k], int(numbers[frames[k].path]) if numbered else k, frames[k].number))
+    order = sorted(
+        range(len(frames)), key=lambda k: (places[k], int(numbers[frames[k].path]) if numbered else k, frames[k].number)
+    )
     steps = np.diff(places[order])
     if len(steps) and steps.min() < 1e-4:
-        notes.append(f"{int((steps < 1e-4).sum())} slices lie at the same place as others: times or contrasts of one series?")
+        notes.append(
+            f"{int((steps < 1e-4).sum())} slices lie at the same place as others: times or contrasts of one series?"
+        )
     elif len(steps) > 1 and steps.max() > 1.5 * np.median(steps):
         notes.append(f"slices are missing: gaps of {np.median(steps):g} to {steps.max():g} mm between neighbours")
     return [frames[k] for k in order]
@@ -277,7 +290,8 @@ def _read(frames: Sequence[_Frame], dtype: np.dtype, index: int) -> np.ndarray:
 
 def _decode(path: Path, number: int) -> np.ndarray:
     """Frame (H, W) or (H, W, 3) of a file, in its stored type."""
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
 
     header = _dataset(path, path.stat().st_mtime_ns)
     count = int(header.get("NumberOfFrames") or 1)

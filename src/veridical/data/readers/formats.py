@@ -43,7 +43,9 @@ UNREAD = {
     **dict.fromkeys((".dm3", ".dm4"), f"a file of Gatan's DigitalMicrograph: save it there as TIFF or MRC, or {_FIJI}"),
     **dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm"), f"a microscope's own file: {_FIJI}"),
     **dict.fromkeys((".txm", ".txrm", ".xrm"), "a file of Zeiss's X-ray microscopes: export it there as TIFF"),
-    **dict.fromkeys((".vgi", ".vgl", ".vol"), "a volume of VGStudio or the like: export slices as TIFF, or rename it to .raw"),
+    **dict.fromkeys(
+        (".vgi", ".vgl", ".vol"), "a volume of VGStudio or the like: export slices as TIFF, or rename it to .raw"
+    ),
     **dict.fromkeys((".am", ".hx"), "a file of Amira or Avizo: export it there as TIFF or NRRD"),
     **dict.fromkeys((".img", ".hdr"), "Analyze, or another format of that suffix: convert it to NIfTI (.nii)"),
     **dict.fromkeys((".pt", ".pth", ".pkl"), "a pickle, which would run its code: save the array as .npy"),

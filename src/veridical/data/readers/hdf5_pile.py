@@ -15,7 +15,8 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
-from veridical.data.readers.hdf5 import check_dataset, open_file
+from veridical.data.readers.hdf5 import _checked as check_dataset
+from veridical.data.readers.hdf5 import _file as open_file
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.volumes import volume
 from veridical.data.slices import Lazy, Slices
@@ -53,14 +54,24 @@ def _open(path: Path, key: str, options: Mapping[str, str]) -> Slices:
             if array.shape[-2:] != first.shape[-2:] or array.ndim not in (2, 3) or array.shape[:-2] not in ((), (1,)):
                 raise InputError(f"{name}: {inner} has the shape {array.shape}, not that of one image like {names[0]}")
             if array.dtype != first.dtype:
-                raise InputError(f"{name}: {inner} holds {array.dtype} values but {names[0]} {first.dtype}; narrow the pattern")
+                raise InputError(
+                    f"{name}: {inner} holds {array.dtype} values but {names[0]} {first.dtype}; narrow the pattern"
+                )
             notes += check_dataset(array, path, inner, Path(os.path.realpath(path)).parent, False, name)
-        others = sum(isinstance(group.get(n, getlink=True), h5py.HardLink) for n in group) - len(names)
-        said = [f"{len(names)} datasets {key} are read as slices" + (f", {others} others of {where or '/'} are not" if others else "")]
+        others = len(group) - len(names)
+        said = [f"{len(names)} datasets {key} are read as slices, {others} others of {where or '/'} are not"]
         shape = (len(names), *first.shape[-2:])
         said += [f"{note} (in {count} datasets)" for note, count in Counter(notes).items()]
         return volume(
-            "hdf5", Lazy(_Pile, path, names), path, shape, first.dtype, letters="zyx", options=options, notes=said, name=name
+            "hdf5",
+            Lazy(_Pile, path, names),
+            path,
+            shape,
+            first.dtype,
+            letters="zyx",
+            options=options,
+            notes=said,
+            name=name,
         )
 
 

@@ -51,7 +51,9 @@ def _open(path: Path, options: Mapping[str, str]) -> Slices:
         where, offset = companion(path, named, path.parent, allows_outside(path, options)), 0
     kind = fields["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
     if kind not in _TYPES or not _yes(fields.get("BinaryData", "True")):
-        raise InputError(f"{path}: holds {fields['ElementType']} values, or text; save it as binary whole or real numbers")
+        raise InputError(
+            f"{path}: holds {fields['ElementType']} values, or text; save it as binary whole or real numbers"
+        )
     order = ">" if _yes(fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB") or "False") else "<"
     stored = np.dtype(order + _TYPES[kind])
     shape = tuple(int(n) for n in fields["DimSize"].split())[::-1]

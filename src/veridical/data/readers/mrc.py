@@ -46,7 +46,16 @@ def _open(path: Path, options: Mapping[str, str]) -> Slices:
         pixel_size = None
     handle = Lazy(map_array, path, offset, stored, shape)
     return volume(
-        "mrc", handle, path, shape, dtype, letters="zyx", options=options, mapped=True, pixel_size=pixel_size, notes=notes
+        "mrc",
+        handle,
+        path,
+        shape,
+        dtype,
+        letters="zyx",
+        options=options,
+        mapped=True,
+        pixel_size=pixel_size,
+        notes=notes,
     )
 
 

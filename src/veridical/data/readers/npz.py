@@ -33,7 +33,11 @@ def _chosen(path: Path, asked: str | None) -> tuple[str, tuple[int, ...], np.dty
             if member.endswith(".npy"):
                 with archive.open(member) as file:
                     version = np.lib.format.read_magic(file)
-                    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                    read = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0
+                    )
                     shape, _, dtype = read(file)
                 found[member.removesuffix(".npy")] = (shape, dtype)
     images = [name for name, (shape, _) in found.items() if len(shape) >= 2]

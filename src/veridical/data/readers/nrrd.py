@@ -94,7 +94,7 @@ def _letters(header: Any, n: int) -> str:
 
 
 def _pixel_size(header: Any) -> tuple[float | None, list[str]]:
-    """Of the first two domain axes: `spacings`, or the lengths of `space directions`, in their units (default: mm in a named space)."""
+    """Of the first two domain axes: spacings, or the lengths of directions, in their units (mm in a named space)."""
     axes = [k for k, kind in enumerate(_kinds(header)) if kind not in (*_COLOURS, *_SCALARS, "time")][:2]
     directions, spacings = header.get("space directions"), header.get("spacings")
     if len(axes) < 2 or (directions is None and spacings is None):

@@ -6,7 +6,7 @@ a set is opened; pixels are decoded when a slice is read.
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,20 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import check_regular
+from veridical.core.limits import check_cost
+from veridical.data.axes import check_options
+from veridical.data.readers.formats import FORMATS, open_format, open_format_folder
+from veridical.data.readers.hdf5 import open_hdf5
+from veridical.data.readers.hdf5_pile import open_pile
 from veridical.data.readers.imagefile import SUFFIXES, check_readable, read_header, read_image
-from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
+from veridical.data.readers.tiff_stack import open_tiff
+from veridical.data.readers.volumes import open_npy
+from veridical.data.readers.zarr_store import is_zarr, open_zarr
 from veridical.data.slices import Slices
+from veridical.data.spec import HOLDERS, Spec, parse_spec
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs")
+HDF5_SUFFIXES = tuple(suffix for suffix in HOLDERS if suffix != ".zarr")
 
 
 def open_slices(spec: str | Path) -> Slices:
@@ -30,8 +39,11 @@ def open_slices(spec: str | Path) -> Slices:
         - a folder of PNG, TIFF, JPEG, BMP or NPY images, searched recursively; if it holds ``train/`` and ``test/``,
           only these two. Folders called ``masks*`` or ``known_bad`` and hidden ones are left out;
         - an image file, a multi-page TIFF or a ``.npy`` array;
-        - ``file.h5:/path``, where the path is ``/exchange/data`` if not given;
+        - ``file.h5:/path``, where the path is ``/exchange/data`` if not given, or ``file.h5:/group/name_*`` for one dataset a
+          slice;
         - a Zarr array (version 2 or 3) or OME-Zarr image, of which the highest resolution is taken;
+        - DICOM (a file, or a folder with a series), NIfTI, NRRD, MetaImage, MRC, NPZ, raw with a shape: see
+          `veridical.data.readers.formats`;
         - ``skimage:NAME``, an image that scikit-image ships;
         - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
           ``phantom:rocks?porosity=0.1,0.4``.
@@ -50,45 +62,43 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
-    path, key = split_key(text)
+    given = parse_spec(text)
     try:
-        return _open(path, key)
+        return _open(given)
     except PermissionError as error:
-        raise InputError(f"{error.filename or path}: you may not read this; change its permissions") from None
+        raise InputError(f"{error.filename or given.path}: you may not read this; change its permissions") from None
 
 
-def _open(path: Path, key: str | None) -> Slices:
+def _open(given: Spec) -> Slices:
+    path, key, options = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
-        return open_zarr(path, key) if is_zarr(path) else _folder(path)
+        if is_zarr(path):
+            return open_zarr(path, key, options)
+        return _folder(path, options)
+    check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
-        return open_hdf5(path, key)
+        return (open_pile if key and "*" in key else open_hdf5)(path, key or "", options)
     if suffix == ".npy":
-        return open_npy(path)
+        return open_npy(path, options)
     if suffix in (".tif", ".tiff"):
-        return open_tiff(path) or _files("image", path.parent, [path], [])
+        return open_tiff(path, options) or _files("image", path.parent, [path], [])
     if suffix in SUFFIXES:
+        check_options(path, options, ())
         return _files("image", path.parent, [path], [])
-    kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr"))
+    if found := open_format(path, key, options):
+        return found
+    kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr", *FORMATS))
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
-
-
-def split_key(text: str) -> tuple[Path, str | None]:
-    """``file.h5:/path`` -> the file and the path inside; any other colon belongs to the file's name."""
-    suffixes = "|".join(s[1:] for s in (*HDF5_SUFFIXES, ".zarr"))
-    match = re.fullmatch(rf"(.+\.(?:{suffixes})):(.+)", text, re.IGNORECASE)
-    if match and not os.path.exists(text):
-        return Path(match[1]).expanduser(), match[2]
-    return Path(text).expanduser(), None
 
 
 # ------------------------------------------------------------------------------------------------- folders of files
 
 
-def _folder(folder: Path) -> Slices:
+def _folder(folder: Path, options: Mapping[str, str]) -> Slices:
     notes = []
     pair = (folder / "train", folder / "test")
     if all(p.is_dir() for p in pair):
@@ -100,11 +110,14 @@ def _folder(folder: Path) -> Slices:
             notes.append(f"only train/ and test/ are used, not {', '.join(others)}")
     else:
         paths = _walk(folder)
+    if not paths and (found := open_format_folder(folder, _all_files(folder), options)):
+        return found
+    check_options(folder, options, ())
     if not paths:
         what = "holds no images" if any(folder.iterdir()) else "is an empty folder"
-        raise InputError(f"{folder}: {what}; give a folder with {', '.join(SUFFIXES)} files")
+        raise InputError(f"{folder}: {what}; give a folder with {', '.join(SUFFIXES)} or DICOM files")
     if len(paths) == 1 and paths[0].suffix.lower() in (".tif", ".tiff", ".npy"):
-        return _open(paths[0], None)
+        return _open(Spec(paths[0], None, {}))
     return _files("folder", folder, paths, notes)
 
 
@@ -126,6 +139,12 @@ def _walk(folder: Path) -> list[Path]:
         names = [name for name in files if name.lower().endswith(SUFFIXES) and name not in shown]
         found += [Path(root, name) for name in names if not name.startswith(".")]
     return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
+
+
+def _all_files(folder: Path) -> list[Path]:
+    """Files of a folder that holds no image files, its folders and hidden ones left out, in natural order."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return sorted(files, key=lambda path: _natural(path.relative_to(folder).as_posix()))
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
@@ -226,12 +245,14 @@ def _phantom(text: str) -> Slices:
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
             )
         else:
-            counts[name] = int(value)
+            counts[name] = int(value) if len(value) < 20 else 10**20
     try:
         options = parse_options(kind, others)
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
     n, size = counts["n"], counts["size"]
+    # all are made at once: images, float32, and masks
+    check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
     made = partial(_generate, kind, n, size, counts["seed"], options)
     return Slices(
         kind="phantom",

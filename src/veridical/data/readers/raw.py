@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def open_raw(path: Path, _inside: str | None, options: Mapping[str, str]) -> Sli
 def _open(path: Path, told: Sidecar, options: Mapping[str, str], notes: list[str]) -> Slices:
     if told.shape is None or told.dtype is None:
         raise InputError(f"{path}: is raw, and nothing tells its shape and type: {_HOW}")
-    order = {None: "<", "little": "<", "big": ">"}.get(told.order)
+    orders: dict[str | None, Literal["<", ">"]] = {None: "<", "little": "<", "big": ">"}
+    order = orders.get(told.order)
     try:
         stored = np.dtype(told.dtype)
     except TypeError:

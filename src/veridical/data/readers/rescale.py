@@ -82,5 +82,7 @@ def unpack(path: Path, offset: int, nbytes: int, encoding: str = "gzip") -> byte
         if not machine.eof:
             break
     if len(content) != nbytes:
-        raise ValueError(f"{'fewer' if len(content) < nbytes else 'more'} than {nbytes} bytes of pixels are packed in it")
+        raise ValueError(
+            f"{'fewer' if len(content) < nbytes else 'more'} than {nbytes} bytes of pixels are packed in it"
+        )
     return content

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from veridical.data.readers.ome import ome_pixel_size
 from veridical.data.readers.pixels import MICROMETRES, square_pixels
 
 # Pixels an inch that programs write for paper and screens when they know nothing of the object.
@@ -24,19 +25,21 @@ class Scale(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def tiff_scale(tif: Any) -> tuple[float | None, list[str]]:
-    """Micrometres a pixel of a `tifffile.TiffFile`, or None, and what has to be said of it."""
-    scale = next((_checked(read, tif) for applies, read in _SOURCES if applies(tif)), _from_resolution(tif))
-    if tif.pages[0].tags.valueof(274, 1) in (5, 6, 7, 8):
+def tiff_scale(tif: Any, page: Any) -> tuple[float | None, list[str]]:
+    """Micrometres a pixel of a page of a `tifffile.TiffFile`, or None, and what has to be said of it."""
+    scale = next(
+        (_checked(read, tif, page) for applies, read in _SOURCES if applies(tif, page)), _from_resolution(page)
+    )
+    if page.tags.valueof(274, 1) in (5, 6, 7, 8):
         scale = scale._replace(x=scale.y, y=scale.x)
     size, notes = square_pixels(scale.y, scale.x)
     return size, [*scale.notes, *notes]
 
 
-def _checked(read: Callable[[Any], Scale], tif: Any) -> Scale:
+def _checked(read: Callable[[Any, Any], Scale], tif: Any, page: Any) -> Scale:
     """What an instrument's tag says; nothing where it is not what that instrument writes."""
     try:
-        return read(tif)
+        return read(tif, page)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError):
         return Scale(notes=("the instrument's tag with the pixel size could not be read",))
 
@@ -52,10 +55,10 @@ def _in(unit: object, x: object, y: object = None) -> Scale:
 # ------------------------------------------------------------------------------------------------- instruments' tags
 
 
-def _fei(tif: Any) -> Scale:
+def _fei(tif: Any, page: Any) -> Scale:
     """FEI and Thermo Fisher: sections of an INI text, in metres; the picture is ``[Image] ResolutionY`` rows high."""
     sections = tif.fei_metadata or {}
-    height = tif.pages[0].imagelength
+    height = page.imagelength
     rows = int(sections.get("PrivateFei", {}).get("DatabarHeight") or 0)
     stated = int(sections.get("Image", {}).get("ResolutionY") or 0)
     bar = height - stated if 0 < stated < height else rows if 0 < rows < height else 0
@@ -66,93 +69,87 @@ def _fei(tif: Any) -> Scale:
     return scale._replace(notes=notes)
 
 
-def _titan(tif: Any) -> Scale:
+def _titan(tif: Any, page: Any) -> Scale:
     """FEI Titan: XML with ``<PixelSize><X unit="m">``."""
-    text = str(tif.pages[0].tags.valueof(34683))
+    text = str(page.tags.valueof(34683))
     found = [re.search(rf'<PixelSize>.*?<{axis} unit="(\w+)">([^<]+)<', text, re.DOTALL) for axis in "XY"]
     return _in(found[0][1], found[0][2], found[1][2] if found[1] else None) if found[0] else Scale()
 
 
-def _zeiss(tif: Any) -> Scale:
+def _zeiss(tif: Any, page: Any) -> Scale:
     """Zeiss SEM: named values with their units, or the fourth number, metres of a pixel of 1024."""
     values = tif.sem_metadata
     for name in ("ap_image_pixel_size", "ap_pixel_size"):
         if name in values:
             return _in(values[name][2], values[name][1])
-    return _in("m", values[""][3] * 1024 / tif.pages[0].imagewidth)
+    return _in("m", values[""][3] * 1024 / page.imagewidth)
 
 
-def _sis(tif: Any) -> Scale:
+def _sis(tif: Any, page: Any) -> Scale:
     """Olympus Soft Imaging, in metres."""
     values = tif.sis_metadata or {}
     return _in("m", values["pixelsizex"], values["pixelsizey"]) if "pixelsizex" in values else Scale()
 
 
-def _lsm(tif: Any) -> Scale:
+def _lsm(tif: Any, page: Any) -> Scale:
     return _in("m", tif.lsm_metadata["VoxelSizeX"], tif.lsm_metadata["VoxelSizeY"])
 
 
-def _tvips(tif: Any) -> Scale:
+def _tvips(tif: Any, page: Any) -> Scale:
     values = tif.tvips_metadata
     return _in("nm", values["PixelSizeX"], values["PixelSizeY"]) if "PixelSizeX" in values else Scale()
 
 
-def _gatan(tif: Any) -> Scale:
+def _gatan(tif: Any, page: Any) -> Scale:
     """DigitalMicrograph: units in 65003 and 65004, scales in 65009 and 65010."""
-    tags = tif.pages[0].tags
+    tags = page.tags
     unit = tags.valueof(65003)
     unit = unit.decode("latin-1") if isinstance(unit, bytes) else unit
     return _in(unit, tags.valueof(65009), tags.valueof(65010))
 
 
-def _stk(tif: Any) -> Scale:
+def _stk(tif: Any, page: Any) -> Scale:
     values = tif.stk_metadata
     return _in(values["CalibrationUnits"], float(values["XCalibration"]), float(values["YCalibration"]))
 
 
-def _metaseries(tif: Any) -> Scale:
+def _metaseries(tif: Any, page: Any) -> Scale:
     values = tif.metaseries_metadata["PlaneInfo"]
     return _in(values["spatial-calibration-units"], values["spatial-calibration-x"], values["spatial-calibration-y"])
 
 
-def _micromanager(tif: Any) -> Scale:
-    values = tif.pages[0].tags.valueof(51123)
+def _micromanager(tif: Any, page: Any) -> Scale:
+    values = page.tags.valueof(51123)
     size = (values if isinstance(values, dict) else {}).get("PixelSizeUm")
     return _in("um", size or (tif.micromanager_metadata or {})["Summary"]["PixelSize_um"])
 
 
-def _ome(tif: Any) -> Scale:
-    text = tif.ome_metadata or ""
-    found = [re.search(rf'\bPhysicalSize{axis}="([^"]+)"', text) for axis in "XY"]
-    if not found[0]:
-        return _from_resolution(tif)
-    unit = re.search(r'\bPhysicalSizeXUnit="([^"]+)"', text)
-    y_unit = re.search(r'\bPhysicalSizeYUnit="([^"]+)"', text)
-    x = _in(unit[1] if unit else "µm", found[0][1]).x
-    return Scale(x, _in(y_unit[1] if y_unit else "µm", found[1][1]).x if found[1] else None)
+def _ome(tif: Any, page: Any) -> Scale:
+    (y, y_unit), (x, x_unit) = ome_pixel_size(tif.ome_metadata or "")
+    return _from_resolution(page) if math.isnan(x) else Scale(_in(x_unit, x).x, _in(y_unit, y).x)
 
 
-def _imagej(tif: Any) -> Scale:
+def _imagej(tif: Any, page: Any) -> Scale:
     unit = str(tif.imagej_metadata["unit"]).replace("\\u00B5", "µ")
     if unit in ("inch", "in"):
-        return _from_resolution(tif, 2)
-    x, y = (_pitch(tif, tag) for tag in (282, 283))
+        return _from_resolution(page, 2)
+    x, y = (_pitch(page, tag) for tag in (282, 283))
     return _in(unit, x, y) if x else Scale()
 
 
-_SOURCES: tuple[tuple[Callable[[Any], bool], Callable[[Any], Scale]], ...] = (
-    (lambda tif: bool(tif.is_fei), _fei),
-    (lambda tif: 34683 in tif.pages[0].tags, _titan),
-    (lambda tif: bool(tif.is_sem), _zeiss),
-    (lambda tif: bool(tif.pages[0].is_sis), _sis),
-    (lambda tif: bool(tif.is_lsm), _lsm),
-    (lambda tif: bool(tif.is_tvips), _tvips),
-    (lambda tif: not tif.is_eer and {65003, 65009} <= {tag.code for tag in tif.pages[0].tags}, _gatan),
-    (lambda tif: bool(tif.is_stk), _stk),
-    (lambda tif: bool(tif.is_metaseries), _metaseries),
-    (lambda tif: bool(tif.is_micromanager), _micromanager),
-    (lambda tif: bool(tif.is_ome), _ome),
-    (lambda tif: bool(tif.is_imagej) and "unit" in (tif.imagej_metadata or {}), _imagej),
+_SOURCES: tuple[tuple[Callable[[Any, Any], bool], Callable[[Any, Any], Scale]], ...] = (
+    (lambda tif, page: bool(tif.is_fei), _fei),
+    (lambda tif, page: 34683 in page.tags, _titan),
+    (lambda tif, page: bool(tif.is_sem), _zeiss),
+    (lambda tif, page: bool(page.is_sis), _sis),
+    (lambda tif, page: bool(tif.is_lsm), _lsm),
+    (lambda tif, page: bool(tif.is_tvips), _tvips),
+    (lambda tif, page: not tif.is_eer and {65003, 65009} <= {tag.code for tag in page.tags}, _gatan),
+    (lambda tif, page: bool(tif.is_stk), _stk),
+    (lambda tif, page: bool(tif.is_metaseries), _metaseries),
+    (lambda tif, page: bool(tif.is_micromanager), _micromanager),
+    (lambda tif, page: bool(tif.is_ome), _ome),
+    (lambda tif, page: bool(tif.is_imagej) and "unit" in (tif.imagej_metadata or {}), _imagej),
 )
 
 
@@ -164,17 +161,17 @@ def data_bar(rows: int) -> str:
 # -------------------------------------------------------------------------------------------------- resolution tags
 
 
-def _pitch(tif: Any, tag: int) -> float | None:
+def _pitch(page: Any, tag: int) -> float | None:
     """Units a pixel, from XResolution (282) or YResolution (283)."""
-    value = tif.pages[0].tags.valueof(tag, (0, 1))
+    value = page.tags.valueof(tag, (0, 1))
     numerator, denominator = value if isinstance(value, tuple) and len(value) == 2 else (0, 1)
     return denominator / numerator if numerator and denominator else None
 
 
-def _from_resolution(tif: Any, unit: int | None = None) -> Scale:
+def _from_resolution(page: Any, unit: int | None = None) -> Scale:
     """The usual tags, where a person or a device set them."""
-    tags = tif.pages[0].tags
-    x, y = (_pitch(tif, tag) for tag in (282, 283))
+    tags = page.tags
+    x, y = (_pitch(page, tag) for tag in (282, 283))
     unit = int(tags.valueof(296, 2)) if unit is None else unit
     if not x or not math.isfinite(x) or unit not in (2, 3):
         return Scale()

@@ -10,6 +10,7 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
+from veridical.data.readers.ome import check_ome
 from veridical.data.readers.pixels import (
     ALPHA,
     CMYK,
@@ -39,26 +40,35 @@ class _Complaints(logging.Handler):
             self.broken.append(message)
 
 
-def open_tiff_file(path: Path) -> Any:
-    """A `tifffile.TiffFile` whose pages of one size are one series, also where they were written one by one."""
+def open_tiff_file(path: Path, outside: bool = False) -> Any:
+    """A `tifffile.TiffFile` after a check of what its metadata claim. Pages of one size are one series, also where they were
+    written one by one.
+    """
     import tifffile
 
     tif = tifffile.TiffFile(path)
-    if not tif.is_shaped or len(tif.series) == 1:
-        return tif
+    try:
+        check_cost(path, pixels=tif.pages.first.imagelength * tif.pages.first.imagewidth)
+        if tif.is_ome:
+            check_ome(tif.ome_metadata or "", path, outside)
+        if not tif.is_shaped or len(tif.series) == 1:
+            return tif
+    except BaseException:
+        tif.close()
+        raise
     tif.close()
     return tifffile.TiffFile(path, is_shaped=False)
 
 
 @contextmanager
-def tiff_file(path: Path) -> Iterator[Any]:
+def tiff_file(path: Path, outside: bool = False) -> Iterator[Any]:
     """An open `tifffile.TiffFile`; `InputError` where tifffile finds the chain of pages broken."""
     logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagated = logger.propagate
     logger.addHandler(complaints)
     logger.propagate = False
     try:
-        with open_tiff_file(path) as tif:
+        with open_tiff_file(path, outside) as tif:
             yield tif
     finally:
         logger.removeHandler(complaints)
@@ -68,27 +78,72 @@ def tiff_file(path: Path) -> Iterator[Any]:
 
 
 def tiff_header(path: Path) -> Header:
-    """Size, type and channels of a TIFF of one page."""
+    """Size, type and channels of a TIFF of one image."""
     with tiff_file(path) as tif:
-        if len(tif.series[0].pages) > 1 or tif.series[0].ndim > 3:
-            raise InputError(
-                f"{path}: is a stack of {tif.series[0].shape} pixels; open this file itself, not its folder"
-            )
-        channels, dtype, note, _ = plan_page(tif.pages[0], path)
-        page = tif.pages[0]
+        number, left_out = choose_series(tif, path)
+        series = tif.series[number]
+        if len(series.pages) > 1 or series.ndim > 3:
+            raise InputError(f"{path}: is a stack of {series.shape} pixels; open this file itself, not its folder")
+        page = series.keyframe
+        channels, dtype, note, _ = plan_page(page, path)
         shape = (page.imagelength, page.imagewidth)
+        check_cost(path, pixels=shape[0] * shape[1])
         if page.tags.valueof(274, 1) >= 5:
             shape = shape[::-1]
         if page.compression == 1 and page.dataoffsets:
             check_claim(path, page.imagelength * (page.imagewidth * page.samplesperpixel * page.bitspersample // 8))
-        pixel_size, notes = tiff_scale(tif)
-        return Header(shape, dtype, channels, pixel_size, [*([note] if note else []), *notes])
+        pixel_size, remarks = tiff_scale(tif, page)
+        return Header(shape, dtype, channels, pixel_size, [*left_out, *([note] if note else []), *remarks])
 
 
 def tiff_pixels(path: Path) -> np.ndarray:
-    """The first page, (H, W) or (H, W, 3)."""
+    """The image of a TIFF of one, (H, W) or (H, W, 3)."""
     with tiff_file(path) as tif:
-        return decode_page(tif.pages[0], path)
+        return decode_page(tif.series[choose_series(tif, path)[0]].keyframe, path)
+
+
+def choose_series(tif: Any, path: Path, asked: str = "") -> tuple[int, list[str]]:
+    """Number of the image series that is read, and notes on those left out.
+
+    Parameters
+    ----------
+    tif : tifffile.TiffFile
+    path : Path
+    asked : str
+        The number that the user gave.
+
+    Raises
+    ------
+    InputError
+        If the file has several that are not smaller copies of one image: lists them.
+    """
+    series = tif.series
+    if not series:
+        raise InputError(f"{path}: holds no image; export it again")
+    listed = ", ".join(f"{k}: {' x '.join(map(str, s.shape))}" for k, s in enumerate(series[:8]))
+    if asked:
+        if not (asked.isdecimal() and len(asked) < 10 and int(asked) < len(series)):
+            raise InputError(f"{path}: has no image series {asked}; it has {listed}")
+        return int(asked), [f"image series {int(asked)} of {len(series)} is read"] if len(series) > 1 else []
+    main = max(range(len(series)), key=lambda k: (series[k].size, -k))
+    others = [k for k in range(len(series)) if k != main]
+    if not all(_is_smaller_copy(series[k], series[main]) for k in others):
+        raise InputError(f"{path}: holds {len(series)} image series; choose one with ?series=0 ({listed})")
+    copies = [series[k].keyframe for k in others] + [level.keyframe for level in series[main].levels[1:]]
+    sizes = ", ".join(f"{page.imagewidth} x {page.imagelength}" for page in copies[:4])
+    return main, [f"smaller copies of the image ({sizes} pixels) left out"] if copies else []
+
+
+def _is_smaller_copy(small: Any, large: Any) -> bool:
+    """Whether a series is a thumbnail or overview of another: marked as one, or one page of the same outline."""
+    page, other = small.keyframe, large.keyframe
+    if len(small.pages) > 1:
+        return False
+    less = page.imagelength < other.imagelength and page.imagewidth < other.imagewidth
+    marked = less and bool(int(page.subfiletype) & 5)  # a reduced copy, a mask of transparency
+    ratio = page.imagewidth * other.imagelength / max(1, page.imagelength * other.imagewidth)
+    quarter = 4 * page.imagewidth * page.imagelength <= other.imagewidth * other.imagelength
+    return marked or (quarter and abs(ratio - 1) < 0.1)
 
 
 def plan_page(page: Any, path: Path) -> tuple[int, np.dtype, str | None, str]:
@@ -140,4 +195,17 @@ def decode_page(page: Any, path: Path) -> np.ndarray:
         array = np.rint((1 - ink[..., :3]) * (1 - ink[..., 3:]) * top)
     elif treatment == "invert":
         array = ~array if array.dtype == np.bool_ else 2**page.bitspersample - 1 - array
-    return orient(drop_alpha(array), page.tags.valueof(274, 1)).astype(dtype, copy=False)
+    array = orient(drop_alpha(array), page.tags.valueof(274, 1)).astype(dtype, copy=False)
+    if dtype.kind == "f":
+        for value in nodata(page):
+            array = np.where(array == dtype.type(value), dtype.type(np.nan), array)
+    return array
+
+
+def nodata(page: Any) -> list[float]:
+    """The value of pixels that nobody measured, from GDAL's tag of a `tifffile` page; empty where there is none."""
+    try:
+        value = float(str(page.tags.valueof(42113, "")).strip("\0 "))
+    except ValueError:
+        return []
+    return [value] if np.isfinite(value) else []
