@@ -17,6 +17,8 @@ from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.data.readers.hdf5 import _checked as check_dataset
 from veridical.data.readers.hdf5 import _file as open_file
+from veridical.data.readers.hdf5 import _locate as locate
+from veridical.data.readers.hdf5_filters import register_filters
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.volumes import volume
 from veridical.data.slices import Lazy, Slices
@@ -38,10 +40,15 @@ def _open(path: Path, key: str, options: Mapping[str, str]) -> Slices:
 
     where, _, pattern = key.rpartition("/")
     name = f"{path}:{key}"
-    with open_file(path) as file:
-        group = file.get(where or "/")
+    real = Path(os.path.realpath(path))
+    found = locate(real, where or "/", real.parent, False)
+    if found is None:
+        raise InputError(f"{path}: has no group {where or '/'}; check the path")
+    place, where = found[0], found[1].rstrip("/")
+    with open_file(place) as file:
+        group = file[where or "/"]
         if not isinstance(group, h5py.Group):
-            raise InputError(f"{path}: has no group {where or '/'}; check the path")
+            raise InputError(f"{path}: {where} is no group; check the path")
         names = [f"{where}/{other}" for other in group if fnmatchcase(other, pattern)]
         names = sorted((n for n in names if isinstance(group.get(n, getlink=True), h5py.HardLink)), key=_natural)
         names = [n for n in names if isinstance(file[n], h5py.Dataset)]
@@ -51,20 +58,20 @@ def _open(path: Path, key: str, options: Mapping[str, str]) -> Slices:
         first, notes = file[names[0]], []
         for inner in names:
             array = file[inner]
+            notes += check_dataset(array, place, inner, real.parent, False, name)
             if array.shape[-2:] != first.shape[-2:] or array.ndim not in (2, 3) or array.shape[:-2] not in ((), (1,)):
                 raise InputError(f"{name}: {inner} has the shape {array.shape}, not that of one image like {names[0]}")
             if array.dtype != first.dtype:
                 raise InputError(
                     f"{name}: {inner} holds {array.dtype} values but {names[0]} {first.dtype}; narrow the pattern"
                 )
-            notes += check_dataset(array, path, inner, Path(os.path.realpath(path)).parent, False, name)
         others = len(group) - len(names)
         said = [f"{len(names)} datasets {key} are read as slices, {others} others of {where or '/'} are not"]
         shape = (len(names), *first.shape[-2:])
         said += [f"{note} (in {count} datasets)" for note, count in Counter(notes).items()]
         return volume(
             "hdf5",
-            Lazy(_Pile, path, names),
+            Lazy(_Pile, place, names),
             path,
             shape,
             first.dtype,
@@ -81,20 +88,13 @@ class _Pile:
     def __init__(self, path: Path, names: Sequence[str]):
         import h5py
 
-        with open_file(path):  # registers filters
-            self.file: Any = h5py.File(path, "r")
+        register_filters()
+        self.file: Any = h5py.File(path, "r")
         self.names = names
 
     def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
         image = self.file[self.names[index[0]]]
         return np.asarray(image[(0, *index[1:]) if image.ndim == 3 else index[1:]])
-
-
-def suggest_pile(names: Sequence[str]) -> str:
-    """A pattern of paths that many of the datasets `names` have in common, or an empty text."""
-    stems = Counter(re.sub(r"\d+(?=\D*$)", "*", name) for name in names)
-    best, count = stems.most_common(1)[0] if stems else ("", 0)
-    return f"/{best.strip('/')}" if count > 3 else ""
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
