@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
+from veridical.data.readers.dicom_pixels import decode_frame, transfer_syntax
 from veridical.data.readers.imagefile import check_readable, guard
 from veridical.data.readers.pixels import PALETTE, check_claim, square_pixels
 from veridical.data.readers.rescale import rescale, rescaled_dtype
@@ -145,16 +146,10 @@ def _header(path: Path) -> Any:
             f"{path}: has {frames} frames of {columns} x {rows} pixels, {samples} samples of {bits} bits; export it"
         )
     check_cost(path, pixels=rows * columns, images=frames, nbytes=rows * columns * samples * max(1, bits // 8))
-    if not _syntax(header).is_encapsulated and not _syntax(header).is_deflated:
+    if not transfer_syntax(header).is_encapsulated and not transfer_syntax(header).is_deflated:
         halved = 2 if "422" in str(header.get("PhotometricInterpretation")) else 3
         check_claim(path, frames * rows * columns * samples * bits // 8 * halved // 3)
     return header
-
-
-def _syntax(header: Any) -> Any:
-    from pydicom.uid import ImplicitVRLittleEndian
-
-    return getattr(header, "file_meta", {}).get("TransferSyntaxUID", ImplicitVRLittleEndian)
 
 
 def _kind(header: Any) -> tuple[int, str, np.dtype]:
@@ -282,72 +277,7 @@ def _names(frames: Sequence[_Frame], folder: Path) -> list[str]:
 
 def _read(frames: Sequence[_Frame], dtype: np.dtype, index: int) -> np.ndarray:
     frame = frames[index]
-    array = guard(frame.path, lambda: _decode(frame.path, frame.number))
+    array = guard(frame.path, lambda: decode_frame(frame.path, frame.number))
     if frame.invert is not None:
         array = np.asarray(frame.invert - array.astype(np.int64))
     return rescale(array, frame.slope, frame.intercept, dtype)
-
-
-def _decode(path: Path, number: int) -> np.ndarray:
-    """Frame (H, W) or (H, W, 3) of a file, in its stored type."""
-    from pydicom.pixels.processing import apply_color_lut
-    from pydicom.pixels.utils import pixel_array
-
-    header = _dataset(path, path.stat().st_mtime_ns)
-    count = int(header.get("NumberOfFrames") or 1)
-    try:
-        array = pixel_array(header, index=number if count > 1 else None)
-    except Exception:
-        # a compression that pydicom leaves to packages that are not there
-        if _syntax(header) not in _CODECS:
-            raise
-        array = _unpacked(header, number, count)
-    if str(header.get("PhotometricInterpretation")) == "PALETTE COLOR":
-        array = apply_color_lut(array, header)
-        array = (array >> 8 if array.dtype.itemsize > 1 else array).astype(np.uint8)
-    expected = (int(header.Rows), int(header.Columns))
-    if array.shape[:2] != expected:
-        raise ValueError(f"its pixels are {array.shape}, not {expected}")
-    return array.astype(bool) if int(header.BitsAllocated) == 1 else array
-
-
-@lru_cache(maxsize=2)  # the frames of a file are read one after another
-def _dataset(path: Path, _changed: int) -> Any:
-    import pydicom
-    from pydicom.uid import ImplicitVRLittleEndian
-
-    dataset = pydicom.dcmread(path, force=True)
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    return dataset
-
-
-_AS_RGB = ("RGB", "YBR_RCT", "YBR_ICT")  # JPEG 2000 turns its own colours back
-_CODECS = {  # transfer syntax -> decoder of imagecodecs
-    "1.2.840.10008.1.2.4.51": "jpeg8_decode",
-    "1.2.840.10008.1.2.4.57": "jpegsof3_decode",
-    "1.2.840.10008.1.2.4.70": "jpegsof3_decode",
-    "1.2.840.10008.1.2.4.80": "jpegls_decode",
-    "1.2.840.10008.1.2.4.81": "jpegls_decode",
-    "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
-    "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
-}
-
-
-def _unpacked(header: Any, number: int, count: int) -> np.ndarray:
-    import imagecodecs
-    from pydicom.encaps import get_frame
-
-    if int(header.get("SamplesPerPixel", 1)) == 3 and str(header.PhotometricInterpretation) not in _AS_RGB:
-        raise ValueError(f"{_syntax(header).name} of {header.PhotometricInterpretation} is not read")
-    packed = get_frame(header.PixelData, number, number_of_frames=count)
-    return _signed(getattr(imagecodecs, _CODECS[_syntax(header)])(packed), header)
-
-
-def _signed(array: np.ndarray, header: Any) -> np.ndarray:
-    """Decoded values, which have no sign, as the header has them: two's complement in the bits that are stored."""
-    if int(header.get("PixelRepresentation", 0)) == 0 or array.dtype.kind == "i":
-        return array.astype(f"{array.dtype.kind}{int(header.BitsAllocated) // 8}", copy=False)
-    top = 1 << (int(header.BitsStored) - 1)
-    wide = array.astype(np.int64) & (2 * top - 1)
-    return ((wide ^ top) - top).astype(f"i{int(header.BitsAllocated) // 8}")
