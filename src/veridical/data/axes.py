@@ -134,7 +134,7 @@ def plan_axes(
         letters = _unique(letters.lower())
         if len(letters) != len(shape) or not {"y", "x"} <= set(letters):
             raise InputError(f"{name}: has the axes {letters} of {shape}, without height and width; {_how(shape)}")
-    selectable = [letter for letter in letters if letter.isalpha() and letter not in "yxcs"]
+    selectable = [letter for letter in letters if letter not in "yxcs" + UNNAMED]
     check_options(name, options, (*OPTIONS, *also, *selectable))
     sizes = dict(zip(letters, shape, strict=True))
     held: dict[str, int] = {}

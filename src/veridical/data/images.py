@@ -58,7 +58,7 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
     check_cost(spec, nbytes=values * (slices.dtype.itemsize + 4))
     stored = np.stack([slices[i] for i in range(len(slices))])
     if window is None:
-        window = fit_window([stored], slices.dtype)
+        window = fit_window([stored], slices.dtype, slices.missing)
     elif window.dtype != slices.dtype.name:
         raise InputError(
             f"{spec}: the images are {slices.dtype.name} but the window they should be read with is for "

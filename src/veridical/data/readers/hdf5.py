@@ -164,9 +164,7 @@ def _locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> t
             link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
             if link is None:
                 if links:
-                    raise InputError(
-                        f"{path}: is linked to for its {key}, which it does not have; export the data again"
-                    )
+                    raise InputError(f"{path}: has no {key}, where a link of the data leads to; export the data again")
                 return None
             if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)):
                 links += 1
@@ -223,9 +221,8 @@ def _check(
             f"{name}: keeps its values in other files without a format (external storage), which is not read; export it again"
         )
     if array.is_virtual:
-        mapped = 0
-        for source in array.virtual_sources():
-            mapped += source.vspace.get_select_npoints()
+        sources = array.virtual_sources()
+        for source in sources:
             for file_name, inner in _sources(source, here[0], root, outside):
                 found = _locate(file_name, inner, root, outside)
                 if found is None:
@@ -236,7 +233,9 @@ def _check(
                         raise InputError(f"{name}: its source {found[1]} in {found[0]} is no dataset; export it again")
                     _check(dataset, found, root, outside, name, (*above, here), done, missing, notes)
                     _check_bounds(source, dataset, found, name)
-        if 0 <= mapped < array.size:
+        points = [_points(source.vspace) for source in sources]
+        mapped = sum(points)
+        if -1 not in points and mapped < array.size:
             notes.append(
                 f"{array.size - mapped} of {array.size} values of the virtual dataset have no source and are read as "
                 f"{_fill(array)}"
@@ -260,10 +259,27 @@ def _sources(source: Any, path: Path, root: Path, outside: bool) -> Iterator[tup
 
 
 def _check_bounds(source: Any, dataset: Any, found: tuple[Path, str], name: str) -> None:
-    with contextlib.suppress(RuntimeError, ValueError):  # a selection without an end has no bounds
-        _, end = source.src_space.get_select_bounds()
-        if len(end) != dataset.ndim or any(last >= n for last, n in zip(end, dataset.shape)):
-            raise InputError(f"{name}: its source {found[1]} in {found[0]} is smaller than it should be; copy it again")
+    """Refuse a source with fewer values than are taken from it."""
+    import h5py
+
+    if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:
+        right = dataset.size >= _points(source.vspace)
+    else:
+        try:
+            end = source.src_space.get_select_bounds()[1]
+        except (RuntimeError, ValueError):
+            return  # a selection without an end
+        right = len(end) == dataset.ndim and all(last < n for last, n in zip(end, dataset.shape))
+    if not right:
+        raise InputError(f"{name}: its source {found[1]} in {found[0]} is smaller than it should be; copy it again")
+
+
+def _points(space: Any) -> int:
+    """How many values a selection has; -1 for one without an end."""
+    try:
+        return int(space.get_select_npoints())
+    except RuntimeError:
+        return -1
 
 
 def _count_missing(array: Any, name: str, missing: list[int]) -> None:
