@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,8 +79,10 @@ def open_format(path: Path, inside: str | None, options: Mapping[str, str]) -> S
     return None
 
 
-def open_format_folder(folder: Path, paths: list[Path], options: Mapping[str, str]) -> Slices | None:
-    """Open a folder, of which `paths` are the files, that holds a DICOM series, or one file of the field; None if not."""
+def open_format_folder(folder: Path, options: Mapping[str, str]) -> Slices | None:
+    """Open a folder without image files that holds a DICOM series, or one file of the field; None if it does not."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    paths.sort(key=lambda path: _natural(path.relative_to(folder).as_posix()))
     series = [path for path in paths if path.name != "DICOMDIR" and is_dicom(path)]
     others = [path for path in paths if find_format(path) and path not in series and path.suffix.lower() != ".raw"]
     if series and not others:
@@ -98,3 +101,7 @@ def open_format_folder(folder: Path, paths: list[Path], options: Mapping[str, st
 def _need(path: Path, found: Format) -> None:
     if found.module and find_spec(found.module) is None:
         raise InputError(f"{path}: needs {found.package} to be read; pip install 'veridical[formats]'")
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text)]
