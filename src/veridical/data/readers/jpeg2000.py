@@ -25,10 +25,24 @@ def jpeg2000_header(path: Path) -> Header:
     if channels not in (1, 2, 3, 4) or bits > 32 or right <= left or bottom <= top:
         raise InputError(f"{path}: has {channels} channels of {bits} bits; save it as grey or RGB")
     size = 8 if bits <= 8 else 16 if bits <= 16 else 32
+    if not _is_whole(path, start, at):
+        raise InputError(f"{path}: is cut short, its code stream does not end; copy or export it again")
     dtype = np.dtype(f"{'int' if signed else 'uint'}{size}")
     return Header(
         (bottom - top, right - left), dtype, 3 if channels > 2 else 1, notes=[ALPHA] if channels in (2, 4) else []
     )
+
+
+def _is_whole(path: Path, start: bytes, at: int) -> bool:
+    """Whether the code stream from `at` on ends as it should: what is cut short decodes to a coarser image without a word."""
+    end = path.stat().st_size
+    if start[at - 4 : at] == b"jp2c" and (length := int.from_bytes(start[at - 8 : at - 4], "big")):
+        end = at - 8 + length
+    elif start[at - 12 : at - 8] == b"jp2c":
+        end = at - 16 + int.from_bytes(start[at - 8 : at], "big")
+    with open(path, "rb") as file:
+        file.seek(end - 2)
+        return file.read(2) == b"\xff\xd9"
 
 
 def jpeg2000_pixels(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,30 +21,32 @@ def open_mrc(path: Path, _inside: str | None, options: Mapping[str, str]) -> Sli
 
 
 def _open(path: Path, options: Mapping[str, str]) -> Slices:
-    import warnings
+    from mrcfile.dtypes import HEADER_DTYPE
+    from mrcfile.utils import dtype_from_mode
 
-    import mrcfile
-    from mrcfile.utils import data_dtype_from_header
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # many programs fill the header carelessly; what is needed is checked here
-        with mrcfile.open(path, header_only=True, permissive=True) as file:
-            header = file.header
-            size = file.voxel_size
-    if header is None or header.mode.dtype.kind != "i":
+    with open(path, "rb") as file:
+        start = file.read(HEADER_DTYPE.itemsize)
+    if len(start) < HEADER_DTYPE.itemsize or start[208:211] != b"MAP":
         raise ValueError("it has no header of an MRC file")
-    dtype = check_dtype(data_dtype_from_header(header), path)
-    stored = dtype.newbyteorder(header.mode.dtype.byteorder)
-    if header.mode == 0 and _unsigned_bytes(path):
+    # the width is a small number; the stamp of the byte order is filled carelessly by many programs
+    order: Literal["<", ">"] = "<" if int.from_bytes(start[:4], "little") <= int.from_bytes(start[:4], "big") else ">"
+    header: Any = np.frombuffer(start, HEADER_DTYPE.newbyteorder(order)).view(np.recarray)[0]
+    dtype = check_dtype(dtype_from_mode(header.mode), path)
+    stored = dtype.newbyteorder(order)
+    if header.mode == 0 and _unsigned_bytes(start, order):
         stored = dtype = np.dtype(np.uint8)
     shape = tuple(int(n) for n in (header.nz, header.ny, header.nx))
     offset = 1024 + int(header.nsymbt)
     if min(shape) < 1 or int(header.nsymbt) < 0:
         raise InputError(f"{path}: says it has {shape} pixels; export it again")
     check_claim(path, int(np.prod(shape, dtype=object)) * stored.itemsize, offset=offset)
-    pixel_size, notes = square_pixels(*(float(value) * MICROMETRES["angstrom"] for value in (size.y, size.x)))
-    if float(size.x) == 1:  # what is written when nobody knows
-        pixel_size = None
+    y, x = (
+        float(header.cella[axis]) / max(1, int(header[f"m{axis}"])) for axis in "yx"
+    )  # of the sampled cell, in angstrom
+    factor = MICROMETRES["angstrom"]
+    pixel_size, notes = (
+        square_pixels(y * factor, x * factor) if x != 1 else (None, [])
+    )  # 1 is what is written if nobody knows
     handle = Lazy(map_array, path, offset, stored, shape)
     return volume(
         "mrc",
@@ -59,11 +62,6 @@ def _open(path: Path, options: Mapping[str, str]) -> Slices:
     )
 
 
-def _unsigned_bytes(path: Path) -> bool:
-    with open(path, "rb") as file:
-        start = file.read(160)
-    for order in ("<i4", ">i4"):
-        stamp, flags = np.frombuffer(start[152:160], order)
-        if stamp == IMOD:
-            return not flags & 1
-    return False
+def _unsigned_bytes(start: bytes, order: Literal["<", ">"]) -> bool:
+    stamp, flags = np.frombuffer(start[152:160], np.dtype(np.int32).newbyteorder(order))
+    return bool(stamp == IMOD and not flags & 1)
