@@ -26,7 +26,7 @@ def decode_frame(path: Path, number: int) -> np.ndarray:
     header = _header(path, path.stat().st_mtime_ns)
     syntax, count = transfer_syntax(header), int(header.get("NumberOfFrames") or 1)
     index = number if count > 1 else None
-    if not syntax.is_encapsulated and "TransferSyntaxUID" in header.file_meta:
+    if not syntax.is_encapsulated and not syntax.is_deflated and "TransferSyntaxUID" in header.file_meta:
         array = pixel_array(path, index=index)  # reads no more than this frame
     else:
         check_cost(path, nbytes=path.stat().st_size)

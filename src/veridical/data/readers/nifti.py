@@ -24,6 +24,8 @@ def _open(path: Path, options: Mapping[str, str]) -> Slices:
     import nibabel
 
     image: Any = nibabel.load(path)
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise InputError(f"{path}: holds {type(image).__name__}, no images of NIfTI; give the volume")
     proxy, header = image.dataobj, image.header
     stored = proxy.dtype
     if stored.fields:
