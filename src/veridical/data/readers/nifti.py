@@ -26,7 +26,8 @@ def _open(path: Path, options: Mapping[str, str]) -> Slices:
     image: Any = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise InputError(f"{path}: holds {type(image).__name__}, no images of NIfTI; give the volume")
-    proxy, header = image.dataobj, image.header
+    proxy: Any = image.dataobj
+    header = image.header
     stored = proxy.dtype
     if stored.fields:
         raise InputError(f"{path}: holds colours ({stored}), which are not read from NIfTI; save the images as TIFF")
