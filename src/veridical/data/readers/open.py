@@ -123,13 +123,13 @@ def _phantom(text: str) -> Slices:
             raise InputError(f"{text}: {name} is given twice: leave one out")
         if name not in counts:
             others[name] = value
-        elif not value.isdecimal() or (name != "seed" and int(value) < 1):
+        elif not value.isdecimal() or len(value) > 4000 or (name != "seed" and int(value) < 1):
             kind_of = "whole" if name == "seed" else "positive"
             raise InputError(
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
             )
         else:
-            counts[name] = int(value) if len(value) < 20 else 10**20
+            counts[name] = int(value)
     try:
         options = parse_options(kind, others)
     except InputError as error:

@@ -178,8 +178,8 @@ def _colours(page: Any) -> np.ndarray:
     return (table >> 8 if table.max() > 255 else table).astype(np.uint8).T
 
 
-def decode_page(page: Any, path: Path) -> np.ndarray:
-    """Pixels of a `tifffile` page, (H, W) or (H, W, 3)."""
+def decode_page(page: Any, path: Path, code: int | None = None) -> np.ndarray:
+    """Pixels of a `tifffile` page, (H, W) or (H, W, 3); turned by the orientation `code`, its own by default."""
     channels, dtype, _, treatment = plan_page(page, path)
     pixels = page.imagelength * page.imagewidth
     check_cost(path, pixels=pixels, nbytes=pixels * page.samplesperpixel * dtype.itemsize)
@@ -195,7 +195,7 @@ def decode_page(page: Any, path: Path) -> np.ndarray:
         array = np.rint((1 - ink[..., :3]) * (1 - ink[..., 3:]) * top)
     elif treatment == "invert":
         array = ~array if array.dtype == np.bool_ else 2**page.bitspersample - 1 - array
-    array = orient(drop_alpha(array), page.tags.valueof(274, 1)).astype(dtype, copy=False)
+    array = orient(drop_alpha(array), code or page.tags.valueof(274, 1)).astype(dtype, copy=False)
     if dtype.kind == "f":
         for value in nodata(page):
             array = np.where(array == dtype.type(value), dtype.type(np.nan), array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -51,9 +52,9 @@ def _open(path: Path, options: Mapping[str, str], outside: bool) -> Slices | Non
     with tiff_file(path, outside) as tif:
         number, notes = choose_series(tif, path, options.get("series", ""))
         series, page = tif.series[number], tif.series[number].keyframe
-        if len(series.pages) == 1 and series.ndim <= 3 and not set(series.axes) - set("YXS") and not options:
-            return None
         letters, dtype, note, treatment = _plan(series, path)
+        if len(series.pages) == 1 and series.ndim <= 3 and not set(letters) - set("yxs") and not options:
+            return None
         code = page.tags.valueof(274, 1)
         raw = treatment == "as is" and code == 1
         outer = series.shape[: series.ndim - page.ndim]
@@ -146,12 +147,15 @@ class _Pages:
         self.path, self.outer, self.raw = path, outer, raw
         self.tif = open_tiff_file(path, outside)
         self.pages = self.tif.series[number].pages
+        self.code = self.pages[0].aspage().tags.valueof(274, 1)  # some write it with the first page alone
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> np.ndarray:
-        page = self.pages[
-            _page_of(index, self.outer)
-        ].aspage()  # a frame knows only where it differs from the first page
-        array = page.asarray() if self.raw else decode_page(page, self.path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*closed file")  # of companions, which tifffile opens when they are read
+            page = self.pages[
+                _page_of(index, self.outer)
+            ].aspage()  # a frame knows only where it differs from the first
+            array = page.asarray() if self.raw else decode_page(page, self.path, self.code)
         return array[index[len(self.outer) :]]
 
 

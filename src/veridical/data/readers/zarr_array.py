@@ -51,9 +51,9 @@ TYPES = (
     "float64",
 )
 UNPACKERS: dict[str, tuple[Any, int]] = {  # and how many times as large what comes out may be
-    "bz2": (bz2.BZ2Decompressor, 50_000),
+    "bz2": (bz2.BZ2Decompressor, 10**9),
     "gzip": (lambda: zlib.decompressobj(31), 1032),
-    "lzma": (lzma.LZMADecompressor, 50_000),
+    "lzma": (lzma.LZMADecompressor, 10**9),
     "zlib": (zlib.decompressobj, 1032),
 }
 LARGEST_HEADER = 2**16  # bytes that a compressed chunk may have above what it holds
@@ -151,7 +151,7 @@ def _version2(path: Path, place: Path) -> Array:
     stated = read_json(place / ".zarray", _Array2)
     if not re.fullmatch(r"[<>|][buif]\d{1,2}", stated.dtype):
         raise InputError(f"{path}: holds values of the type {stated.dtype[:40]}; export them as numbers")
-    for codec in [*(stated.filters or []), *([stated.compressor] if stated.compressor else [])]:
+    for codec in [*(stated.filters or []), *([] if stated.compressor is None else [stated.compressor])]:
         if codec.get("id") not in (*COMPRESSORS, *FILTERS):
             raise InputError(_unknown(path, codec.get("id")))
     attributes = read_json(place / ".zattrs", dict[str, Any]) if (place / ".zattrs").is_file() else {}
