@@ -125,7 +125,7 @@ def open_labels(spec: str | Path, values: Sequence[int] | None = None) -> Slices
     slices = open_slices(spec)
     coloured = None if values is None else max(values) >= BLACK
     if slices.paths:
-        return replace(slices, read=LabelSet([(path,) for path in slices.paths], coloured=coloured))
+        return replace(slices, read=LabelSet(slices.paths, coloured=coloured))
     if any("palette" in note for note in slices.notes):
         raise InputError(f"{spec}: is a stack of label images with a palette; save each as a file of its own")
     return replace(slices, read=LabelArrays(slices.read, slices.names, bool(coloured)))

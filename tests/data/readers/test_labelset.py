@@ -52,7 +52,7 @@ def write(folder, kind, classes, colours):
 
 
 def set_of(paths):
-    read = LabelSet([(path,) for path in paths])
+    read = LabelSet(paths)
     shapes = [read(k).shape for k in range(len(paths))]
     names = [str(k) for k in range(len(paths))]
     slices = Slices("folder", names, shapes, np.dtype(np.uint8), 1, read)

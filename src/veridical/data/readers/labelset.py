@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -30,40 +30,40 @@ class LabelSet:
 
     Parameters
     ----------
-    files : sequence of tuple of Path
-        The label images of each image: none, one, or several where it is not clear which is meant.
+    files : sequence of Path or None
+        The label image of each image.
     images : sequence of Path, optional
         The images; a label image is turned as its image is.
     shapes : sequence of (int, int), optional
         Height and width of the images.
     coloured : bool, optional
         Whether colours are the label values, where that is known.
+    doubts : mapping, optional
+        Why it is not clear which label image that of an image is, by the number of the image.
     """
 
     def __init__(
         self,
-        files: Sequence[tuple[Path, ...]],
+        files: Sequence[Path | None],
         images: Sequence[Path] = (),
         shapes: Sequence[tuple[int, int]] = (),
         coloured: bool | None = None,
+        doubts: Mapping[int, str] | None = None,
     ) -> None:
         self._files, self._images, self._shapes, self._given = files, images, shapes, coloured
+        self._doubts = doubts or {}
 
     def __call__(self, index: int) -> np.ndarray:
-        """Label values of image `index`.
+        """Label values of image `index`, which has a label image.
 
         Raises
         ------
         InputError
             If its label image cannot be read as one, or does not go with the others.
         """
-        several = self._files[index]
-        if len(several) > 1:
-            raise InputError(
-                f"{several[0]} and {several[1]} may both be the label image of {self._name(index)}; move one of them out of "
-                "the folder"
-            )
-        path = several[0]
+        path = self._files[index]
+        if index in self._doubts or path is None:
+            raise InputError(self._doubts.get(index, f"image {index} has no label image"))
         file = read_labels(path)
         values = self._values(file, path)
         if not self._images:
@@ -78,9 +78,6 @@ class LabelSet:
                 "one may lie turned on the other; save both without such a tag"
             )
         return own
-
-    def _name(self, index: int) -> object:
-        return self._images[index] if self._images else index
 
     def _values(self, file: LabelFile, path: Path) -> np.ndarray:
         coloured, table = self._meaning
@@ -110,7 +107,7 @@ class LabelSet:
         """Whether colours are the label values; the colour of each index of a palette, if not."""
         if self._given is not None:
             return self._given, {}
-        paths = [each[0] for each in self._files if len(each) == 1]
+        paths = [path for path in self._files if path is not None]
         few = [paths[k] for k in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), FEW)).astype(int))]
         numbers: dict[int, Path] = {}  # of files without palette
         painted: dict[int, Path] = {}
