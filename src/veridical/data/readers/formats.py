@@ -91,7 +91,7 @@ def open_format_folder(folder: Path, options: Mapping[str, str]) -> Slices | Non
     raw = [path for path in paths if path.suffix.lower() == ".raw"]
     single = others if others else raw
     if len(single) == 1 and not series:
-        return open_format(single[0], None, options)
+        return open_format(single[0], None, {})
     if single or series:
         names = ", ".join(path.name for path in [*single, *series][:4])
         raise InputError(f"{folder}: holds {len(single) + len(series)} volumes ({names}, ...); give one of them")

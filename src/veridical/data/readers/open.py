@@ -76,9 +76,10 @@ def _open(given: Spec) -> Slices:
     if path.is_dir():
         if is_zarr(path):
             return open_zarr(path, key, options)
-        return open_folder(
-            path, lambda only: _open(Spec(only, None, options)), lambda: open_format_folder(path, options)
-        )
+        slices = open_folder(path, lambda only: _open(Spec(only, None, {})), lambda: open_format_folder(path, options))
+        if slices.kind != "dicom":  # of which ?series= chooses in a folder, too
+            check_options(path, options, ())
+        return slices
     check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
