@@ -76,10 +76,9 @@ def _open(given: Spec) -> Slices:
     if path.is_dir():
         if is_zarr(path):
             return open_zarr(path, key, options)
-        slices = open_folder(path, lambda only: _open(Spec(only, None, {})), lambda: open_format_folder(path, options))
-        if slices.kind != "dicom":  # of which ?series= chooses in a folder, too
+        if options and any(name.lower().endswith(SUFFIXES) for *_, names in os.walk(path) for name in names):
             check_options(path, options, ())
-        return slices
+        return open_folder(path, lambda only: _open(Spec(only, None, {})), lambda: open_format_folder(path, options))
     check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
