@@ -22,7 +22,7 @@ class Slices:
     Attributes
     ----------
     kind : str
-        "folder", "image", "tiff", "hdf5", "zarr", "npy" or "phantom".
+        "folder", "image", "tiff", "hdf5", "zarr", "npy", "npz", "raw", "dicom", "nifti", "nrrd", "mrc", "metaimage" or "phantom".
     names : list of str
         One unique name a slice: the path in the folder without suffix, or its number in a stack, ``z0000``.
     shapes : list of (int, int)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.core.errors import InputError
+from veridical.data.axes import check_options
 from veridical.data.readers.dicom import is_dicom, open_dicom, open_dicom_folder
 from veridical.data.readers.metaimage import open_metaimage
 from veridical.data.readers.mrc import open_mrc
@@ -91,6 +92,7 @@ def open_format_folder(folder: Path, options: Mapping[str, str]) -> Slices | Non
     raw = [path for path in paths if path.suffix.lower() == ".raw"]
     single = others if others else raw
     if len(single) == 1 and not series:
+        check_options(folder, options, ())
         return open_format(single[0], None, {})
     if single or series:
         names = ", ".join(path.name for path in [*single, *series][:4])
