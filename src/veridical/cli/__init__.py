@@ -6,7 +6,7 @@ import os
 import sys
 
 from veridical.cli.shell import app
-from veridical.core.errors import InputError
+from veridical.core.errors import InputError, explain
 
 # isort: off
 from veridical.cli import look, make, judge  # noqa: F401  # help lists commands in this order
@@ -26,7 +26,6 @@ def main() -> None:
             raise
         text = str(error)
         if isinstance(error, OSError):
-            where = error.filename or "a file"
-            text = f"{where} cannot be read or written ({error.strerror or error}): free some space or choose another place."
+            text = f"{error.filename or 'a file'} {explain(error)}."
         print(f"veridical: {text}", file=sys.stderr)
         sys.exit(2)

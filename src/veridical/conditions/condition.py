@@ -109,7 +109,7 @@ class Answer:
         What `words` are called in ``provenance.json``.
     words : sequence
         The condition of each row.
-    masks : ndarray of uint8, shape (N, H, W), or None
+    masks : ndarray of int, shape (N, H, W), or None
         The label image of each row in the values of the data, where the condition is or has one.
     notes : tuple of str
         What the user should know.

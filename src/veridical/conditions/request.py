@@ -25,7 +25,7 @@ class Asked:
         What `veridical.runs.draw.draw` takes.
     said : list of dict
         The condition of each image in words, for its provenance.
-    masks : ndarray of uint8, shape (n, H, W), or None
+    masks : ndarray of int, shape (n, H, W), or None
         The label image of each image in the values of the data, where its condition is or has one.
     notes : list of str
         What the user should know of what was asked.

@@ -15,7 +15,7 @@ from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
-from veridical.data.masks import fit_mask_values, rank
+from veridical.data.masks import explain, fit_mask_values, rank
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices
 from veridical.data.split import group_of, split_regions
@@ -181,6 +181,7 @@ class Dataset:
         images = sorted({*self._layout.images("train"), *self._layout.images("test")})
         self.mask_values = fit_mask_values(self.spec, self.slices, images, self._mask)
         self.classes = len(self.mask_values)
+        self.notes += filter(None, [explain(self.mask_values)])
 
     def _find_labels(self, column: str, bins: int) -> None:
         train = self._layout.images("train")
@@ -377,7 +378,7 @@ class Dataset:
 
     def masks_of(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
         """Class numbers of the tiles at `places`, uint8 (N, size, size)."""
-        stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.uint8))
+        stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.int32))
         names = [self.slices.names[index] for index in places[:, 0]]
         classes = rank(stored, self.mask_values or (), names)
         return classes if self._span == self.size else resize_labels(classes, self.size)

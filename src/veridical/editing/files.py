@@ -15,6 +15,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import file_hash, write_json
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, write_images
+from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 from veridical.editing.edit import NEEDS, Given
@@ -148,11 +149,10 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray[Any], float | Non
 
 
 def _read_mask(path: str | Path) -> NDArray[np.bool_]:
-    slices = open_slices(path)
-    if len(slices) != 1:
-        raise InputError(f"{path} holds {len(slices)} images: give one mask.")
-    mask: NDArray[np.bool_] = slices[0] != 0
-    return cast(NDArray[np.bool_], mask.any(-1)) if mask.ndim == 3 else mask
+    labels = open_labels(path)
+    if len(labels) != 1:
+        raise InputError(f"{path} holds {len(labels)} images: give one mask.")
+    return foreground(labels[0])
 
 
 def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:

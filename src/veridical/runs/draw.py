@@ -23,6 +23,7 @@ from veridical.core.files import file_hash, write_json
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import save_png, to_grid, write_images
+from veridical.data.masks import paint
 from veridical.recipes import table
 from veridical.runs.run import Run, load
 
@@ -156,7 +157,7 @@ def sample(
     if found.masks is not None:
         (folder / "masks").mkdir()
         for stem, mask in zip(stems, found.masks, strict=True):
-            save_png(folder / "masks" / f"{stem}.png", mask)
+            save_png(folder / "masks" / f"{stem}.png", paint(mask))
     write_json(
         folder / "provenance.json",
         {

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import numpy as np
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.data.readers.companions import OUTSIDE, allows_outside, companion
+from veridical.data.readers.hdf5_filters import check_filters, register_filters
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.pixels import square_pixels
 from veridical.data.readers.volumes import check_length, declared_missing, map_array, volume
@@ -93,8 +96,7 @@ def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside:
 def _opened(path: Path) -> Any:
     import h5py
 
-    with contextlib.suppress(ImportError):
-        import hdf5plugin  # noqa: F401  registers the filters of many instruments
+    register_filters()
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -136,7 +138,16 @@ def _listing(path: Path, key: str, file: Any) -> str:
 
     file.visititems(look)
     listed = ", ".join(f"/{name}" for name in found) or "none in this file"
+    pile = _pattern(found)
+    listed += f", or {pile} for all of them as a stack" if pile else ""
     return f"{path}: has no image array at {key}; give {path.name}:/PATH with a path out of: {listed}"
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """A pattern of paths that many of the datasets `names` have in common, or an empty text."""
+    stems = Counter(re.sub(r"\d+(?=\D*$)", "*", name) for name in names)
+    best, count = stems.most_common(1)[0] if stems else ("", 0)
+    return f"/{best.strip('/')}" if count > 3 else ""
 
 
 # ------------------------------------------------------------------------------------------------- links
@@ -243,7 +254,7 @@ def _check(
                 f"{_fill(array)}"
             )
         return
-    _check_filters(array, name)
+    check_filters(array, name)
     _count_missing(array, name, missing)
 
 
@@ -282,20 +293,6 @@ def _points(space: Any) -> int:
         return int(space.get_select_npoints())
     except RuntimeError:
         return -1
-
-
-def _check_filters(array: Any, name: str) -> None:
-    import h5py
-
-    plist = array.id.get_create_plist()
-    for k in range(plist.get_nfilters()):
-        code, _, _, words = plist.get_filter(k)
-        if not h5py.h5z.filter_avail(code):
-            called = words.decode(errors="replace") or "unknown"
-            raise InputError(
-                f"{name}: is compressed with the filter {code} ({called}), which is not installed; pip install hdf5plugin, or "
-                "write the file again with gzip"
-            )
 
 
 def _count_missing(array: Any, name: str, missing: list[int]) -> None:

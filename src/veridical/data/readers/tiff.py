@@ -1,7 +1,6 @@
-"""TIFF pages -> arrays in their stored type, and the pixel size that a file states."""
+"""TIFF pages -> arrays in their stored type."""
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,18 +10,21 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
-from veridical.data.readers.ome import check_ome, ome_pixel_size
+from veridical.data.readers.ome import check_ome
 from veridical.data.readers.pixels import (
     ALPHA,
     CMYK,
-    GREY_PALETTE,
     PALETTE,
     Header,
+    check_claim,
     check_dtype,
     drop_alpha,
+    grey_palette,
     orient,
-    square_pixels,
 )
+from veridical.data.readers.scale import tiff_scale
+
+DISPLAY = "ImageJ's colours of display (LUT) left out"
 
 
 class _Complaints(logging.Handler):
@@ -88,9 +90,10 @@ def tiff_header(path: Path) -> Header:
         check_cost(path, pixels=shape[0] * shape[1])
         if page.tags.valueof(274, 1) >= 5:
             shape = shape[::-1]
-        unequal = unequal_pixels(tif)
-        notes = [*left_out, *([unequal] if unequal else []), *([note] if note else [])]
-        return Header(shape, dtype, channels, None if unequal else tiff_pixel_size(tif), ", ".join(notes) or None)
+        if page.compression == 1 and page.dataoffsets:
+            check_claim(path, page.imagelength * (page.imagewidth * page.samplesperpixel * page.bitspersample // 8))
+        pixel_size, remarks = tiff_scale(tif, page)
+        return Header(shape, dtype, channels, pixel_size, [*left_out, *([note] if note else []), *remarks])
 
 
 def tiff_pixels(path: Path) -> np.ndarray:
@@ -145,40 +148,53 @@ def _is_smaller_copy(small: Any, large: Any) -> bool:
 
 def plan_page(page: Any, path: Path) -> tuple[int, np.dtype, str | None, str]:
     """Channels, type, note and treatment ("as is", "invert", "palette" or "cmyk") of a `tifffile` page."""
-    photometric = getattr(page.photometric, "name", str(page.photometric))
     samples = page.samplesperpixel
+    photometric = getattr(page.photometric, "name", str(page.photometric))
+    if 262 not in page.tags:  # tifffile takes a missing photometric tag for white is zero
+        photometric = "RGB" if samples in (3, 4) else "MINISBLACK"
     if page.dtype is None:
         raise InputError(f"{path}: {page.bitspersample} bits a sample cannot be read; save it with 8, 16 or 32 bits")
     dtype = np.dtype(bool) if page.bitspersample == 1 else check_dtype(np.dtype(page.dtype), path)
+    if photometric in ("PALETTE", "MINISWHITE") and samples == 1 and page.parent.is_imagej:
+        return 1, dtype, DISPLAY, "as is"  # ImageJ measures what is stored, whatever it shows
     if photometric == "PALETTE" and page.colormap is not None:
-        grey = bool((page.colormap == page.colormap[:1]).all())
-        return (1 if grey else 3), np.dtype(np.uint8), (GREY_PALETTE if grey else PALETTE), "palette"
+        note = grey_palette(_colours(page))[1]
+        return (1 if note else 3), np.dtype(np.uint8), note or PALETTE, "palette"
     if photometric == "SEPARATED" and samples >= 4 and dtype.kind == "u":
         return 3, dtype, CMYK, "cmyk"
     if photometric in ("MINISBLACK", "MINISWHITE") and samples in (1, 2):
         invert = photometric == "MINISWHITE" and dtype.kind in "bu"
         return 1, dtype, ALPHA if samples == 2 else None, "invert" if invert else "as is"
+    if photometric == "YCBCR" and page.compression == 1:
+        raise InputError(f"{path}: holds YCbCr without JPEG; save it as RGB")
     if photometric in ("RGB", "YCBCR") and samples in (3, 4):
         return 3, dtype, ALPHA if samples == 4 else None, "as is"
     raise InputError(f"{path}: {samples} samples a pixel ({photometric}) cannot be read; save it as grey or RGB")
 
 
+def _colours(page: Any) -> np.ndarray:
+    """The palette, (K, 3) uint8."""
+    table = np.asarray(page.colormap)
+    return (table >> 8 if table.max() > 255 else table).astype(np.uint8).T
+
+
 def decode_page(page: Any, path: Path, code: int | None = None) -> np.ndarray:
     """Pixels of a `tifffile` page, (H, W) or (H, W, 3); turned by the orientation `code`, its own by default."""
     channels, dtype, _, treatment = plan_page(page, path)
+    pixels = page.imagelength * page.imagewidth
+    check_cost(path, pixels=pixels, nbytes=pixels * page.samplesperpixel * dtype.itemsize)
     array = page.asarray()
     if page.planarconfig == 2 and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)
     if treatment == "palette":
-        table = np.asarray(page.colormap)
-        table = (table >> 8 if table.max() > 255 else table).astype(np.uint8)
-        array = table[0][array] if channels == 1 else np.moveaxis(table[:, array], 0, -1)
+        table = _colours(page)
+        array = grey_palette(table)[0][array] if channels == 1 else table[array]
     elif treatment == "cmyk":
         top = np.iinfo(dtype).max
         ink = array[..., :4] / top
         array = np.rint((1 - ink[..., :3]) * (1 - ink[..., 3:]) * top)
     elif treatment == "invert":
-        array = ~array if array.dtype == np.bool_ else np.iinfo(array.dtype).max - array
+        array = ~array if array.dtype == np.bool_ else 2**page.bitspersample - 1 - array
     array = orient(drop_alpha(array), code or page.tags.valueof(274, 1)).astype(dtype, copy=False)
     if dtype.kind == "f":
         for value in nodata(page):
@@ -193,54 +209,3 @@ def nodata(page: Any) -> list[float]:
     except ValueError:
         return []
     return [value] if np.isfinite(value) else []
-
-
-# ------------------------------------------------------------------------------------------------------- pixel size
-
-MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
-    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
-    **dict.fromkeys(("m", "meter", "metre"), 1e6),
-    **dict.fromkeys(("inch", "in"), 25400.0),
-    **dict.fromkeys(("Å", "angstrom"), 1e-4),
-}
-
-
-def tiff_pixel_size(tif: Any) -> float | None:
-    """Micrometres a pixel from OME, ImageJ or resolution tags (across the image) of a `tifffile.TiffFile`, or None."""
-    if tif.is_ome and tif.ome_metadata:
-        size = re.search(r'PhysicalSizeX="([^"]+)"', tif.ome_metadata)
-        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', tif.ome_metadata)
-        if size:
-            return _times(float(size[1]), unit[1] if unit else "µm")
-    tags = tif.pages[0].tags
-    numerator, denominator = tags.valueof("XResolution", (0, 1))
-    if not numerator or not denominator:
-        return None
-    pitch = denominator / numerator  # units a pixel
-    if tif.is_imagej and "unit" in (tif.imagej_metadata or {}):
-        return _times(pitch, str(tif.imagej_metadata["unit"]).replace("\\u00B5", "µ"))
-    code = int(tags.valueof("ResolutionUnit", 2))
-    # drawing programs write 72 or 96 dots an inch when they know nothing
-    if code == 2 and round(1 / pitch) not in (1, 72, 96):
-        return _times(pitch, "inch")
-    return _times(pitch, "cm") if code == 3 else None
-
-
-def unequal_pixels(tif: Any) -> str | None:
-    """A note on pixels that are not square, whose size is not used, of a `tifffile.TiffFile`."""
-    if tif.is_ome and tif.ome_metadata:
-        stated = ome_pixel_size(tif.ome_metadata)
-        height, width = (value * MICROMETRES.get(unit, float("nan")) for value, unit in stated)
-        return next(iter(square_pixels(height, width)[1]), None)
-    (width, wide), (height, high) = (tif.pages[0].tags.valueof(f"{axis}Resolution", (0, 1)) for axis in "XY")
-    if not all((width, wide, height, high)):
-        return None
-    size = tiff_pixel_size(tif)
-    return next(iter(square_pixels(size * (high / height) / (wide / width), size)[1]), None) if size else None
-
-
-def _times(value: float, unit: str) -> float | None:
-    return value * MICROMETRES[unit] if unit in MICROMETRES and value > 0 else None

@@ -16,6 +16,7 @@ from veridical.data.readers.companions import OUTSIDE, allows_outside
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.ome import channel_names
 from veridical.data.readers.pixels import ALPHA, check_dtype
+from veridical.data.readers.scale import tiff_scale
 from veridical.data.readers.tiff import (
     choose_series,
     decode_page,
@@ -23,8 +24,6 @@ from veridical.data.readers.tiff import (
     open_tiff_file,
     plan_page,
     tiff_file,
-    tiff_pixel_size,
-    unequal_pixels,
 )
 from veridical.data.readers.volumes import check_length, map_array, volume
 from veridical.data.slices import Lazy, Slices
@@ -78,7 +77,7 @@ def _open(path: Path, options: Mapping[str, str], outside: bool) -> Slices | Non
                 offsets = [int(each.dataoffsets[0]) for each in series.pages]
                 check_length(path, max(offsets) + page.nbytes)
                 handle, mapped = Lazy(_MappedPages, path, offsets, stored, page.shape, outer), True
-        unequal = unequal_pixels(tif)
+        pixel_size, remarks = tiff_scale(tif, page)
         return volume(
             "tiff",
             handle,
@@ -91,9 +90,9 @@ def _open(path: Path, options: Mapping[str, str], outside: bool) -> Slices | Non
             options=options,
             also=("series", OUTSIDE),
             mapped=mapped,
-            pixel_size=None if unequal else tiff_pixel_size(tif),
+            pixel_size=pixel_size,
             missing=nodata(page),
-            notes=[*notes, *([unequal] if unequal else []), *([note] if note and (note != ALPHA or not raw) else [])],
+            notes=[*notes, *([note] if note and (note != ALPHA or not raw) else []), *remarks],
         )
 
 

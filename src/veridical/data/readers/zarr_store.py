@@ -12,8 +12,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.data.readers.companions import OUTSIDE, allows_outside
 from veridical.data.readers.imagefile import guard
-from veridical.data.readers.pixels import square_pixels
-from veridical.data.readers.tiff import MICROMETRES
+from veridical.data.readers.pixels import MICROMETRES, square_pixels
 from veridical.data.readers.volumes import declared_missing, volume
 from veridical.data.readers.zarr_array import CheckedArray, missing_chunks, place_of, read_array
 from veridical.data.slices import Lazy, Slices
