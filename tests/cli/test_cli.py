@@ -253,7 +253,7 @@ def test_a_full_disk_is_one_sentence(run, trained, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "new/a.png")
 
-    monkeypatch.setattr("veridical.runs.draw.write_images", full)
+    monkeypatch.setattr("veridical.runs.samples.write_counts", full)
     code, _, error = run("sample", trained, "-n", 1, "--out", tmp_path / "new", "--quiet")
     assert code == 2 and "new/a.png" in error and "No space left" in error
     one_sentence(error)
