@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash, write_json
+from veridical.core.files import check_output, file_hash, write_json
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
 from veridical.data.readers.open import open_slices
@@ -84,12 +84,17 @@ def edit_file(
     chosen = edit.parse(dict(settings or {}))
     if samples < 1 or seed < 0 or (spread is not None and samples < 2):
         raise InputError(f"samples={samples}, seed={seed}: give at least 1 (2 for --spread) and a seed of at least 0.")
+    for path in (out, spread):
+        if path is not None:
+            check_output(Path(path))
     loaded = load(run, device)
     use_threads()
     model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, suffix_of(counts.dtype), counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
+    if target == spread_target:
+        raise InputError(f"{target} is given for the image and for its spread: choose another name for one.")
     unit, lost = loaded.window.to_unit(counts), _lost(counts)
     given, lost_there = _given(files, loaded, samples)
     if lost.all():
@@ -174,9 +179,11 @@ def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:
     path = Path(path)
     if path.suffix.lower() not in ((suffix, ".tiff") if suffix == ".tif" else (suffix,)):
         raise InputError(f"{path} would hold {dtype} values: let its name end with {suffix}.")
-    if path.exists():
-        raise InputError(f"{path} exists: choose another name.")
-    return path.with_suffix(suffix)
+    path = path.with_suffix(suffix)
+    for file in (path, path.with_suffix(".json")):
+        if file.exists():
+            raise InputError(f"{file} exists: choose another name.")
+    return path
 
 
 def _as_type(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:

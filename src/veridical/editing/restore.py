@@ -145,7 +145,8 @@ def inpaint(
     InputError
         If mask and image differ in size, or if the mask leaves nothing to fill or nothing to go by.
     """
-    mask, lost = np.asarray(mask, bool), np.isnan(image).any((0, 1))
+    mask = np.asarray(mask, bool)
+    lost: NDArray[np.bool_] = np.asarray(np.isnan(image).any(axis=(0, 1)))
     if mask.shape != image.shape[2:]:
         raise InputError(
             f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels but the image {image.shape[3]} x {image.shape[2]}: "

@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 
 from veridical.core.files import write_text
+from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
 from veridical.reporting.findings import finding, plain, settings_of
@@ -49,7 +50,7 @@ def report(folder: str | Path) -> Path:
     _write_tables(folder / "tables", ranked, cells)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_visible,
     )  # fmt: skip
     page = environment.get_template("report.html.j2").render(
         title=spec.get("title") or "Image generators compared",
@@ -72,6 +73,11 @@ def report(folder: str | Path) -> Path:
     target = folder / "report.html"
     write_text(target, page)
     return target
+
+
+def _visible(value: Any) -> Any:
+    """What the page says of a value: of text nothing that acts or hides; what is HTML already stays."""
+    return shown(value, lines=True) if type(value) is str else value
 
 
 def _write_tables(folder: Path, ranked: dict[str, list[dict[str, Any]]], cells: list[Cell]) -> None:

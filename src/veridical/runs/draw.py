@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import file_hash
 from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.recipes import table
@@ -156,8 +156,8 @@ def sample(
     row, info = table.find(loaded.info.recipe), loaded.info
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
     found = conditions_of(loaded, n, **asked)
-    for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for text in found.notes:
+        tell(run, text)
     places = [row.option.name for row in CONDITIONS.values() if not row.option.several]
     samples = Samples(
         Path(out),

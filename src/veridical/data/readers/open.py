@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.notes import tell
 from veridical.data.readers.imagefile import SUFFIXES, check_readable, read_header, read_image
 from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
 from veridical.data.slices import Slices
@@ -50,9 +51,14 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
+    if not text:
+        raise InputError("data of an empty name cannot be opened: give a folder or a file")
     path, key = split_key(text)
     try:
-        return _open(path, key)
+        slices = _open(path, key)
+        for said in slices.notes:
+            tell(spec, said)
+        return slices
     except PermissionError as error:
         raise InputError(f"{error.filename or path}: you may not read this; change its permissions") from None
 
