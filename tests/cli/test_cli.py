@@ -78,7 +78,7 @@ def test_phantoms_that_cannot_be_written_are_not_drawn(run, tmp_path, monkeypatc
     assert code == 2 and "not an empty folder" in error
     for place in (tmp_path / "mine.txt", tmp_path / "mine.txt" / "new"):
         code, _, error = run("phantom", "rocks", "--out", place)
-        assert code == 2 and "mine.txt is a file" in error
+        assert code == 2 and "mine.txt is no folder" in error
 
 
 def test_version(run):

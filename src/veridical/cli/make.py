@@ -33,7 +33,7 @@ def train(
 
     check_folder(out)
     more = pairs_of(set_)
-    own = inspect.signature(run).parameters
+    own = [p.name for p in inspect.signature(run).parameters.values() if p.kind is not p.VAR_KEYWORD]
     for name in more:
         if name in own:
             raise InputError(f"--set {name} is no setting of {recipe}: {name} is said by the command itself.")

@@ -94,6 +94,8 @@ def check_folder(path: Path) -> None:
         Where a file is in its way, or where nothing can be written.
     """
     with _explained(path, "give the name of a folder that you may write to"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)  # a name that is too long
         there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
         if not there.is_dir():
             raise OSError(errno.ENOTDIR, f"{there} is no folder")
@@ -120,6 +122,8 @@ def _error(number: int) -> OSError:
 @contextlib.contextmanager
 def _explained(path: Path, remedy: str) -> Iterator[None]:
     try:
+        if "\0" in str(path):
+            raise _error(errno.EINVAL)
         yield
     except (OSError, UnicodeEncodeError) as error:  # the latter: a name that the file system cannot have
         raise InputError(
