@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from veridical.cli.shell import Json, Seed, app, check_outputs, pairs_of, say, say_table, write_json
+from veridical.core.text import shown
 
 
 @app.command()
@@ -58,7 +59,7 @@ def data(
     summary = dataset.summary()
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
-        table.add_row(key, "; ".join(value) if key == "notes" else str(value))
+        table.add_row(key, shown("; ".join(value) if key == "notes" else value))
     write_json(json_file, summary)
     if preview is not None:
         sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]

@@ -81,9 +81,11 @@ def check_outputs(*paths: Path | None, inputs: Iterable[str | Path | None] = ())
     for path in given:
         files.check_output(path)
         for other in (*inputs, *(p for p in given if p is not path)):
+            same = False
             with contextlib.suppress(OSError, ValueError):  # what is not there
-                if path.is_file() and other is not None and os.path.samefile(path, other):
-                    raise InputError(f"{path} would be overwritten, but it is {other}: choose another name.")
+                same = path.is_file() and other is not None and os.path.samefile(path, other)
+            if same:
+                raise InputError(f"{path} would be written over {other}: choose another name.")
     if len(set(given)) < len(given):
         raise InputError(f"{given[-1]} is given for two results: choose another name for one.")
 
