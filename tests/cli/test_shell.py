@@ -40,7 +40,7 @@ WORK = {
     "score": ("veridical.scoring.score.score", ["score", "DATA", "DATA"], ["--json"]),
     "audit": ("veridical.auditing.verdict.audit", ["audit", "DATA", "DATA"], ["--json", "--html"]),
     "utility": ("veridical.scoring.utility.utility", ["utility", "DATA", "DATA"], ["--json"]),
-    "restore": ("veridical.editing.files.load", ["restore", "RUN", "DATA", "--mask", "m.png", "--samples", 2], ["--out", "--spread"]),
+    "restore": ("veridical.editing.files.load", ["restore", "RUN", "DATA", "--mask", "m", "--samples", 2], ["--out", "--spread"]),
     "train": ("veridical.training.loop.train", ["train", "vae", "DATA"], ["--out"]),
     "sample": ("veridical.runs.draw.sample", ["sample", "RUN"], ["--out"]),
     "phantom": ("veridical.phantoms.generate", ["phantom", "rocks"], ["--out"]),

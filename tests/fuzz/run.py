@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -132,10 +133,8 @@ def attempt(case: Case, seed: int, scratch: Path) -> None:
         code = 1
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-            except (OSError, ValueError):
-                pass
         os._exit(code)
 
 
@@ -159,10 +158,8 @@ def run_all(cases: list[Case], seed: int, jobs: int, folder: Path) -> list[Outco
             time.sleep(0.01)
         elif pid in working:
             case, scratch, began = working.pop(pid)
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)  # what it left running
-            except (ProcessLookupError, PermissionError):
-                pass
             output = (scratch / "output").read_text(encoding="utf-8", errors="backslashreplace")
             code, seconds = os.waitstatus_to_exitcode(status), time.monotonic() - began
             wrong = judge(code, output, seconds, usage.ru_utime + usage.ru_stime)

@@ -11,6 +11,7 @@ import typer
 
 from veridical.cli.shell import STOPPED, app, say
 from veridical.core.errors import InputError
+from veridical.core.text import shown
 
 # isort: off
 from veridical.cli import look, make, judge  # noqa: F401  # help lists commands in this order
@@ -40,7 +41,7 @@ def main() -> None:
         words = _in_words(error)
         if words is None or "--debug" in sys.argv:
             raise
-        say(f"veridical: {' '.join(words.splitlines())}", error=True)
+        say(f"veridical: {shown(words)}", error=True)  # one line: a line end is part of a name
         sys.exit(2)
     if code == STOPPED:
         with contextlib.suppress(OSError):
@@ -60,5 +61,5 @@ def _in_words(error: Exception) -> str | None:
     if (
         isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error)
     ):  # torch's are RuntimeErrors
-        return f"there is not enough memory ({error}): give a smaller --batch, --size or -n."
+        return f"there is not enough memory ({' '.join(str(error).split())}): give a smaller --batch, --size or -n."
     return None
