@@ -124,11 +124,13 @@ def bench(
     """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
     from veridical.benching.run import bench as run
     from veridical.core.files import check_folder
-    from veridical.reporting.results import bench_spec, read_cells
+    from veridical.reporting.results import Files, bench_spec, cells_of, read_cells
 
     check_folder(out)
     say(f"report: {run(spec, out, say=say)}")
-    states = {cell.state for cell in read_cells(out, bench_spec(out))}
+    plan = bench_spec(out)
+    planned = cells_of(plan)
+    states = {c.state for c in read_cells(Files(out), plan) if (c.dataset, c.recipe, c.seed) in planned}
     if states - {"done", "failed"}:
         raise typer.Exit(STOPPED)
     if "failed" in states:

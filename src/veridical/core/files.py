@@ -22,6 +22,7 @@ import numpy as np
 from veridical.core.errors import InputError
 
 T = TypeVar("T")
+DEEPEST = 64  # levels of lists and objects in a JSON file
 LARGEST_TEXT = 512 * 2**20  # bytes of a file that is read whole: JSON, a table
 
 
@@ -226,6 +227,8 @@ def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
     try:
         # not pydantic's own reader: names of files that are not UTF-8 are half surrogates, which it refuses
         content = json.loads(text)
+        if _deep(content):
+            raise ValueError
     except (ValueError, RecursionError):
         raise InputError(f"{name} is not valid JSON: it was damaged or is not what it should be.") from None
     try:
@@ -237,6 +240,17 @@ def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
         raise InputError(
             f"{name}: its {where} cannot be read ({what}): it was damaged or is not what it should be."
         ) from None
+
+
+def _deep(content: Any) -> bool:
+    """Whether lists and objects are nested deeper than any file of ours: whoever walks through them would not end well."""
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)
+                 if isinstance(inner, dict | list)]  # fmt: skip
+        if not level:
+            return False
+    return True
 
 
 @lru_cache(maxsize=64)
