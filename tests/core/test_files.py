@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +112,19 @@ def test_pictures_reach_a_pipe_too(tmp_path):
         reader.join(5)
     assert read[0][1:4] == b"PNG" and read[1][:2] in (b"II", b"MM") and pipe.is_fifo()
     assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs /dev/stdout")
+def test_the_own_output_is_written_to_in_turn(tmp_path):
+    code = (
+        "from pathlib import Path; from veridical.core.files import write_text; print('a'); "
+        "write_text(Path('/dev/stdout'), 'b\\n'); print('c')"
+    )
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True, env=os.environ)
+    assert (tmp_path / "out").read_text() == "a\nb\nc\n"
+    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert piped.stdout == "a\nb\nc\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and devices are POSIX's")

@@ -10,12 +10,13 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
             with tempfile.TemporaryDirectory() as scratch:  # writers of pictures go back and forth, a pipe cannot
                 temporary = Path(scratch, "written")
                 yield temporary
-                with temporary.open("rb") as made, path.open("wb") as target:
+                with temporary.open("rb") as made, _sink(path) as target:
                     shutil.copyfileobj(made, target)
         return
     temporary = _beside(path)
@@ -110,6 +111,22 @@ ELSEWHERE = "give the name of a file in a folder that exists and that you may wr
 
 def _is_written_into(path: Path) -> bool:
     return path.is_symlink() or (path.exists() and not path.is_file())
+
+
+@contextlib.contextmanager
+def _sink(path: Path) -> Iterator[BinaryIO]:
+    """What to write into: where `path` is the output of this process, after what was printed, not over it."""
+    for stream in (sys.stdout, sys.stderr):
+        same = False
+        with contextlib.suppress(OSError, ValueError):  # no file behind it, or not yet one at the path
+            same = os.path.samestat(os.fstat(stream.fileno()), path.stat())
+        if same:
+            stream.flush()
+            yield stream.buffer
+            stream.flush()
+            return
+    with path.open("wb") as target:
+        yield target
 
 
 def _beside(path: Path) -> Path:
