@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -237,6 +238,14 @@ def test_a_regular_expression_that_never_ends_is_a_sentence(run, tmp_path, patte
     began = time.monotonic()
     code, _, error = run("audit", tmp_path / "d", tmp_path / "d", "--field", pattern)
     assert code == 2 and "--field" in error and time.monotonic() - began < 20, error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")
+def test_a_reader_that_goes_away_changes_nothing():
+    code = "from veridical.cli.shell import say\nfor k in range(9): say('x' * 70000)\nraise SystemExit(3)"
+    done = subprocess.run(f"{sys.executable} -c \"$CODE\" | head -c 1; exit ${{PIPESTATUS[0]}}", shell=True, capture_output=True,
+                          executable="/bin/bash", env=os.environ | {"CODE": code})  # fmt: skip
+    assert done.returncode == 3 and not done.stderr
 
 
 def test_too_little_memory_is_a_sentence(run, tiles, tmp_path, monkeypatch):

@@ -62,7 +62,11 @@ def _main(
 
 def say(text: str, *, error: bool = False) -> None:
     """Print lines in which names of files and other text of users cannot act on the terminal."""
-    print(shown(text, lines=True), file=sys.stderr if error else sys.stdout, flush=True)
+    stream = sys.stderr if error else sys.stdout
+    try:
+        print(shown(text, lines=True), file=stream, flush=True)
+    except BrokenPipeError:  # who read it is gone; the work, its files and its exit code are not
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say_table(table: RenderableType) -> None:
