@@ -193,6 +193,15 @@ def test_a_stopped_training_says_so(run, tiles, tmp_path, monkeypatch):
     assert code == STOPPED and "add --resume to go on" in out and "stopped" in error
 
 
+def test_stopped_sampling_says_how_to_go_on(run, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("veridical.runs.draw.sample", stopped)
+    code, _, error = run("sample", tmp_path, "--out", tmp_path / "new")
+    assert code == STOPPED and "give the same command again to go on" in error
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import check_output, file_hash, write_json
+from veridical.core.limits import check_cost
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
 from veridical.data.readers.open import open_slices
@@ -99,6 +100,7 @@ def edit_file(
     given, lost_there = _given(files, loaded, samples)
     if lost.all():
         raise InputError(f"{image} holds no finite value, only NaN or infinity: check how it was exported.")
+    check_cost(f"samples={samples} of {image}", nbytes=unit.nbytes * samples)
     known = unit if given.mask is None else np.where(lost, np.float32(np.nan), unit)
     drawn = edit.apply(
         model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, quiet=quiet
