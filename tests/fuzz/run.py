@@ -165,6 +165,8 @@ def run_all(cases: list[Case], seed: int, jobs: int, folder: Path) -> list[Outco
             wrong = judge(code, output, seconds, usage.ru_utime + usage.ru_stime)
             done.append(Outcome(case, code, seconds, output, wrong))
             shutil.rmtree(scratch, ignore_errors=True)
+            if wrong:
+                print(f"{case.kind}:{case.number} {case.words} {case.arguments!r}"[:300], f"\n    {wrong}", flush=True)
             if len(done) % 100 == 0:
                 print(
                     f"{len(done)} of {len(cases)} cases, {sum(bool(o.wrong) for o in done)} wrong",
@@ -196,14 +198,8 @@ def main() -> int:
         (Path(name) / "work").mkdir()
         done = run_all(cases, options.seed, options.jobs, Path(name) / "work")
     wrong = [o for o in done if o.wrong]
-    for o in done if number else wrong:
-        words = [a.replace(name, "") for a in o.case.arguments]
-        print(
-            f"{o.case.kind}:{o.case.number} {o.case.words} {words!r}"[:400],
-            f"\n    {o.wrong or 'right'} (code {o.code})",
-        )
-        if number:
-            print(o.output)
+    if number:
+        print(f"{done[0].case.arguments!r}\n{done[0].output}\n{done[0].wrong or 'right'} (exit code {done[0].code})")
     print(f"{'kind':10} {'cases':>6} {'wrong':>6} {'slowest s':>10}  exit codes")
     for kind in KINDS:
         mine = [o for o in done if o.case.kind == kind]
