@@ -22,7 +22,7 @@ class Slices:
     Attributes
     ----------
     kind : str
-        "folder", "image", "tiff", "hdf5", "zarr", "npy" or "phantom".
+        "folder", "image", "tiff", "hdf5", "zarr", "npy", "npz", "raw", "dicom", "nifti", "nrrd", "mrc", "metaimage" or "phantom".
     names : list of str
         One unique name a slice: the path in the folder without suffix, or its number in a stack, ``z0000``.
     shapes : list of (int, int)
@@ -43,6 +43,8 @@ class Slices:
         The file of each slice, where each has one of its own.
     masked : list of bool
         Which slices come with a label image, see `mask`.
+    missing : tuple of float
+        Stored values that stand for nothing measured; real-valued slices have NaN there.
     properties : callable or None
         Gives what is known of each slice: one dict of numbers a slice.
     captions : callable or None
@@ -62,6 +64,7 @@ class Slices:
     paths: list[Path] = field(default_factory=list)
     masked: list[bool] = field(default_factory=list)
     read_mask: Callable[[int], np.ndarray] | None = None
+    missing: tuple[float, ...] = ()
     properties: Callable[[], list[dict[str, float]]] | None = None
     captions: Callable[[], list[str]] | None = None
 

@@ -10,7 +10,7 @@ from veridical.core.errors import InputError
 from veridical.data.field import field_of_view
 from veridical.data.slices import Slices
 from veridical.data.tiles import Layout
-from veridical.data.window import IntensityWindow, fit_window
+from veridical.data.window import IntensityWindow, describe_extremes, fit_window
 
 SAMPLE_SLICES, SAMPLE_PIXELS = 64, 2_000_000  # the window is fitted on so many at most
 
@@ -99,12 +99,13 @@ def window_of(spec: str, slices: Slices, layout: Layout, read: Read, seed: int, 
         cuts = [(r.index, slice(r.top, r.top + r.height), slice(r.left, r.left + r.width)) for r in few]
     if slices.channels == 3 and all((tile == tile[..., :1]).all() for tile in sample):
         notes.append("the colour images are grey: their three channels are equal")
+    notes += describe_extremes(sample, slices.dtype, slices.missing)
     try:
-        return fit_window(sample, slices.dtype)
+        return fit_window(sample, slices.dtype, slices.missing)
     except InputError:
         pass
     try:  # detail may be rare: look at all of these slices
-        return fit_window([read(i)[ys, xs] for i, ys, xs in cuts], slices.dtype)
+        return fit_window([read(i)[ys, xs] for i, ys, xs in cuts], slices.dtype, slices.missing)
     except InputError as error:
         raise InputError(f"{spec}: {error}") from None
 

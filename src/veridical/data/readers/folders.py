@@ -35,9 +35,13 @@ def open_file(path: Path) -> Slices:
     return _files("image", folder, Sorted([path], [found.masks[k]], doubts, []), [])
 
 
-def open_folder(folder: Path, open_stack: Callable[[Path], Slices]) -> Slices:
-    """Image files below `folder`; `open_stack` opens the only one, which may be a stack."""
+def open_folder(
+    folder: Path, open_stack: Callable[[Path], Slices], open_others: Callable[[], Slices | None] = lambda: None
+) -> Slices:
+    """Image files below `folder`; `open_stack` opens the only one, which may be a stack, `open_others` what is no image file."""
     files, aside = walk(folder, SUFFIXES)
+    if not files and (found := open_others()):
+        return found
     sorted_ = tell_apart(folder, files, _beside(folder))
     notes = [*sorted_.notes, *said(aside)]
     if not sorted_.images:
@@ -157,8 +161,8 @@ def _files(kind: str, folder: Path, found: Sorted, notes: list[str]) -> Slices:
                 f"{paths[0]} holds {first.dtype} values but {path} holds {header.dtype}; convert them to one bit depth "
                 "or put them into separate folders"
             )
-    for note in dict.fromkeys(h.note for h in headers if h.note):
-        notes.append(f"{note} in {sum(h.note == note for h in headers)} of {len(headers)} files")
+    for note in dict.fromkeys(note for h in headers for note in h.notes):
+        notes.append(f"{note} in {sum(note in h.notes for h in headers)} of {len(headers)} files")
     pixel_sizes = {h.pixel_size for h in headers}
     if len(pixel_sizes) > 1:
         notes.append("the files state different pixel sizes, so none is used")

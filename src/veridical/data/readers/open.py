@@ -13,9 +13,18 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import check_regular
+from veridical.core.limits import check_cost
+from veridical.core.notes import tell
+from veridical.data.axes import check_options
 from veridical.data.readers.folders import open_file, open_folder
+from veridical.data.readers.formats import FORMATS, open_format, open_format_folder
+from veridical.data.readers.hdf5 import open_hdf5
+from veridical.data.readers.hdf5_pile import open_pile
 from veridical.data.readers.imagefile import SUFFIXES, check_readable
-from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
+from veridical.data.readers.tiff_stack import open_tiff
+from veridical.data.readers.volumes import open_npy
+from veridical.data.readers.zarr_store import is_zarr, open_zarr
 from veridical.data.slices import Slices
 from veridical.data.spec import HOLDERS, Spec, parse_spec
 
@@ -32,11 +41,16 @@ def open_slices(spec: str | Path) -> Slices:
           like), only these two. Label images (``masks/``, ``labels/``, ``core_mask.png``, ...), folders called ``known_bad`` and
           hidden ones are left out;
         - an image file, a multi-page TIFF or a ``.npy`` array;
-        - ``file.h5:/path``, where the path is ``/exchange/data`` if not given;
+        - ``file.h5:/path``, where the path is ``/exchange/data`` if not given, or ``file.h5:/group/name_*`` for one dataset a
+          slice;
         - a Zarr array (version 2 or 3) or OME-Zarr image, of which the highest resolution is taken;
+        - DICOM (a file, or a folder with a series), NIfTI, NRRD, MetaImage, MRC, NPZ, raw with a shape: see
+          `veridical.data.readers.formats`;
         - ``skimage:NAME``, an image that scikit-image ships;
         - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
           ``phantom:rocks?porosity=0.1,0.4``.
+
+        Files may have options, ``stack.ome.tif?channel=DAPI&series=1`` (see `veridical.data.axes.plan_axes`).
 
     Returns
     -------
@@ -52,32 +66,43 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
+    if not text:
+        raise InputError("data of an empty name cannot be opened: give a folder or a file")
     given = parse_spec(text)
     try:
-        return _open(given)
+        slices = _open(given)
+        for said in slices.notes:
+            tell(spec, said)
+        return slices
     except PermissionError as error:
         raise InputError(f"{error.filename or given.path}: you may not read this; change its permissions") from None
 
 
 def _open(given: Spec) -> Slices:
-    path, key, _ = given
+    path, key, options = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
         if is_zarr(path):
-            return open_zarr(path, key)
-        return open_folder(path, lambda only: _open(Spec(only, None, {})))
+            return open_zarr(path, key, options)
+        if options and any(name.lower().endswith(SUFFIXES) for *_, names in os.walk(path) for name in names):
+            check_options(path, options, ())
+        return open_folder(path, lambda only: _open(Spec(only, None, {})), lambda: open_format_folder(path, options))
+    check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
-        return open_hdf5(path, key)
+        return (open_pile if key and "*" in key else open_hdf5)(path, key or "", options)
     if suffix == ".npy":
-        return open_npy(path)
+        return open_npy(path, options)
     if suffix in (".tif", ".tiff"):
-        return open_tiff(path) or open_file(path)
+        return open_tiff(path, options) or open_file(path)
     if suffix in SUFFIXES:
+        check_options(path, options, ())
         return open_file(path)
-    kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr"))
+    if found := open_format(path, key, options):
+        return found
+    kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr", *FORMATS))
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
 
 
@@ -107,7 +132,7 @@ def _phantom(text: str) -> Slices:
             raise InputError(f"{text}: {name} is given twice: leave one out")
         if name not in counts:
             others[name] = value
-        elif not value.isdecimal() or (name != "seed" and int(value) < 1):
+        elif not value.isdecimal() or len(value) > 4000 or (name != "seed" and int(value) < 1):
             kind_of = "whole" if name == "seed" else "positive"
             raise InputError(
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
@@ -119,6 +144,8 @@ def _phantom(text: str) -> Slices:
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
     n, size = counts["n"], counts["size"]
+    # all are made at once: images, float32, and masks
+    check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
     made = partial(_generate, kind, n, size, counts["seed"], options)
     return Slices(
         kind="phantom",
