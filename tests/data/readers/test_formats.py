@@ -3,6 +3,7 @@
 import base64
 import pickle
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -388,8 +389,11 @@ def test_packed_bombs_are_not_unpacked(tmp_path):
     import zlib
 
     (tmp_path / "bomb").write_bytes(zlib.compress(bytes(10**7)))
+    tracemalloc.start()
     with pytest.raises(ValueError, match="more than 24"):
         unpack(tmp_path / "bomb", 0, 24)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
     with pytest.raises(InputError, match="cut short"):
         unpack(tmp_path / "bomb", 0, 10**9)
 
