@@ -38,7 +38,7 @@ def test_saturated_images_keep_their_white(seed, top, gain):
 def test_phases_and_a_black_background_stay(dtype):
     rng = np.random.default_rng(0)
     two = np.where(rng.random(5000) < 0.3, 0, 200).astype(dtype)
-    labels = rng.integers(0, 5, 5000).astype(dtype)
+    labels = np.where(rng.random(5000) < 0.1, 250, rng.integers(0, 5, 5000)).astype(dtype)
     noisy = (two + rng.normal(20, 5, 5000)).astype(dtype)
     grey = (20_000, 100) if dtype == "uint16" else (200, 1)
     background = np.where(two == 0, 0, rng.normal(*grey, 5000)).astype(dtype)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -55,18 +56,31 @@ class Plan:
         """How many images there are."""
         return prod(self.leading)
 
-    def index(self, number: int) -> tuple[int | slice, ...]:
-        """Index into the array of image `number`."""
-        numbers = iter(np.unravel_index(number, self.leading) if self.leading else ())
+    @cached_property
+    def _cut(self) -> tuple[int | slice | None, ...]:
+        """Index into the array, None for the axes that count images."""
+        whole = slice(None)
         return tuple(
-            slice(None) if letter in "yxs" and held is None else int(next(numbers)) if held is None else held
+            whole if letter in "yxs" and held is None else held
             for letter, held in zip(self.axes, self.held, strict=True)
         )
 
+    @cached_property
+    def _order(self) -> list[int]:
+        """Which axes of what `index` cuts out are height, width and colour."""
+        kept = [letter for letter, held in zip(self.axes, self.held, strict=True) if letter in "yxs" and held is None]
+        return [kept.index(letter) for letter in ("yxs" if "s" in kept else "yx")]
+
+    def index(self, number: int) -> tuple[int | slice, ...]:
+        """Index into the array of image `number`."""
+        numbers = iter(
+            (number,) if len(self.leading) == 1 else map(int, np.unravel_index(number, self.leading or (1,)))
+        )
+        return tuple(next(numbers) if each is None else each for each in self._cut)
+
     def image(self, cut: np.ndarray) -> np.ndarray:
         """What `index` cut out, as (H, W) or (H, W, 3); a view if the colours lie in order."""
-        kept = [letter for letter, held in zip(self.axes, self.held, strict=True) if letter in "yxs" and held is None]
-        cut = cut.transpose([kept.index(letter) for letter in ("yxs" if "s" in kept else "yx")])
+        cut = cut.transpose(self._order)
         if cut.ndim == 3:
             cut = cut[..., :3] if self.colours == (0, 1, 2) else cut[..., list(self.colours)]
         return cut
@@ -178,12 +192,14 @@ def _channels(
         axis = max("cs", key=sizes.__getitem__)
         held["s" if axis == "c" else "c"] = 0
     n = sizes.get(axis, 1)
-    names = list(names) if axis == "c" and len(names) == n and any(names) else []
+    names = [_clean(each) for each in names] if axis == "c" and len(names) == n else []
+    names = names if any(names) else []
     if axis == "s" and not names:
         names = ["red", "green", "blue", "alpha"][:n] if n in (3, 4) else ["grey", "alpha"] if n == 2 else []
     if asked and n > 1 and not (asked.lower() == "rgb" and n in (3, 4)):
         held[axis] = _channel(name, asked, names, n)
-        rest = ", ".join(names[k] or str(k) for k in range(n) if k != held[axis]) if names else f"{n - 1} others"
+        others = [names[k] or str(k) for k in range(n) if k != held[axis]] if 1 < len(names) <= 12 else []
+        rest = ", ".join(others) or ("the other" if n == 2 else f"the other {n - 1}")
         called = f"{held[axis]} ({names[held[axis]]})" if names else held[axis]
         notes.append(f"channel {called} of {n} is read, without {rest}")
         return letters, ()
@@ -205,6 +221,8 @@ def _channels(
     if asked or order or (n == 3 and not names and may_be_rgb):
         if not asked:
             notes.append("three channels are read as red, green and blue; ?channel=0 reads one")
+        if n == 4:
+            notes.append("the fourth channel is left out")
         return _recoloured(letters, axis), order or (0, 1, 2)
     others = [letter for letter in letters if letter not in "yx" and letter != axis and sizes[letter] > 1]
     as_slices = letters.replace(axis, next(letter for letter in "zn" if letter not in letters))
@@ -213,12 +231,17 @@ def _channels(
         return as_slices, ()
     free = iter("abdefgh")
     as_slices = "".join(letter if letter.isalpha() else next(free) for letter in as_slices)
-    listed = f" ({', '.join(names)})" if names else ""
+    listed = f" ({', '.join(names[:12])}{', ...' if n > 12 else ''})" if names else ""
     first = names[0] if names and names[0] else "0"
     colours = ", ?channel=rgb as colours" if n == 3 else ""
     raise InputError(
         f"{name}: has {n} channels{listed}; read one with ?channel={first}, or all with ?axes={as_slices} as slices{colours}"
     )
+
+
+def _clean(name: str) -> str:
+    """A name that a file gives, on one line."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())[:60]
 
 
 def _hold(axis: str, letters: str, held: dict[str, int]) -> tuple[str, tuple[int, ...]]:
@@ -249,7 +272,7 @@ def _channel(name: object, asked: str, names: Sequence[str], n: int) -> int:
         if found:
             raise InputError(f"{name}: {len(found)} channels are called {asked}; give a number from 0 to {n - 1}")
     if not (asked.isdecimal() and len(asked) < 10 and int(asked) < n):
-        listed = f"one of {', '.join(names)}, or " if names else ""
+        listed = f"one of {', '.join(names[:12])}, or " if names else ""
         raise InputError(f"{name}: has no channel {asked}; give {listed}a number from 0 to {n - 1}")
     return int(asked)
 

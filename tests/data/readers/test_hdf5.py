@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -65,6 +66,8 @@ def folder(tmp_path_factory):
         file.create_dataset("part", shape=(5, 16, 20), dtype="uint16", chunks=(1, 16, 20))[1] = VOLUME[1]
         for name, shape, chunks in (("many", (10**12, 4, 4), (1, 4, 4)), ("wide", (2, 10**6, 10**6), (1, 4, 4))):
             file.create_dataset(name, shape=shape, dtype="uint8", chunks=chunks)[0, :4, :4] = 1
+        bomb = file.create_dataset("bomb", shape=(2, 16, 20), dtype="uint8", chunks=(1, 16, 20), compression="gzip")
+        bomb.id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(10**8)))
         real = np.where(VOLUME < 9000, -5.0, VOLUME).astype("float32")
         file["real"], file["whole"] = real, VOLUME
         file["real"].attrs["_FillValue"], file["whole"].attrs["missing_value"] = -5.0, [int(VOLUME[0, 0, 0])]
@@ -120,6 +123,7 @@ def test_other_folders_are_read_when_asked_for(folder, key):
         ("unwritten", "none of its 5 chunks"),
         ("many", "VERIDICAL_MAX_IMAGES"),
         ("wide", "VERIDICAL_MAX_PIXELS"),
+        ("bomb", "larger than what it holds"),
         ("in?outside=perhaps", "neither yes nor no"),
         ("in?series=1", "no option series"),
     ],

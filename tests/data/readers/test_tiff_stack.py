@@ -2,10 +2,13 @@
 
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage
 import tifffile
+from PIL import Image
 
 from veridical.core.errors import InputError
 from veridical.data.readers.open import open_slices
@@ -129,8 +132,10 @@ def test_ome_metadata_that_lie(tmp_path, text, said):
     refused(described(tmp_path / "a.ome.tif", text), "a.ome.tif", said)
 
 
-def test_ome_metadata_that_are_broken_are_not_needed(tmp_path):
-    same(described(tmp_path / "a.ome.tif", "<?xml version='1.0'?><OME><Pixels</OME>"), VOLUME)
+@pytest.mark.parametrize("inside", ["<Pixels", '<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:2"/>'])
+def test_ome_metadata_that_are_broken_or_elsewhere_are_noted(tmp_path, inside):
+    slices = same(described(tmp_path / "a.ome.tif", f"<?xml version='1.0'?><OME>{inside}</OME>"), VOLUME)
+    assert "OME metadata" in slices.notes[0]
 
 
 def in_two_files(name):
@@ -203,3 +208,23 @@ def test_a_header_of_300000_pixels_squared(tmp_path, stack):
         content[place : place + 4] = struct.pack("<I", 300_000)
     path.write_bytes(content)
     refused(f"{path}?axes=yx" if stack else path, "VERIDICAL_MAX_PIXELS")
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "F"])
+def test_stacks_that_pillow_writes(tmp_path, compression, mode):
+    pages = {
+        "L": VOLUME.astype("uint8"),
+        "I;16": VOLUME,
+        "RGB": np.stack([VOLUME, VOLUME + 1, VOLUME + 2], -1).astype("uint8"),
+        "F": VOLUME.astype("float32"),
+    }[mode]
+    first, *others = [Image.fromarray(page) for page in pages]
+    first.save(tmp_path / "a.tif", save_all=True, append_images=others, compression=compression)
+    same(tmp_path / "a.tif", pages)
+
+
+@pytest.mark.parametrize("name", ["multipage", "multipage_rgb"])
+def test_stacks_that_scikit_image_ships(name):
+    pages = tifffile.imread(Path(skimage.__file__).parent / "data" / f"{name}.tif")
+    same(f"skimage:{name}", np.moveaxis(pages, 1, -1) if name.endswith("rgb") else pages)

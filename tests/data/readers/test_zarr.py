@@ -218,6 +218,17 @@ def test_axes_in_any_order_and_their_pixels(tmp_path):
     assert slices.pixel_size is None and "2 x 5 µm" in slices.notes[0]
 
 
+def test_the_first_versions_name_no_axes(tmp_path):
+    data = np.stack([VOLUME, VOLUME + 1])[None]
+    path = image(tmp_path / "a.zarr", data, "tczyx", 2)
+    attributes = json.loads((path / ".zattrs").read_text())
+    del attributes["multiscales"][0]["axes"]
+    (path / ".zattrs").write_text(json.dumps(attributes))
+    for spec in (path, path / "0", f"{path}:/0"):
+        refused(spec, "2 channels")
+        same(f"{spec}?channel=1", VOLUME + 1)
+
+
 def test_several_images_in_a_store(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
     for k in range(2):

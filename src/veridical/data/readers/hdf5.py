@@ -56,14 +56,14 @@ def open_hdf5(path: Path, key: str | None, options: Mapping[str, str] | None = N
 
 
 def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside: bool) -> Slices:
-    found = _locate(real, key, real.parent, outside)
-    with _file(found[0] if found else real) as file:
+    found = locate(real, key, real.parent, outside)
+    with open_file(found[0] if found else real) as file:
         array = None if found is None else _dataset(file, found[1])
         if found is None or array is None:
             raise InputError(_listing(path, key, file))
         place, inner = found
         name = f"{path}:{key}"
-        notes = _checked(array, place, inner, real.parent, outside, name)
+        notes = check_dataset(array, place, inner, real.parent, outside, name)
         if len(array.shape or ()) < 2:  # asked only now: a virtual dataset may open its sources to say
             raise InputError(_listing(path, key, file))
         plain = array.chunks is None and array.id.get_offset() is not None and not array.is_virtual
@@ -93,12 +93,11 @@ def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside:
         )
 
 
-@contextlib.contextmanager
-def _file(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Any:
     import h5py
 
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except OSError as error:
         said = str(error)
         if "unable to lock" in said or "already open for write" in said:
@@ -107,15 +106,18 @@ def _file(path: Path) -> Iterator[Any]:
                 "copy the file and, if need be, run h5clear -s on the copy"
             ) from None
         raise
-    with file:
+
+
+@contextlib.contextmanager
+def open_file(path: Path) -> Iterator[Any]:
+    """An open `h5py.File`; one that another program has open is refused in a sentence."""
+    with _opened(path) as file:
         yield file
 
 
 def _open_dataset(path: Path, key: str) -> Any:
-    import h5py
-
     register_filters()
-    return h5py.File(path, "r")[key]
+    return _opened(path)[key]
 
 
 def _dataset(file: Any, key: str) -> Any:
@@ -152,11 +154,11 @@ def _pattern(names: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------------------- links
 
 
-def _locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> tuple[Path, str] | None:
+def locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> tuple[Path, str] | None:
     """The file and the path in it that a path leads to, through links; None where the path of the user leads nowhere."""
     import h5py
 
-    with _file(path) as file:
+    with open_file(path) as file:
         group, place, rest = file, "", _parts(key)
         links = hops
         while rest:
@@ -172,7 +174,7 @@ def _locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> t
                     raise InputError(f"{path}: its links lead in a circle at {place}/{part}; give the path of the data")
             if isinstance(link, h5py.ExternalLink):
                 other = companion(path, link.filename, root, outside)
-                return _locate(other, "/".join([link.path, *rest]), root, outside, links)
+                return locate(other, "/".join([link.path, *rest]), root, outside, links)
             if isinstance(link, h5py.SoftLink):
                 key = "/".join([link.path if link.path.startswith("/") else f"{place}/{link.path}", *rest])
                 group, place, rest = file, "", _parts(key)
@@ -188,7 +190,7 @@ def _parts(key: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------- where values come from
 
 
-def _checked(array: Any, path: Path, key: str, root: Path, outside: bool, name: str) -> list[str]:
+def check_dataset(array: Any, path: Path, key: str, root: Path, outside: bool, name: str) -> list[str]:
     """Refuse what cannot be read or was never written, in the dataset and all it is made of; notes on what is missing."""
     missing = [0, 0]
     notes: list[str] = []
@@ -222,17 +224,29 @@ def _check(
         )
     if array.is_virtual:
         sources = array.virtual_sources()
+        shapes: dict[
+            tuple[str, str], list[tuple[tuple[Path, str], tuple[int, ...]]]
+        ] = {}  # a source may be named for every slice
         for source in sources:
-            for file_name, inner in _sources(source, here[0], root, outside):
-                found = _locate(file_name, inner, root, outside)
-                if found is None:
-                    raise InputError(f"{name}: its source {inner} is not in {file_name}; copy or export the data again")
-                with _file(found[0]) as file:
-                    dataset = _dataset(file, found[1])
-                    if dataset is None:
-                        raise InputError(f"{name}: its source {found[1]} in {found[0]} is no dataset; export it again")
-                    _check(dataset, found, root, outside, name, (*above, here), done, missing, notes)
-                    _check_bounds(source, dataset, found, name)
+            asked = source.file_name, source.dset_name
+            if asked not in shapes:
+                shapes[asked] = []
+                for file_name, inner in _sources(source, here[0], root, outside):
+                    found = locate(file_name, inner, root, outside)
+                    if found is None:
+                        raise InputError(
+                            f"{name}: its source {inner} is not in {file_name}; copy or export the data again"
+                        )
+                    with open_file(found[0]) as file:
+                        dataset = _dataset(file, found[1])
+                        if dataset is None:
+                            raise InputError(
+                                f"{name}: its source {found[1]} in {found[0]} is no dataset; export it again"
+                            )
+                        _check(dataset, found, root, outside, name, (*above, here), done, missing, notes)
+                        shapes[asked].append((found, dataset.shape))
+            for found, shape in shapes[asked]:
+                _check_bounds(source, shape, found, name)
         points = [_points(source.vspace) for source in sources]
         mapped = sum(points)
         if -1 not in points and mapped < array.size:
@@ -253,23 +267,23 @@ def _sources(source: Any, path: Path, root: Path, outside: bool) -> Iterator[tup
         if block and not (file_name == "." or (path.parent / file_name).exists()):
             return
         other = path if file_name == "." else companion(path, file_name, root, outside)
-        if block and "%b" in source.dset_name and _locate(other, inner, root, outside) is None:
+        if block and "%b" in source.dset_name and locate(other, inner, root, outside) is None:
             return
         yield other, inner
 
 
-def _check_bounds(source: Any, dataset: Any, found: tuple[Path, str], name: str) -> None:
+def _check_bounds(source: Any, shape: tuple[int, ...], found: tuple[Path, str], name: str) -> None:
     """Refuse a source with fewer values than are taken from it."""
     import h5py
 
     if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:
-        right = dataset.size >= _points(source.vspace)
+        right = prod(shape) >= _points(source.vspace)
     else:
         try:
             end = source.src_space.get_select_bounds()[1]
         except (RuntimeError, ValueError):
             return  # a selection without an end
-        right = len(end) == dataset.ndim and all(last < n for last, n in zip(end, dataset.shape))
+        right = len(end) == len(shape) and all(last < n for last, n in zip(end, shape))
     if not right:
         raise InputError(f"{name}: its source {found[1]} in {found[0]} is smaller than it should be; copy it again")
 
@@ -294,10 +308,8 @@ def _count_missing(array: Any, name: str, missing: list[int]) -> None:
     missing[0] += max(0, total - array.id.get_num_chunks())
     if array.id.get_create_plist().get_nfilters():
         most = 2 * prod(array.chunks) * array.dtype.itemsize + 2**16
-        if array.id.get_num_chunks() and array.id.get_storage_size() > most * array.id.get_num_chunks():
-            raise InputError(
-                f"{name}: its compressed chunks are larger than what they hold; it is damaged, export it again"
-            )
+        if array.id.chunk_iter(lambda chunk: True if chunk.size > most else None):
+            raise InputError(f"{name}: a compressed chunk is larger than what it holds; it is damaged, export it again")
 
 
 def _fill(array: Any) -> str:

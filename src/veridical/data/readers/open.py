@@ -48,6 +48,8 @@ def open_slices(spec: str | Path) -> Slices:
         - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
           ``phantom:rocks?porosity=0.1,0.4``.
 
+        Files may have options, ``stack.ome.tif?channel=DAPI&series=1`` (see `veridical.data.axes.plan_axes`).
+
     Returns
     -------
     Slices

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
@@ -108,7 +107,7 @@ def _open(path: Path, key: str, options: Mapping[str, str], outside: bool) -> Sl
     notes: list[str] = []
     also = [OUTSIDE]
     if _is_array(place):
-        ome, level = _image_of(path, place)
+        ome, level = _image_of(place)
     else:
         place, ome, notes = _image(path, place, options, outside)
         also += ["series"] if notes else []
@@ -120,6 +119,8 @@ def _open(path: Path, key: str, options: Mapping[str, str], outside: bool) -> Sl
             raise InputError(f"{path}: its resolution {level.path} is not there; copy the whole store again")
     array = read_array(path, place)
     letters, pixel_size, odd, names = _described(ome, level)
+    if level and not letters and len(array.shape) == 5:
+        letters = "tczyx"  # what NGFF 0.1 and 0.2 say of all images
     letters = letters or _named_axes(array.dimensions, len(array.shape))
     slices = volume(
         "zarr",
@@ -154,13 +155,12 @@ def _ome(place: Path) -> _Ome:
     return found.ome or found
 
 
-def _image_of(path: Path, place: Path) -> tuple[_Ome, _Level | None]:
-    """Metadata of the image in the store of which an array is a resolution, and that resolution."""
-    if place != Path(os.path.realpath(path)):
-        ome = _ome(place.parent)
-        for level in ome.multiscales[0].datasets if ome.multiscales else []:
-            if level.path.strip("/") == place.name:
-                return ome, level
+def _image_of(place: Path) -> tuple[_Ome, _Level | None]:
+    """Metadata of the image of which an array is a resolution, and that resolution."""
+    ome = _ome(place.parent)
+    for level in ome.multiscales[0].datasets if ome.multiscales else []:
+        if level.path.strip("/") == place.name:
+            return ome, level
     return _Ome(), None
 
 
