@@ -88,6 +88,8 @@ class Request:
     n : int
     shrink : int
         How many times smaller than an image the source is that a user gives.
+    extrapolate : bool
+        Whether values outside those of the training images are meant.
     """
 
     run: Mapping[str, Any]
@@ -95,6 +97,7 @@ class Request:
     settings: Any
     n: int
     shrink: int = 1
+    extrapolate: bool = False
 
 
 @dataclass(frozen=True)

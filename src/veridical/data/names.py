@@ -19,6 +19,7 @@ _SIDES = {
 }
 _SHORT = {"tr": "train", "ts": "test"}  # of imagesTr and labelsTs
 _EMPTY = IMAGE_WORDS | LABEL_WORDS | {"data", "set", "dataset", "ground"}  # words that tell no folder from another
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
 
@@ -27,15 +28,25 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in _WORDS.findall(unicodedata.normalize("NFC", name))]
 
 
-def same(name: str) -> str:
-    """One spelling for all of a path: one Unicode form, no case, slashes; of an address the path alone."""
+def path_of(name: str) -> str:
+    """A path as it may stand in a table, in one spelling but for case: slashes, one Unicode form; of an address the path.
+
+    It begins with a slash, or a drive, only if it says where something lies on a machine.
+    """
     name = name.strip()
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name):
+    if _ADDRESS.match(name):
         name = unquote(urlsplit(name).path)
+    if "\\" not in name and "//" not in name and "./" not in name:
+        return name
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    folded = "/".join(parts).casefold()
+    return "/" * name.startswith(("/", "\\")) + "/".join(parts)
+
+
+def same(name: str) -> str:
+    """One spelling for all of a path: `path_of`, not absolute, without case."""
+    folded = path_of(name).lstrip("/").casefold()
     return folded if folded.isascii() else unicodedata.normalize("NFC", folded)
 
 
@@ -103,3 +114,8 @@ def without_side(name: str) -> str:
         if found is not None and not found[1]:
             return "/".join((*parts[:k], *parts[k + 1 :]))
     return name
+
+
+def group_of(name: str) -> str:
+    """Name of the image that a tile file was cut from: ``versa0000_r1c2`` and ``versa0000_y0x128`` -> ``versa0000``."""
+    return re.sub(r"[_-](r\d+c\d+|y\d+x\d+)$", "", name)

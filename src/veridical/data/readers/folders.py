@@ -123,7 +123,7 @@ def _of_two_sides(folder: Path, found: Sorted, notes: list[str]) -> Sorted:
     if sides_of(names) is None and "train" in pure and len(pure) > 1 and None in sides:
         raise InputError(
             f"{folder}: {names[sides.index(None)]} lies neither in a folder for training nor in one for testing, as others do; "
-            "give such a folder of its own, or --split FILE after moving them"
+            "move it"
         )
     return found
 

@@ -125,7 +125,7 @@ def _picture(path: Path) -> _Read:
     with open_regular(path) as file:
         start = file.read(32)
         file.seek(0)
-        kind = next((kind for magic, kind in _PICTURES.items() if start.startswith(magic)), None)
+        kind = _kind(start)
         if kind is None:
             raise InputError(f"{path}: is no PNG, JPEG or BMP file, whatever its name says; export it again")
         image = kind(file, str(path))  # not Image.open, whose limit on pixels is of the whole process
@@ -177,15 +177,22 @@ def orientation_of(path: Path) -> int:
     """The tag of an image file that says how it is turned, 1 to 8; 1 where there is none."""
     suffix = path.suffix.lower()
     if suffix in (".tif", ".tiff"):
-        with tiff_file(path) as tif:
-            return int(tif.pages[0].tags.valueof(274, 1))
+        return guard(path, lambda: _tiff_orientation(path))
     if suffix not in (".png", ".jpg", ".jpeg"):
         return 1
     with open_regular(path) as file:
-        start = file.read(8)
+        kind = _kind(file.read(8))
         file.seek(0)
-        kind = PngImagePlugin.PngImageFile if start.startswith(b"\x89PNG") else JpegImagePlugin.JpegImageFile
-        return _orientation(kind(file, str(path)))
+        return 1 if kind is None else guard(path, lambda: _orientation(kind(file, str(path))))
+
+
+def _kind(start: bytes) -> type[ImageFile.ImageFile] | None:
+    return next((kind for magic, kind in _PICTURES.items() if start.startswith(magic)), None)
+
+
+def _tiff_orientation(path: Path) -> int:
+    with tiff_file(path) as tif:
+        return int(tif.pages[0].tags.valueof(274, 1))
 
 
 def _orientation(image: Image.Image) -> int:

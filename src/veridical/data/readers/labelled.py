@@ -62,17 +62,18 @@ def tell_apart(folder: Path, files: Sequence[Path], beside: Sequence[Path] = ())
     }
     notes = []
     if named and len(named) + len(in_masks) == len(files):
+        some = _short(next(path for path in files if path in named), folder)
+        notes.append(f"all images have names of label images, such as {some}, and are taken for images")
         named = set()
     plain = [path for path in files if path not in named and path not in in_masks]
     by_content = _by_content(plain)
     images = [path for path in plain if path not in by_content]
-    masks, doubts = _matched(images, [*in_masks, *named, *beside], by_content, parts)
-    used = set(masks)
+    masks, doubts, used = _matched(images, [*in_masks, *named, *beside], by_content, parts)
     odd = [path for path in files if path in named and path not in used]
     few = {path: _few_values(path) for path in odd[:LOOK]}
     if odd and not all(few.values()):  # grey levels: images with such a name
         images = sorted([*images, *odd], key=list(files).index)
-        masks, doubts = _matched(images, [*in_masks, *(named - set(odd)), *beside], by_content, parts)
+        masks, doubts, _ = _matched(images, [*in_masks, *(named - set(odd)), *beside], by_content, parts)
         odd = []
     taken = [path for path in files if path in used and path not in in_masks]
     if taken:
@@ -96,8 +97,10 @@ def _short(path: Path, folder: Path) -> str:
 
 def _matched(
     images: Sequence[Path], labels: Iterable[Path], known: dict[Path, Path], parts: Callable[[Path], tuple[str, ...]]
-) -> tuple[list[Path | None], dict[int, str]]:
-    """The label image of each image: that of its name in the folder that corresponds, first of all in ``masks``; doubts."""
+) -> tuple[list[Path | None], dict[int, str], set[Path]]:
+    """The label image of each image, that of its name in the folder that corresponds, first of all in ``masks``; doubts; all
+    that may be one.
+    """
     at: dict[tuple[tuple[str, ...], str], list[Path]] = {}
     for path in labels:
         where = parts(path)[:-1]
@@ -109,6 +112,7 @@ def _matched(
     found: list[Path | None] = []
     doubts: dict[int, str] = {}
     users: dict[Path, list[int]] = {}
+    candidates: set[Path] = set()
     for k, image in enumerate(images):
         where = parts(image)[:-1]
         folders = tuple(filter(None, map(bare, where)))
@@ -119,6 +123,7 @@ def _matched(
         hits = hits or pairs.get(image, [])
         for better in (lambda path: same(path.parent.name) == "masks", lambda path: path.stem == image.stem):  # noqa: B023
             hits = list(filter(better, hits)) or hits
+        candidates.update(hits)
         found.append(hits[0] if hits else None)
         for path in hits[:1]:
             users.setdefault(path, []).append(k)
@@ -135,7 +140,7 @@ def _matched(
                     f"{path} may be the label image of {images[several[0]]} and of {images[several[-1]]}; put label images "
                     "into folders like those of the images"
                 )
-    return found, doubts
+    return found, doubts, candidates
 
 
 def _by_content(files: Sequence[Path]) -> dict[Path, Path]:

@@ -36,8 +36,9 @@ def open_slices(spec: str | Path) -> Slices:
     Parameters
     ----------
     spec : str or Path
-        - a folder of PNG, TIFF, JPEG, BMP or NPY images, searched recursively; if it holds ``train/`` and ``test/``,
-          only these two. Folders called ``masks*`` or ``known_bad`` and hidden ones are left out;
+        - a folder of PNG, TIFF, JPEG, BMP or NPY images, searched recursively; if it holds ``train/`` and ``test/`` (or the
+          like), only these two. Label images (``masks/``, ``labels/``, ``core_mask.png``, ...), folders called ``known_bad`` and
+          hidden ones are left out;
         - an image file, a multi-page TIFF or a ``.npy`` array;
         - ``file.h5:/path``, where the path is ``/exchange/data`` if not given, or ``file.h5:/group/name_*`` for one dataset a
           slice;

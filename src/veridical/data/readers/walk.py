@@ -95,7 +95,8 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Files:
     captioned = {path.with_suffix(".txt") for path in found}
     for path in others:
         if path.name.lower() not in _OWN and path not in captioned:
-            aside[path.suffix.lower() or "without suffix"] += 1
+            suffix = path.suffix.lower()
+            aside[suffix if suffix.isprintable() and 0 < len(suffix) <= 12 else "of no known kind"] += 1
     found.sort(key=lambda path: natural(os.path.relpath(path, folder).replace(os.sep, "/")))
     return Files(found, +aside)
 
