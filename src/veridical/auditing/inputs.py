@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.parse import found_by
 
 if TYPE_CHECKING:
     from veridical.data.window import IntensityWindow
@@ -128,13 +128,10 @@ def _group(name: str, field: str | None, needed: bool) -> str:
 
     if field is None:
         return group_of(name)
-    try:
-        match = re.search(field, name)
-    except re.error as error:
-        raise InputError(f"--field {field} is no regular expression ({error}); write for example 'f\\d+'") from None
-    if match is None and needed:
+    found = found_by("--field", field, name)
+    if found is None and needed:
         raise InputError(f"--field {field} finds nothing in the name {name}; say what its slice is called there")
-    return match[0] if match else group_of(name)
+    return group_of(name) if found is None else found
 
 
 def _comparable(sides: dict[str, Side]) -> dict[str, Side]:

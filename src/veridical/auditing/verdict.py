@@ -22,6 +22,7 @@ from veridical.auditing.judge import certain_defects, judge_images, judge_set, p
 from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.notes import heard
 from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components, merged
 from veridical.stats.permutation import blocks_needed
@@ -81,7 +82,8 @@ def audit(
     most suspicious score, over all defects, is higher than those of real images, by conformal rank over fields of view.
     """  # fmt: skip
     say = progress or (lambda share, note: None)
-    sides = open_sides(real, synth, train, source, field, size)
+    with heard() as told:
+        sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
     linked = same_place(side.images)
@@ -118,7 +120,7 @@ def audit(
     counted, notes = _counted(c, alpha)
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
-        "findings": findings, "images": images, "power": None, "notes": notes,
+        "findings": findings, "images": images, "power": None, "notes": [*told, *notes],
     }  # fmt: skip
     if verdict == "pass" and power:
         from veridical.auditing.power import smallest_caught, smallest_set_defect

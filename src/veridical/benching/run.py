@@ -24,6 +24,7 @@ from veridical.core.interrupt import on_stop
 from veridical.core.version import __version__
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
+from veridical.reporting.contents import Plan, ResultRow, Status, Summary
 from veridical.reporting.results import cells_of
 from veridical.scoring.table import HEADLINE
 
@@ -116,8 +117,8 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
         for name, row in plan.recipes.items()
     }
     if (folder / "spec.json").is_file():
-        old = read_json(folder / "spec.json")
-        if not isinstance(old, dict) or not all(isinstance(old.get(k), dict) for k in ("datasets", "recipes")):
+        old: Any = read_json(folder / "spec.json", Plan)
+        if not all(k in old for k in ("datasets", "recipes")):
             raise InputError(f"{folder}/spec.json is not that of a bench: choose another --out.")
         # Cells may be added to a bench, but what its cells share may not change under them.
         changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
@@ -142,7 +143,7 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
     for name, data in opened.items():
         place, dataset = folder / "datasets" / name, data.target
         if (place / "summary.json").is_file():
-            if read_json(place / "summary.json")["fingerprint"] != dataset.fingerprint:
+            if read_json(place / "summary.json", Summary).get("fingerprint") != dataset.fingerprint:
                 raise InputError(
                     f"{folder}: the images of {name} have changed since the bench began: choose another --out."
                 )
@@ -174,7 +175,7 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
     cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
     cell.mkdir(parents=True, exist_ok=True)
     status = cell / "status.json"
-    if status.is_file() and read_json(status)["state"] == "done":
+    if status.is_file() and read_json(status, Status).get("state") == "done":
         say("done before")
         return "done"
     write_json(status, {"state": "running", "reason": None})
@@ -229,6 +230,6 @@ class _Processes:
 
 
 def _headline(cell: Path) -> str:
-    rows = read_json(cell / "rows.json")
-    row = next((r for r in rows if r["metric"] == HEADLINE and r["value"] is not None), None)
+    rows = read_json(cell / "rows.json", list[ResultRow])
+    row = next((r for r in rows if r.get("metric") == HEADLINE and r.get("value") is not None), None)
     return f", {HEADLINE} {row['value']:.2f}" if row else ""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.notes import tell
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
@@ -132,6 +133,8 @@ def open_dataset(
     if label:
         dataset._find_labels(label, bins)
     dataset._look(inside, window)
+    for text in dataset.notes[len(slices.notes) :]:  # those were told when it was opened
+        tell(spec, text)
     return dataset
 
 

@@ -107,13 +107,22 @@ def write_images(
     stems = [f"{k:06d}" for k in range(len(images))] if stems is None else stems
     paths = []
     for stem, image in zip(stems, images, strict=True):
-        counts = window.from_unit(image)
-        counts = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
-        path = folder / f"{stem}{'.png' if counts.dtype in (np.uint8, bool) else '.tif'}"
+        path = folder / f"{stem}{suffix_of(window.dtype)}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        (save_png if path.suffix == ".png" else _save_tiff)(path, counts, pixel_size)
+        write_counts(path, window.from_unit(image), pixel_size)
         paths.append(path)
     return paths
+
+
+def suffix_of(dtype: np.dtype | str) -> str:
+    """Of the files that hold a stored type: PNG for 8 bits and 1 bit, else TIFF."""
+    return ".png" if np.dtype(dtype) in (np.uint8, np.bool_) else ".tif"
+
+
+def write_counts(path: Path, counts: np.ndarray, pixel_size: float | None = None) -> None:
+    """Write one image (C, H, W) of a stored type as it is, NaN and infinity too, to a file that ends with its `suffix_of`."""
+    counts = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
+    (save_png if suffix_of(counts.dtype) == ".png" else _save_tiff)(path, counts, pixel_size)
 
 
 def save_png(path: str | Path, array: np.ndarray, pixel_size: float | None = None) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.text import shown
 from veridical.metrics import features
 from veridical.scoring.result_rows import Row, digests, null
 from veridical.scoring.sets import Sets, Training
@@ -180,7 +181,7 @@ def format_rows(rows: list[Row]) -> Table:
         between = "–" if row["low"] is None else f"{low} to {high}"
         metric = find(row["metric"])
         better = "–" if metric is None or metric.better == "neither" else metric.better
-        table.add_row(row["metric"], value, between, floor, better, str(row["n"]), row["reason"] or "")
+        table.add_row(row["metric"], value, between, floor, better, str(row["n"]), shown(row["reason"] or ""))
     return table
 
 

@@ -96,6 +96,7 @@ def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside:
 def _opened(path: Path) -> Any:
     import h5py
 
+    register_filters()
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -15,6 +15,7 @@ import numpy as np
 from veridical.core.errors import InputError
 from veridical.core.files import check_regular
 from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.data.axes import check_options
 from veridical.data.readers.folders import open_file, open_folder
 from veridical.data.readers.formats import FORMATS, open_format, open_format_folder
@@ -65,9 +66,14 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
+    if not text:
+        raise InputError("data of an empty name cannot be opened: give a folder or a file")
     given = parse_spec(text)
     try:
-        return _open(given)
+        slices = _open(given)
+        for said in slices.notes:
+            tell(spec, said)
+        return slices
     except PermissionError as error:
         raise InputError(f"{error.filename or given.path}: you may not read this; change its permissions") from None
 
