@@ -3,6 +3,7 @@
 import base64
 import pickle
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -343,6 +344,37 @@ def test_cut_files_are_one_sentence(tmp_path):
             refuse(cut, cut.name)
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_files_are_read_or_one_sentence(tmp_path_factory, data):
+    nibabel, nrrd = pytest.importorskip("nibabel"), pytest.importorskip("nrrd")
+    folder = tmp_path_factory.mktemp("damaged")
+    name = data.draw(st.sampled_from(["a.nii", "a.nii.gz", "a.nrrd", "a.dcm", "a.mha", "a.npz"]))
+    path = folder / name
+    if name.startswith("a.nii"):
+        nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4)), path)
+    elif name == "a.nrrd":
+        nrrd.write(str(path), VOLUME, {"encoding": "raw"})
+    elif name == "a.dcm":
+        dicom(path, VOLUME, PixelSpacing=[0.3, 0.3])
+    elif name == "a.npz":
+        np.savez_compressed(path, VOLUME)
+    else:
+        path.write_bytes(ITK_HEAD.format(packed=True, file="LOCAL").encode() + base64.b64decode(ITK_PACKED))
+    content = bytearray(path.read_bytes())
+    for place, value in data.draw(
+        st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=5)
+    ):
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    try:
+        slices = open_slices(path)
+        for k in range(min(len(slices), 3)):
+            assert slices[k].shape[:2] == slices.shapes[k]
+    except InputError as error:
+        assert name in str(error) and "\n" not in str(error)
+
+
 @pytest.mark.parametrize("size", ["99999 99999 99999", "999999999999 9 9"])
 def test_sizes_are_not_believed(tmp_path, size):
     for packed in ("False", "True"):
@@ -357,8 +389,11 @@ def test_packed_bombs_are_not_unpacked(tmp_path):
     import zlib
 
     (tmp_path / "bomb").write_bytes(zlib.compress(bytes(10**7)))
+    tracemalloc.start()
     with pytest.raises(ValueError, match="more than 24"):
         unpack(tmp_path / "bomb", 0, 24)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
     with pytest.raises(InputError, match="cut short"):
         unpack(tmp_path / "bomb", 0, 10**9)
 

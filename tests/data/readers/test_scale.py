@@ -117,6 +117,8 @@ def test_text_beside_the_image(tmp_path, content, expected):
     Image.fromarray(IMAGE).save(tmp_path / "a.bmp")
     (tmp_path / "a.txt").write_text(content.format(50))
     assert open_slices(tmp_path / "a.bmp").pixel_size == pytest.approx(expected)
+    (tmp_path / "a.txt").write_text(content.replace("x40", "x36").replace("} 40", "} 36").format(50))
+    assert "bottom 4 rows" in open_slices(tmp_path / "a.bmp").notes[0]
     (tmp_path / "a.txt").write_text(content.format(1280))  # of another image
     assert open_slices(tmp_path / "a.bmp").pixel_size is None
     (tmp_path / "a.txt").write_text("an image of a root")  # a caption

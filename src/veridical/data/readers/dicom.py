@@ -46,12 +46,12 @@ class _Frame:
 
 def open_dicom(path: Path, _inside: str | None, options: Mapping[str, str]) -> Slices:
     """A DICOM file of one or many frames."""
-    return _series([path], path.parent, options)
+    return guard(path, lambda: _series([path], path.parent, options))
 
 
 def open_dicom_folder(folder: Path, paths: Sequence[Path], options: Mapping[str, str]) -> Slices:
     """The slices of one series; ``?series=2`` chooses where there are several."""
-    return _series(list(paths), folder, options)
+    return guard(folder, lambda: _series(list(paths), folder, options))
 
 
 def is_dicom(path: Path) -> bool:

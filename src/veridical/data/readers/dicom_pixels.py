@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ def transfer_syntax(header: Any) -> Any:
 
 def decode_frame(path: Path, number: int) -> np.ndarray:
     """Frame (H, W) or (H, W, 3) of a file, in its stored type."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that do not keep to the standard
+        return _decode(path, number)
+
+
+def _decode(path: Path, number: int) -> np.ndarray:
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
 

@@ -56,14 +56,14 @@ def open_hdf5(path: Path, key: str | None, options: Mapping[str, str] | None = N
 
 
 def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside: bool) -> Slices:
-    found = _locate(real, key, real.parent, outside)
-    with _file(found[0] if found else real) as file:
+    found = locate(real, key, real.parent, outside)
+    with open_file(found[0] if found else real) as file:
         array = None if found is None else _dataset(file, found[1])
         if found is None or array is None:
             raise InputError(_listing(path, key, file))
         place, inner = found
         name = f"{path}:{key}"
-        notes = _checked(array, place, inner, real.parent, outside, name)
+        notes = check_dataset(array, place, inner, real.parent, outside, name)
         if len(array.shape or ()) < 2:  # asked only now: a virtual dataset may open its sources to say
             raise InputError(_listing(path, key, file))
         plain = array.chunks is None and array.id.get_offset() is not None and not array.is_virtual
@@ -110,12 +110,14 @@ def _opened(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _file(path: Path) -> Iterator[Any]:
+def open_file(path: Path) -> Iterator[Any]:
+    """An open `h5py.File`; one that another program has open is refused in a sentence."""
     with _opened(path) as file:
         yield file
 
 
 def _open_dataset(path: Path, key: str) -> Any:
+    register_filters()
     return _opened(path)[key]
 
 
@@ -153,11 +155,11 @@ def _pattern(names: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------------------- links
 
 
-def _locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> tuple[Path, str] | None:
+def locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> tuple[Path, str] | None:
     """The file and the path in it that a path leads to, through links; None where the path of the user leads nowhere."""
     import h5py
 
-    with _file(path) as file:
+    with open_file(path) as file:
         group, place, rest = file, "", _parts(key)
         links = hops
         while rest:
@@ -173,7 +175,7 @@ def _locate(path: Path, key: str, root: Path, outside: bool, hops: int = 0) -> t
                     raise InputError(f"{path}: its links lead in a circle at {place}/{part}; give the path of the data")
             if isinstance(link, h5py.ExternalLink):
                 other = companion(path, link.filename, root, outside)
-                return _locate(other, "/".join([link.path, *rest]), root, outside, links)
+                return locate(other, "/".join([link.path, *rest]), root, outside, links)
             if isinstance(link, h5py.SoftLink):
                 key = "/".join([link.path if link.path.startswith("/") else f"{place}/{link.path}", *rest])
                 group, place, rest = file, "", _parts(key)
@@ -189,7 +191,7 @@ def _parts(key: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------- where values come from
 
 
-def _checked(array: Any, path: Path, key: str, root: Path, outside: bool, name: str) -> list[str]:
+def check_dataset(array: Any, path: Path, key: str, root: Path, outside: bool, name: str) -> list[str]:
     """Refuse what cannot be read or was never written, in the dataset and all it is made of; notes on what is missing."""
     missing = [0, 0]
     notes: list[str] = []
@@ -231,12 +233,12 @@ def _check(
             if asked not in shapes:
                 shapes[asked] = []
                 for file_name, inner in _sources(source, here[0], root, outside):
-                    found = _locate(file_name, inner, root, outside)
+                    found = locate(file_name, inner, root, outside)
                     if found is None:
                         raise InputError(
                             f"{name}: its source {inner} is not in {file_name}; copy or export the data again"
                         )
-                    with _file(found[0]) as file:
+                    with open_file(found[0]) as file:
                         dataset = _dataset(file, found[1])
                         if dataset is None:
                             raise InputError(
@@ -266,7 +268,7 @@ def _sources(source: Any, path: Path, root: Path, outside: bool) -> Iterator[tup
         if block and not (file_name == "." or (path.parent / file_name).exists()):
             return
         other = path if file_name == "." else companion(path, file_name, root, outside)
-        if block and "%b" in source.dset_name and _locate(other, inner, root, outside) is None:
+        if block and "%b" in source.dset_name and locate(other, inner, root, outside) is None:
             return
         yield other, inner
 

@@ -15,9 +15,7 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
-from veridical.data.readers.hdf5 import _checked as check_dataset
-from veridical.data.readers.hdf5 import _file as open_file
-from veridical.data.readers.hdf5 import _locate as locate
+from veridical.data.readers.hdf5 import check_dataset, locate, open_file
 from veridical.data.readers.hdf5_filters import register_filters
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.volumes import volume

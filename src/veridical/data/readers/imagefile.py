@@ -17,7 +17,7 @@ from veridical.data.readers.jpeg2000 import jpeg2000_header, jpeg2000_pixels
 from veridical.data.readers.netpbm import netpbm_header, netpbm_pixels
 from veridical.data.readers.picture import picture_header, picture_pixels
 from veridical.data.readers.pixels import ALPHA, Header, check_dtype, drop_alpha
-from veridical.data.readers.sidecar import stated_pixel_size
+from veridical.data.readers.sidecar import read_sidecar
 from veridical.data.readers.tiff import tiff_header, tiff_pixels
 
 T = TypeVar("T")
@@ -37,7 +37,8 @@ def read_header(path: Path) -> Header:
     mapped = path.suffix.lower() == ".npy"
     check_cost(path, pixels=pixels, nbytes=0 if mapped else pixels * header.channels * header.dtype.itemsize)
     if header.pixel_size is None:
-        header.pixel_size = stated_pixel_size(path, header.shape)
+        header.pixel_size, notes = read_sidecar(path, header.shape)
+        header.notes += notes
     return header
 
 
@@ -52,8 +53,12 @@ def guard(path: Path, work: Callable[[], T]) -> T:
     """Run `work` and turn whatever a broken file makes its decoder raise into one sentence."""
     try:
         return work()
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError:
+        raise InputError(
+            f"{path}: there is not enough memory to read it; close other programs or cut it into parts"
+        ) from None
     except OSError as error:
         if (
             error.errno is not None

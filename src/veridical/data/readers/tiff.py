@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,10 @@ def decode_page(page: Any, path: Path, code: int | None = None) -> np.ndarray:
     channels, dtype, _, treatment = plan_page(page, path)
     pixels = page.imagelength * page.imagewidth
     check_cost(path, pixels=pixels, nbytes=pixels * page.samplesperpixel * dtype.itemsize)
+    if len(page.dataoffsets) < prod(page.chunked):
+        raise InputError(
+            f"{path}: lists {len(page.dataoffsets)} of {prod(page.chunked)} strips or tiles; export it again"
+        )
     array = page.asarray()
     if page.planarconfig == 2 and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)
