@@ -10,7 +10,7 @@ import sys
 import typer
 
 from veridical.cli.shell import STOPPED, app, say
-from veridical.core.errors import InputError
+from veridical.core.errors import InputError, explain
 from veridical.core.text import shown
 
 # isort: off
@@ -54,10 +54,7 @@ def _in_words(error: Exception) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):
-        where = error.filename or "a file"
-        return (
-            f"{where} cannot be read or written ({error.strerror or error}): free some space or choose another place."
-        )
+        return f"{error.filename or 'a file'} {explain(error)}."
     if (
         isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error)
     ):  # torch's are RuntimeErrors

@@ -121,6 +121,9 @@ def sample(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
     ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Draw labels outside the range of the training images, too.")
+    ] = False,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -135,6 +138,8 @@ def sample(
 
     check_folder(out)
     settings = pairs_of(set_ or [])
+    if extrapolate:
+        asked["extrapolate"] = True
     try:
         draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
     except KeyboardInterrupt:

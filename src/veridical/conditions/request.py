@@ -48,7 +48,7 @@ class Asked:
         return {answer.what: answer.words[k % len(answer.words)] for answer in self.answers}
 
     def mask(self, k: int) -> np.ndarray | None:
-        """Label image (H, W) uint8 of image k in the values of the data, where its condition is or has one."""
+        """Label image (H, W) of image k in the values of the data, where its condition is or has one."""
         masks = [answer.masks for answer in self.answers if answer.masks is not None]
         return masks[-1][k % len(masks[-1])] if masks else None
 
@@ -74,7 +74,8 @@ def ask(
     n : int
     given : mapping, optional
         What the user gave, by the name of the option of each condition (``label``, ``masks``, ``source``, ``prompt``); what
-        is left out has the default that the file of the condition states, mostly what the held-out tiles have.
+        is left out has the default that the file of the condition states, mostly what the held-out tiles have. With a true
+        ``extrapolate``, labels may lie outside the range of the training images.
     shrink : int
         How many times smaller than an image a source is that the user gives.
 
@@ -83,7 +84,8 @@ def ask(
     InputError
         For conditions that the run does not take, or that cannot be read.
     """
-    rows, given = needed(needs), given or {}
+    rows, given = needed(needs), dict(given or {})
+    extrapolate = bool(given.pop("extrapolate", False))
     known = {row.option.name: row for row in CONDITIONS.values()}
     for name, value in given.items():
         if name not in known:
@@ -94,5 +96,5 @@ def ask(
                 f"{run['recipe']} takes no {row.name}: leave out {row.option.flag}, or train a recipe that needs one."
             )
     settings = DataSettings(**{name: value for name, value in run["config"].items() if name in DATA_SETTINGS})
-    request = Request(run, Path(folder), settings, n, shrink)
+    request = Request(run, Path(folder), settings, n, shrink, extrapolate)
     return Asked(n, tuple(row.ask(request, given.get(row.option.name)) for row in rows))

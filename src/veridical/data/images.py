@@ -9,6 +9,7 @@ from PIL import Image
 
 from veridical.core.errors import InputError
 from veridical.core.files import replacing
+from veridical.core.limits import check_cost
 from veridical.data.window import IntensityWindow, fit_window
 
 
@@ -40,7 +41,8 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
     Raises
     ------
     InputError
-        If the images cannot be read, differ in size, or differ in type from `window`.
+        If the images cannot be read, differ in size, differ in type from `window`, or are more than may be in memory
+        at once (`veridical.core.limits`), which is asked before any is decoded.
     """
     from veridical.data.readers.open import open_slices
 
@@ -51,9 +53,12 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
                 f"{spec}: {slices.names[0]} has {_by(slices.shapes[0])} pixels and {name} {_by(shape)}; "
                 "cut the images to one size first"
             )
+    # as stored and as float32
+    values = len(slices) * int(np.prod(slices.shapes[0])) * slices.channels
+    check_cost(spec, nbytes=values * (slices.dtype.itemsize + 4))
     stored = np.stack([slices[i] for i in range(len(slices))])
     if window is None:
-        window = fit_window([stored], slices.dtype)
+        window = fit_window([stored], slices.dtype, slices.missing)
     elif window.dtype != slices.dtype.name:
         raise InputError(
             f"{spec}: the images are {slices.dtype.name} but the window they should be read with is for "

@@ -16,6 +16,7 @@ from veridical.core.files import check_output, file_hash, write_json
 from veridical.core.limits import check_cost
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
+from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
 from veridical.editing.edit import NEEDS, Given
 from veridical.editing.table import find
@@ -165,16 +166,10 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray[Any], float | Non
 
 
 def _read_mask(path: str | Path) -> NDArray[np.bool_]:
-    slices = open_slices(path)
-    if len(slices) != 1:
-        raise InputError(f"{path} holds {len(slices)} images: give one mask.")
-    values = slices[0]
-    if _lost(values).any():
-        raise InputError(
-            f"{path} holds NaN or infinity: give a mask of 0 where to keep and other numbers where to fill."
-        )
-    mask: NDArray[np.bool_] = values != 0
-    return cast(NDArray[np.bool_], mask.any(-1)) if mask.ndim == 3 else mask
+    labels = open_labels(path)
+    if len(labels) != 1:
+        raise InputError(f"{path} holds {len(labels)} images: give one mask.")
+    return foreground(labels[0])
 
 
 def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:

@@ -85,7 +85,7 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     run : Run
     n : int
     **asked
-        What they are to be: ``label``, ``masks``, ``source``, ``prompt`` (see `sample`).
+        What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``extrapolate`` (see `sample`).
     """
     row = table.find(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
@@ -131,7 +131,8 @@ def sample(
         - ``label``, sequence of str, or str with commas: classes, or numbers in the units of the data;
         - ``masks``, str or Path: label images in the values and the resolution of the training data; larger ones are cut;
         - ``source``, str or Path: images to translate, or to enlarge: then tiles are as much smaller than samples;
-        - ``prompt``, str or sequence of str.
+        - ``prompt``, str or sequence of str;
+        - ``extrapolate``, bool: numbers of ``label`` outside the range of the training images are meant; else refused.
 
     Returns
     -------

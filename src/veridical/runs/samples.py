@@ -6,7 +6,8 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_json, replacing
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
+from veridical.data.masks import paint
 from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
 
@@ -93,8 +95,9 @@ class Samples:
                 mask = self._asked.mask(k)
                 if mask is not None:
                     (self._folder / "masks").mkdir(exist_ok=True)
-                    self._write(self._mask_file(k), mask[None], None)
-                self._write(self._file(k), self._window.from_unit(image), self._pixel_size)
+                    self._write(self._mask_file(k), partial(save_png, array=paint(mask)))
+                counts = self._window.from_unit(image)
+                self._write(self._file(k), partial(write_counts, counts=counts, pixel_size=self._pixel_size))
                 self._there[k] = 1
         self._show()
         if time.monotonic() - self._saved > max(EVERY, 20 * self._pause):
@@ -150,14 +153,14 @@ class Samples:
         said = {"file": self._file(k).name, "number": k, "synthetic": True} | ({"condition": words} if words else {})
         return dict(json.loads(json.dumps(said)))
 
-    def _write(self, path: Path, counts: np.ndarray, pixel_size: float | None) -> None:
-        """Write counts (C, H, W), unless the file is there; then it has to be the same."""
+    def _write(self, path: Path, write: Callable[[Path], None]) -> None:
+        """Write a file, unless it is there; then it has to be the same."""
         if not path.exists():
-            write_counts(path, counts, pixel_size)
+            write(path)
             return
         with tempfile.TemporaryDirectory() as scratch:  # drawn after the last record, before a sudden end
             again = Path(scratch) / path.name
-            write_counts(again, counts, pixel_size)
+            write(again)
             if read_bytes(again) != read_bytes(path):
                 raise InputError(
                     f"{path} is there and is no image of this command: move it away, or choose another --out."

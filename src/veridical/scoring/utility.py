@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.data.dataset import open_dataset
-from veridical.data.masks import OTHER, rank, stored
+from veridical.data.masks import OTHER, is_plain, rank, stored
 from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
 from veridical.scoring.result_rows import interval_row
 from veridical.stats.jackknife import jackknife
@@ -114,8 +114,8 @@ def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, A
 
 
 def _labels(ranks: NDArray[Any], values: tuple[int, ...]) -> NDArray[Any]:
-    """Class numbers, with what has no label as `IGNORED`: stored 255, but of masks of 0 and 255."""
-    unlabelled = len(values) > 2 and values[-1] == OTHER
+    """Class numbers, with what has no label as `IGNORED`: stored 255 beside class numbers, but of masks of 0 and 255."""
+    unlabelled = len(values) > 2 and values[-1] == OTHER and is_plain(values)
     return np.where(ranks == len(values) - 1, IGNORED, ranks).astype(np.uint8) if unlabelled else ranks
 
 
