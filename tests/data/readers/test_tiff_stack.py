@@ -132,8 +132,10 @@ def test_ome_metadata_that_lie(tmp_path, text, said):
     refused(described(tmp_path / "a.ome.tif", text), "a.ome.tif", said)
 
 
-def test_ome_metadata_that_are_broken_are_not_needed(tmp_path):
-    same(described(tmp_path / "a.ome.tif", "<?xml version='1.0'?><OME><Pixels</OME>"), VOLUME)
+@pytest.mark.parametrize("inside", ["<Pixels", '<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:2"/>'])
+def test_ome_metadata_that_are_broken_or_elsewhere_are_noted(tmp_path, inside):
+    slices = same(described(tmp_path / "a.ome.tif", f"<?xml version='1.0'?><OME>{inside}</OME>"), VOLUME)
+    assert "OME metadata" in slices.notes[0]
 
 
 def in_two_files(name):

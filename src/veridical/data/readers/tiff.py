@@ -121,17 +121,23 @@ def choose_series(tif: Any, path: Path, asked: str = "") -> tuple[int, list[str]
     if not series:
         raise InputError(f"{path}: holds no image; export it again")
     listed = ", ".join(f"{k}: {' x '.join(map(str, s.shape))}" for k, s in enumerate(series[:8]))
+    notes = []
+    if tif.is_ome and series[0].kind != "ome":
+        notes.append("OME metadata that are broken, or lie in another file, are not used: pages are read as they come")
     if asked:
         if not (asked.isdecimal() and len(asked) < 10 and int(asked) < len(series)):
             raise InputError(f"{path}: has no image series {asked}; it has {listed}")
-        return int(asked), [f"image series {int(asked)} of {len(series)} is read"] if len(series) > 1 else []
+        return int(asked), [
+            *notes,
+            *([f"image series {int(asked)} of {len(series)} is read"] if len(series) > 1 else []),
+        ]
     main = max(range(len(series)), key=lambda k: (series[k].size, -k))
     others = [k for k in range(len(series)) if k != main]
     if not all(_is_smaller_copy(series[k], series[main]) for k in others):
         raise InputError(f"{path}: holds {len(series)} image series; choose one with ?series=0 ({listed})")
     copies = [series[k].keyframe for k in others] + [level.keyframe for level in series[main].levels[1:]]
     sizes = ", ".join(f"{page.imagewidth} x {page.imagelength}" for page in copies[:4])
-    return main, [f"smaller copies of the image ({sizes} pixels) left out"] if copies else []
+    return main, [*notes, *([f"smaller copies of the image ({sizes} pixels) left out"] if copies else [])]
 
 
 def _is_smaller_copy(small: Any, large: Any) -> bool:
