@@ -22,8 +22,8 @@ WINDOWS = 256  # of the training images, for their mean spectrum
 class Crops(NamedTuple):
     """For every tile its nearest training crop, five arrays (N,).
 
-    distance : 0 for a copy, about 1 for unrelated images, at most 2
-    image : number of the training image
+    distance : 0 for a copy, about 1 for unrelated images, at most 2; 1 where there is nothing to compare with
+    image : number of the training image; -1 where there is nothing to compare with
     top, left : where the crop begins; up to an eighth of the tile outside the image where the images are tiles themselves
     orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.core.orientation.turn`
     """
@@ -35,7 +35,13 @@ class Crops(NamedTuple):
     orientation: np.ndarray
 
 
-def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientations: int = 8) -> Crops:
+def nearest_crop(
+    tiles: np.ndarray,
+    images: Sequence[np.ndarray],
+    *,
+    orientations: int = 8,
+    apart: Sequence[Sequence[tuple[int, int, int]]] | None = None,
+) -> Crops:
     """Nearest crop of the training images to every tile, over all places and orientations.
 
     Parameters
@@ -45,6 +51,8 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         Whole training images, or the parts of them that are trained on; those smaller than a tile are left out.
     orientations : {8, 2, 1}
         Flips and quarter turns that training makes: all (4 when H != W), left-right flips, none.
+    apart : for every tile crops of its size to keep away from, as (image, top, left)
+        Such as the tile's own place, if it was cut from one of the images: what is compared with does not reach into them.
 
     Returns
     -------
@@ -105,7 +113,17 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         middle = _low_passed(white, step, (top + first[0], left + first[1]))
         middle = middle[:, :, : shape[0], : shape[1]]
         small.append(np.stack([unit(unturn(middle, code, (2, 3))) for code in codes if not code & 1], 1))
-    candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1)
+    # The compared part of a crop reaches into another crop if its corner lies in these ranges.
+    position = {number: k for k, number in enumerate(numbers)}
+    barred = np.array(
+        [
+            (k, position[number], y - core[0] + 1, y + height - 1, x - core[1] + 1, x + width - 1)
+            for k, places in enumerate(apart or ())
+            for number, y, x in places
+            if number in position
+        ]
+    ).reshape(-1, 6)
+    candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1, barred=barred)
     whites: list[np.ndarray] = []
 
     def whitened(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +139,8 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         power = _resampled(power, core)
 
         def nearest(k: int) -> tuple[Any, ...]:
+            if not len(candidates.of(k)):
+                return 1.0, -1, 0, 0, 0
             value, (number, y, x, turn) = best_place(exact[k], whites, candidates.of(k), min(step, top, left))
             crop = whites[number][:, y : y + core[0], x : x + core[1]].astype(np.float32)
             # A blurred image correlates with anything, by so much more than the crop does.
@@ -134,11 +154,11 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
 def cut_crops(images: Sequence[np.ndarray], crops: Crops, shape: tuple[int, int]) -> np.ndarray:
     """The crops that `nearest_crop` found, of `shape` (H, W), turned like the tiles: (N, C, H, W), to look at.
 
-    One that reaches over the border of its image is moved inside.
+    One that reaches over the border of its image is moved inside; grey where none was found.
     """
     found = []
     for _, number, top, left, code in zip(*crops, strict=True):
-        image = images[number]
+        image = images[number] if number >= 0 else np.full_like(images[0], 0.5)
         y, x = np.clip((top, left), 0, np.array(image.shape[1:]) - shape)
         crop = image[:, y : y + shape[0], x : x + shape[1]]
         crop = crop[:, :, ::-1] if code & 1 else crop
