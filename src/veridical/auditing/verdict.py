@@ -17,11 +17,12 @@ from veridical.auditing.compare import Comparison, compare, independent
 from veridical.auditing.copies import with_copies
 from veridical.auditing.explain import Planted, chosen_rows, misfits, patterns
 from veridical.auditing.independence import choose_units, same_place
-from veridical.auditing.inputs import open_sides, with_groups
+from veridical.auditing.inputs import CALLED, open_sides, with_groups
 from veridical.auditing.judge import certain_defects, judge_images, judge_set, pair_findings, set_findings
 from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
+from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered
 from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components
@@ -118,7 +119,7 @@ def audit(
     findings = set_findings(judge_set(c, alpha, explained=explained), images, certain)
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
     counted, notes = _counted(c, alpha)
-    notes += copied.notes
+    notes += pixel_size_remarks({CALLED[name]: each.pixel_size for name, each in sides.items()}) + copied.notes
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": notes,

@@ -16,6 +16,7 @@ from veridical.core.errors import InputError
 from veridical.core.settings import setting
 from veridical.data.dataset import Dataset, open_dataset
 from veridical.data.masks import stored
+from veridical.data.pixel_size import pixel_size_remarks
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 
@@ -41,6 +42,7 @@ def _supply(spec: str, target: Dataset, settings: SourceSettings) -> Supply:
         raise InputError(
             f"{settings.source} is {words[source.channels]} but {spec} is {words[target.channels]}; convert one of them"
         )
+    target.notes += pixel_size_remarks({spec: target.pixel_size, settings.source: source.pixel_size})
 
     def batch(drawn: Drawn) -> Arrays:
         from veridical.core.batch import mix  # imports torch, which the help of the command line does without

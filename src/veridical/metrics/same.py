@@ -18,9 +18,10 @@ from veridical.metrics.novelty import MARGIN, Crops, nearest_crop
 from veridical.metrics.physics_spectrum import luminance, noise_level
 
 NEAR = 0.3  # distance to a crop above which it is no more the same one
-SAVED = 3 / 255  # standard deviation of what saving an image with loss changes
-SHARE = 1 / 8  # of the contrast, that this is at most
-MOST = 0.75  # of the contrast, that noise may be
+SAVED = 5 / 255  # standard deviation of what saving an image with loss changes
+SHARE = 1 / 6  # of the contrast, that this is at most
+NOISE = 0.5  # of the noise may differ; that of another measurement differs by more than all of it
+DEVIATIONS = 6  # of the correlation of unrelated images, that one must exceed
 SIDE = 16  # images are compared at this size first
 LIKE = 0.9  # correlation there, from which on all pixels are compared
 FEW = 8  # images that are compared so
@@ -111,31 +112,35 @@ def numbered(images: np.ndarray) -> NDArray[Any]:
 
 
 class _Seen(NamedTuple):
-    """Grey levels (H, W) of an image in standard deviations from their mean, this deviation, and that of its noise."""
+    """Grey levels (H, W) of an image in standard deviations from their mean, this deviation, and noise and what saving with loss
+    changes as shares of it."""
 
     grey: NDArray[Any]
     contrast: float
-    noise: float
+    unsure: float
 
 
 def _seen(images: np.ndarray) -> list[_Seen]:
     grey = luminance(images)
     grey = grey - grey.mean((1, 2), keepdims=True)
     contrast = grey.std((1, 2))
-    known = min(grey.shape[1:]) > 1
-    noise = noise_level(images) if known else np.zeros(len(images))
     units = np.where(contrast > 0, contrast, 1)
-    return [_Seen(g / u, c, s) for g, u, c, s in zip(grey, units, contrast.tolist(), noise.tolist(), strict=True)]
+    noise = noise_level(images) if min(grey.shape[1:]) > 1 else np.zeros(len(images))
+    unsure = np.maximum(NOISE * np.minimum(noise / units, 1), np.minimum(SAVED / units, SHARE))
+    return [_Seen(g / u, c, s) for g, u, c, s in zip(grey, units, contrast.tolist(), unsure.tolist(), strict=True)]
 
 
 def _same(one: _Seen, other: _Seen) -> bool:
-    """Whether each is a smooth function of the other but for noise and what saving changes."""
-    contrast = min(one.contrast, other.contrast)
-    if contrast < 1e-6:
+    """Whether each is a smooth function of the other but for what is unsure, and this is no chance."""
+    if min(one.contrast, other.contrast) < 1e-6:
         return False
-    noise = max(one.noise / one.contrast, other.noise / other.contrast)
-    allowed = max(min(noise, MOST), min(SAVED / contrast, SHARE))
-    return max(_left(one.grey, other.grey), _left(other.grey, one.grey)) < allowed
+    left = max(_left(one.grey, other.grey), _left(other.grey, one.grey))
+    if left >= max(one.unsure, other.unsure):
+        return False
+    # Correlations of unrelated images: the fewer details, the larger (Bartlett 1946).
+    power = [np.abs(np.fft.fft2(each.grey)) ** 2 for each in (one, other)]
+    chance = np.sqrt((power[0] * power[1]).sum() / (power[0].sum() * power[1].sum()))
+    return bool(np.arctanh(np.sqrt(1 - left**2)) > DEVIATIONS * chance) if left > 1e-6 else True
 
 
 def _left(grey: NDArray[Any], other: NDArray[Any]) -> float:
@@ -146,11 +151,17 @@ def _left(grey: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def _small(grey: NDArray[Any]) -> NDArray[Any]:
-    """Images (N, H, W) at `SIDE` pixels or less, of zero mean and unit length."""
-    from skimage.transform import resize
-
-    shape = tuple(min(side, SIDE) for side in grey.shape[1:])
-    small = np.stack([resize(each, shape, anti_aliasing=True, order=1) for each in grey])
+    """Means of (N, H, W) over at most `SIDE` x `SIDE` parts of equal area, of zero mean and unit length."""
+    rows, columns = (_parts(side) for side in grey.shape[1:])
+    small = rows @ grey @ columns.T
     small -= small.mean((1, 2), keepdims=True)
     length = np.sqrt((small**2).sum((1, 2), keepdims=True))
     return np.divide(small, length, out=np.zeros_like(small), where=length > 1e-6)
+
+
+def _parts(side: int) -> NDArray[Any]:
+    """Weights (parts, side) of pixels in parts of equal length; a pixel on an edge counts for both."""
+    edges = np.linspace(0, side, min(side, SIDE) + 1)[:, None]
+    pixels = np.arange(side)
+    shared = np.minimum(pixels + 1, edges[1:]) - np.maximum(pixels, edges[:-1])
+    return np.maximum(shared, 0) / (edges[1] - edges[0])
