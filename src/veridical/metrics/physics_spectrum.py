@@ -163,27 +163,55 @@ def orientation(images: np.ndarray, sigma: float = 2.0) -> tuple[np.ndarray, np.
 def correlation_length(images: np.ndarray) -> np.ndarray:
     """Lag in pixels at which the autocorrelation falls to one half, (N,): the grain of the image.
 
-    Mean over all directions, noise-free part only: the value at lag zero is extrapolated linearly from lags 1 and 2.
+    Mean over all directions, noise-free part only: the value at lag zero is that of the parabola through the three shortest lags.
+
+    Notes
+    -----
+    Each lag is a mean over the pairs of pixels that lie in the image. Taking away the mean of the image, which is not that of
+    the material, lowers all lags by the variance of that mean; it is estimated from the lags themselves, up to their first zero,
+    and added again. What remains at 64 pixels is -1 to -4 % for lengths up to an eighth of the side, about -10 % for a fifth.
     """
+    from scipy.fft import irfft2, next_fast_len, rfft2
+
     grey = luminance(images)
-    grey = (grey - grey.mean((1, 2), keepdims=True)) * hann(*grey.shape[1:])
+    grey = grey - grey.mean((1, 2), keepdims=True)
     height, width = grey.shape[1:]
-    spectrum = np.abs(np.fft.rfft2(grey, (2 * height, 2 * width))) ** 2
-    lags = np.fft.irfft2(spectrum, (2 * height, 2 * width))
     reach = min(height, width) // 2
     y, x = np.arange(-reach, reach + 1)[:, None], np.arange(-reach, reach + 1)
-    ring = np.rint(np.hypot(y, x)).astype(int)
-    counts = np.bincount(ring.ravel())[: reach + 1]
+    radius = np.hypot(y, x)
+    ring = np.minimum(np.rint(radius).astype(int), reach + 1).ravel()
+    counts = np.bincount(ring)[: reach + 1]
+    at = np.bincount(ring, weights=radius.ravel())[: reach + 1] / counts
+    pairs = (height - np.abs(y)) * (width - np.abs(x))
+    weights = np.bincount(ring, weights=pairs.ravel() / (height * width) ** 2)[: reach + 1]
+    fast = [next_fast_len(side + reach, real=True) for side in (height, width)]
     out = np.empty(len(grey))
-    for k, each in enumerate(lags):
-        profile = np.bincount(ring.ravel(), weights=each[y, x].ravel())[: reach + 1] / counts
-        zero = max(2 * profile[1] - profile[2], 1e-15)
-        below = np.flatnonzero(profile[1:] < zero / 2)
-        at = below[0] + 1 if len(below) else reach
-        before = profile[at - 1] if at > 1 else zero
-        step = (before - zero / 2) / max(before - profile[at], 1e-15)
-        out[k] = at - 1 + np.clip(step, 0, 1)
+    for k, each in enumerate(grey):
+        lags = irfft2(np.abs(rfft2(each, fast)) ** 2, fast)[y, x] / pairs
+        profile = np.bincount(ring, weights=lags.ravel())[: reach + 1] / counts
+        out[k] = _half_length(profile + _variance_of_mean(profile, weights), at)
     return out
+
+
+def _variance_of_mean(profile: np.ndarray, weights: np.ndarray) -> float:
+    """Variance of the mean of an image whose covariance, less this variance, is `profile` over rings of lags of these weights."""
+    lost = 0.0
+    for _ in range(20):
+        raised = profile + lost
+        end = int(np.argmax(raised <= 0)) if (raised <= 0).any() else len(raised)
+        lost = min(float(raised[:end] @ weights[:end]), profile[0])
+    return lost
+
+
+def _half_length(profile: np.ndarray, at: np.ndarray) -> float:
+    """Lag at which a covariance, given at lags `at`, is half of that at lag zero without noise."""
+    zero = float(np.polynomial.Polynomial.fit(at[1:4], profile[1:4], 2)(0.0)) if len(at) > 3 else float(profile[1])
+    zero = max(zero, 1e-15)
+    below = np.flatnonzero(profile[1:] < zero / 2)
+    j = below[0] + 1 if len(below) else len(profile) - 1
+    before, start = (profile[j - 1], at[j - 1]) if j > 1 else (zero, 0.0)
+    share = np.clip((before - zero / 2) / max(before - profile[j], 1e-15), 0, 1)
+    return float(start + share * (at[j] - start))
 
 
 def _periodogram(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -61,9 +61,13 @@ def own_crops(
     while True:
         same = same_crops(tiles[rows], images, crops)
         shared[rows[same]] = True
-        for k, number, y, x in zip(rows[same], crops.image[same], crops.top[same], crops.left[same], strict=True):
-            own[group[k]].append((int(number), int(y), int(x)))
-        rows = np.flatnonzero(np.isin(group, group[rows[same]]))
+        more = set()
+        for k, *place in zip(rows[same], crops.image[same], crops.top[same], crops.left[same], strict=True):
+            number, y, x = map(int, place)
+            if (number, y, x) not in own[group[k]]:
+                own[group[k]].append((number, y, x))
+                more.add(group[k])
+        rows = np.flatnonzero(np.isin(group, list(more)))
         if not len(rows):
             return Own(shared, [own[g] for g in group], distance)
         crops = nearest_crop(tiles[rows], images, orientations=orientations, apart=[own[g] for g in group[rows]])
@@ -95,6 +99,8 @@ def numbered(images: np.ndarray) -> NDArray[Any]:
     first: dict[bytes, int] = {}
     numbers = np.array([first.setdefault(hashlib.sha256(x.tobytes()).digest(), k) for k, x in enumerate(images)], int)
     rows = np.fromiter(first.values(), int)
+    if len(rows) < 2:
+        return numbers
     seen = _seen(images[rows])
     codes = range(8 if images.shape[2] == images.shape[3] else 4)
     small = _small(luminance(images[rows]))
