@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+from veridical.core.errors import InputError
 from veridical.core.orientation import unturn
 from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
 from veridical.metrics.physics_spectrum import hann
@@ -85,10 +87,14 @@ def nearest_crop(
     """
     from scipy.fft import get_workers
 
-    tiles = np.asarray(tiles, np.float32)
-    same = tiles.ndim == 4 and all(image.ndim == 3 and len(image) == tiles.shape[1] for image in images)
-    if not len(tiles) or not same:
-        raise ValueError("tiles must be (N, C, H, W), N > 0, and images (C, height, width) of as many channels")
+    tiles = check_array(tiles, "tiles", "(N, C, H, W)").astype(np.float32)
+    for k, image in enumerate(images):
+        if len(check_array(image, f"images[{k}]", "(C, height, width)")) != tiles.shape[1]:
+            raise InputError(
+                f"images[{k}] has {len(image)} channels and the tiles {tiles.shape[1]}; convert one of them"
+            )
+    if apart is not None and len(apart) != len(tiles):
+        raise InputError(f"apart must hold a list for each of the {len(tiles)} tiles, got {len(apart)}")
     height, width = tiles.shape[2:]
     numbers = [k for k, image in enumerate(images) if image.shape[1] >= height and image.shape[2] >= width]
     if not numbers:
@@ -174,7 +180,7 @@ def memorised_threshold(test_distance: np.ndarray, share: float = SUSPICIOUS) ->
     held-out tile falls below it with probability k / (n + 1) exactly, whatever the distribution. Needs n >= 1 / share -
     1 tiles.
     """
-    ordered = np.sort(np.asarray(test_distance, np.float64))
+    ordered = np.sort(_distances(test_distance, "test_distance"))
     k = int(np.floor(share * (len(ordered) + 1) + 1e-9))
     if k < 1:
         raise ValueError(f"at least {int(np.ceil(1 / share)) - 1} held-out tiles are needed, got {len(ordered)}")
@@ -187,7 +193,11 @@ def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share
     Real images that were never trained on score `share` on average; a generator that copies scores 1.
     """
     threshold, _ = memorised_threshold(test_distance, share)
-    return float(np.mean(np.asarray(synth_distance) < threshold))
+    return float(np.mean(_distances(synth_distance, "synth_distance") < threshold))
+
+
+def _distances(distance: np.ndarray, name: str) -> np.ndarray:
+    return check_array(distance, name, "(N,)").astype(np.float64)
 
 
 # ------------------------------------------------------------------------------------------------------- whitening

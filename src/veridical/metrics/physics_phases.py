@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+
 # Torquato 2002, Random Heterogeneous Materials, for the definitions of the two-point correlation and of chords.
 
 
 def phase_fractions(labels: np.ndarray, classes: int) -> np.ndarray:
     """Share of the pixels of each class 0 ... classes - 1, (N, classes); pixels of other numbers (255) do not count."""
-    labels = np.asarray(labels).reshape(len(labels), -1)
+    labels = check_array(labels, "labels", "(N, H, W)")
+    labels = labels.reshape(len(labels), -1)
     counts = np.stack([(labels == k).sum(1) for k in range(classes)], 1)
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
@@ -37,7 +40,7 @@ def two_point_correlation(masks: np.ndarray, reach: int | None = None) -> tuple[
     """
     from scipy.fft import fft, irfft, next_fast_len, rfft
 
-    masks = np.asarray(masks, bool)
+    masks = check_array(masks, "masks", "(H, W)", "(N, H, W)").astype(bool)
     stack = masks[None] if masks.ndim == 2 else masks
     height, width = stack.shape[1:]
     reach = min(height, width) // 2 if reach is None else reach
@@ -73,7 +76,7 @@ def chord_lengths(mask: np.ndarray, axis: int = 1) -> np.ndarray:
     Runs that touch the border are cut off there and left out (Torquato 2002, section 2.5). Long runs touch it more often than
     short ones, so the mean of what is left is too small: take `mean_chord`.
     """
-    lines = np.asarray(mask, bool)
+    lines = check_array(mask, "mask", "(H, W)").astype(bool)
     lines = lines if axis == 1 else lines.T
     steps = np.diff(np.pad(lines, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     _, start = np.nonzero(steps == 1)
@@ -89,7 +92,7 @@ def mean_chord(masks: np.ndarray) -> np.ndarray:
     are counted between pixels inside the image, half a chord each. So no chord has to lie in the image as a whole, as in
     the mean of `chord_lengths`, which is too small where chords are not much shorter than the image is wide.
     """
-    masks = np.asarray(masks, bool)
+    masks = check_array(masks, "masks", "(N, H, W)").astype(bool)
     crossed, pairs = (
         sum(each) for each in zip(*(_crossings(masks, dy, dx) for dy, dx in ((0, 1), (1, 0))), strict=True)
     )
@@ -117,13 +120,13 @@ def minkowski(masks: np.ndarray) -> dict[str, np.ndarray]:
     """
     from skimage.measure import euler_number
 
-    masks = np.asarray(masks, bool)
+    masks = check_array(masks, "masks", "(N, H, W)").astype(bool)
     cells = (masks.shape[1] - 1) * (masks.shape[2] - 1)
     rates = []
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
         crossed, pairs = _crossings(masks, dy, dx)
         rates.append(crossed / (max(pairs, 1) * np.hypot(dy, dx)))
-    parts = np.array([euler_number(mask, connectivity=2) for mask in masks], float).reshape(len(masks))
+    parts = np.array([euler_number(mask, connectivity=2) for mask in masks], float)
     corners = [_parts_of_two_sides(np.flip(masks, axes)) for axes in ((), (1,), (2,), (1, 2))]
     return {
         "area": masks.mean((1, 2)),
@@ -137,7 +140,7 @@ def _crossings(masks: np.ndarray, dy: int, dx: int) -> tuple[np.ndarray, int]:
     height, width = masks.shape[1:]
     first = masks[:, : height - dy, max(-dx, 0) : width - max(dx, 0)]
     second = masks[:, dy:, max(dx, 0) : width - max(-dx, 0)]
-    return (first != second).sum((1, 2)), first[0].size if len(masks) else 0
+    return (first != second).sum((1, 2)), first[0].size
 
 
 def _parts_of_two_sides(masks: np.ndarray) -> np.ndarray:
@@ -157,7 +160,7 @@ def granulometry(masks: np.ndarray, radii: Sequence[float] = (1, 2, 3, 4, 6, 8, 
     Matheron 1975. The opening is that with all pixels up to `radius` from the centre; what lies outside the image neither
     erodes nor fills. 0 for an empty mask.
     """
-    masks = np.asarray(masks, bool)
+    masks = check_array(masks, "masks", "(N, H, W)").astype(bool)
     size = masks.sum((1, 2))
     shares = np.zeros((len(masks), len(radii)))
     for j, radius in enumerate(radii):

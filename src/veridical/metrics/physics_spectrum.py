@@ -5,12 +5,15 @@ Images are (N, C, H, W) in [0, 1]; channels are averaged first. Frequencies are 
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+from veridical.core.errors import InputError
+
 GAUSSIAN_MAD = 0.6744897501960817  # median absolute value of a standard normal variable
 
 
 def luminance(images: np.ndarray) -> np.ndarray:
     """Mean of the channels, (N, H, W) float64."""
-    return np.asarray(images, np.float64).mean(1)
+    return check_array(images, "images", "(N, C, H, W)").astype(np.float64).mean(1)
 
 
 def radial_power_spectrum(images: np.ndarray, bins: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +47,8 @@ def spectral_slope(images: np.ndarray, low: float = 0.03, high: float = 0.4) -> 
 
     Least squares of log power on log frequency over rings of equal width, which weigh by 1/f.
     """
-    size = max(np.shape(images)[2:])
+    images = check_array(images, "images", "(N, C, H, W)")
+    size = max(images.shape[2:])
     frequency, power = radial_power_spectrum(images, max(8, size // 2))
     used = (frequency >= max(low, 2 / size)) & (frequency <= high)
     x = np.log(frequency[used])
@@ -69,6 +73,7 @@ def noise_spectrum(images: np.ndarray, scales: int = 3) -> np.ndarray:
     White noise halves from scale to scale; noise with grain, or structure, does not.
     """
     grey = luminance(images)
+    _check_side(grey, 2**scales)
     levels = []
     for _ in range(scales):
         levels.append(np.median(np.abs(_diagonal(grey)), axis=(1, 2)) / GAUSSIAN_MAD)
@@ -82,7 +87,9 @@ def detail_tails(images: np.ndarray) -> np.ndarray:
     Larger for images that are smooth but for a few sharp places, as drawings, median-filtered and painted images are.
     The robust deviation is taken to be at least 1e-4, a fortieth of an 8-bit level.
     """
-    detail = _diagonal(luminance(images))
+    grey = luminance(images)
+    _check_side(grey, 2)
+    detail = _diagonal(grey)
     robust = np.median(np.abs(detail), axis=(1, 2)) / GAUSSIAN_MAD
     return np.sqrt((detail**2).mean((1, 2))) / np.maximum(robust, 1e-4)
 
@@ -93,6 +100,7 @@ def sharpness(images: np.ndarray) -> np.ndarray:
     Gradients are central differences of neighbouring pixels. Brightness and contrast cancel; 0 for constant images.
     """
     grey = luminance(images)
+    _check_side(grey, 2)
     gradient = np.hypot(*np.gradient(grey, axis=(1, 2)))
     spread = grey.std((1, 2))
     steep = np.percentile(gradient, 99, axis=(1, 2))
@@ -116,7 +124,7 @@ def checkerboard(images: np.ndarray) -> np.ndarray:
     for noise (the largest of eight exponential variables over their median); unbounded for a checkerboard (Odena,
     Dumoulin and Olah 2016, doi:10.23915/distill.00003).
     """
-    x = np.asarray(images, np.float64)
+    x = check_array(images, "images", "(N, C, H, W)").astype(np.float64)
     height, width = x.shape[2:]
     x = (x - x.mean((2, 3), keepdims=True)) * hann(height, width)
     best = np.full(len(x), -np.inf)
@@ -174,6 +182,7 @@ def correlation_length(images: np.ndarray) -> np.ndarray:
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     grey = luminance(images)
+    _check_side(grey, 4)
     grey = grey - grey.mean((1, 2), keepdims=True)
     height, width = grey.shape[1:]
     reach = min(height, width) // 2
@@ -229,6 +238,11 @@ def _periodogram(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def hann(height: int, width: int) -> np.ndarray:
     """Hann window (H, W) without the zeros at its ends."""
     return np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+
+
+def _check_side(grey: np.ndarray, least: int) -> None:
+    if min(grey.shape[1:]) < least:
+        raise InputError(f"images must be at least {least} pixels wide and high, got {grey.shape[2]} x {grey.shape[1]}")
 
 
 def _diagonal(grey: np.ndarray) -> np.ndarray:

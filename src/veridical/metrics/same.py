@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from veridical.core.arrays import check_array
 from veridical.core.orientation import unturn
 from veridical.metrics.novelty import MARGIN, Crops, nearest_crop
 from veridical.metrics.physics_spectrum import luminance, noise_level
@@ -95,7 +96,7 @@ def numbered(images: np.ndarray) -> NDArray[Any]:
     ----------
     images : (N, C, H, W) in [0, 1]
     """
-    images = np.ascontiguousarray(images, np.float32)
+    images = np.ascontiguousarray(check_array(images, "images", "(N, C, H, W)"), np.float32)
     first: dict[bytes, int] = {}
     numbers = np.array([first.setdefault(hashlib.sha256(x.tobytes()).digest(), k) for k, x in enumerate(images)], int)
     rows = np.fromiter(first.values(), int)
