@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from toy import texture
 from veridical.core.orientation import turn
 from veridical.metrics.novelty import nearest_crop
-from veridical.metrics.same import numbered, own_crops, same_crops
+from veridical.metrics.same import numbered, own_crops, same_crops, simple
 
 
 def jpeg(images, quality=90):
@@ -49,6 +49,18 @@ def test_different_images_are_not(sigma):
     images = ((images - images.min()) / np.ptp(images)).astype(np.float32)
     assert numbered(images).tolist() == list(range(80))
     assert not same_crops(images[:40], list(images[40:]), nearest_crop(images[:40], list(images[40:]))).any()
+
+
+def test_simple_images_are_the_same_only_if_rounding_explains_what_differs():
+    y, x = np.mgrid[:32, :32]
+    radius, top, left = np.random.default_rng(0).uniform(((6,), (14,), (14,)), ((12,), (17,), (17,)), (3, 60))[
+        ..., None, None
+    ]
+    discs = (1 / (1 + np.exp(np.hypot(y - top, x - left) - radius)))[:, None].astype(np.float32)
+    assert simple(discs) and not simple(IMAGES)
+    assert numbered(discs, exactly=True).tolist() == list(range(60))
+    found = numbered(np.concatenate([discs, np.rint(discs[:9] * 255) / 255]), exactly=True)
+    assert found.tolist() == [*range(60), *range(9)]
 
 
 def test_another_measurement_of_one_place_is_another_image():

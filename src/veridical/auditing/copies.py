@@ -36,13 +36,14 @@ def with_copies(
     train: Side | None,
     known: tuple[np.ndarray, np.ndarray] | None,
     units: np.ndarray,
+    exactly: bool,
     x: Measured,
     y: Measured,
 ) -> Copies:
     """Search for copies of training images; without such, of real ones. As many threads search as the network's.
 
     Real images that are training images too would be 0 from them, as copies are: for these, and all of their unit by
-    `units` (N,), their own images are left out of the search.
+    `units` (N,), their own images are left out of the search. They are recognised `exactly`, up to rounding, or up to noise.
     """
     import torch
     from scipy.fft import set_workers
@@ -54,12 +55,12 @@ def with_copies(
     files = set(digests(side.images)) | set(digests(train.images) if train else ())
     identical = np.array([digest in files for digest in digests(synth)])
     if known is not None:
-        known = _checked(known, side, train, len(y))
+        known = _checked(known, side, train, exactly, len(y))
         return Copies(x.with_copies(known[0]), y.with_copies(known[1]), known[1], identical, [])
     both = np.concatenate([side.images, synth])
     with set_workers(torch.get_num_threads()):
         if train is not None:
-            own, nearest, fair, shared = _among_training(side.images, synth, list(train.images), units)
+            own, nearest, fair, shared = _among_training(side.images, synth, list(train.images), units, exactly)
             notes = [_note(shared, len(x))] if shared else []
             return Copies(x.with_copies(own), y.with_copies(nearest), fair, identical, notes)
         part = merged(units, PARTS)
@@ -72,7 +73,7 @@ def with_copies(
 
 
 def _among_training(
-    real: np.ndarray, synth: np.ndarray, images: list[np.ndarray], units: np.ndarray
+    real: np.ndarray, synth: np.ndarray, images: list[np.ndarray], units: np.ndarray, exactly: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Distances of real images to others than themselves, of synthetic ones to all and fair ones; how many real ones are among
     the training images."""
@@ -81,7 +82,7 @@ def _among_training(
 
     found = nearest_crop(np.concatenate([real, synth]), images)
     n, nearest = len(real), found.distance[len(real) :]
-    own = own_crops(real, images, Crops(*(column[:n] for column in found)), units)
+    own = own_crops(real, images, Crops(*(column[:n] for column in found)), units, exactly=exactly)
     # A real image is compared with all but its own unit's images; so each synthetic one leaves out those of a unit, too: of any,
     # as synthetic images may be in the order of those that they are copies of.
     drawn = np.random.default_rng(0).permutation(n)
@@ -101,7 +102,7 @@ def _note(shared: int, n: int) -> str:
 
 
 def _checked(
-    known: tuple[np.ndarray, np.ndarray], side: Side, train: Side | None, synth: int
+    known: tuple[np.ndarray, np.ndarray], side: Side, train: Side | None, exactly: bool, synth: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances that are given, if real images are none of the training images."""
     from veridical.metrics.novelty import nearest_crop
@@ -111,7 +112,7 @@ def _checked(
     if [real.shape, made.shape] != [(len(side.images),), (synth,)]:
         raise InputError(f"copies must hold {len(side.images)} distances of real and {synth} of synthetic images")
     near, images = side.images[real < NEAR], [] if train is None else list(train.images)
-    if images and len(near) and same_crops(near, images, nearest_crop(near, images)).any():
+    if images and len(near) and same_crops(near, images, nearest_crop(near, images), exactly=exactly).any():
         raise InputError("copies: some real images are among the training images, 0 from themselves; leave copies out")
     return real, made
 

@@ -23,7 +23,7 @@ from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
 from veridical.data.pixel_size import pixel_size_remarks
-from veridical.metrics.same import numbered
+from veridical.metrics.same import numbered, simple
 from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components
 from veridical.stats.permutation import blocks_needed
@@ -86,7 +86,8 @@ def audit(
     sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
-    same = numbered(side.images)  # the same image twice, turned perhaps, is no second place
+    exactly = simple(side.images)
+    same = numbered(side.images, exactly=exactly)  # the same image twice, turned perhaps, is no second place
     linked = same_place(side.images) | (same[:, None] == same)
     fields, slices = components(linked), components(linked, side.groups)
     if not fields.max():
@@ -102,7 +103,7 @@ def audit(
     )
     say(0.7, "searching for copies")
     units = choose_units(slices, fields, other.groups, len(set_tests.names(True)), alpha)
-    copied = with_copies(side, other, sides.get("train"), copies, independent(units, fields, slices), x, y)
+    copied = with_copies(side, other, sides.get("train"), copies, independent(units, fields, slices), exactly, x, y)
     x, y = copied.real, copied.synth
     say(0.85, "comparing")
     c = compare(x, y, fields, slices, other.groups, units, fair=copied.fair)

@@ -23,7 +23,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.version import __version__
-from veridical.metrics.same import numbered
+from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
 from veridical.reporting.results import cells_of
@@ -165,7 +165,7 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
 
 def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
     """A note if held-out tiles are training tiles, too."""
-    numbers = numbered(np.concatenate([test, train]))
+    numbers = numbered(np.concatenate([test, train]), exactly=simple(test))
     shared = int(np.isin(numbers[: len(test)], numbers[len(test) :]).sum())
     if not shared:
         return []

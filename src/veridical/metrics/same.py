@@ -1,7 +1,8 @@
 """Which images are one and the same measurement? Equal pixels, but also the same image turned, shifted or saved anew.
 
 Two images are the same if a smooth change of grey levels turns one into the other but for what noise, or saving it with
-fewer bits or some loss, changes. Neighbouring slices are not: each has its own noise.
+fewer bits or some loss, changes. Neighbouring slices are not: each has its own noise. Where images are so simple that different
+ones differ by no more (`simple`), they are the same only if rounding explains what differs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ NEAR = 0.3  # distance to a crop above which it is no more the same one
 SAVED = 5 / 255  # standard deviation of what saving an image with loss changes
 SHARE = 1 / 6  # of the contrast, that this is at most
 NOISE = 0.5  # of the noise may differ; that of another measurement differs by more than all of it
+ROUNDED = 0.35 / 255  # standard deviation of what rounding to 8 bits changes, and a little more
+FREQUENT = 0.05  # share of images that are like another one, which is more than images there twice explain
 DEVIATIONS = 6  # of the correlation of unrelated images, that one must exceed
 SIDE = 16  # images are compared at this size first
 LIKE = 0.9  # correlation there, from which on all pixels are compared
@@ -42,7 +45,13 @@ class Own(NamedTuple):
 
 
 def own_crops(
-    tiles: np.ndarray, images: Sequence[np.ndarray], crops: Crops, groups: ArrayLike, *, orientations: int = 8
+    tiles: np.ndarray,
+    images: Sequence[np.ndarray],
+    crops: Crops,
+    groups: ArrayLike,
+    *,
+    orientations: int = 8,
+    exactly: bool = False,
 ) -> Own:
     """Crops of training images that are the tiles themselves, and how near the tiles are to all others.
 
@@ -54,13 +63,14 @@ def own_crops(
     tiles, images, orientations : of `nearest_crop`
     crops : what it found
     groups : (N,) labels of tiles that belong together
+    exactly : whether only rounding may differ
     """
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     own: list[list[tuple[int, int, int]]] = [[] for _ in range(int(group.max()) + 1)]
     shared, distance = np.zeros(len(tiles), bool), np.array(crops.distance, np.float64)
     rows = np.arange(len(tiles))
     while True:
-        same = same_crops(tiles[rows], images, crops)
+        same = same_crops(tiles[rows], images, crops, exactly=exactly)
         shared[rows[same]] = True
         more = set()
         for k, *place in zip(rows[same], crops.image[same], crops.top[same], crops.left[same], strict=True):
@@ -75,8 +85,9 @@ def own_crops(
         distance[rows] = crops.distance
 
 
-def same_crops(tiles: np.ndarray, images: Sequence[np.ndarray], crops: Crops) -> NDArray[Any]:
-    """Which tiles (N, C, H, W) are the same as the crops that `nearest_crop` found for them, (N,) bool."""
+def same_crops(tiles: np.ndarray, images: Sequence[np.ndarray], crops: Crops, *, exactly: bool = False) -> NDArray[Any]:
+    """Which tiles (N, C, H, W) are the same as the crops that `nearest_crop` found for them, (N,) bool; but for rounding, if
+    `exactly`."""
     height, width = tiles.shape[2:]
     top, left = height // MARGIN, width // MARGIN
     inside = slice(top, height - top), slice(left, width - left)  # a crop may reach out of its image, but not here
@@ -85,16 +96,22 @@ def same_crops(tiles: np.ndarray, images: Sequence[np.ndarray], crops: Crops) ->
         middle = unturn(tiles[k : k + 1, :, *inside], int(crops.orientation[k]), (2, 3))
         y, x = crops.top[k] + top, crops.left[k] + left
         crop = images[crops.image[k]][None, :, y : y + middle.shape[2], x : x + middle.shape[3]]
-        found[k] = _same(*(_seen(each)[0] for each in (middle, crop)))
+        found[k] = _same(*(_seen(each)[0] for each in (middle, crop)), exactly)
     return found
 
 
-def numbered(images: np.ndarray) -> NDArray[Any]:
+def simple(images: np.ndarray) -> bool:
+    """Whether different images (N, C, H, W) are too much alike to tell which are the same one, such as drawings of one disc."""
+    return float(np.mean(numbered(images) != numbered(images, exactly=True))) > FREQUENT
+
+
+def numbered(images: np.ndarray, *, exactly: bool = False) -> NDArray[Any]:
     """A number an image, (N,): that of the first image which is the same, perhaps turned or mirrored.
 
     Parameters
     ----------
     images : (N, C, H, W) in [0, 1]
+    exactly : whether only rounding may differ
     """
     images = np.ascontiguousarray(check_array(images, "images", "(N, C, H, W)"), np.float32)
     first: dict[bytes, int] = {}
@@ -112,7 +129,7 @@ def numbered(images: np.ndarray) -> NDArray[Any]:
         for j in np.argsort(-best, kind="stable")[:FEW]:
             same = numbers[rows[j]] == rows[j] and best[j] > LIKE
             code = int(like[:, j].argmax())
-            if same and _same(seen[k]._replace(grey=unturn(seen[k].grey, code)), seen[j]):
+            if same and _same(seen[k]._replace(grey=unturn(seen[k].grey, code)), seen[j], exactly):
                 numbers[numbers == rows[k]] = rows[j]
                 break
     return numbers
@@ -137,12 +154,13 @@ def _seen(images: np.ndarray) -> list[_Seen]:
     return [_Seen(g / u, c, s) for g, u, c, s in zip(grey, units, contrast.tolist(), unsure.tolist(), strict=True)]
 
 
-def _same(one: _Seen, other: _Seen) -> bool:
+def _same(one: _Seen, other: _Seen, exactly: bool) -> bool:
     """Whether each is a smooth function of the other but for what is unsure, and this is no chance."""
-    if min(one.contrast, other.contrast) < 1e-6:
+    contrast = min(one.contrast, other.contrast)
+    if contrast < 1e-6:
         return False
     left = max(_left(one.grey, other.grey), _left(other.grey, one.grey))
-    if left >= max(one.unsure, other.unsure):
+    if left >= (ROUNDED / contrast if exactly else max(one.unsure, other.unsure)):
         return False
     # Correlations of unrelated images: the fewer details, the larger (Bartlett 1946).
     power = [np.abs(np.fft.fft2(each.grey)) ** 2 for each in (one, other)]

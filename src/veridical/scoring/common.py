@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from veridical.metrics.same import numbered
+from veridical.metrics.same import numbered, simple
 from veridical.stats.groups import components
 
 SAME = "equal, turned or saved anew"
@@ -37,7 +37,7 @@ def in_common(
     real_groups : (N,) labels, or None
     """
     n, m = len(real), len(synth)
-    numbers = numbered(np.concatenate([real, synth] if floor is None else [real, synth, floor]))
+    numbers = numbered(np.concatenate([real, synth] if floor is None else [real, synth, floor]), exactly=simple(real))
     of_real, of_synth, of_floor = numbers[:n], numbers[n : n + m], numbers[n + m :]
     remarks = []
     if many := _twice(of_real):

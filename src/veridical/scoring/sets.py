@@ -248,7 +248,7 @@ class Sets:
     @cached_property
     def own(self) -> Any:
         """Which real images are among the training images, see `veridical.metrics.same.own_crops`; errors as of `crops`."""
-        from veridical.metrics.same import own_crops
+        from veridical.metrics.same import own_crops, simple
 
         assert self.train is not None
         real, (images, orientations, _) = self.real, self.train
@@ -256,7 +256,7 @@ class Sets:
 
         def search() -> Any:
             crops = nearest_crop(real, images, orientations=orientations)
-            return own_crops(real, images, crops, groups, orientations=orientations)
+            return own_crops(real, images, crops, groups, orientations=orientations, exactly=simple(real))
 
         return self._searched(search)
 

@@ -12,7 +12,7 @@ from veridical.core.errors import InputError
 from veridical.data.dataset import open_dataset
 from veridical.data.masks import OTHER, rank, stored
 from veridical.data.pixel_size import pixel_size_remarks
-from veridical.metrics.same import numbered
+from veridical.metrics.same import numbered, simple
 from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
 from veridical.scoring.common import SAME
 from veridical.scoring.result_rows import interval_row
@@ -80,7 +80,7 @@ def utility(
         "both": tuple(np.concatenate(each) for each in zip(pairs["train"], (images, masks), strict=True)),
     }  # fmt: skip
     test, truth = pairs["test"]
-    both = numbered(np.concatenate([test, images]))
+    both = numbered(np.concatenate([test, images]), exactly=simple(test))
     if many := int(np.isin(both[: len(test)], both[len(test) :]).sum()):
         remarks.append(
             f"{many} of the {len(test)} held-out real tiles are among the synthetic ones ({SAME}): trained on these, a network "
