@@ -96,7 +96,7 @@ def same_crops(tiles: np.ndarray, images: Sequence[np.ndarray], crops: Crops, *,
         middle = unturn(tiles[k : k + 1, :, *inside], int(crops.orientation[k]), (2, 3))
         y, x = crops.top[k] + top, crops.left[k] + left
         crop = images[crops.image[k]][None, :, y : y + middle.shape[2], x : x + middle.shape[3]]
-        found[k] = _same(*(_seen(each)[0] for each in (middle, crop)), exactly)
+        found[k] = _same(_seen(middle)[0], _seen(crop)[0], exactly)
     return found
 
 
