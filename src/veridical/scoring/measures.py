@@ -220,9 +220,4 @@ def memorised(sets: Sets, metric: Metric) -> Row:
     interval = jackknife(lambda i: float(near[i].mean()), [np.arange(n)], bounds=metric.bounds)
     found = interval_row(name, interval, n, chance, settings | {"threshold": threshold})
     found["settings"]["interval"] += "; threshold taken as known"
-    if sets.test_distance is None and (shared := int(sets.own.shared.sum())):
-        found["reason"] = (
-            f"{shared} of the {len(sets.real)} real images are among the training images; for the threshold they were compared "
-            "with the others of these"
-        )
     return found

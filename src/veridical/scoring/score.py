@@ -112,6 +112,7 @@ def measure(
         row = metric.measure(sets, metric) if reason is None else null(name, reason, len(sets.synth))
         if row["value"] is not None:
             said = [row["reason"], *sets.remarks, *(sets.floor_remarks if metric.floor == "real" else ())]
+            said += sets.training_remarks if "training images" in metric.needs else ()
             row["reason"] = "; ".join(filter(None, said)) or None
         rows.append(about | row)
     return rows

@@ -260,6 +260,15 @@ class Sets:
 
         return self._searched(search)
 
+    @property
+    def training_remarks(self) -> tuple[str, ...]:
+        """What has to be said of a comparison of real with training images."""
+        if self.train is None or self.test_distance is not None or not (shared := int(self.own.shared.sum())):
+            return ()
+        return (
+            f"{shared} of the {len(self.real)} real images are among the training images; they were compared with the others",
+        )
+
     def _searched(self, search: Callable[[], Any]) -> Any:
         import torch
         from scipy.fft import set_workers
