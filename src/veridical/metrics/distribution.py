@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
+from veridical.core.arrays import check_array
+
 
 def frechet(real: np.ndarray, synth: np.ndarray) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features (squared, as in FID; 0 is best).
@@ -73,6 +75,7 @@ def kid_over_random_phase(real: np.ndarray, synth: np.ndarray, phase: np.ndarray
 
     The denominator carries the scale of the features for this material and magnification, so that sets can be compared.
     """
+    check_array(phase, "phase", "(N, d)")
     return kid(real, synth).value / kid(real, phase).value
 
 
@@ -121,8 +124,8 @@ def _delete_one_variance(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> f
 
 
 def _pair(real: ArrayLike, synth: ArrayLike, least: int) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(real, np.float64), np.asarray(synth, np.float64)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+    x, y = (check_array(z, name, "(N, d)").astype(np.float64) for z, name in ((real, "real"), (synth, "synth")))
+    if x.shape[1] != y.shape[1]:
         raise ValueError(f"features must be (N, d) and (M, d), got {x.shape} and {y.shape}")
     if min(len(x), len(y)) < least:
         raise ValueError(f"at least {least} images a set are needed, got {len(x)} and {len(y)}")

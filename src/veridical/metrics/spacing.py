@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+
 
 def spacing(features: np.ndarray, real: np.ndarray) -> float:
     """Median distance of an image to its nearest fellow, as a share of that of real images.
@@ -28,6 +30,7 @@ def spacing(features: np.ndarray, real: np.ndarray) -> float:
     -----
     The distance falls with the number of images, so both sets are thinned to the smaller one.
     """
+    features, real = (check_array(x, name, "(N, d)") for x, name in ((features, "features"), (real, "real")))
     n = min(len(features), len(real))
     if n < 2:
         raise ValueError("needs at least 2 images a set")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
+from veridical.metrics.novelty import nearest_crop
 from veridical.scoring.result_rows import digests
 from veridical.stats.groups import halves, spread_evenly
 
@@ -85,7 +86,8 @@ class Sets:
     pairs : of both sets the first so many images belong together
     distinct : the first so many synthetic images were made from conditions of their own; None: all
     train : what was trained on, or None
-    test_distance : distances of `real` to the nearest training crop, if they are known
+    test_distance : distances of `real` to the nearest training crop that is not itself, if they are known
+    remarks, floor_remarks : what has to be said of every number, and of those with a real-against-real floor
     extractor, inception, cache, progress : see `veridical.metrics.features.extract`
     """
 
@@ -100,6 +102,8 @@ class Sets:
     distinct: int | None = None
     train: Training | None = None
     test_distance: NDArray[Any] | None = None
+    remarks: tuple[str, ...] = ()
+    floor_remarks: tuple[str, ...] = ()
     extractor: str = "efficientnet_lite0"
     inception: str | Path | None = None
     cache: str | Path | None = None
@@ -228,29 +232,52 @@ class Sets:
 
     @cached_property
     def crops(self) -> tuple[Any, NDArray[Any]]:
-        """Nearest training crop of every synthetic image (`veridical.metrics.novelty.Crops`), and distances of real images.
+        """Nearest training crop of every synthetic image (`veridical.metrics.novelty.Crops`), and distances of real images, those
+        that were trained on to others than themselves.
 
         Raises
         ------
         InputError
             If no training image is as large as these.
         """
+        assert self.train is not None
+        images, orientations, _ = self.train
+        crops = self._searched(lambda: nearest_crop(self.synth, images, orientations=orientations))
+        return crops, np.asarray(self.own.distance if self.test_distance is None else self.test_distance)
+
+    @cached_property
+    def own(self) -> Any:
+        """Which real images are among the training images, see `veridical.metrics.same.own_crops`; errors as of `crops`."""
+        from veridical.metrics.same import own_crops, simple
+
+        assert self.train is not None
+        real, (images, orientations, _) = self.real, self.train
+        groups = np.arange(len(real)) if self.real_groups is None else self.real_groups
+
+        def search() -> Any:
+            crops = nearest_crop(real, images, orientations=orientations)
+            return own_crops(real, images, crops, groups, orientations=orientations, exactly=simple(real))
+
+        return self._searched(search)
+
+    @property
+    def training_remarks(self) -> tuple[str, ...]:
+        """What has to be said of a comparison of real with training images."""
+        if self.train is None or self.test_distance is not None or not (shared := int(self.own.shared.sum())):
+            return ()
+        return (
+            f"{shared} of the {len(self.real)} real images are among the training images; they were compared with the others",
+        )
+
+    def _searched(self, search: Callable[[], Any]) -> Any:
         import torch
         from scipy.fft import set_workers
 
-        from veridical.metrics.novelty import nearest_crop
-
-        assert self.train is not None
-        images, orientations, _ = self.train
-        known = self.test_distance
         try:
             with set_workers(torch.get_num_threads()):
-                crops = nearest_crop(self.synth, images, orientations=orientations)
-                if known is None:
-                    known = nearest_crop(self.real, images, orientations=orientations).distance
+                return search()
         except ValueError as error:
             raise InputError(str(error)) from None
-        return crops, np.asarray(known)
 
 
 def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
