@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from veridical.core.orientation import unturn
 from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
@@ -159,6 +160,29 @@ def memorised_threshold(test_distance: np.ndarray, share: float = SUSPICIOUS) ->
     if k < 1:
         raise ValueError(f"at least {int(np.ceil(1 / share)) - 1} held-out tiles are needed, got {len(ordered)}")
     return float(ordered[k - 1]), k / (len(ordered) + 1)
+
+
+def chance_share(test_distance: np.ndarray, groups: ArrayLike, share: float = SUSPICIOUS) -> float:
+    """Share of real images of a new slice that `memorised_threshold` of the others gives away.
+
+    Parameters
+    ----------
+    test_distance : (N,) of held-out real tiles
+    groups : (N,) slice of each
+        Tiles of one slice are alike, so the threshold varies more than that of as many independent tiles, and more new ones fall
+        below it: each slice is left out in turn. Where each tile is of its own slice, or all are of one, it is k / (n + 1).
+    """
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    several, known = int(numbers.max()) + 1, np.asarray(test_distance, np.float64)
+    if several in (1, len(numbers)):
+        return memorised_threshold(known, share)[1]
+    below = 0
+    for each in range(several):
+        try:
+            below += np.sum(known[numbers == each] < memorised_threshold(known[numbers != each], share)[0])
+        except ValueError:
+            return memorised_threshold(known, share)[1]
+    return float(below / len(known))
 
 
 def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share: float = SUSPICIOUS) -> float:
