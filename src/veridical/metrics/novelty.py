@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from veridical.core.orientation import unturn
 from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
 from veridical.metrics.physics_spectrum import hann
+from veridical.stats.shares import at_rank
 
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
 MARGIN = 8  # of a tile an eighth is left out at each side
@@ -174,15 +175,15 @@ def chance_share(test_distance: np.ndarray, groups: ArrayLike, share: float = SU
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     several, known = int(numbers.max()) + 1, np.asarray(test_distance, np.float64)
+    chance = memorised_threshold(known, share)[1]
     if several in (1, len(numbers)):
-        return memorised_threshold(known, share)[1]
+        return chance
     below = 0
     for each in range(several):
-        try:
-            below += np.sum(known[numbers == each] < memorised_threshold(known[numbers != each], share)[0])
-        except ValueError:
-            return memorised_threshold(known, share)[1]
-    return float(below / len(known))
+        others = np.sort(known[numbers != each])
+        below += np.sum(known[numbers == each] < at_rank(others, chance * (len(others) + 1)))
+    # what is too much falls with the number of slices, of which there is one more than was left
+    return float(chance + (below / len(known) - chance) * (several - 1) / several)
 
 
 def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share: float = SUSPICIOUS) -> float:

@@ -15,7 +15,7 @@ from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, digests, interval_row, null, row
 from veridical.scoring.sets import COPIES, NEIGHBOURS, Equal, Sets
-from veridical.stats.jackknife import Kind, jackknife
+from veridical.stats.jackknife import Kind, below_quantile, jackknife
 
 
 def copied_share(sets: Sets, metric: Metric) -> Row:
@@ -272,13 +272,6 @@ def memorised(sets: Sets, metric: Metric) -> Row:
     except (InputError, ValueError) as error:
         return null(name, str(error), n, settings)
     groups = np.arange(len(known)) if sets.real_groups is None else sets.real_groups
-
-    def share(i: NDArray[Any], j: NDArray[Any]) -> float:
-        try:
-            return float((crops.distance[i] < memorised_threshold(known[j])[0]).mean())
-        except ValueError:
-            return float("nan")
-
     synth_groups = np.arange(n) if sets.synth_groups is None else sets.synth_groups
-    interval = jackknife(share, [synth_groups, groups], bounds=metric.bounds, kind="count")
+    interval = below_quantile(crops.distance, known, threshold, synth_groups, groups)
     return interval_row(name, interval, n, chance_share(known, groups), settings | {"threshold": threshold})

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
 from veridical.stats.groups import MAX_GROUPS, Groups, group_numbers
+from veridical.stats.shares import at_rank, exact_bound, recovered, wilson
 
 REPEATS = 20  # halves that are left out of a set, and their other halves
 EXCESS = 2 / 3  # of the jackknife's known excess that is taken off; see the notes of `jackknife`
@@ -47,8 +48,7 @@ def jackknife(
     kind : "mean": means, and smooth functions of them; groups are left out one at a time.
         "distance": smooth functions of pairs of rows, whose linear part vanishes where the sets are alike; likewise, and the
         variance is corrected.
-        "count": shares of rows beyond a limit that other rows give (a neighbour, a quantile); half of the groups are left
-        out at a time.
+        "count": shares of rows that have a neighbour of another set near by; half of the groups are left out at a time.
     max_groups : more groups than this are merged into this many of about equal size
     level : coverage of the interval
 
@@ -73,10 +73,8 @@ def jackknife(
     neighbouring pairs. Two thirds of it are taken off: such statistics are skewed, and low values have low
     variances, so that the exact variance gives intervals that hold less than they say (benchmarks/coverage_grouped.py).
 
-    Where the range is finite on both sides, the interval is Wilson's for shares, with the number of rows that the variance
-    amounts to, value (1 - value) / variance, and t in place of the normal quantile (Korn and Graubard 1998, Survey Methodology
-    24; Franco et al. 2019, doi:10.1093/jssam/smy019): it stays in the range and covers near its ends. Where nothing
-    varies, at an end of the range, it is the exact binomial bound (Clopper and Pearson 1934) of the smallest number of groups.
+    Where the range is finite on both sides, the interval is that of a share (`veridical.stats.shares.wilson`). Where nothing
+    varies, at an end of the range, it is the exact binomial bound of the smallest number of groups.
     """
     sets = [group_numbers(labels, max_groups) for labels in groups]
     everything = [np.arange(len(each.numbers)) for each in sets]
@@ -107,14 +105,48 @@ def jackknife(
     method = f"{level:.0%} delete-a-group jackknife; groups: " + ", ".join(each.words for each in sets)
     share = bool(np.isfinite(bounds).all())
     if constant and share and value in bounds:
-        low, high = _exact_bound(value, bounds, min(each.units for each in sets), level)
+        low, high = exact_bound(value, bounds, min(each.units for each in sets), level)
         return Interval(value, low, high, 0.0, method + "; no variation between them, so an exact binomial bound")
     freedom = np.sum(variances) ** 2 / np.sum(np.square(variances) / freedoms) if total > 0 else min(freedoms)
     quantile = float(student_t.ppf((1 + level) / 2, freedom))
     se, clipped = float(np.sqrt(total)), float(np.clip(value, *bounds))
-    low, high = _wilson(clipped, se, quantile, bounds) if share else (value - quantile * se, value + quantile * se)
+    low, high = wilson(clipped, se, quantile, bounds) if share else (value - quantile * se, value + quantile * se)
     low, high = (float(limit) for limit in np.clip((low, high), *bounds))
     return Interval(clipped, low, high, se, method)
+
+
+def below_quantile(
+    values: NDArray[np.float64],
+    others: NDArray[np.float64],
+    threshold: float,
+    groups: ArrayLike,
+    other_groups: ArrayLike,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of the share of `values` (N,) below `threshold`, an order statistic of `others` (M,), which varies too.
+
+    Parameters
+    ----------
+    groups, other_groups : (N,), (M,) label of each row
+
+    Notes
+    -----
+    The limits of the share of `others` at or below the threshold, taken as known, are those of the rank of the true quantile
+    (Woodruff 1952, doi:10.1080/01621459.1952.10483443); the shares of `values` below the quantiles of these ranks are limits
+    for what the threshold varies by, and are put together with those for what `values` vary by (`shares.recovered`).
+    """
+    below, rank = values < threshold, others <= threshold
+    own = jackknife(lambda i: float(below[i].mean()), [groups], bounds=(0, 1), level=level)
+    theirs = jackknife(lambda i: float(rank[i].mean()), [other_groups], bounds=(0, 1), level=level)
+    if own.low is None or own.high is None or theirs.low is None or theirs.high is None:
+        return _none(own.value, (0, 1), (own if own.low is None else theirs).method.removeprefix("none: "))
+    ordered = np.sort(others)
+    low, high = (at_rank(ordered, limit * len(ordered)) for limit in (theirs.low, theirs.high))
+    moved = float(np.mean(values < low)), float(np.mean(values <= high))
+    limits = np.clip(recovered(own.value, (own.low, own.high), moved), 0, 1)
+    words = [each.method.partition("groups: ")[2].partition(";")[0] for each in (own, theirs)]
+    method = f"{level:.0%} delete-a-group jackknife of the share and of the threshold; groups: {', '.join(words)}"
+    return Interval(own.value, float(limits[0]), float(limits[1]), None, method)
 
 
 def _too_few(groups: Groups) -> str | None:
@@ -192,22 +224,3 @@ def _excess(
             if np.isfinite(second).all():
                 total += (g - 1) * (len(singly[b]) - 1) * float(np.mean(second**2))
     return total
-
-
-def _wilson(value: float, se: float, quantile: float, bounds: tuple[float, float]) -> tuple[float, float]:
-    """Wilson's limits of a share with a standard error, or of any mean between two bounds."""
-    width = bounds[1] - bounds[0]
-    share, variance = (value - bounds[0]) / width, (se / width) ** 2
-    spread = share * (1 - share)
-    if variance == 0 or spread == 0:
-        return value - quantile * se, value + quantile * se
-    reach = quantile**2 * variance / spread  # squared quantile over the number of rows
-    centre = (share + reach / 2) / (1 + reach)
-    half = np.sqrt(reach * spread + reach**2 / 4) / (1 + reach)
-    return bounds[0] + width * (centre - half), bounds[0] + width * (centre + half)
-
-
-def _exact_bound(value: float, bounds: tuple[float, float], units: int, level: float) -> tuple[float, float]:
-    """Clopper-Pearson limits for 0 or all of `units`: nothing seen in 20 images is not nothing at all."""
-    reach = (bounds[1] - bounds[0]) * (1 - ((1 - level) / 2) ** (1 / units))
-    return (value, float(bounds[0] + reach)) if value == bounds[0] else (float(bounds[1] - reach), value)
