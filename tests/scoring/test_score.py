@@ -116,7 +116,8 @@ def test_random_phase_scores_one():
     assert 0.2 < row["low"] < 1 < row["high"] < 2.5
     assert row["settings"]["n_random_phase"] == 120
     given = by_metric(score(real, synth, floor_real=train, phase=synth, extractor="tiny"))["kid_over_random_phase"]
-    assert given["value"] == pytest.approx(1)
+    # but for the bias that is taken off as if the two were independent
+    assert given["value"] == pytest.approx(1, abs=0.05)
 
 
 def test_no_ratio_where_random_phase_cannot_be_told_from_real():

@@ -145,7 +145,7 @@ def kid(sets: Sets, metric: Metric) -> Row:
 
 
 def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
-    """The KID over that of random-phase images."""
+    """The KID over that of random-phase images, less the bias of a ratio."""
     from veridical.metrics.distribution import mmd2
 
     name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.synth)
@@ -177,7 +177,7 @@ def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
         reason = "so few random-phase images cannot be told from the real ones, so they give no scale"
         return null(name, reason, n, settings)
     settings["kid_random_phase"] = scale.value
-    interval = jackknife(ratio, groups, kind="distance")
+    interval = jackknife(ratio, groups, kind="ratio")
     floor = None if sets.kid_floor is None else sets.kid_floor / scale.value
     return interval_row(name, interval, n, floor, settings, (_no_kid_floor(sets),))
 

@@ -14,7 +14,7 @@ from veridical.stats.shares import at_rank, exact_bound, recovered, wilson
 REPEATS = 20  # halves that are left out of a set, and their other halves
 EXCESS = 2 / 3  # of the jackknife's known excess that is taken off; see the notes of `jackknife`
 
-Kind = Literal["mean", "distance", "count"]
+Kind = Literal["mean", "distance", "ratio", "count"]
 Statistic = Callable[..., float]
 
 
@@ -48,6 +48,7 @@ def jackknife(
     kind : "mean": means, and smooth functions of them; groups are left out one at a time.
         "distance": smooth functions of pairs of rows, whose linear part vanishes where the sets are alike; likewise, and the
         variance is corrected.
+        "ratio": such a distance over another; likewise, and the bias that a denominator which varies makes is taken off.
         "count": shares of rows that have a neighbour of another set near by; half of the groups are left out at a time.
     max_groups : more groups than this are merged into this many of about equal size
     level : coverage of the interval
@@ -55,7 +56,8 @@ def jackknife(
     Returns
     -------
     Interval
-        Without limits and standard error where groups are too few to leave some out; `method` says so.
+        Without limits and standard error where groups are too few to leave some out; `method` says so, and the bias of a ratio
+        is not taken off.
 
     Notes
     -----
@@ -73,6 +75,9 @@ def jackknife(
     neighbouring pairs. Two thirds of it are taken off: such statistics are skewed, and low values have low
     variances, so that the exact variance gives intervals that hold less than they say (benchmarks/coverage_grouped.py).
 
+    The bias of a ratio is sum_j (1 - 1/h_j) theta_j - (g - 1) theta, summed over the sets, up to terms of order 1/g^2; that of an
+    unbiased distance is 0.
+
     Where the range is finite on both sides, the interval is that of a share (`veridical.stats.shares.wilson`). Where nothing
     varies, at an end of the range, it is the exact binomial bound of the smallest number of groups.
     """
@@ -82,7 +87,7 @@ def jackknife(
     reason = next((why for each in sets if (why := _too_few(each)) is not None), None)
     if reason is not None:
         return _none(value, bounds, reason)
-    variances, freedoms, singly, constant = [], [], [], True
+    variances, freedoms, singly, constant, bias = [], [], [], True, 0.0
     for which, each in enumerate(sets):
         found = None
         for left_out in ([_halves(each.numbers)] if kind == "count" else []) + [_single(each.numbers)]:
@@ -97,11 +102,13 @@ def jackknife(
         h = len(each.numbers) / np.array([len(rows) for rows in left_out])
         variances.append(_variance(value, values, h, one_each=len(h) == each.numbers.max() + 1))
         freedoms.append(each.numbers.max())
+        bias += float(np.sum((1 - 1 / h) * values) - (len(h) - 1) * value)
         singly.append(values)
     total = float(np.sum(variances))
-    if kind == "distance":
-        excess = _excess(statistic, everything, sets, value, singly)
-        total -= EXCESS * min(excess, total / 2)
+    if kind in ("distance", "ratio"):
+        total -= EXCESS * min(_excess(statistic, everything, sets, value, singly), total / 2)
+    if kind == "ratio":
+        value -= bias
     method = f"{level:.0%} delete-a-group jackknife; groups: " + ", ".join(each.words for each in sets)
     share = bool(np.isfinite(bounds).all())
     if constant and share and value in bounds:
