@@ -173,10 +173,12 @@ def test_other_images_of_too_few_slices_give_no_floor():
     rows = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=groups, extractor="tiny"))
     for name in ("fd_tiny", "precision", "recall", "density", "coverage"):
         assert rows[name]["value"] is not None and rows[name]["floor"] is None and rows[name]["n"] == 24
-        assert "no floor: 3 other slices" in rows[name]["reason"]
+        assert "no floor: fewer than 6 other slices" in rows[name]["reason"]
     assert rows["kid_tiny"]["floor"] is not None
     one = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=np.zeros(48), extractor="tiny"))
-    assert one["fd_tiny"]["floor"] is not None and "one slice" in one["fd_tiny"]["reason"]
+    assert (
+        one["fd_tiny"]["floor"] is not None and "no interval: all images are of one slice" == one["fd_tiny"]["reason"]
+    )
 
 
 def test_surrogates_of_real_tiles_go_with_their_slice():

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from veridical.stats.groups import components, group_numbers, halves, independent, merged, spread_evenly
+from veridical.stats.groups import (
+    components,
+    group_numbers,
+    halves,
+    independent,
+    merged,
+    one_group,
+    spread_evenly,
+    units,
+)
 
 
 def test_many_groups_are_merged_and_few_stay():
@@ -75,3 +84,8 @@ def test_components_are_those_of_a_chain():
     linked = np.eye(4, dtype=bool)
     linked[0, 1] = linked[1, 2] = True
     assert components(linked | linked.T).tolist() == [0, 0, 0, 1]
+
+
+def test_rows_of_one_group_count_one_by_one():
+    assert one_group(["a", "a"], ["a", "a"]) and not one_group(["a", "a"], ["b", "b"]) and not one_group(["a"])
+    assert units(["a", "a", "a"]).tolist() == [0, 1, 2] and units(["a", "b", "b"]).tolist() == ["a", "b", "b"]

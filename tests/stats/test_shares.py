@@ -53,4 +53,4 @@ def test_the_share_below_a_quantile_that_varies(slices, tiles, synth):
 def test_one_slice_gives_no_interval_below_a_quantile():
     x = np.random.default_rng(0).normal(size=40)
     found = below_quantile(x, x, x[3], np.arange(40), np.zeros(40))
-    assert found.low is None and found.method == "none: one slice cannot show how slices vary"
+    assert found.low is None and found.method == "none: all images are of one slice"

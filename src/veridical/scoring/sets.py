@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.scoring.result_rows import digests
-from veridical.stats.groups import halves, independent, spread_evenly
+from veridical.stats.groups import halves, independent, one_group, spread_evenly, units
 
 COPIES = "the synthetic images are the real images"
 NEIGHBOURS = 5
@@ -167,7 +167,7 @@ class Sets:
         """
         rows = self.rows
         synth, others = rows.synth_groups, rows.other_groups
-        if _one_slice(rows.half_groups, others):
+        if one_group(rows.half_groups, others):
             others = np.arange(len(others))
         tiles = min(len(rows.half), len(synth), len(others))
         slices = min(len(np.unique(synth)), len(np.unique(others)))
@@ -175,7 +175,7 @@ class Sets:
         if n <= NEIGHBOURS and n < tiles:
             n = tiles
             drawn, floor = ([spread_evenly(groups, n)] for groups in (synth, others))
-            no_floor = f"no floor: {slices} other slices are fewer than {NEIGHBOURS + 1} independent images"
+            no_floor = f"no floor: fewer than {NEIGHBOURS + 1} other slices"
         else:
             drawn, floor = (independent(groups, n) if n else [] for groups in (synth, others))
         real = spread_evenly(rows.half_groups, tiles)
@@ -225,8 +225,8 @@ class Sets:
         from veridical.metrics.distribution import kernel
 
         (x, y), rows, (p, phase, of_real) = self.deep[:2], self.rows, self.random_phase
-        gx, gy, gp = (_units(groups) for groups in (rows.real_groups, rows.synth_groups, phase))
-        xp = kernel(x, p, rows.real_groups, phase) if of_real and not _one_slice(phase, phase) else kernel(x, p)
+        gx, gy, gp = (units(groups) for groups in (rows.real_groups, rows.synth_groups, phase))
+        xp = kernel(x, p, rows.real_groups, phase) if of_real and not one_group(phase) else kernel(x, p)
         return kernel(x, x, gx, gx), kernel(y, y, gy, gy), kernel(x, y), kernel(p, p, gp, gp), xp
 
     @cached_property
@@ -238,8 +238,8 @@ class Sets:
         if min(len(half), len(others)) < 2:
             return None
         theirs = rows.other_groups
-        theirs = _units(theirs) if _one_slice(rows.half_groups, theirs) else theirs
-        found = kid(half, others, _units(rows.half_groups), theirs).value
+        theirs = units(theirs) if one_group(rows.half_groups, theirs) else theirs
+        found = kid(half, others, units(rows.half_groups), theirs).value
         return found if np.isfinite(found) else None
 
     @cached_property
@@ -290,16 +290,6 @@ def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArr
     """Rows sorted by content, and the labels in this order; without any, every image is a group."""
     order = np.argsort(np.array(digests(images)), kind="stable")
     return order, np.arange(len(order)) if groups is None else groups[order]
-
-
-def _units(groups: NDArray[Any]) -> NDArray[Any]:
-    """The labels; if all are of one slice, a label a row: what follows is then about this slice alone."""
-    return np.arange(len(groups)) if _one_slice(groups, groups) else groups
-
-
-def _one_slice(groups: NDArray[Any], others: NDArray[Any]) -> bool:
-    """Are all images of both of one and the same slice?"""
-    return len(groups) > 1 and len(others) > 1 and len(np.unique(np.concatenate([groups, others]))) == 1
 
 
 def _random_phase(tiles: NDArray[Any], groups: NDArray[Any], n: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -114,6 +114,17 @@ def independent(labels: ArrayLike, n: int, most: int = MOST_DRAWS, seed: int = 0
     return found
 
 
+def one_group(*labels: ArrayLike) -> bool:
+    """Are all rows of one group, in every set the same, and more than one row in each?"""
+    sets = [np.asarray(each) for each in labels]
+    return all(len(each) > 1 for each in sets) and len(np.unique(np.concatenate(sets))) == 1
+
+
+def units(labels: ArrayLike) -> np.ndarray:
+    """The labels (N,); if all are one, a label a row: what follows is then about this group alone."""
+    return np.arange(len(np.asarray(labels))) if one_group(labels) else np.asarray(labels)
+
+
 def components(linked: np.ndarray, labels: ArrayLike | None = None) -> np.ndarray:
     """Number of the connected component of a graph that each row belongs to.
 

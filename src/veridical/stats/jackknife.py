@@ -162,9 +162,7 @@ def _too_few(groups: Groups) -> str | None:
         return "no images"
     if groups.numbers.max() > 0:
         return None
-    return (
-        "one image cannot show how images vary" if len(groups.numbers) == 1 else "one slice cannot show how slices vary"
-    )
+    return "one image only" if len(groups.numbers) == 1 else "all images are of one slice"
 
 
 def _none(value: float, bounds: tuple[float, float], reason: str) -> Interval:
