@@ -177,7 +177,7 @@ def test_other_images_of_too_few_slices_give_no_floor():
     assert rows["kid_tiny"]["floor"] is not None
     one = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=np.zeros(48), extractor="tiny"))
     assert (
-        one["fd_tiny"]["floor"] is not None and "no interval: all images are of one slice" == one["fd_tiny"]["reason"]
+        one["fd_tiny"]["floor"] is not None and one["fd_tiny"]["reason"] == "no interval: all images are of one slice"
     )
 
 
