@@ -84,6 +84,8 @@ def test_few_slices_give_a_wide_interval_that_holds(slices):
 def test_one_slice_or_too_few_rows_give_no_interval_and_the_reason():
     found = jackknife(lambda i: float(len(i)), [["a"] * 8])
     assert found[:4] == (8.0, None, None, None) and found.method == "none: all images are of one slice"
+    assert found.shown(1) == "8.0 [none: all images are of one slice]"
+    assert jackknife(lambda i: float(i.mean()), [range(5)]).shown(1) == "2.0 [0.0, 4.0]"
     assert jackknife(lambda i: 1.0, [["a"]]).method == "none: one image only"
     labels = ["a"] * 8 + list("bcde")
     found = jackknife(lambda i: float(len(i)) if len(i) >= 5 else float("nan"), [labels])

@@ -28,6 +28,12 @@ class Interval(NamedTuple):
     se: float | None
     method: str
 
+    def shown(self, digits: int) -> str:
+        """As text: 0.42 [0.31, 0.55]."""
+        if self.low is None or self.high is None:
+            return f"{self.value:.{digits}f} [{self.method}]"
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
 
 def jackknife(
     statistic: Statistic,
