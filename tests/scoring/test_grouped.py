@@ -53,6 +53,20 @@ def test_a_perfect_generator_is_at_the_floor(count, tiles, monkeypatch):
         assert abs(own.mean()) < 3 * own.std() / np.sqrt(len(own))
 
 
+def test_slices_that_are_in_both_real_sets_do_not_lower_the_floor():
+    """Held-out tiles of other places in the slices that were trained on: pairs of one slice do not count."""
+    floors, names = [], np.repeat([f"slice{k}" for k in range(6)], 5)
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        both, _ = slices(6, 10, 0.5, rng)
+        x, z = both.reshape(6, 2, 5, DIM).swapaxes(0, 1).reshape(2, 30, DIM)
+        sets = Sets(x[:, None, None], rng.normal(size=(20, DIM))[:, None, None], names, None, z[:, None, None], names)
+        rows = sets.rows
+        sets.__dict__["deep"] = Deep(x[rows.real], x[:0], x[rows.half], z[rows.others], {})
+        floors.append(sets.kid_floor)
+    assert abs(np.mean(floors)) < 3 * np.std(floors) / np.sqrt(80)
+
+
 @pytest.mark.parametrize(("count", "tiles"), [(12, 5), (4, 10), (3, 10)])
 def test_the_interval_of_the_kernel_distance_holds_0(count, tiles):
     held, draws = 0, 80

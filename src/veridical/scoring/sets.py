@@ -1,4 +1,7 @@
-"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it."""
+"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it.
+
+Longer than other files because all that metrics share is in one class.
+"""
 
 from __future__ import annotations
 
@@ -231,15 +234,18 @@ class Sets:
 
     @cached_property
     def kid_floor(self) -> float | None:
-        """KID between real and other real images; None where the others are of one other slice."""
-        from veridical.metrics.distribution import kid
+        """KID between real and other real images, by pairs of different slices; None where the others are of one other slice."""
+        from veridical.metrics.distribution import kernel, mmd2
 
-        half, others, rows = self.deep.half, self.deep.others, self.rows
-        if min(len(half), len(others)) < 2:
+        (x, z), rows = (self.deep.half, self.deep.others), self.rows
+        if min(len(x), len(z)) < 2:
             return None
-        theirs = rows.other_groups
-        theirs = units(theirs) if one_group(rows.half_groups, theirs) else theirs
-        found = kid(half, others, units(rows.half_groups), theirs).value
+        mine, theirs = rows.half_groups, rows.other_groups
+        same = one_group(mine, theirs)
+        gx, gz = units(mine), units(theirs) if same else theirs
+        named = not same and self.real_groups is not None and (self.floor_real is None or self.floor_groups is not None)
+        across = kernel(x, z, mine, theirs) if named else kernel(x, z)
+        found = mmd2(kernel(x, x, gx, gx), kernel(z, z, gz, gz), across)
         return found if np.isfinite(found) else None
 
     @cached_property
