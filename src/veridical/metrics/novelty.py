@@ -5,12 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from veridical.core.arrays import check_array
 from veridical.core.errors import InputError
 from veridical.core.orientation import unturn
 from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
 from veridical.metrics.physics_spectrum import hann
+from veridical.stats.shares import at_rank
 
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
 MARGIN = 8  # of a tile an eighth is left out at each side
@@ -185,6 +187,29 @@ def memorised_threshold(test_distance: np.ndarray, share: float = SUSPICIOUS) ->
     if k < 1:
         raise ValueError(f"at least {int(np.ceil(1 / share)) - 1} held-out tiles are needed, got {len(ordered)}")
     return float(ordered[k - 1]), k / (len(ordered) + 1)
+
+
+def chance_share(test_distance: np.ndarray, groups: ArrayLike, share: float = SUSPICIOUS) -> float:
+    """Share of real images of a new slice that `memorised_threshold` of the others gives away.
+
+    Parameters
+    ----------
+    test_distance : (N,) of held-out real tiles
+    groups : (N,) slice of each
+        Tiles of one slice are alike, so the threshold varies more than that of as many independent tiles, and more new ones fall
+        below it: each slice is left out in turn. Where each tile is of its own slice, or all are of one, it is k / (n + 1).
+    """
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    several, known = int(numbers.max()) + 1, np.asarray(test_distance, np.float64)
+    chance = memorised_threshold(known, share)[1]
+    if several in (1, len(numbers)):
+        return chance
+    below = 0
+    for each in range(several):
+        others = np.sort(known[numbers != each])
+        below += np.sum(known[numbers == each] < at_rank(others, chance * (len(others) + 1)))
+    # what is too much falls with the number of slices, of which there is one more than was left
+    return float(chance + (below / len(known) - chance) * (several - 1) / several)
 
 
 def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share: float = SUSPICIOUS) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.text import shown
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
