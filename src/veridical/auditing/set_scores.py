@@ -66,7 +66,7 @@ def collapse(distance: np.ndarray, synth: np.ndarray) -> float:
     """Minus the mean logarithm of the distance to the nearest fellow, over the images called synthetic, (T,) bool."""
     nearest = distance[synth][:, synth].min(1)
     nearest = nearest[np.isfinite(nearest)]
-    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else -np.inf
+    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else -np.log(1e3)
 
 
 def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:
