@@ -27,6 +27,7 @@ from veridical.auditing.measure import Measured, fit_segmentation, measure
 from veridical.auditing.set_tests import names
 
 SCAN, TILES, SIZE, ALPHA, WAYS = 40, 8, 64, 0.05, 299
+SPOILT = 5  # of the slices, in which defects are planted
 SPREAD = {"porosity": 0.05, "brightness": 0.03, "contrast": 0.15}  # standard deviations between tiles
 
 
@@ -63,8 +64,9 @@ def trials(p: Pool, slices: int, synth: int, count: int, spoilt: dict[str, Measu
     found: dict[str, list] = {name: [] for name in ["", *spoilt]}
     for k in range(count):
         rng = np.random.default_rng(k)
-        chosen = rng.permutation(SCAN)[: slices + synth]
-        real, held = (np.flatnonzero(np.isin(p.slices, each)) for each in (chosen[:slices], chosen[slices:]))
+        out = rng.permutation(SPOILT if spoilt else SCAN)[:synth]
+        chosen = np.setdiff1d(rng.permutation(SCAN), out, assume_unique=True)[:slices]
+        real, held = (np.flatnonzero(np.isin(p.slices, each)) for each in (chosen, out))
         groups = p.slices[held] if told else np.arange(len(held))
         for name in found:
             x = p.measured[held] if not name else spoilt[name][held]
@@ -104,7 +106,8 @@ def main() -> None:
         p = measured(share, options.cache)
         spoilt = {}
         for name, how in plants().items() if options.power else ():
-            spoilt[name] = measure(plant(name, p.images, how.severities[1]), p.segmentation, cache=options.cache)
+            images = plant(name, p.images[p.slices < SPOILT], how.severities[1])
+            spoilt[name] = measure(images, p.segmentation, cache=options.cache)
         for slices in options.slices:
             for name, each in trials(p, slices, options.synth, options.trials, spoilt, options.told).items():
                 sets, images = share_of([s for s, _ in each]), share_of([i for _, i in each])

@@ -13,7 +13,8 @@ from veridical.stats.permutation import enough_blocks
 SIDE = 32  # images are compared at this size
 REACH = 4  # pixels of the small images that a neighbouring slice may be shifted by
 STEP = 1.3  # times the squared difference of neighbouring rows
-CHANCE = 0.8  # times the least difference from a mirror image
+CHANCE = 0.6  # times the difference from a mirror image that few borders are below
+RARE = 20  # images, of which one may be below
 SEEN = 2.0  # times the squared difference of neighbouring rows, as variance along a border
 NEIGHBOURS = 0.1  # least share of images with a neighbour, where images were cut into tiles; fewer are chance
 FEWEST_SLICES = 4  # to estimate what slices vary by
@@ -80,8 +81,8 @@ def continues(images: np.ndarray) -> np.ndarray:
     Notes
     -----
     Two borders continue each other if they differ by no more than two rows within an image do, in squares on average up to
-    `STEP` times, and by less than `CHANCE` times the least that borders differ by from the mirror images of others. Borders on
-    which there is little to see, as much as noise between rows, say nothing.
+    `STEP` times, and by less than `CHANCE` times what borders differ by from the mirror images of others, but for one in `RARE`
+    images. Borders on which there is little to see, as much as noise between rows, say nothing.
     """
     grey = np.asarray(images, np.float64).mean(1)
     found = np.zeros((len(grey), len(grey)), bool)
@@ -91,9 +92,9 @@ def continues(images: np.ndarray) -> np.ndarray:
         clear = [border.var(1) > SEEN * step for border, step in zip((last, first), steps, strict=True)]
         usual = np.where(clear[0][:, None] & clear[1], (steps[0][:, None] + steps[1]) / 2, 0)
         np.fill_diagonal(usual, 0)
-        with np.errstate(divide="ignore"):
-            apart, chance = (_differences(last, other) / usual for other in (first, first[:, ::-1]))
-        found |= apart < min(STEP, CHANCE * chance.min())
+        apart, chance = (_differences(last, other, usual) for other in (first, first[:, ::-1]))
+        rare = np.partition(chance.ravel(), len(grey) // RARE)[len(grey) // RARE]
+        found |= apart < min(STEP, CHANCE * rare)
     found |= found.T
     return found if found.any(1).mean() >= NEIGHBOURS else np.zeros_like(found)
 
@@ -134,10 +135,11 @@ def _peaks(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     return lags[:, near[:, None], near].max((1, 2))
 
 
-def _differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Mean squared differences of borders (N, L) and (N, L), (N, N)."""
-    both = (one**2).mean(1)[:, None] + (other**2).mean(1)
-    return (both - 2 * one @ other.T / one.shape[1]).clip(0)
+def _differences(one: np.ndarray, other: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Mean squared differences of borders (N, L) and (N, L) in units of the usual ones, (N, N); infinite where these are 0."""
+    both = (one**2).mean(1)[:, None] + (other**2).mean(1) - 2 * one @ other.T / one.shape[1]
+    found: np.ndarray = np.divide(both.clip(0), usual, out=np.full(usual.shape, np.inf), where=usual > 0)
+    return found
 
 
 def _reduced(grey: np.ndarray) -> np.ndarray:
