@@ -21,7 +21,7 @@ from veridical.auditing.defects import scores
 from veridical.auditing.judge import judge_images, judge_set
 from veridical.stats.conformal import fields_needed
 
-WAYS = 299  # permutations of a set
+WAYS = 499  # permutations of a set
 
 
 def interval(k: float, n: float) -> str:

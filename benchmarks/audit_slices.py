@@ -26,7 +26,7 @@ from veridical.auditing.judge import judge_images, judge_set
 from veridical.auditing.measure import Measured, fit_segmentation, measure
 from veridical.auditing.set_tests import names
 
-SCAN, TILES, SIZE, ALPHA, WAYS = 40, 8, 64, 0.05, 299
+SCAN, TILES, SIZE, ALPHA, WAYS = 40, 8, 64, 0.05, 499
 SPOILT = 5  # of the slices, in which defects are planted
 SPREAD = {"porosity": 0.05, "brightness": 0.03, "contrast": 0.15}  # standard deviations between tiles
 
@@ -36,7 +36,7 @@ def simulated(share: float, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     between = np.repeat(rng.standard_normal((SCAN, 3)), TILES, 0)
     effects = np.sqrt(share) * between + np.sqrt(1 - share) * rng.standard_normal(between.shape)
-    field = gaussian_filter(rng.standard_normal((len(effects), SIZE, SIZE)), (0, 2.5, 2.5), mode="wrap")
+    field = gaussian_filter(rng.standard_normal((len(effects), SIZE, SIZE)), (0, 2.5, 2.5))
     porosity, brightness, contrast = (effects * list(SPREAD.values())).T[:, :, None, None]
     solid = np.tanh(4 * (field / field.std() - norm.ppf(np.clip(0.38 + porosity, 0.1, 0.7))))
     grey = 0.5 + brightness + 0.12 * np.exp(contrast) * solid

@@ -86,6 +86,12 @@ def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out, cache):
     assert all(not f["expected"][0] <= f["statistic"] <= f["expected"][1] for f in quoted)
 
 
+@pytest.mark.parametrize("defect", ["periodic", "shading"])
+def test_sets_that_wrap_around_or_are_darker_at_the_corners_fail(real, held_out, cache, defect):
+    images = plant(defect, held_out, DEFECTS[defect].plant.severities[1])
+    assert first(audit(real, images, power=False, cache=cache)) == defect
+
+
 def test_copies_and_files_of_the_real_set_are_named(real, cache):
     turned = np.ascontiguousarray(real[:12, :, ::-1] * 0.9 + 0.03)
     report = audit(real, np.concatenate([turned, real[20:24]]), power=False, cache=cache)

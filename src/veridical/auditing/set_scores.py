@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from veridical.auditing.case import without_self
-from veridical.auditing.measure import PROPERTIES, SHAPES, Measured
+from veridical.auditing.measure import PROPERTIES, SHADING, SHAPES, Measured
 
 BALL = 3  # neighbours whose distance is the reach of a real image, for the coverage
 CLOSE = 0.6  # times the least distance of a real image to a fellow: nearer ones are copies of each other
@@ -52,6 +52,11 @@ def nearness_to_training(x: Measured) -> np.ndarray:
 def properties(x: Measured) -> np.ndarray:
     """Material properties and shapes, (N, D)."""
     return x.table((*PROPERTIES, *SHAPES))
+
+
+def shading(x: Measured) -> np.ndarray:
+    """How brightness changes slowly across images, (N, 3)."""
+    return x.table(SHADING)
 
 
 def power_spectrum(x: Measured) -> np.ndarray:

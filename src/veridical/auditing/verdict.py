@@ -168,7 +168,7 @@ def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], l
             "neither the names nor the borders of the real images say which are of one slice, so each counts as a slice of its "
             "own; if they are not, tell their slices (--field or real_groups)"
         )
-    elif not told and 2 * slices <= len(c.real) and len(np.unique(c.groups)) == len(c.groups):
+    elif not told and units.way == "rotate" and len(np.unique(c.groups)) == len(c.groups):
         notes.append(
             "the names of the synthetic images say nothing of slices, so all are taken for images of one slice; if they are "
             "independent of each other, say so (synth_groups) and smaller differences are found"
