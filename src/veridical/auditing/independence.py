@@ -114,7 +114,7 @@ def choose_units(
     Notes
     -----
     Labels that all differ, as names of files that are numbered do, say nothing of slices. If real images come several of a slice,
-    all synthetic ones are then taken for images of one slice, as those may be alike. Before they are exchanged, synthetic slices
+    all synthetic ones are then taken for images of one slice, as those may be alike. Synthetic slices
     are merged into no more blocks than there are real ones: more would promise more than real images can show.
     """
     n, places, m = int(slices.max()) + 1, int(fields.max()) + 1, len(synth_groups)
@@ -124,7 +124,7 @@ def choose_units(
     if enough_blocks(n, int(exchanged.max()) + 1, tests, alpha):
         return Units(slices, exchanged, "slices", True)
     if n >= FEWEST_SLICES:
-        return Units(slices, np.unique(synth_groups, return_inverse=True)[1], "slices", True, "rotate")
+        return Units(slices, exchanged, "slices", True, "rotate")
     exchanged = merged(np.arange(m), places)
     return Units(fields, exchanged, "fields of view", enough_blocks(places, int(exchanged.max()) + 1, tests, alpha))
 

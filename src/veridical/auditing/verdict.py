@@ -54,7 +54,8 @@ def audit(
     train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`
     source : for edited images, what they were made of; images of one name belong together
     alpha : chance that real images unseen by the calibration fail
-    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile
+    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile. Labels of
+        synthetic images that all differ say that they are independent of each other; names that all differ say nothing
     field : instead, a regular expression that finds the slice in a file name
     size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
     power : with a pass, find the smallest severity of each defect that would have been caught
@@ -76,9 +77,11 @@ def audit(
 
     Notes
     -----
-    The set fails if step-down min-p over permuted blocks finds any defect at family-wise level alpha, or if something is
-    there that no real image can have (colour in grey images, constant images, files of the real set). An image fails if its
-    most suspicious score, over all defects, is higher than those of real images, by conformal rank over fields of view.
+    The set fails if step-down min-p finds any defect at family-wise level alpha, or if something is there that no real image can
+    have (colour in grey images, constant images, files of the real set). Slices are exchanged (`stats.permutation`), or if they
+    are few, what they vary by is estimated (`stats.rotation`). An image fails if its most suspicious score, over all defects, is
+    higher than those of real images, by conformal rank over fields of view. With fewer than `FEWEST_SLICES` slices, what differs
+    from them may be what another slice differs by: copies fail, everything else is listed but is no fail ("insufficient").
     """  # fmt: skip
     say = progress or (lambda share, note: None)
     sides = open_sides(real, synth, train, source, field, size)
