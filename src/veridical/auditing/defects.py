@@ -54,9 +54,13 @@ class Mean(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """A set is suspicious if any of what the function says of its images, (N, D), differs on average."""
+    """A set is suspicious if any of what the function says of its images, (N, D), differs on average.
+
+    A single image counts no more than `most` robust standard deviations: few where some images are far off without a defect.
+    """
 
     function: Callable[[Measured], np.ndarray]
+    most: float = 10.0
 
 
 class Spacing(NamedTuple):
@@ -207,7 +211,7 @@ DEFECTS: dict[str, Defect] = {
     ),
     "shading": Defect(
         "set", "brightness changes slowly across the images, in the same way in most of them", SHADING,
-        test=Shift(set_scores.shading),
+        test=Shift(set_scores.shading, 2.0),
         plant=Plant(planted.shading, (0.02, 0.04, 0.08), "of the brightness lost at the corners"),
         alter=Plant(plant_sets.shading, (0.01, 0.02, 0.04), "of the range of grey levels lost at the corners"),
     ),

@@ -60,7 +60,7 @@ def test_set(c: Comparison, sets: Sets | None = None, *, most: int = WAYS) -> tu
         values = np.concatenate([test.function(real), test.function(synth)])
         columns.append(deviations(values, values[: len(real)]))
     one_sided = np.concatenate(columns, 1)
-    tables = [_both(test.function(real), test.function(synth)) for test in _of(Shift, c.searched).values()]
+    tables = [_both(test.function(real), test.function(synth), test.most) for test in _of(Shift, c.searched).values()]
     block = np.concatenate([units.real, units.synth + units.sizes[0]])
     by = _rotated if units.way == "rotate" else _exchanged
     statistics = by(c, sets.distance, block, one_sided, tables, most)
@@ -140,6 +140,6 @@ def thinned(units: Units, block: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.flatnonzero(place < max(usual, 1))
 
 
-def _both(real: np.ndarray, synth: np.ndarray) -> np.ndarray:
+def _both(real: np.ndarray, synth: np.ndarray, most: float) -> np.ndarray:
     """z-scores of both sets, (N + M, D), clipped."""
-    return np.clip(deviations(np.concatenate([real, synth]), real), -CLIP, CLIP)
+    return np.clip(deviations(np.concatenate([real, synth]), real), -most, most)
