@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.draw import disk, line
 from skimage.measure import euler_number
 from skimage.morphology import disk as footprint
 from skimage.morphology import opening
 
-from veridical.metrics.physics_grey import chroma, colour_statistics, grey_statistics, saturated_share
+from veridical.metrics.physics_grey import chroma, colour_statistics, grey_statistics, saturated_share, shading
 from veridical.metrics.physics_phases import (
     chord_lengths,
     granulometry,
@@ -26,6 +28,7 @@ from veridical.metrics.physics_spectrum import (
     noise_spectrum,
     orientation,
     radial_power_spectrum,
+    seam,
     sharpness,
     spectral_slope,
 )
@@ -119,6 +122,26 @@ def test_checkerboard_stands_out_of_noise(size):
     assert checkerboard(plain).max() < 15
     assert checkerboard(board).min() > 20
     assert checkerboard(stripes).min() > 18
+
+
+@given(st.integers(1, 3), st.integers(24, 48), st.integers(24, 48))
+@settings(max_examples=10, deadline=None)
+def test_what_wraps_around_has_no_seam(channels, height, width):
+    rng = np.random.default_rng(height)
+    wide = gaussian_filter(rng.standard_normal((6, channels, height, width)), (0, 0, 2, 2), mode="wrap")
+    assert seam(wide).max() < 4
+    assert np.median(seam(wide[:, :, : height // 2, : width // 2])) > 2 * np.median(seam(wide))
+    assert (seam(np.zeros((2, channels, height, width))) == 0).all()
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
+def test_shading_is_found_whatever_the_phases(direction):
+    y, x = np.meshgrid(np.linspace(-1, 1, 48), np.linspace(-1, 1, 64), indexing="ij")
+    slow = direction[0] * x + direction[1] * y + direction[2] * (x**2 + y**2) / 2
+    mask = gaussian_filter(np.random.default_rng(0).standard_normal((4, 48, 64)), (0, 3, 3)) > 0
+    images = (0.4 + 0.3 * mask + 0.02 * slow)[:, None]
+    np.testing.assert_allclose(shading(images, mask), np.tile(0.02 * np.array(direction), (4, 1)), atol=0.006)
+    assert np.abs(shading(0.4 + 0.3 * mask[:, None], mask)).max() < 1e-9
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.5, 1.2, 2.5])

@@ -34,6 +34,7 @@ SHAPES = (
     "particles", "diameter", "diameter_spread", "circularity", "elongation", "solidity", "neighbour",
     "neighbour_spread", "length", "tips", "branch_points", "width",
 )  # fmt: skip
+SHADING = ("shading_x", "shading_y", "shading_corners")
 SPECTRUM = tuple(f"band_{k}" for k in range(BANDS))  # what the columns of `Measured.bands` are called
 
 
@@ -188,7 +189,10 @@ def _measure(images: np.ndarray, segmentation: Segmentation) -> Measured:
     angle, coherence = spectrum.orientation(images)
     values |= {"coherence": coherence, "direction_cos": coherence * np.cos(2 * angle)}
     values["direction_sin"] = coherence * np.sin(2 * angle)
-    values |= _structure(segmentation(images))
+    values["log_seam"] = np.log(spectrum.seam(images) + 0.1)
+    masks = segmentation(images)
+    values |= dict(zip(SHADING, grey.shading(images, masks).T, strict=True))
+    values |= _structure(masks)
     _, power = spectrum.radial_power_spectrum(images, BANDS)
     deep, patches = _deep(images)
     return Measured(values, np.log(power + 1e-10), deep, patches)

@@ -7,6 +7,8 @@ from veridical.core.errors import InputError
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
+USUAL = 1.5  # standard deviations of a phase, that a pixel counts for at most
+
 
 def grey_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
     """Mean, standard deviation, skewness and quantiles of the mean of the channels, (N,) each, in grey levels.
@@ -62,3 +64,34 @@ def colour_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def _checked(images: np.ndarray) -> np.ndarray:
     return check_array(images, "images", "(N, C, H, W)").astype(np.float64)
+
+
+def shading(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """How brightness changes slowly across images, (N, 3): along x, along y, and from the middle to the corners.
+
+    Parameters
+    ----------
+    images : (N, C, H, W)
+    masks : (N, H, W) bool, one of two phases, whose own grey levels do not count
+
+    Returns
+    -------
+    (N, 3)
+        Grey level at the right less that in the middle, at the bottom less that in the middle, and at the corners less that in
+        the middle: a least-squares fit of a plane and a paraboloid to what each phase differs by from its median, as far as that
+        is usual (`USUAL` times its spread), so that a few bright grains do not count for much.
+    """
+    grey = _checked(images).mean(1)
+    height, width = grey.shape[1:]
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    fit = np.linalg.pinv(np.stack([np.ones_like(x), x, y, (x**2 + y**2) / 2], -1).reshape(-1, 4))[1:]
+    found = np.empty((len(grey), 3))
+    for k, (image, mask) in enumerate(zip(grey, masks, strict=True)):
+        rest = np.zeros_like(image)
+        for phase in (mask, ~mask):
+            if phase.any():
+                apart = image[phase] - np.median(image[phase])
+                most = USUAL * 1.4826 * np.median(np.abs(apart)) + 1e-4
+                rest[phase] = np.clip(apart, -most, most)
+        found[k] = fit @ rest.ravel()
+    return found

@@ -141,6 +141,21 @@ def checkerboard(images: np.ndarray) -> np.ndarray:
     return 10 * np.log10(best)
 
 
+def seam(images: np.ndarray) -> np.ndarray:
+    """How far opposite borders are from continuing each other, (N,): about 1 if the image wraps around.
+
+    Mean squared difference of opposite borders over that of the rows (or columns) next to them, the smaller of both axes; 0 where
+    nothing differs.
+    """
+    grey = luminance(images)
+    found = []
+    for turned in (grey, grey.swapaxes(1, 2)):
+        first, last = turned[:, 0], turned[:, -1]
+        step = (((first - turned[:, 1]) ** 2).mean(1) + ((last - turned[:, -2]) ** 2).mean(1)) / 2
+        found.append(((first - last) ** 2).mean(1) / np.maximum(step, 1e-12))
+    return np.minimum(*found)
+
+
 def orientation(images: np.ndarray, sigma: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
     """Main direction of lines and edges, and how much they agree.
 
