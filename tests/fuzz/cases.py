@@ -23,7 +23,8 @@ LARGE = ("9" * 400, "9" * 5000, "99999999", "1000000", "1e308", "4294967296")
 ODD = (
     "", " ", ".", "..", "/", "-1", "0", "-0.0", "nan", "inf", "-inf", "1e-320", "none", "true", "x", "3.5", "1,2", ",", "=",
     "\x1b[31m", "a\nb", "a\udcff", "\u202ex", "%s", "{0}", "[/a]", "[bold]", "x" * 300, "../x", "~", "/dev/null", "/dev/full",
-    "/nosuch/x", "/proc/self/mem", "(a+)+$", "(", "cuda:99", "meta", "phantom:rocks", "phantom:rocks?n=0", "phantom:x?y",
+    "/nosuch/x", "/proc/self/mem", "(a+)+$", "(", "cuda:99", "meta", "phantom:rocks?n=4&size=32", "phantom:rocks?n=0",
+    "phantom:x?y",
     "skimage:x", "a:b", "?", "a=b",
 )  # fmt: skip
 

@@ -46,10 +46,10 @@ def stopping_at(monkeypatch, last, action=lambda: signal.raise_signal(signal.SIG
     written = iter(range(10**6))
     original = samples.write_counts
 
-    def write(*args):
+    def write(*args, **how):
         if next(written) == last:
             action()
-        original(*args)
+        original(*args, **how)
 
     monkeypatch.setattr(samples, "write_counts", write)
 
@@ -129,7 +129,7 @@ def test_a_full_disk_keeps_what_was_drawn(runs, tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_number_of_images(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(samples, "write_counts", lambda path, *_: path.touch())
+    monkeypatch.setattr(samples, "write_counts", lambda path, **_: path.touch())
     monkeypatch.setattr(samples.Samples, "_show", lambda self: None)
     peaks = []
     for n in (64, 64, 1024):

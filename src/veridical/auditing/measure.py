@@ -22,6 +22,7 @@ BANDS = 8  # rings of the power spectrum
 SHOWN = 1e-3  # share of an image that a phase must have to be seen in it
 RADII = (1, 2, 3, 4, 6, 8, 12)  # of the granulometry, pixels
 EIGHT_BIT = 1 / 255
+KEPT = 2  # counted up when other things are measured, so that what was kept before is measured again
 
 COLOUR = ("red_green", "yellow_blue", "red_green_spread", "yellow_blue_spread", "chroma")
 TONE = ("mean", "log_contrast", "q05", "q50", "q95")
@@ -131,7 +132,7 @@ def measure(
     stored = None
     if cache is not None:
         images = np.ascontiguousarray(images, np.float32)
-        digest = hashlib.sha256(repr((__version__, segmentation, images.shape)).encode())
+        digest = hashlib.sha256(repr((__version__, KEPT, segmentation, images.shape)).encode())
         digest.update(images.tobytes())
         stored = Path(cache) / f"measured-{digest.hexdigest()[:32]}.npz"
         if (found := _load(stored)) is not None:

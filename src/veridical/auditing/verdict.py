@@ -17,17 +17,17 @@ from veridical.auditing.compare import Comparison, compare, independent
 from veridical.auditing.copies import with_copies
 from veridical.auditing.explain import Planted, chosen_rows, misfits, patterns
 from veridical.auditing.independence import choose_units, same_place
-from veridical.auditing.inputs import open_sides, with_groups
+from veridical.auditing.inputs import CALLED, open_sides, with_groups
 from veridical.auditing.judge import certain_defects, judge_images, judge_set, pair_findings, set_findings
 from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.notes import heard
+from veridical.data.pixel_size import pixel_size_remarks
+from veridical.metrics.same import numbered, simple
 from veridical.stats.conformal import fields_needed
-from veridical.stats.groups import components, merged
+from veridical.stats.groups import components
 from veridical.stats.permutation import blocks_needed
-
-PARTS = 10  # of the real images, one of which is left out in the search for copies
 
 
 def audit(
@@ -52,14 +52,16 @@ def audit(
     Parameters
     ----------
     real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.data.readers.open.open_slices` opens
-    train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`
+    train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`.
+        Real images that are among them, or cut out of them, are compared with the others of them
     source : for edited images, what they were made of; images of one name belong together
     alpha : chance that real images unseen by the calibration fail
     real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile
     field : instead, a regular expression that finds the slice in a file name
     size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
     power : with a pass, find the smallest severity of each defect that would have been caught
-    copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known
+    copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known;
+        no real image may be among the training images
     cache : folder where measurements of `real` are kept for the next audit, or None
     pictures : folder for evidence pictures; none are made by default
     progress : function called with (share done, what is going on)
@@ -86,7 +88,9 @@ def audit(
         sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
-    linked = same_place(side.images)
+    exactly = simple(side.images)
+    same = numbered(side.images, exactly=exactly)  # the same image twice, turned perhaps, is no second place
+    linked = same_place(side.images) | (same[:, None] == same)
     fields, slices = components(linked), components(linked, side.groups)
     if not fields.max():
         raise InputError(f"all {len(fields)} real images show one place; an audit needs real images of several")
@@ -101,14 +105,14 @@ def audit(
     )
     say(0.7, "searching for copies")
     units = choose_units(slices, fields, other.groups, len(set_tests.names(True)), alpha)
-    part = merged(independent(units, fields, slices), PARTS)
-    x, y, fair, identical = with_copies(side, other, sides.get("train"), copies, part, x, y)
+    copied = with_copies(side, other, sides.get("train"), copies, independent(units, fields, slices), exactly, x, y)
+    x, y = copied.real, copied.synth
     say(0.85, "comparing")
-    c = compare(x, y, fields, slices, other.groups, units, fair=fair)
+    c = compare(x, y, fields, slices, other.groups, units, fair=copied.fair)
     say(0.9, "looking for what explains it")
     planted = Planted(side.images, chosen_rows(c.scored.fold), segmentation, cache=cache)
     explained = misfits(c, patterns(c, planted), len(planted.rows))
-    certain = certain_defects(side.images, y, identical)
+    certain = certain_defects(side.images, y, copied.identical)
     images = judge_images(c, alpha, certain, other.names, explained)
     if "source" in sides:
         for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
@@ -118,6 +122,7 @@ def audit(
     findings = set_findings(judge_set(c, alpha, explained=explained), images, certain)
     verdict = "fail" if findings else "pass" if units.enough else "insufficient"
     counted, notes = _counted(c, alpha)
+    notes += pixel_size_remarks({CALLED[name]: each.pixel_size for name, each in sides.items()}) + copied.notes
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": [*told, *notes],

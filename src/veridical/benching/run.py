@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from veridical.benching.spec import Spec, read_spec
@@ -22,10 +23,12 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.version import __version__
+from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
 from veridical.reporting.contents import Plan, ResultRow, Status, Summary
 from veridical.reporting.results import cells_of
+from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE
 
 LOCK = ".lock"
@@ -149,13 +152,28 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
                 )
         else:
             place.mkdir(parents=True, exist_ok=True)
+            tiles = {}
             for which in ("test", "train"):
-                tiles, groups = dataset.tiles(which, n=plan.tiles)
-                write_array(place / f"{which}.npy", tiles)
+                tiles[which], groups = dataset.tiles(which, n=plan.tiles)
+                write_array(place / f"{which}.npy", tiles[which])
                 write_json(place / f"{which}_groups.json", list(groups))
-            write_json(place / "summary.json", dataset.summary())
+            summary = dataset.summary()
+            summary["notes"] += _in_both(tiles["test"], tiles["train"])
+            write_json(place / "summary.json", summary)
         if cond := data.conditions("test", plan.tiles, plan.samples):
             write_arrays(place / "conditions.npz", cond)
+
+
+def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
+    """A note if held-out tiles are training tiles, too."""
+    numbers = numbered(np.concatenate([test, train]), exactly=simple(test))
+    shared = int(np.isin(numbers[: len(test)], numbers[len(test) :]).sum())
+    if not shared:
+        return []
+    return [
+        f"{shared} of the {len(test)} held-out tiles are training tiles, too ({SAME}): left out of the floor, and compared with "
+        "the other training tiles in the search for copies"
+    ]
 
 
 def _open(plan: Spec, name: str) -> Data:

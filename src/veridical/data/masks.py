@@ -128,7 +128,8 @@ def open_labels(spec: str | Path, values: Sequence[int] | None = None) -> Slices
         return replace(slices, read=LabelSet(slices.paths, coloured=coloured))
     if any("palette" in note for note in slices.notes):
         raise InputError(f"{spec}: is a stack of label images with a palette; save each as a file of its own")
-    return replace(slices, read=LabelArrays(slices.read, slices.names, bool(coloured)))
+    names = [str(spec)] if len(slices) == 1 else [f"{spec}: {name}" for name in slices.names]
+    return replace(slices, read=LabelArrays(slices.read, names, bool(coloured)))
 
 
 def foreground(values: np.ndarray) -> np.ndarray:

@@ -35,7 +35,8 @@ def worth_using(
     if masks:
         use = [i for i in use if slices.masked and slices.masked[i]]
         if not use:
-            raise InputError(f"{spec}: no image has a label image; put them into masks/ under the same names")
+            why = f" ({'; '.join(notes)})" if notes else ""
+            raise InputError(f"{spec}: no image has a label image; put them into masks/ under the same names{why}")
         if len(use) < len(slices):
             notes.append(f"{len(slices) - len(use)} of {len(slices)} images have no label image and are left out")
     affordable = slices.mapped or sum(slices.nbytes(i) for i in use) <= affordable_bytes

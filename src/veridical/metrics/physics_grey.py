@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+from veridical.core.errors import InputError
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -12,7 +15,8 @@ def grey_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
     """
     from scipy.stats import skew
 
-    grey = np.asarray(images, np.float64).mean(1).reshape(len(images), -1)
+    grey = _checked(images).mean(1)
+    grey = grey.reshape(len(grey), -1)
     spread = grey.std(1)
     lopsided = np.zeros(len(grey))
     varied = spread > 1e-9
@@ -25,13 +29,13 @@ def grey_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def saturated_share(images: np.ndarray) -> np.ndarray:
     """Share of pixels that are black (0) or white (1) in some channel, (N,)."""
-    images = np.asarray(images)
+    images = check_array(images, "images", "(N, C, H, W)")
     return ((images <= 0) | (images >= 1)).any(1).mean((1, 2))
 
 
 def chroma(images: np.ndarray) -> np.ndarray:
     """Distance of every pixel from grey, (N, H, W): largest minus smallest channel, 0 for grey and 1 for pure colours."""
-    images = np.asarray(images, np.float64)
+    images = _checked(images)
     return images.max(1) - images.min(1)
 
 
@@ -40,7 +44,9 @@ def colour_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
     Red-green is R - G, yellow-blue (R + G) / 2 - B, in grey levels (Hasler and Süsstrunk 2003, doi:10.1117/12.477378).
     """
-    images = np.asarray(images, np.float64)
+    images = _checked(images)
+    if images.shape[1] not in (1, 3):
+        raise InputError(f"images must have 1 or 3 channels, got {images.shape[1]}")
     if images.shape[1] == 1:
         images = images.repeat(3, axis=1)
     red, green, blue = (images[:, c] for c in range(3))
@@ -52,3 +58,7 @@ def colour_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
         "yellow_blue_spread": second.std((1, 2)),
         "chroma": chroma(images).mean((1, 2)),
     }
+
+
+def _checked(images: np.ndarray) -> np.ndarray:
+    return check_array(images, "images", "(N, C, H, W)").astype(np.float64)

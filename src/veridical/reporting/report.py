@@ -179,9 +179,8 @@ def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
 
 def _cell(label: str, stat: dict[str, Any], marks: dict[str, str]) -> dict[str, Any]:
     value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
-    mark = None
-    if stat["value"] is None:
-        mark = marks.setdefault(stat["reason"] or "not measured", _letter(len(marks)))
+    missing = stat["no_interval"] if stat["value"] is not None else stat["reason"] or "not measured"
+    mark = marks.setdefault(missing, _letter(len(marks))) if missing else None
     return _plain_cell(label, value) | {"interval": interval, "mark": mark}
 
 

@@ -92,8 +92,9 @@ def as_labels(pixels: np.ndarray, name: object) -> np.ndarray:
         strange = ~np.isfinite(pixels)
         strange = strange if strange.any() else pixels != np.rint(pixels)
         if strange.any():
+            value = f"{pixels[strange][0]:g}".replace("nan", "NaN")
             raise InputError(
-                f"{name}: its label image holds {pixels[strange][0]:g}; label images hold whole numbers: export the classes"
+                f"{name}: its label image holds {value}; label images hold whole numbers: export the classes"
             )
     low, high = pixels.min(), pixels.max()
     if low < 0 or high > LARGEST:
