@@ -117,7 +117,6 @@ def open_file(path: Path) -> Iterator[Any]:
 
 
 def _open_dataset(path: Path, key: str) -> Any:
-    register_filters()
     return _opened(path)[key]
 
 
