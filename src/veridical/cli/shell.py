@@ -56,8 +56,9 @@ def _main(
     ] = False,
 ) -> None:
     """Train, run and validate image generators on scientific images."""
-    if context.invoked_subcommand not in TELLING and os.environ.get("RANK", "0") == "0":
-        context.with_resource(handed(lambda note: say(note, error=True)))
+    if context.invoked_subcommand not in TELLING:
+        first = os.environ.get("RANK", "0") == "0"  # of the processes that train together one tells
+        context.with_resource(handed(lambda note: say(note, error=True) if first else None))
 
 
 def say(text: str, *, error: bool = False) -> None:

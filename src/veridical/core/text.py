@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Control characters, those that turn or hide what follows them, line ends of other alphabets, halves of characters.
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 
 
 def short(value: object) -> str:
