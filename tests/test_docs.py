@@ -51,15 +51,15 @@ def test_the_example_model_trains_and_samples(tmp_path):
 
 
 def test_the_example_metric_knows_brightness_and_comes_out_of_score():
-    tiles = np.random.default_rng(0).uniform(0, 0.8, (4, 1, 16, 16))
+    tiles = np.random.default_rng(0).uniform(0, 0.8, (6, 1, 16, 16))
     try:
         distance = example("design.md", "metric")["grey_level_distance"]
         assert distance(tiles, tiles) == 0
         np.testing.assert_allclose(distance(tiles, tiles + 0.1), 0.1)
-        rows = {row["metric"]: row["value"] for row in score(tiles[:2], tiles[2:], floor_real=tiles[:2] + 0.1)}
+        rows = {row["metric"]: row["value"] for row in score(tiles[:2], tiles[2:4], floor_real=tiles[4:])}
     finally:
         METRICS.pop("grey", None)
-    np.testing.assert_allclose(rows["grey_level_distance"], distance(tiles[:2], tiles[2:]))
+    np.testing.assert_allclose(rows["grey_level_distance"], distance(tiles[:2], tiles[2:4]))
 
 
 def test_the_example_edit_runs_on_pixels_and_on_latents():

@@ -92,9 +92,7 @@ def nearest_crop(
     tiles = check_array(tiles, "tiles", "(N, C, H, W)").astype(np.float32)
     for k, image in enumerate(images):
         if len(check_array(image, f"images[{k}]", "(C, height, width)")) != tiles.shape[1]:
-            raise InputError(
-                f"images[{k}] has {len(image)} channels and the tiles {tiles.shape[1]}; convert one of them"
-            )
+            raise InputError(f"images[{k}] must have as many channels as the tiles, {tiles.shape[1]}, not {len(image)}")
     if apart is not None and len(apart) != len(tiles):
         raise InputError(f"apart must hold a list for each of the {len(tiles)} tiles, got {len(apart)}")
     height, width = tiles.shape[2:]
