@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from veridical.core.errors import InputError
 
 T = TypeVar("T")
 LARGEST_TEXT = 512 * 2**20  # bytes of a file that is read whole: JSON, a table
+DEEPEST = 100  # JSON within JSON
+# Names that `replacing` gives, and those of large files that earlier versions gave (eight characters).
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}|\.(?:run\.json|(?:model|resume)\.safetensors)\.[0-9a-z_]{8}")
 
 
 @contextlib.contextmanager
@@ -50,6 +54,20 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that `replacing` gives while it writes."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing to `folder`: only where none can be writing now, under a lock."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if is_temporary(path.name) and path.is_file():
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 @contextlib.contextmanager
@@ -150,13 +168,26 @@ def read_json(path: Path, kind: Any = Any) -> Any:
 
 def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
     """Read JSON that `name` holds as `kind`; see `read_json`."""
-    import pydantic
-
     try:
         # not pydantic's own reader: names of files that are not UTF-8 are half surrogates, which it refuses
         content = json.loads(text)
     except (ValueError, RecursionError):
         raise InputError(f"{name} is not valid JSON: it was damaged or is not what it should be.") from None
+    level = [content]
+    for _ in range(DEEPEST):
+        lists = [
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        ]
+        level = [value for values in lists for value in values]
+    if level:
+        raise InputError(f"{name} is nested deeper than {DEEPEST} levels: it was damaged or is not what it should be.")
+    return check_content(content, kind, name)
+
+
+def check_content(content: Any, kind: Any, name: object) -> Any:
+    """What JSON (or a header) that `name` holds says, as `kind`; see `read_json`."""
+    import pydantic
+
     try:
         return _adapter(kind).validate_python(content)
     except pydantic.ValidationError as error:

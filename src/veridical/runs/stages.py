@@ -112,7 +112,9 @@ def untrained(
 def fill(model: nn.Module, folder: Path) -> None:
     """Load the averaged weights of the run in `folder` into `model`, and those of its frozen stages from where they are."""
     path = folder / WEIGHTS
-    tensors, _ = read_tensors(path)
+    tensors, notes = read_tensors(path)
+    if notes.keys() - {"step", "sha256"}:
+        raise InputError(f"{path} is damaged (its header says {min(notes)[:40]!r}): restore it or train again.")
     whole = load_weights(model, tensors, path)
     if whole or not isinstance(model, Staged):
         return
