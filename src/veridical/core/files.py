@@ -89,6 +89,23 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_kept(path: Path, content: bytes) -> None:
+    """Write what a cache keeps: behind the content stands its SHA-256, which `read_kept` looks at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content + hashlib.sha256(content).digest())
+
+
+def read_kept(path: Path) -> bytes | None:
+    """What `write_kept` wrote; None where there is nothing, or any other byte: it has to be made anew."""
+    try:
+        with open_regular(path) as file:
+            whole = file.read()
+    except InputError:
+        return None
+    size = len(whole) - hashlib.sha256().digest_size
+    return whole[:size] if size >= 0 and hashlib.sha256(whole[:size]).digest() == whole[size:] else None
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write NPY atomically."""
     with replacing(path) as temporary, temporary.open("wb") as file:
