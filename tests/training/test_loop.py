@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -67,20 +66,6 @@ def test_a_killed_run_resumes_to_the_same_weights(number, data, tmp_path):
     a, b = (read_tensors(run / "model.safetensors")[0] for run in (whole, broken))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert losses(whole) == losses(broken)
-
-
-@pytest.mark.parametrize("recipe", ["vae", "edm"])
-def test_two_processes_follow_the_losses_of_one(recipe, data, tmp_path):
-    arguments = ["train", recipe, str(data), "--steps", "6", "--quiet", *flags({**SMALL, **TOY[recipe]})]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-m", "veridical", *arguments, "--out", str(tmp_path / "one")], check=True, env=environment
-    )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "veridical"]
-    subprocess.run([*torchrun, *arguments, "--out", str(tmp_path / "two")], check=True, env=environment)
-    one, two = (np.array([list(row.values()) for row in losses(tmp_path / run)]) for run in ("one", "two"))
-    assert one.shape == two.shape == (6, 1)
-    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")

@@ -1,16 +1,20 @@
 """Going on with a run: what must be there, who else is at work, what is said of other bits."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from toy import TOY, write_tiles
+from veridical.conditions.delivery import open_data
 from veridical.core.errors import InputError
 from veridical.core.lock import alone
+from veridical.recipes.config import TrainConfig
 from veridical.runs.folder import read_run, write_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors, write_tensors
@@ -119,6 +123,33 @@ def test_other_threads_are_said_and_recorded(data, trained, tmp_path, capsys):
     train("vae", data, run, resume=True, steps=7, quiet=True)
     assert read_run(run).resumed == [said, f"goes on from step 6 with torch={torch.__version__} in place of 2.0.0"]
     torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("kind", ["volume", "folder"])
+def test_a_file_that_is_cut_short_meanwhile_is_a_sentence(kind, tmp_path, monkeypatch):
+    """Without a look at its size the system ends the process."""
+    volume = np.random.default_rng(0).integers(0, 255, (8, 64, 64), dtype=np.uint8)
+    path = tmp_path / "scan.npy"
+    if kind == "volume":
+        np.save(path, volume)
+    else:
+        path = tmp_path / "scans"
+        path.mkdir()
+        for k, image in enumerate(volume):
+            np.save(path / f"core{'abcdefgh'[k]}.npy", image)
+    opened = open_data("vae", (), str(path), TrainConfig(size=32))
+    batch, files = type(opened).batch, [path] if kind == "volume" else list(path.iterdir())
+
+    def cut(self, n, step, *more):
+        if step == 3:
+            for file in files:
+                os.truncate(file, 200)
+        return batch(self, n, step, *more)
+
+    monkeypatch.setattr(type(opened), "batch", cut)
+    with pytest.raises(InputError, match=r"\.npy: was cut short .*; .*run keeps the checkpoint of step 3"):
+        train("vae", path, tmp_path / "run", steps=9, save_every=1e-9, **SMALL)
+    load(tmp_path / "run")
 
 
 def test_leftovers_of_a_kill_are_removed_from_a_run_and_its_stages(data, tmp_path):

@@ -17,7 +17,7 @@ from veridical.data import survey
 from veridical.data.images import channels_first
 from veridical.data.masks import fit_mask_values, rank
 from veridical.data.readers.open import open_slices
-from veridical.data.slices import Cache, Slices
+from veridical.data.slices import Cache, Slices, check_whole
 from veridical.data.split import group_of, split_regions
 from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
 from veridical.data.window import IntensityWindow
@@ -358,7 +358,7 @@ class Dataset:
     def _slice(self, index: int) -> np.ndarray:
         if self.slices.mapped:
             return self.slices[index]
-        return self._cache.get(("image", index), partial(self.slices.__getitem__, index))
+        return check_whole(self._cache.get(("image", index), partial(self.slices.__getitem__, index)))
 
     def _mask(self, index: int) -> np.ndarray:
         return self._cache.get(("mask", index), partial(self.slices.mask, index))

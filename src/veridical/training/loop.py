@@ -1,4 +1,7 @@
-"""The one training loop: any model, any number of processes, stopped and resumed at any moment."""
+"""The one training loop: any model, any number of processes, stopped and resumed at any moment.
+
+Longer than other files because starting, stepping and saving share one state.
+"""
 
 from __future__ import annotations
 
@@ -193,6 +196,7 @@ def fit(
         raise InputError(
             f"critic_steps={model.critic_steps} are shares of a batch: give --batch {model.critic_steps * world.size} or more."
         )
+    shares = _shares(world, config.batch, model.critic_steps if isinstance(model, Sharing) else 1)
     model = move(model, device)
     learner = cast(Model, model)
     average = Average(model, config.ema)
@@ -276,7 +280,10 @@ def fit(
             model.train()
             rate = learning_rate(config, state.step, reached)
             losses = {}
-            batch = _batch(data, config, state.step, start, stop, device, reached)
+            try:
+                batch = _batch(data, config, state.step, shares, device, reached)
+            except InputError as error:  # a file has changed under it
+                raise InputError(f"{error}; {out} keeps the checkpoint of step {state.saved_step}") from error
             for part, loss in learner.losses(batch, state.step):
                 value = descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
@@ -311,10 +318,25 @@ def fit(
     return out
 
 
+def _shares(world: World, batch: int, turns: int) -> list[tuple[int, int]]:
+    """Rows of this process in each of the shares of a batch that all processes together take a step on."""
+    start, stop = world.rows(batch)
+    if world.size == 1 or turns == 1:
+        return [(start, stop)]
+    size = (stop - start) // turns
+    starts = [(turn * world.size + world.rank) * size for turn in range(turns)]
+    return [(first, first + size) for first in starts]
+
+
 def _batch(
-    data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device, reached: float
+    data: Data, config: TrainConfig, step: int, shares: list[tuple[int, int]], device: torch.device, reached: float
 ) -> Batch:
-    tiles, cond = data.batch(config.batch, step, config.seed, start, stop)
+    parts = [data.batch(config.batch, step, config.seed, start, stop) for start, stop in shares]
+    tiles, cond = parts[0]
+    if len(parts) > 1:
+        tiles = np.concatenate([part for part, _ in parts])
+        cond = {name: np.concatenate([part[name] for _, part in parts]) for name in cond}
+    start = shares[0][0] * len(shares)
     image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
     told = as_tensors(cond, device)
     return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)
