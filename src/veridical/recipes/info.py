@@ -1,4 +1,7 @@
-"""What ``run.json`` says, with types."""
+"""What ``run.json`` says, with types, and what of it is read back.
+
+Longer than other files because the types of all that a run says stand together.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,7 @@ class Described(TypedDict, total=False):
     pixel_size: Positive | list[Positive] | None
     window: Annotated[dict[str, Any], AfterValidator(_of_window)]
     labels: Annotated[dict[str, Any], AfterValidator(_labels)] | None
-    mask_values: list[Annotated[int, Field(strict=True, ge=0, le=2**32)]] | None
+    mask_values: list[Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]] | None
     tokenizer: Tokenizer
 
 
