@@ -112,12 +112,12 @@ def real_against_real(p: Pool, real: np.ndarray, held: np.ndarray, alpha: float)
 
 
 def splits(p: Pool, by: str, count: int, most: int, seed: int = 0):
-    """Rows of real and of at most `most` held-out images: half of the slices, or a third of the chunks, held out."""
+    """Rows of real and of at most `most` held-out images: one slice, half of the slices, or a third of the chunks, held out."""
     rng = np.random.default_rng(seed)
-    labels = p.slices if by == "slice" else p.chunks
+    labels = p.chunks if by == "place" else p.slices
     units = np.unique(labels)
     for _ in range(count):
-        out = rng.permutation(units)[: max(1, len(units) // (2 if by == "slice" else 3))]
+        out = rng.permutation(units)[: max(1, len(units) // {"one": len(units), "slice": 2, "place": 3}[by])]
         held = np.flatnonzero(np.isin(labels, out))
         # one place is on one side only
         real = np.flatnonzero(~np.isin(labels, out) & ~np.isin(p.fields, p.fields[held]))

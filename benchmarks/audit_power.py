@@ -19,7 +19,7 @@ from audit_pool import Pool, Reference, pool
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, plant, plants
 from veridical.auditing.explain import Misfits, Planted, chosen_rows, misfits, patterns
-from veridical.auditing.judge import certain_defects, judge_images, judge_set, set_findings
+from veridical.auditing.judge import certain_defects, decides, judge_images, judge_set, set_findings
 from veridical.auditing.measure import Measured, measure
 from veridical.metrics.distribution import frechet, kid
 from veridical.metrics.novelty import nearest_crop
@@ -27,7 +27,7 @@ from veridical.metrics.paired import lpips_efficientnet_lite0, ssim
 
 ALPHA = 0.05
 REFERENCES = 4
-WAYS = 299  # permutations of a set
+WAYS = 499  # permutations of a set
 NULLS = 200  # real sets for the thresholds of the peers
 UNSEEN = {  # defects in another form than the planted one that names are found by
     "out_of_domain/coffee": "another photograph", "blur/box": "mean of 3 x 3 pixels", "stylised/median": "median of 5 x 5",
@@ -233,7 +233,7 @@ def set_power(case: Case, x, copies, defect, size, repeats, rng) -> dict:
         c, certain = case.compare(x[rows], copies[:, rows]), case.certain(x[rows])
         tested = judge_set(c, ALPHA, WAYS, case.misfits(c))
         findings = set_findings(tested, judge_images(c, ALPHA, certain, [""] * len(rows)), certain)
-        failed += bool(findings)
+        failed += bool(findings) and (not c.seen_slices_only or decides(findings))
         firsts += [findings[0]["defect"]] if findings else []
     return {
         "power": {"audit": failed / repeats}, "named_set": firsts.count(defect) / len(firsts) if firsts else None,

@@ -133,7 +133,7 @@ def neighbours(run, data, n, rng):
 def mean_interval(values, groups, digits):
     """Mean with its 95 % interval as text."""
     found = jackknife(lambda rows: float(np.mean(values[rows])), [groups])
-    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    return found.shown(digits)
 
 
 def psnr_in(truth, made, where):

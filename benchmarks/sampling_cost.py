@@ -64,8 +64,8 @@ def figure(points: list[dict]) -> Figure:
         mine = sorted((p for p in points if p["solver"] == solver), key=lambda p: int(p["steps"]))
         kid = [float(p["kid"]) for p in mine]
         spread = [
-            [k - float(p["low"]) for k, p in zip(kid, mine, strict=True)],
-            [float(p["high"]) - k for k, p in zip(kid, mine, strict=True)],
+            [k - float(p["low"] or k) for k, p in zip(kid, mine, strict=True)],
+            [float(p["high"] or k) - k for k, p in zip(kid, mine, strict=True)],
         ]
         left.errorbar(
             [int(p["evaluations"]) for p in mine], kid, spread, marker="o", markersize=3, capsize=2, label=solver

@@ -71,7 +71,7 @@ def image_table(pairs, drawn, groups, classes) -> list[str]:
         for metric in (ssim, psnr, lpips_efficientnet_lite0):
             values = metric(real, images)
             found = jackknife(lambda rows, v=values: v[rows].mean(), [groups])
-            cells.append(f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
+            cells.append(found.shown(3))
         lines.append(f"| {name} (n={len(real)}) | {' | '.join(cells)} | {kid(features, extract(images)).value:.3f} |")
     chosen = np.linspace(0, len(pairs["train"][0]) - 1, min(len(real), len(pairs["train"][0]))).astype(int)
     floor = kid(features, extract(pairs["train"][0][chosen])).value

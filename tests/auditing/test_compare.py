@@ -1,5 +1,6 @@
 """What makes held-out real images exchangeable with others: copies searched for in as many images, blocks of one size."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,8 @@ from veridical.auditing import case as cases
 from veridical.auditing import image_scores, set_tests
 from veridical.auditing.compare import compare, independent
 from veridical.auditing.copies import fair_distances
-from veridical.auditing.independence import Units
+from veridical.auditing.independence import Units, choose_units
+from veridical.auditing.judge import decides, judge_set
 from veridical.auditing.measure import Measured, measure
 
 
@@ -109,6 +111,42 @@ def test_real_images_are_judged_by_other_units():
     x = stand_in(rng, 48)
     c = compare(x[np.arange(40)], x[np.arange(40, 48)], fields, slices, np.arange(8), units)
     assert len(np.unique(c.scored.fold[:20])) == 5  # not one fold a slice
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return stand_in(np.random.default_rng(0), 56)
+
+
+def with_effects(x, effect):
+    """Measurements with `effect` (N, 8) on the power spectrum and on grey levels, in standard deviations between images."""
+    values = {name: each + effect[:, 0] * np.nanstd(each) for name, each in x.values.items()}
+    return replace(x, values=values, bands=x.bands + effect * x.bands.std(0))
+
+
+@pytest.mark.parametrize("slices", [2, 7])
+def test_a_slice_that_differs_as_slices_do_does_not_fail_and_one_that_differs_more_does(noise, slices):
+    rng = np.random.default_rng(slices)
+    size = len(noise) // (slices + 1)
+    label = np.repeat(np.arange(slices + 1), size)
+    rows, n = np.arange(len(label)), slices * size
+    units = choose_units(label[:n], rows[:n], label[n:], 16, 0.05)
+    near, own = (
+        cases.nearness(noise[rows[n:]], noise[rows[:n]]),
+        cases.alone(cases.nearness(noise[rows[:n]], noise[rows[:n]])),
+    )
+    alarms = found = 0
+    for _ in range(3 if slices == 2 else 6):
+        effect = 2 * rng.standard_normal((slices + 1, 8))
+        for far in (0, 40):
+            effect[slices] += far
+            x = with_effects(noise[rows], effect[label])
+            c = compare(x[rows[:n]], x[rows[n:]], rows[:n], label[:n], label[n:], units, near=near, own=own)
+            findings = judge_set(c, 0.05, 400)
+            fails = bool(findings) and (decides(findings) or not c.seen_slices_only)
+            alarms, found = alarms + (not far and fails), found + (far and fails)
+    assert alarms <= 2
+    assert found == 6 if slices > 2 else not found
 
 
 def test_another_gain_is_told_from_other_noise_by_its_grain(monkeypatch):

@@ -50,7 +50,7 @@ def judged(monkeypatch, raised, misfit):
     real = np.random.default_rng(0).uniform(0, 1, (40, len(columns)))
     scored = Scored(synth, real, np.zeros(40, int), np.zeros(len(columns)), np.ones(len(columns)))
     explained = explain.Misfits({name: np.array([value]) for name, value in misfit.items()}, {}, 1.0)
-    comparison = SimpleNamespace(scored=scored, fields=np.arange(40))
+    comparison = SimpleNamespace(scored=scored, fields=np.arange(40), seen_slices_only=False)
     image = judge.judge_images(comparison, 0.05, {}, ["a"], explained)[0]
     return [finding["defect"] for finding in image["findings"]]
 

@@ -86,6 +86,12 @@ def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out, cache):
     assert all(not f["expected"][0] <= f["statistic"] <= f["expected"][1] for f in quoted)
 
 
+@pytest.mark.parametrize("defect", ["periodic", "shading"])
+def test_sets_that_wrap_around_or_are_darker_at_the_corners_fail(real, held_out, cache, defect):
+    images = plant(defect, held_out, DEFECTS[defect].plant.severities[1])
+    assert first(audit(real, images, power=False, cache=cache)) == defect
+
+
 def test_copies_and_files_of_the_real_set_are_named(real, cache):
     turned = np.ascontiguousarray(real[:12, :, ::-1] * 0.9 + 0.03)
     report = audit(real, np.concatenate([turned, real[20:24]]), power=False, cache=cache)
@@ -156,16 +162,25 @@ def test_few_fields_are_insufficient(real, held_out):
     assert any("are enough" in note for note in few["notes"])
 
 
-def test_few_slices_are_counted_by_places():
+def test_what_slices_vary_by_is_estimated_where_they_are_few_and_places_are_counted_where_they_are_fewer():
     fields = np.arange(48)
-    units = choose_units(fields // 24, fields, np.arange(16), 16, 0.05)
+    units = choose_units(fields // 16, fields, np.arange(16), 16, 0.05)
     assert units.kind == "fields of view" and units.enough and units.sizes == (48, 16)
-    units = choose_units(fields // 6, fields, np.arange(16), 16, 0.05)
-    assert units.kind == "slices" and units.enough and units.sizes == (8, 8)
-    assert not choose_units(fields // 24, fields // 12, np.arange(16), 16, 0.05).enough
+    units = choose_units(fields // 12, fields, np.arange(16), 16, 0.05)
+    assert (units.kind, units.way, units.enough, units.sizes) == ("slices", "rotate", True, (4, 1))
+    assert not choose_units(fields // 24, fields // 24, np.arange(16), 16, 0.05).enough
     # two synthetic slices are two, however many images of them there are
     units = choose_units(fields // 6, fields // 6, np.arange(16) // 8, 16, 0.05)
-    assert units.sizes == (8, 2) and not units.enough
+    assert units.sizes == (8, 2) and units.way == "rotate"
+
+
+def test_synthetic_images_of_unknown_slices_are_of_one_unless_they_are_said_to_be_independent():
+    fields = np.arange(48)
+    assert choose_units(fields // 6, fields, np.arange(16), 16, 0.05).sizes == (8, 1)
+    units = choose_units(fields // 6, fields, np.arange(16), 16, 0.05, told=True)
+    assert units.sizes == (8, 8) and units.way == "exchange"
+    # where nothing is known of the slices of real images either, all images count alike
+    assert choose_units(fields, fields, np.arange(16), 16, 0.05).sizes == (48, 16)
 
 
 # ------------------------------------------------------------------------------------------------------------- pieces

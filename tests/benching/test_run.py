@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from toy import TOY, write_tiles
@@ -261,6 +262,17 @@ def test_the_example_is_a_specification(tmp_path):
     (tmp_path / "bench.toml").write_text(EXAMPLE)
     spec = read_spec(tmp_path / "bench.toml")
     assert spec.datasets["core"]["data"] == str((tmp_path / "scans" / "core.tif").resolve())
+
+
+def test_held_out_tiles_that_are_training_tiles_are_noted(tmp_path):
+    spec, out = write_spec(tmp_path, [table("random_phase")]), tmp_path / "out"
+    with Image.open(tmp_path / "tiles" / "train" / "train_000.png") as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "tiles" / "test" / "test_000.png")
+    plan = read_spec(spec)
+    out.mkdir()
+    _prepare(plan, out, *_check(plan, out))
+    notes = json.loads((out / "datasets" / "blobs" / "summary.json").read_text())["notes"]
+    assert any("held-out tiles are training tiles, too" in note for note in notes)
 
 
 def test_two_benches_do_not_share_a_folder(tmp_path):

@@ -78,7 +78,7 @@ def test_phantoms_that_cannot_be_written_are_not_drawn(run, tmp_path, monkeypatc
     assert code == 2 and "not an empty folder" in error
     for place in (tmp_path / "mine.txt", tmp_path / "mine.txt" / "new"):
         code, _, error = run("phantom", "rocks", "--out", place)
-        assert code == 2 and "mine.txt is a file" in error
+        assert code == 2 and "mine.txt is no folder" in error
 
 
 def test_version(run):
@@ -253,7 +253,7 @@ def test_a_full_disk_is_one_sentence(run, trained, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "new/a.png")
 
-    monkeypatch.setattr("veridical.runs.draw.write_images", full)
+    monkeypatch.setattr("veridical.runs.samples.write_counts", full)
     code, _, error = run("sample", trained, "-n", 1, "--out", tmp_path / "new", "--quiet")
     assert code == 2 and "new/a.png" in error and "No space left" in error
     one_sentence(error)

@@ -125,6 +125,20 @@ def test_a_continuous_label(tmp_path):
     low, high = (said["dataset"]["labels"][k] for k in ("low", "high"))
     rows = json.loads((sample(run, 3, tmp_path / "out", quiet=True) / "provenance.json").read_text())["images"]
     np.testing.assert_allclose([r["condition"]["porosity"] for r in rows], [low, (low + high) / 2, high], rtol=1e-5)
+    rounded = [f"{value:.3g}" for value in (low, high)]
+    assert sample(run, 2, tmp_path / "ends", label=rounded, quiet=True)
+    for value in ("5", str(high + (high - low) / 20), "-1e20"):
+        with pytest.raises(InputError, match=r"outside the training images.*--extrapolate"):
+            sample(run, 2, tmp_path / "no", label=value, quiet=True)
+    far = json.loads(
+        (sample(run, 1, tmp_path / "far", label="5", extrapolate=True, quiet=True) / "provenance.json").read_text()
+    )
+    assert far["images"][0]["condition"]["porosity"] == pytest.approx(5) and "outside" in far["notes"][0]
+    for value, words in (("1e308", "too large"), ("9" * 5000, r"99\.\.\.' is too large"), ("nan", "not a number")):
+        with pytest.raises(InputError, match=words) as caught:
+            sample(run, 2, tmp_path / "no", label=value, extrapolate=True, quiet=True)
+        assert len(str(caught.value)) < 200
+    assert not (tmp_path / "no").exists()
 
 
 def test_samples_of_masks_are_a_labelled_set(tmp_path):

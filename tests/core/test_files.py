@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from veridical.core.errors import InputError
 from veridical.core.files import (
+    check_folder,
+    check_output,
     read_bytes,
     read_json,
     read_text,
@@ -90,6 +94,76 @@ def test_a_pipe_is_written_to(tmp_path):
     write_text(pipe, "through")
     reader.join(5)
     assert read == [b"through"] and pipe.is_fifo()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pictures_reach_a_pipe_too(tmp_path):
+    """Their writers go back in the file, which a pipe cannot."""
+    import tifffile
+    from PIL import Image
+
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    for save in (lambda f: Image.new("L", (4, 4)).save(f, "png"), lambda f: tifffile.imwrite(f, np.ones((4, 4)))):
+        reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+        reader.start()
+        with replacing(pipe) as temporary:
+            save(temporary)
+        reader.join(5)
+    assert read[0][1:4] == b"PNG" and read[1][:2] in (b"II", b"MM") and pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs /dev/stdout")
+def test_the_own_output_is_written_to_in_turn(tmp_path):
+    code = (
+        "from pathlib import Path; from veridical.core.files import write_text; print('a'); "
+        "write_text(Path('/dev/stdout'), 'b\\n'); print('c')"
+    )
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True, env=os.environ)
+    assert (tmp_path / "out").read_text() == "a\nb\nc\n"
+    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert piped.stdout == "a\nb\nc\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and devices are POSIX's")
+def test_what_can_be_written_is_known_before(tmp_path):
+    """`check_output` refuses where `replacing` would fail, and leaves nothing."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    links = {
+        "to_file": "file",
+        "to_new": "new",
+        "to_nowhere": "nowhere/a",
+        "to_folder": "folder",
+        "loop": "loop",
+        "null": "/dev/null",
+    }
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target if target.startswith("/") else tmp_path / target)
+    good = ["file", "fresh", "to_file", "to_new", "null", "ä" * 120, "a\udcff"]
+    bad = ["folder", "nowhere/a", "file/a", "to_nowhere", "to_folder", "loop", ".", "..", "a" * 300, "a\0b"]
+    before = sorted(p.name for p in tmp_path.iterdir())
+    for name in good:
+        check_output(tmp_path / name)
+    for name in (*bad, "/", "/proc/x"):
+        with pytest.raises(InputError, match=r"could not be written .*: give the name of a file in a folder"):
+            check_output(tmp_path / name)
+    with pytest.raises(InputError, match="folder"):
+        check_output(Path(""))
+    assert sorted(p.name for p in tmp_path.iterdir()) == before and (tmp_path / "file").read_text() == "kept"
+    for name in ("folder", "new", "new/a/b"):
+        check_folder(tmp_path / name)
+    for name in ("file", "file/a", "loop/a", "/dev/null", "/proc/x", "a" * 300):
+        with pytest.raises(InputError, match=r"could not be written .*: give the name of a folder"):
+            check_folder(tmp_path / name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_names_that_are_not_utf8_are_written_as_escapes(tmp_path):
+    write_text(tmp_path / "a", "scan\udcff.tif")
+    assert read_text(tmp_path / "a") == r"scan\udcff.tif"
 
 
 def test_the_temporary_name_cannot_be_taken_before(tmp_path, monkeypatch):

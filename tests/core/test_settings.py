@@ -45,7 +45,7 @@ def invalid_values(settings: type) -> Iterator[tuple[str, Any]]:
         if kind is bool:
             wrong = ["text", 3]
         if kind in (int, float):
-            wrong += [math.nan, math.inf]
+            wrong += [math.nan, math.inf, 10**400]
             wrong += [limits["low"] - 1] if limits["low"] is not None else []
             wrong += [limits["high"] + 1] if limits["high"] is not None else []
             wrong += [limits[k] for k in ("above", "below") if limits[k] is not None]
@@ -97,7 +97,8 @@ def test_values_within_the_limits_are_taken():
     "given",
     [
         {"ema": math.nan}, {"ema": 2.0}, {"ema": -1.0}, {"decay": -3.0}, {"decay": 1.5}, {"warmup": -5}, {"clip": math.nan},
-        {"clip": math.inf}, {"beta1": 2.0}, {"beta2": 1.0}, {"weight_decay": -1.0}, {"minutes": 0.0}, {"steps": 0}, {"lr": -1.0},
+        {"clip": math.inf}, {"threads": 1000000}, {"batch": 99999999}, {"minutes": 1e-12}, {"lr": math.nan}, {"lr": 10**5000},
+        {"beta1": 2.0}, {"beta2": 1.0}, {"weight_decay": -1.0}, {"minutes": 0.0}, {"steps": 0}, {"lr": -1.0},
         {"batch": 0}, {"size": 4}, {"scale": 0.0}, {"bins": -1}, {"save_every": -1.0}, {"optimiser": "sgd"},
     ],
 )  # fmt: skip

@@ -62,6 +62,21 @@ def test_phantoms_bring_their_own():
     assert all(len(of_slice) == 1 and "porosity" in of_slice[0] for of_slice in captions)
 
 
+def test_any_spelling_of_a_name_will_do_and_commas_in_numbers_are_said(tmp_path):
+    images(tmp_path, "train/a.png", "train/b.png", "test/c.png")
+    rows = [
+        ("./train/A.png", "porosity 0,31"),
+        ("train\\b.PNG", "x"),
+        ("https://h.org/s/test/c.png", "of 2, 3 or 4,5,6"),
+    ]
+    lines(tmp_path / "captions.jsonl", *rows)
+    captions, notes = read(tmp_path)
+    assert captions == {"train/a": ("porosity 0,31",), "train/b": ("x",), "test/c": ("of 2, 3 or 4,5,6",)}
+    assert notes == [
+        "1 captions hold a number with a comma, such as 0,31: its digits are words, not a value; write a decimal point"
+    ]
+
+
 def test_captions_of_images_that_are_not_there_are_noted_with_their_line(tmp_path):
     images(tmp_path, "a.png")
     lines(tmp_path / "captions.jsonl", ("a.png", "a"), ("gone.png", "b"), ("lost.png", "c"))

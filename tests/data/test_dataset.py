@@ -437,7 +437,7 @@ def test_masks_are_cut_and_turned_with_the_images(tmp_path, scale):
 def test_mask_of_another_size(tmp_path):
     (tmp_path / "masks").mkdir()
     for k in range(5):
-        Image.fromarray(coded(1, 16, 16)[0].astype(np.uint8)).save(tmp_path / f"i{k}.png")
+        Image.fromarray((coded(1, 16, 16)[0] + k).astype(np.uint8)).save(tmp_path / f"i{k}.png")
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "masks" / f"i{k}.png")
     with pytest.raises(InputError, match=r"i[0-4].*8 x 8"):
         open_dataset(tmp_path, 8, masks=True).batch(4, 0, 0)
@@ -471,10 +471,57 @@ def test_summary_is_json(tmp_path):
     assert summary["fingerprint"] == dataset.fingerprint and summary["dtype"] == "int32"
 
 
-def test_same_image_on_both_sides_is_noted(tmp_path):
-    save_folder(tmp_path, ["train/a", "train/b", "test/c"], 16, 16)
-    (tmp_path / "test" / "c.tif").write_bytes((tmp_path / "train" / "a.tif").read_bytes())
-    assert "1 images in test/ are identical" in open_dataset(tmp_path, 8).notes[-1]
+def pictures(dataset, side):
+    return {dataset.slices[i].tobytes() for i in dataset.images_of(side)}
+
+
+@pytest.mark.parametrize("names", [["train/a", "train/b", "test/c"], ["a", "b", "c", "d", "e", "f"]])
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+@pytest.mark.parametrize("small", [False, True])
+def test_a_picture_is_on_one_side_only(tmp_path, monkeypatch, names, suffix, small):
+    """As a copy of the file, or of the pixels in another kind of file; in a set that is too large to decode, of the file."""
+    save_folder(tmp_path, names, 16, 16)
+    copy = tmp_path / ("train" if "/" in names[0] else ".") / f"0 Copy of c{suffix}"
+    if suffix == ".npy":
+        np.save(copy, tifffile.imread(tmp_path / f"{names[-1]}.tif"))
+    else:
+        copy.write_bytes((tmp_path / f"{names[-1]}.tif").read_bytes())
+    if small:
+        monkeypatch.setattr(module, "CACHE_BYTES", 2000)
+    dataset = open_dataset(tmp_path, 8, window=CODES)
+    if small and suffix == ".npy":
+        assert any("byte by byte" in note for note in dataset.notes)
+        return
+    assert not pictures(dataset, "train") & pictures(dataset, "test")
+    if "/" in names[0]:
+        assert dataset.split == {"by": "folder", "n_train": 2, "n_test": 1}
+        assert any("1 training images are the same pictures as held-out ones" in note for note in dataset.notes)
+    else:
+        assert dataset.split["n_train"] + dataset.split["n_test"] == 7
+
+
+def test_equal_slices_of_a_stack_are_on_one_side_only(tmp_path, monkeypatch):
+    stack = coded(20, 24, 24)
+    stack[3] = stack[18]
+    tifffile.imwrite(tmp_path / "s.tif", stack)
+    for budget in (module.CACHE_BYTES, 2000):
+        monkeypatch.setattr(module, "CACHE_BYTES", budget)
+        dataset = open_dataset(tmp_path / "s.tif", 8, window=CODES)
+        assert 3 not in dataset.images_of("train") and 18 in dataset.images_of("test")
+
+
+def test_blank_images_tie_nothing_together(tmp_path):
+    save_folder(tmp_path, [c + "_r0c0" for c in "abcdef"], 16, 16)
+    for c in "abcdef":
+        tifffile.imwrite(tmp_path / f"{c}_r0c1.tif", np.zeros((16, 16), np.int32))
+    assert open_dataset(tmp_path, 8, window=CODES).split == {"by": "image", "n_train": 10, "n_test": 2}
+
+
+def test_names_that_make_few_images_out_of_many_files_are_named(tmp_path):
+    save_folder(tmp_path, [f"core_r{k}c0" for k in range(12)], 16, 16)
+    refuse(["12 files count as 1 image", "core_r1c0", "is of core"], tmp_path, 8)
+    save_folder(tmp_path / "two", [f"{c}_r{k}c0" for k in range(6) for c in "ab"], 16, 16)
+    assert "12 files count as 2 images" in open_dataset(tmp_path / "two", 8, window=CODES).notes[0]
 
 
 # ---------------------------------------------------------------------------------------------------------- memory

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.core.errors import InputError
-from veridical.data.images import read_images, save_png, to_grid, write_images
+from veridical.data.images import read_images, save_png, suffix_of, to_grid, write_counts, write_images
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow, fit_window
 
@@ -130,6 +131,25 @@ def test_written_files_hold_the_datasets_own_counts(tmp_path, dtype, channels):
     images, names, _, _ = read_images(tmp_path / "out", window)
     assert names == [p.stem for p in paths]
     np.testing.assert_array_equal(images, window.to_unit(window.from_unit(unit)))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "int16", "uint32", "int64", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_counts_are_written_as_they_are(tmp_path, dtype, channels):
+    rng = np.random.default_rng(0)
+    counts = np.frombuffer(rng.bytes(8 * channels * 42), np.int64).reshape(channels, 6, 7)
+    counts = counts % 2 == 0 if dtype == "bool" else counts.astype(dtype)
+    if counts.dtype.kind == "f":
+        counts[0, 0, :4] = np.nan, np.inf, -np.inf, np.finfo(dtype).tiny
+    if (dtype, channels) == ("bool", 3):
+        return
+    path = tmp_path / f"a{suffix_of(dtype)}"
+    write_counts(path, counts, 2.5)
+    read = np.asarray(Image.open(path)) if path.suffix == ".png" else tifffile.imread(path)
+    assert read.dtype == counts.dtype
+    np.testing.assert_array_equal(
+        read if channels == 1 else np.moveaxis(read, -1, 0), counts[0] if channels == 1 else counts
+    )
 
 
 def test_stems_and_failed_writes(tmp_path, monkeypatch):

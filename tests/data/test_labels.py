@@ -65,6 +65,12 @@ def test_json_brings_them_back(values, bins):
         ([1.0] * 10, 0, "must tell them apart"),
         ([0, 0, 0, 0, 0, 0, 0, 1, 1, 1], 3, "too few different values for 3 bins"),
         (list(range(10)), 1, "at least 2 classes"),
+        ([*"123451234", "NA"], 0, "what of i9x is 'NA', no number, but that of the others is one"),
+        ([*"12345123", "x", "y"], 0, "what of i8x, i9x is 'x', no number"),
+        ([*"123456", *"xyxy"], 0, "what of i6x, i7x, i8x and 1 more is 'x', no number"),
+        (["3", *["n/a"] * 9], 0, "is 'n/a', no number"),
+        (["1,200", *["2,000"] * 9], 0, "what: '1,200' may be 1.200 or 1200"),
+        (["1e308", *"123456789"], 0, "what: '1e308' is too large"),
     ],
 )
 def test_columns_that_cannot_be_labels(values, bins, words):
@@ -163,6 +169,26 @@ def test_labels_that_are_not_there(tmp_path, table, label, words):
         (folder / "labels.csv").write_text(table)
     with pytest.raises(InputError, match=words):
         open_dataset(folder, 16, label=label)
+
+
+def test_words_of_which_some_are_numbers_are_classes():
+    labels, _ = fit([*"ABCABCAB", "1", "1"], train=range(10))
+    assert labels.classes == ("1", "A", "B", "C")
+
+
+def test_rows_that_contradict_each_other(tmp_path):
+    save(tmp_path, NAMES)
+    rows = [f"{name},{k}" for k, name in enumerate(NAMES)]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["name,depth", *rows, "I3X.PNG,3.0"]))  # says the same
+    assert open_dataset(tmp_path, 16, label="depth").labels.high == 6
+    table.write_text("\n".join(["name,depth", *rows, "./i3x.png,4"]))
+    with pytest.raises(InputError, match=r"depth of i3x is '3' and '4' in .*labels.csv; leave the row that is right"):
+        open_dataset(tmp_path, 16, label="depth")
+    table.write_text("\n".join(["name,depth", *rows]))
+    (tmp_path / "properties.csv").write_text("file_name,depth\ni5x.png,9\n")
+    with pytest.raises(InputError, match=r"depth of i5x is '5' and '9' in .*labels.csv and .*properties.csv"):
+        open_dataset(tmp_path, 16, label="depth")
 
 
 def test_a_row_that_may_mean_two_images(tmp_path):

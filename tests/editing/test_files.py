@@ -9,8 +9,10 @@ import tifffile
 import torch
 from PIL import Image
 
+from toy import TOY
 from veridical import cli
 from veridical.editing.restore import rings
+from veridical.training.loop import train
 
 QUICK = ("--set", "steps=3", "--set", "resamplings=1", "--quiet")
 
@@ -52,6 +54,62 @@ def test_a_hole_is_filled_and_every_other_count_kept(run, scan, tmp_path):
     assert (again == made).all() and (other != made).any()
 
 
+@pytest.fixture(scope="module")
+def field_of_view(tmp_path_factory):
+    """A run of real-valued images, and a slice with NaN outside a circle, and one with an infinite pixel."""
+    folder = tmp_path_factory.mktemp("real")
+    images = np.random.default_rng(0).normal(0, 1e-3, (12, 40, 40)).astype(np.float32)
+    np.save(folder / "stack.npy", images)
+    train("edm", folder / "stack.npy", folder / "run", steps=1, size=16, batch=2, quiet=True, **TOY["edm"])
+    y, x = np.mgrid[:40, :40] - 19.5
+    circle = np.where(x**2 + y**2 > 18**2, np.float32(np.nan), images[0])
+    infinite = images[1].copy()
+    infinite[0, 0], infinite[18, 25] = np.inf, -np.inf
+    for name, image in (("circle", circle), ("infinite", infinite)):
+        tifffile.imwrite(folder / f"{name}.tif", image)
+    hole = np.zeros((40, 40), np.uint8)
+    hole[16:22, 3:9] = 1
+    Image.fromarray(hole).save(folder / "hole.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["circle", "infinite"])
+def test_what_was_not_measured_stays_and_spoils_nothing(run, field_of_view, name, tmp_path):
+    folder, hole = field_of_view, np.asarray(Image.open(field_of_view / "hole.png")) > 0
+    start, image = (folder / "run", folder / f"{name}.tif"), tifffile.imread(folder / f"{name}.tif")
+    code, error = run(*start, "--mask", folder / "hole.png", "--out", tmp_path / "a.tif", *QUICK)
+    assert code == 0, error
+    made = tifffile.imread(tmp_path / "a.tif")
+    assert made.dtype == image.dtype and np.isfinite(made[hole]).all() and np.abs(made[hole]).max() < 0.01
+    np.testing.assert_array_equal(made[~hole], image[~hole])
+    code, error = run(*start, "--streaks", "rows", "--out", tmp_path / "b.tif", *QUICK)
+    assert code == 0, error
+    made = tifffile.imread(tmp_path / "b.tif")
+    lost = ~np.isfinite(image)
+    np.testing.assert_array_equal(made[lost], image[lost])
+    assert np.isfinite(made[~lost]).all() and np.abs(made[~lost]).max() < 0.02
+    code, error = run(*start, "--second", folder / "infinite.tif", "--out", tmp_path / "c.tif", *QUICK)
+    assert code == 0, error
+    np.testing.assert_array_equal(
+        np.isfinite(tifffile.imread(tmp_path / "c.tif")), ~lost & np.isfinite(tifffile.imread(folder / "infinite.tif"))
+    )
+
+
+def test_a_mask_of_all_that_was_measured_or_of_no_number_is_a_sentence(run, field_of_view, tmp_path):
+    start = (field_of_view / "run", field_of_view / "circle.tif", "--out", tmp_path / "a.tif", *QUICK)
+    Image.fromarray(np.ones((40, 40), np.uint8)).save(tmp_path / "all.png")
+    finite = np.isfinite(tifffile.imread(field_of_view / "circle.tif"))
+    Image.fromarray(finite).save(tmp_path / "measured.png")
+    np.save(tmp_path / "nan.npy", np.where(finite, np.nan, 0))
+    for name, said in (
+        ("all.png", "marks all pixels"),
+        ("measured.png", "that were measured"),
+        ("nan.npy", "holds nan"),
+    ):
+        code, error = run(*start, "--mask", tmp_path / name)
+        assert code == 2 and said in error and len(error.strip().splitlines()) == 1, error
+
+
 def test_rings_change_by_rings_alone(run, scan, tmp_path):
     folder, (counts, _), _ = scan
     code, error = run(folder / "run", folder / "slice.tif", "--rings", "20,70.5", "--out", tmp_path / "a.tif", *QUICK)
@@ -68,6 +126,7 @@ def test_rings_change_by_rings_alone(run, scan, tmp_path):
         ((), "give one of --mask"),
         (("--rings", "3,4", "--streaks", "rows"), "--rings and --streaks"),
         (("--rings", "3"), "is no point"),
+        (("--rings", "none"), "centre=none cannot be: give CX,CY"),
         (("--rings", "a,b"), "'a' is not a float: give a value such as 0.5"),
         (("--rings", "3,4", "--deviation", "-1"), "deviation=-1.0"),
         (("--mask", "hole.png", "--deviation", "0.1"), "--deviation does not go with --mask: leave it out"),

@@ -84,6 +84,46 @@ def test_kid_is_unbiased():
     assert min(values) < 0 < max(values)
 
 
+def slices(count, tiles, correlation, rng, d=5):
+    labels = np.repeat(np.arange(count), tiles)
+    common, own = rng.normal(size=(count, d)), rng.normal(size=(count * tiles, d))
+    return np.sqrt(correlation) * common[labels] + np.sqrt(1 - correlation) * own, labels
+
+
+@pytest.mark.parametrize(("count", "tiles"), [(12, 5), (6, 20), (3, 4)])
+def test_kid_of_slices_is_unbiased(count, tiles):
+    """Tiles of a slice correlate: with their pairs two sets of one source would be at 0.08 to 0.2."""
+    rng, by_slice, by_tile = np.random.default_rng(0), [], []
+    for _ in range(300):
+        (x, groups), y = slices(count, tiles, 0.3, rng), rng.normal(size=(40, 5))
+        by_slice.append(distribution.kid(x, y, groups).value)
+        by_tile.append(distribution.kid(x, y).value)
+    error = np.std(by_slice) / np.sqrt(300)
+    assert abs(np.mean(by_slice)) < 3 * error < np.mean(by_tile)
+
+
+def test_kid_of_slices_by_loops():
+    rng = np.random.default_rng(1)
+    (x, gx), (y, gy) = slices(4, 3, 0.5, rng), slices(3, 2, 0.5, rng)
+
+    def k(a, b):
+        return (a @ b / len(a) + 1) ** 3
+
+    def within(z, g):
+        return np.mean([k(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if g[i] != g[j]])
+
+    def value(x, gx, y, gy):
+        return within(x, gx) + within(y, gy) - 2 * np.mean([k(a, b) for a in x for b in y])
+
+    found = distribution.kid(x, y, gx, gy)
+    assert found.value == pytest.approx(value(x, gx, y, gy), rel=1e-10)
+    left_out = [value(x[gx != g], gx[gx != g], y, gy) for g in range(4)]
+    other = [value(x, gx, y[gy != g], gy[gy != g]) for g in range(3)]
+    variance = 3 / 4 * np.sum((left_out - np.mean(left_out)) ** 2) + 2 / 3 * np.sum((other - np.mean(other)) ** 2)
+    assert found.se == pytest.approx(np.sqrt(variance), rel=1e-8)
+    assert np.isnan(distribution.kid(x[:3], y, gx[:3], gy).value)
+
+
 def test_kid_over_random_phase_is_a_ratio():
     x, y, p = gaussian(20, 6, 0), gaussian(20, 6, 1, 1.2), gaussian(20, 6, 2, 2.0)
     assert distribution.kid_over_random_phase(x, p, p) == 1
@@ -98,8 +138,8 @@ def prdc_by_loops(x, y, k):
     rx, ry = radii(x), radii(y)
     d = np.array([[np.linalg.norm(a - b) for b in y] for a in x])
     return {
-        "precision": np.mean([any(d[i, j] < rx[i] for i in range(len(x))) for j in range(len(y))]),
-        "recall": np.mean([any(d[i, j] < ry[j] for j in range(len(y))) for i in range(len(x))]),
+        "precision": np.mean([any(d[i, j] <= rx[i] for i in range(len(x))) for j in range(len(y))]),
+        "recall": np.mean([any(d[i, j] <= ry[j] for j in range(len(y))) for i in range(len(x))]),
         "density": sum(d[i, j] < rx[i] for i in range(len(x)) for j in range(len(y))) / (k * len(y)),
         "coverage": np.mean([any(d[i, j] < rx[i] for j in range(len(y))) for i in range(len(x))]),
     }
@@ -111,6 +151,16 @@ def test_prdc_equals_the_definition(k):
     found = distribution.prdc(x, y, k)
     assert found == pytest.approx(prdc_by_loops(x, y, k), abs=1e-12)
     assert len({round(value, 6) for value in found.values()}) > 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_prdc_of_ties(seed):
+    """Points of a grid lie on each other and on rims: <= for precision and recall (Kynkäänniemi), < for the others (prdc)."""
+    rng = np.random.default_rng(seed)
+    x, y = (rng.integers(0, 3, (n, 2)).astype(float) for n in (25, 20))
+    assert distribution.prdc(x, y, 3) == pytest.approx(prdc_by_loops(x, y, 3), abs=1e-12)
+    same = np.zeros((9, 4))
+    assert distribution.prdc(same, same, 3) == {"precision": 1, "recall": 1, "density": 0, "coverage": 0}
 
 
 def test_prdc_of_far_apart_sets():

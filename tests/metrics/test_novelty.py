@@ -221,3 +221,16 @@ def test_ahead_keeps_the_order_is_one_ahead_and_passes_errors_on():
         assert [next(found) for _ in range(4)] == [2, 4, 6, 8]
         with pytest.raises(ZeroDivisionError):
             next(found)
+
+
+def test_more_fall_below_the_threshold_of_few_slices():
+    """Tiles of 6 slices, alike within each: of independent new tiles more than k / (n + 1) are below; single tiles: exactly."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(6), 20)
+    found, below = [], []
+    for _ in range(300):
+        known = np.sqrt(0.7) * rng.normal(size=6)[labels] + np.sqrt(0.3) * rng.normal(size=120)
+        found.append(novelty.chance_share(known, labels))
+        below.append(np.mean(rng.normal(size=200) < novelty.memorised_threshold(known)[0]))
+    error = np.hypot(np.std(found), np.std(below)) / np.sqrt(300)
+    assert abs(np.mean(found) - np.mean(below)) < 3 * error and np.mean(below) > 6 / 121 + 3 * error
+    assert novelty.chance_share(known, np.arange(120)) == novelty.chance_share(known, np.zeros(120)) == 6 / 121

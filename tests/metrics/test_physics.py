@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.draw import disk, line
+from skimage.measure import euler_number
 from skimage.morphology import disk as footprint
 from skimage.morphology import opening
 
-from veridical.metrics.physics_grey import chroma, colour_statistics, grey_statistics, saturated_share
+from veridical.metrics.physics_grey import chroma, colour_statistics, grey_statistics, saturated_share, shading
 from veridical.metrics.physics_phases import (
     chord_lengths,
     granulometry,
@@ -25,6 +28,7 @@ from veridical.metrics.physics_spectrum import (
     noise_spectrum,
     orientation,
     radial_power_spectrum,
+    seam,
     sharpness,
     spectral_slope,
 )
@@ -120,6 +124,26 @@ def test_checkerboard_stands_out_of_noise(size):
     assert checkerboard(stripes).min() > 18
 
 
+@given(st.integers(1, 3), st.integers(24, 48), st.integers(24, 48))
+@settings(max_examples=10, deadline=None)
+def test_what_wraps_around_has_no_seam(channels, height, width):
+    rng = np.random.default_rng(height)
+    wide = gaussian_filter(rng.standard_normal((6, channels, height, width)), (0, 0, 2, 2), mode="wrap")
+    assert seam(wide).max() < 4
+    assert np.median(seam(wide[:, :, : height // 2, : width // 2])) > 2 * np.median(seam(wide))
+    assert (seam(np.zeros((2, channels, height, width))) == 0).all()
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
+def test_shading_is_found_whatever_the_phases(direction):
+    y, x = np.meshgrid(np.linspace(-1, 1, 48), np.linspace(-1, 1, 64), indexing="ij")
+    slow = direction[0] * x + direction[1] * y + direction[2] * (x**2 + y**2) / 2
+    mask = gaussian_filter(np.random.default_rng(0).standard_normal((4, 48, 64)), (0, 3, 3)) > 0
+    images = (0.4 + 0.3 * mask + 0.02 * slow)[:, None]
+    np.testing.assert_allclose(shading(images, mask), np.tile(0.02 * np.array(direction), (4, 1)), atol=0.006)
+    assert np.abs(shading(0.4 + 0.3 * mask[:, None], mask)).max() < 1e-9
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.5, 1.2, 2.5])
 def test_orientation_of_lines(angle):
     # a wave along `angle` has its crests across it
@@ -129,12 +153,16 @@ def test_orientation_of_lines(angle):
     assert orientation(noise())[1].max() < 0.1
 
 
-def test_correlation_length_follows_the_scale():
-    fields = np.random.default_rng(0).standard_normal((8, 1, 128, 128))
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_correlation_length_follows_the_scale(noise):
+    rng = np.random.default_rng(0)
+    fields = rng.standard_normal((4, 1, 512, 512))
     # the autocorrelation of a Gaussian filter of s pixels is exp(-r^2 / 4 s^2): one half at 2 s sqrt(ln 2)
     for s in (3, 5):
         blurred = gaussian_filter(fields, (0, 0, s, s), mode="wrap")
-        assert correlation_length(blurred).mean() == pytest.approx(2 * s * np.sqrt(np.log(2)), rel=0.15)
+        blurred += noise * blurred.std() * rng.standard_normal(blurred.shape)
+        windows = blurred.reshape(4, 1, 8, 64, 8, 64).transpose(0, 2, 4, 1, 3, 5).reshape(-1, 1, 64, 64)
+        assert correlation_length(windows).mean() == pytest.approx(2 * s * np.sqrt(np.log(2)), rel=0.05)
 
 
 # -------------------------------------------------------------------------------------------------- grey and colour
@@ -180,6 +208,14 @@ def test_two_point_correlation_counts_pairs():
     assert distance.tolist() == [0, 1, 2, 3, 4]
 
 
+def test_two_point_correlation_reaches_up_to_the_side():
+    mask = np.random.default_rng(0).random((9, 12)) < 0.5
+    assert np.isfinite(two_point_correlation(mask, 8)[1]).all()
+    for reach in (9, 40, -1):
+        with pytest.raises(ValueError, match="reach"):
+            two_point_correlation(mask, reach)
+
+
 def test_two_point_correlation_of_stripes():
     mask = np.broadcast_to(np.arange(80) // 10 % 2 == 0, (80, 80))
     _, s2 = two_point_correlation(np.stack([mask, ~mask]), 20)
@@ -192,7 +228,48 @@ def test_chords_of_stripes_leave_out_those_at_the_border():
     mask[:, 0:3] = mask[:, 6:10] = mask[:, 18:] = True
     assert chord_lengths(mask, 1).tolist() == [4] * 5
     assert len(chord_lengths(mask, 0)) == 0
-    assert mean_chord(mask[None])[0] == 4
+
+
+def boolean_model(n, size, radius, share, seed=0):
+    """Masks (n, size, size) of discs thrown at random that cover a share of the plane, and discs a pixel."""
+    rng = np.random.default_rng(seed)
+    rate = -np.log(1 - share) / (np.pi * radius**2)
+    y, x = np.mgrid[:size, :size]
+    masks = np.zeros((n, size, size), bool)
+    for mask in masks:
+        for cy, cx in rng.random((rng.poisson(rate * (size + 2 * radius) ** 2), 2)) * (size + 2 * radius) - radius:
+            mask |= (y - cy) ** 2 + (x - cx) ** 2 <= radius**2
+    return masks, rate
+
+
+@pytest.mark.parametrize(("size", "radius", "share"), [(64, 6, 0.4), (40, 6, 0.3)])
+def test_the_frame_of_the_image_changes_neither_chords_nor_perimeter(size, radius, share):
+    """Closed forms of the Boolean model (Stoyan, Kendall and Mecke 1995): windows of two to four chords."""
+    masks, rate = boolean_model(150, size, radius, share)
+    void = 1 / (2 * radius * rate)
+    assert np.median(mean_chord(~masks)) == pytest.approx(void, rel=0.06)
+    assert np.median(mean_chord(masks)) == pytest.approx(void * share / (1 - share), rel=0.06)
+    whole = np.concatenate([chord_lengths(~mask) for mask in masks])
+    assert whole.mean() < 0.75 * void  # such that lie in the image as a whole
+    perimeter = 2 * np.pi * radius * rate * (1 - share)
+    assert minkowski(masks)["perimeter"].mean() == pytest.approx(perimeter, rel=0.05)
+    assert minkowski(~masks)["perimeter"].mean() == pytest.approx(perimeter, rel=0.05)
+
+
+def test_parts_that_reach_out_of_the_image_are_not_counted_as_whole_ones():
+    """Windows that share their borders have the Euler number of the image that they were cut from."""
+    (large,), _ = boolean_model(1, 385, 5, 0.3)
+    small = np.stack([large[y : y + 33, x : x + 33] for y in range(0, 384, 32) for x in range(0, 384, 32)])
+    found = minkowski(small)["euler"].mean()
+    assert found == pytest.approx(minkowski(large[None])["euler"][0], rel=0.03)
+    assert np.mean([euler_number(mask, 2) for mask in small]) / 33**2 > 1.5 * found
+
+
+def test_a_phase_without_a_boundary_has_chords_as_wide_as_the_image():
+    assert mean_chord(np.stack([np.ones((8, 12), bool), np.zeros((8, 12), bool)])).tolist() == [12, 12]
+    checks = np.indices((20, 20)).sum(0) % 2 == 0
+    assert mean_chord(checks[None])[0] == pytest.approx(1)
+    assert minkowski(np.ones((1, 9, 9), bool))["perimeter"][0] == 0
 
 
 def test_minkowski_functionals_of_a_disc_and_a_ring():
@@ -201,7 +278,10 @@ def test_minkowski_functionals_of_a_disc_and_a_ring():
     found = minkowski(np.stack([r <= 60, (r <= 60) & (r > 30)]))
     np.testing.assert_allclose(found["area"] * 201**2, [np.pi * 60**2, np.pi * (60**2 - 30**2)], rtol=0.01)
     np.testing.assert_allclose(found["perimeter"] * 201**2, [2 * np.pi * 60, 2 * np.pi * 90], rtol=0.02)
-    np.testing.assert_allclose(found["euler"] * 201**2, [1, 0], atol=1e-9)
+    np.testing.assert_allclose(found["euler"] * 200**2, [1, 0], atol=1e-9)
+    # a rim of the image itself is no boundary: half a disc has half of its perimeter
+    half = (r <= 60)[100:]
+    assert minkowski(half[None])["perimeter"][0] * half.size == pytest.approx(np.pi * 60, rel=0.03)
 
 
 def test_granulometry_is_the_opening_of_scikit_image():

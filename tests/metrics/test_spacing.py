@@ -35,3 +35,15 @@ def test_sets_that_cannot_be_judged():
         spacing(draw(1, 1), REAL)
     with pytest.raises(ValueError, match="all alike"):
         spacing(draw(1), np.ones((5, 20)))
+
+
+def test_tiles_of_one_slice_are_no_neighbours():
+    """Real tiles that are alike within their slice do not make independent samples look more various than they are."""
+    rng, found = np.random.default_rng(5), {"by slice": [], "by tile": []}
+    labels = np.repeat(np.arange(12), 6)
+    for _ in range(20):
+        real = np.sqrt(0.7) * rng.normal(size=(12, 20))[labels] + np.sqrt(0.3) * rng.normal(size=(72, 20))
+        for name, groups in (("by slice", labels), ("by tile", None)):
+            found[name].append(spacing(rng.normal(size=(100, 20)), real, None, groups))
+    assert np.mean(found["by slice"]) == pytest.approx(1, abs=0.07) and np.mean(found["by tile"]) > 1.4
+    assert spacing(draw(1), REAL, None, np.zeros(200)) == spacing(draw(1), REAL)

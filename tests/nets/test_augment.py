@@ -5,13 +5,17 @@ import torch
 
 from veridical.core.batch import Batch
 from veridical.core.errors import InputError
-from veridical.nets.augment import Augmentation, _move
+from veridical.nets.augment import Augmentation, _grid, _moved
 from veridical.nets.equalised import GROUP, minibatch_deviation
 
 
 def batch(n: int = 8, step: int = 0) -> Batch:
     image = torch.rand(n, 1, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
     return Batch.at(image, {}, seed=0, step=step, start=0, total=n)
+
+
+def _move(image, on, amount):
+    return _moved(image, _grid(image, on, amount), "bilinear")
 
 
 def test_none_and_probability_zero_change_nothing():
@@ -109,3 +113,17 @@ def test_maps_beside_images_move_and_keep_their_values():
     maps = shown[:, :2]
     assert (((maps - 1).abs() < 1e-5) | (maps == 0)).all()  # 0 where a square is blank
     assert torch.equal(shown[:, 2:], augment(image, second))
+
+
+def test_maps_beside_images_keep_whole_classes():
+    """Every pixel is of one class or, under the blank square, of none; where nothing is resampled both move exactly alike."""
+    classes = torch.randint(0, 3, (32, 16, 16))
+    maps = torch.nn.functional.one_hot(classes, 3).permute(0, 3, 1, 2).float()
+    image = torch.rand(32, 1, 16, 16)
+    shown = Augmentation("fixed", probability=1.0)(image, Batch.at(image, {}, seed=0, step=0, start=0, total=32), maps)
+    assert set(shown[:, :3].unique().tolist()) == {0.0, 1.0}
+    assert ((shown[:, :3].sum(1) == 1) | (shown[:, :3].sum(1) == 0)).all()
+    on, amount = torch.zeros(32, 6), torch.rand(32, 10)
+    on[:, [0, 2]] = 1  # turns, flips and shifts by whole pixels
+    grid = _grid(maps, on, amount)
+    assert torch.allclose(_moved(maps, grid, "nearest"), _moved(maps, grid, "bilinear"), atol=1e-4)

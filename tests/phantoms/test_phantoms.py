@@ -380,11 +380,48 @@ def test_write_refuses_a_folder_that_holds_something(tmp_path):
     with pytest.raises(InputError, match="not an empty folder"):
         phantoms.write_phantoms(tmp_path, made)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(InputError, match="is no folder"):
         phantoms.write_phantoms(tmp_path / "notes.txt", made)
     empty = tmp_path / "empty"
     empty.mkdir()
     assert len(phantoms.write_phantoms(empty, made)) == 1
+
+
+@pytest.mark.parametrize("last", [0, 1, 4])
+def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path, monkeypatch, last):
+    made = phantoms.generate("rocks", 2, 32)
+    replacing, written = phantoms.replacing, []
+
+    def full(path):
+        written.append(path)
+        if len(written) > last:
+            raise InputError("full")
+        return replacing(path)
+
+    (tmp_path / "old").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(phantoms, "replacing", full)
+        patch.setattr(phantoms, "write_text", lambda path, text: full(path))
+        for folder in (tmp_path / "a" / "new", tmp_path / "old"):
+            written.clear()
+            with pytest.raises(InputError, match="full"):
+                phantoms.write_phantoms(folder, made)
+    assert [p.name for p in tmp_path.rglob("*")] == ["old"]
+    assert len(phantoms.write_phantoms(tmp_path / "old", made)) == 2
+
+
+def test_no_more_processes_than_images_or_processors(monkeypatch):
+    asked = []
+    pool = phantoms.ProcessPoolExecutor
+    monkeypatch.setattr(phantoms, "ProcessPoolExecutor", lambda workers: asked.append(workers) or pool(1))
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    for n, workers in ((2, 1000), (5, 1000), (5, 2), (1, 8)):
+        phantoms.generate("rocks", n, 32, workers=workers)
+    assert asked == [2, 3, 2]
+    with pytest.raises(InputError, match="VERIDICAL_MAX_BYTES"):
+        phantoms.generate("rocks", 10**6, 512)
+    with pytest.raises(InputError, match="VERIDICAL_MAX_PIXELS"):
+        phantoms.generate("rocks", 1, 9999999)
 
 
 def test_options_from_text():

@@ -28,7 +28,9 @@ def failed():
 
 
 def cell(folder, seed=0):
-    return Cell("core", "vae", seed, folder, "done", None, [], {})
+    path = folder / "audit.json"
+    audit = json.loads(path.read_text()) if path.exists() else None
+    return Cell("core", "vae", seed, folder, "done", None, [], {}, audit)
 
 
 def test_rows_count_the_first_reasons(tmp_path, failed):

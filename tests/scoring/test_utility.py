@@ -117,6 +117,22 @@ def test_good_pairs_are_of_use_and_pairs_without_relation_are_not(tmp_path):
     assert said == sorted(said[: len(said) // 2]) * 2 and said[-1] == 1.0
 
 
+def test_held_out_images_among_the_synthetic_ones_are_said(tmp_path, monkeypatch):
+    from veridical.scoring import utility as room
+
+    monkeypatch.setattr(room, "train_segmentation", lambda *args, **more: None)
+    monkeypatch.setattr(
+        room, "predict_masks", lambda network, images: np.zeros(images.shape[:1] + images.shape[2:], np.uint8)
+    )
+    images, masks = pairs(40)
+    real = folder(tmp_path / "real", images, masks, "a")
+    leaky = folder(tmp_path / "leaky", images[:, :, ::-1], masks[:, ::-1], "b")
+    fair = folder(tmp_path / "fair", *pairs(24, seed=5), "c")
+    rows = utility(real, leaky, size=32, seeds=2, steps=1)
+    assert all("held-out real tiles are among the synthetic ones" in row["reason"] for row in rows)
+    assert all(row["reason"] is None for row in utility(real, fair, size=32, seeds=2, steps=1))
+
+
 def test_masks_of_other_classes_are_refused(tmp_path):
     images, masks = pairs(24)
     real = folder(tmp_path / "real", images, masks, "a")

@@ -3,17 +3,26 @@
 import numpy as np
 import pytest
 
-from veridical.stats.groups import components, group_numbers, halves, merged, spread_evenly
+from veridical.stats.groups import (
+    components,
+    group_numbers,
+    halves,
+    independent,
+    merged,
+    one_group,
+    spread_evenly,
+    units,
+)
 
 
-def test_many_groups_are_merged_and_few_are_not_trusted():
+def test_many_groups_are_merged_and_few_stay():
     many = group_numbers(np.repeat(np.arange(50), 3))
     assert np.ptp(np.bincount(many.numbers)) <= 3 and len(np.bincount(many.numbers)) == 20
     for k in range(50):
         assert len(set(many.numbers[3 * k : 3 * k + 3])) == 1
     assert many.words == "50 slices merged into 20"
     few = group_numbers(np.repeat(list("abcd"), 3))
-    assert len(set(few.numbers)) == 12 and few.words == "12 single images (fewer than 5 slices)"
+    assert len(set(few.numbers)) == 4 and few.words == "4 slices"
     assert group_numbers(range(30)).words == "30 single images merged into 20"
 
 
@@ -34,6 +43,18 @@ def test_halves_share_no_group(sizes):
     assert not set(first) & set(second)
     if len(sizes) > 1:
         assert not set(labels[first]) & set(labels[second])
+
+
+@pytest.mark.parametrize("sizes", [[5, 2, 3, 6], [1] * 9, [8, 1]])
+def test_independent_rows_are_of_different_groups_and_all_are_used(sizes):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    for n in range(1, len(sizes) + 1):
+        draws = independent(labels, n)
+        assert all(len(rows) == n == len(set(labels[rows])) for rows in draws)
+        used = np.bincount(np.concatenate(draws), minlength=len(labels))
+        per_group = np.bincount(labels[np.concatenate(draws)], minlength=len(sizes))
+        assert np.ptp(per_group) <= 1 and all(np.ptp(used[labels == g]) <= 1 for g in range(len(sizes)))
+    assert independent(np.arange(7), 7)[0].tolist() == list(range(7))
 
 
 def test_components_join_links_and_groups():
@@ -63,3 +84,8 @@ def test_components_are_those_of_a_chain():
     linked = np.eye(4, dtype=bool)
     linked[0, 1] = linked[1, 2] = True
     assert components(linked | linked.T).tolist() == [0, 0, 0, 1]
+
+
+def test_rows_of_one_group_count_one_by_one():
+    assert one_group(["a", "a"], ["a", "a"]) and not one_group(["a", "a"], ["b", "b"]) and not one_group(["a"])
+    assert units(["a", "a", "a"]).tolist() == [0, 1, 2] and units(["a", "b", "b"]).tolist() == ["a", "b", "b"]

@@ -53,10 +53,11 @@ def test_intervals_hold_what_they_promise_when_tiles_of_a_slice_are_alike():
     assert hits["by image"] / 400 < 0.75
 
 
-def test_values_are_clipped_to_their_range():
+def test_intervals_of_values_between_two_ends_stay_there():
     x = np.array([0.9, 1.0, 1.0, 1.0, 0.8, 1.0])
     found = jackknife(lambda i: x[i].mean(), [range(6)], bounds=(0, 1))
-    assert found.high == 1 and found.low > 0.8
+    assert 0.5 < found.low < found.value < found.high < 1
+    assert jackknife(lambda i: x[i].mean() - 0.95, [range(6)], bounds=(0, np.inf)).low == 0
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -69,8 +70,61 @@ def test_a_share_without_variation_has_an_exact_bound(value):
     assert "binomial" in found.method
 
 
-def test_no_interval_when_leaving_some_out_leaves_too_few():
-    groups = ["a"] * 8 + list("bcde")
-    found = jackknife(lambda i: float(len(i)), [groups], least=5)
-    assert found[:4] == (12.0, None, None, None) and found.method.startswith("none")
-    assert jackknife(lambda i: 1.0, [["a"]]).low is None
+@pytest.mark.parametrize("slices", [2, 3, 4])
+def test_few_slices_give_a_wide_interval_that_holds(slices):
+    """Tiles of a slice are alike: counted one by one, the mean of few slices is held a third of the time."""
+    rng, held, labels = np.random.default_rng(4), 0, np.repeat(np.arange(slices), 10)
+    for _ in range(300):
+        x = rng.normal(size=slices)[labels] + 0.3 * rng.normal(size=len(labels))
+        found = jackknife(lambda i, x=x: x[i].mean(), [labels])
+        held += found.low <= 0 <= found.high
+    assert 277 <= held < 298
+
+
+def test_one_slice_or_too_few_rows_give_no_interval_and_the_reason():
+    found = jackknife(lambda i: float(len(i)), [["a"] * 8])
+    assert found[:4] == (8.0, None, None, None) and found.method == "none: all images are of one slice"
+    assert found.shown(1) == "8.0 [none: all images are of one slice]"
+    assert jackknife(lambda i: float(i.mean()), [range(5)]).shown(1) == "2.0 [0.0, 4.0]"
+    assert jackknife(lambda i: 1.0, [["a"]]).method == "none: one image only"
+    labels = ["a"] * 8 + list("bcde")
+    found = jackknife(lambda i: float(len(i)) if len(i) >= 5 else float("nan"), [labels])
+    assert found.low is None and found.method == "none: 5 slices, too few to leave some out"
+
+
+def mmd(x, y):
+    """The unbiased distance of means, |mean - mean|^2: a kernel distance with the kernel x.y."""
+    return lambda i, j: (
+        ((x[i].sum(0) ** 2).sum() - (x[i] ** 2).sum()) / (len(i) * (len(i) - 1))
+        + ((y[j].sum(0) ** 2).sum() - (y[j] ** 2).sum()) / (len(j) * (len(j) - 1))
+        - 2 * x[i].mean(0) @ y[j].mean(0)
+    )
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_variance_of_a_distance_is_not_counted_twice(shift):
+    """Of sets that are alike the jackknife gives about twice the variance (Efron and Stein 1981); of others the right one."""
+    rng, values, found = np.random.default_rng(5), [], {"mean": [], "distance": []}
+    for _ in range(150):
+        x, y = rng.normal(size=(16, 4)), rng.normal(size=(16, 4)) + shift
+        values.append(mmd(x, y)(np.arange(16), np.arange(16)))
+        for kind, each in found.items():
+            each.append(jackknife(mmd(x, y), [np.arange(16)] * 2, kind=kind).se ** 2)
+    true = np.var(values)
+    plain, corrected = (np.mean(found[kind]) / true for kind in ("mean", "distance"))
+    if shift == 0:
+        assert 1.6 < plain < 2.6 and 1.0 < corrected < 1.7
+    else:
+        assert 0.8 < corrected < plain < 1.6
+    held = np.mean(np.abs(np.array(values) - 4 * shift**2) < 2.1 * np.sqrt(found["distance"]))
+    assert 0.9 < held < 0.99
+
+
+def test_half_of_the_groups_are_left_out_for_counts():
+    """The same for a mean, in closed form: a share of 24 rows in 6 groups."""
+    x = np.random.default_rng(6).random(24)
+    groups = np.repeat(np.arange(6), 4)
+    one, half = (jackknife(lambda i: x[i].mean(), [groups], kind=kind).se for kind in ("mean", "count"))
+    assert half == pytest.approx(one, rel=1e-9)
+    many = [jackknife(lambda i: x[i].mean(), [range(24)], kind=kind).se for kind in ("mean", "count")]
+    assert many[1] == pytest.approx(many[0], rel=0.25)

@@ -220,13 +220,14 @@ def test_every_process_waits_until_the_run_is_written(data, tmp_path, monkeypatc
     assert seen[-1] and not any(seen[:-1])
 
 
-def test_the_weights_are_kept_before_the_last_grid_is_drawn(data, tmp_path, monkeypatch):
-    def broken(*_):
-        raise RuntimeError("no samples")
+@pytest.mark.parametrize("error", [RuntimeError("no samples"), OSError(28, "no space"), ValueError("odd")])
+def test_a_preview_that_fails_is_a_note_and_ends_no_training(data, tmp_path, monkeypatch, caplog, error):
+    def broken(*_, **__):
+        raise error
 
-    monkeypatch.setattr("veridical.training.loop._preview", broken)
-    with pytest.raises(RuntimeError, match="no samples"):
-        train_run("vae", data, tmp_path / "run", steps=2, quiet=True, **SMALL, **TOY["vae"])
+    monkeypatch.setattr("veridical.training.preview.to_grid", broken)
+    train_run("vae", data, tmp_path / "run", steps=2, preview_every=0, quiet=True, **SMALL, **TOY["vae"])
+    assert "real.png: not written" in caplog.text and "step_0000001.png: not written" in caplog.text
     run = read_run(tmp_path / "run")
     assert run.finished and run.cost.steps == 2
 

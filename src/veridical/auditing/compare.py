@@ -52,6 +52,11 @@ class Comparison:
         return self.fair is not None
 
     @property
+    def seen_slices_only(self) -> bool:
+        """Whether slices are too few to say what they vary by, so that a difference may be that of another slice."""
+        return self.units.kind != "slices"
+
+    @property
     def distance(self) -> np.ndarray:
         """Distances between deep features of all images, real ones first, (N + M, N + M)."""
         return np.block([[self.own.deep, self.near.deep.T], [self.near.deep, self.across]])

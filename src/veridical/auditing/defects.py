@@ -16,7 +16,7 @@ import numpy as np
 from veridical.auditing import certain, edited, image_scores, plant_sets, set_scores
 from veridical.auditing import plant as planted
 from veridical.auditing.case import Case
-from veridical.auditing.measure import COLOUR, PROPERTIES, SHAPES, SPECTRUM, TONE, Measured
+from veridical.auditing.measure import COLOUR, PROPERTIES, SHADING, SHAPES, SPECTRUM, TONE, Measured
 from veridical.auditing.set_scores import Sets
 
 Thing = TypeVar("Thing", np.ndarray, Sets)
@@ -54,9 +54,13 @@ class Mean(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """A set is suspicious if any of what the function says of its images, (N, D), differs on average."""
+    """A set is suspicious if any of what the function says of its images, (N, D), differs on average.
+
+    A single image counts no more than `most` robust standard deviations: few where some images are far off without a defect.
+    """
 
     function: Callable[[Measured], np.ndarray]
+    most: float = 10.0
 
 
 class Spacing(NamedTuple):
@@ -137,6 +141,11 @@ DEFECTS: dict[str, Defect] = {
         Score(image_scores.checkerboard, 1.0),
         plant=Plant(planted.checkerboard, (0.5, 1.0, 2.0), "times the noise as amplitude"),
     ),
+    "periodic": Defect(
+        "image", "opposite borders continue each other, as if the image wrapped around", ("log_seam",),
+        Score(image_scores.periodic, 1.0),
+        plant=Plant(planted.periodic, (0.6, 0.8, 1.0), "of the jump between opposite borders removed"),
+    ),
     "stylised": Defect(
         "image", "surfaces are smooth between sharp edges, as if drawn", ("log_noise_0", "log_tails", "flat"),
         Score(image_scores.stylised, 1.0),
@@ -199,6 +208,12 @@ DEFECTS: dict[str, Defect] = {
         "set", "material properties differ on average", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
         plant=Plant(planted.property_shift, (1.1, 1.25, 1.5), "times the magnification"),
         alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every property"),
+    ),
+    "shading": Defect(
+        "set", "brightness changes slowly across the images, in the same way in most of them", SHADING,
+        test=Shift(set_scores.shading, 2.0),
+        plant=Plant(planted.shading, (0.02, 0.04, 0.08), "of the brightness lost at the corners"),
+        alter=Plant(plant_sets.shading, (0.01, 0.02, 0.04), "of the range of grey levels lost at the corners"),
     ),
     "spectrum_shift": Defect(
         "set", "the power spectrum differs on average", SPECTRUM, test=Shift(set_scores.power_spectrum),

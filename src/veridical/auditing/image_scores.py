@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from veridical.auditing.case import Case, deviations, joint, patches_alone
-from veridical.auditing.measure import COLOUR, PROPERTIES, SHAPES, TONE
+from veridical.auditing.measure import COLOUR, PROPERTIES, SHADING, SHAPES, TONE
 
 UNRELATED = 0.5  # copy distance; 0 is a copy, about 1 unrelated
 NEIGHBOURS = 3  # real images that a deep distance is taken to
 # what most real images have none of, or is there twice
-ALONE = ("contrast", "colour", "saturated", "flat", "checkerboard")
+ALONE = ("contrast", "colour", "saturated", "flat", "checkerboard", "log_seam", *SHADING)
 
 
 def blank(case: Case) -> np.ndarray:
@@ -67,6 +67,11 @@ def noise_mismatch(case: Case) -> np.ndarray:
 def checkerboard(case: Case) -> np.ndarray:
     """Energy at the frequencies of upsampling."""
     return case.high("checkerboard")
+
+
+def periodic(case: Case) -> np.ndarray:
+    """Opposite borders nearer to continuing each other than those of real images."""
+    return case.low("log_seam")
 
 
 def stylised(case: Case) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.parse import found_by
 
 if TYPE_CHECKING:
     from veridical.data.window import IntensityWindow
@@ -21,11 +21,13 @@ CALLED = {"real": "REAL", "synth": "SYNTH", "train": "the training data", "sourc
 
 
 class Side(NamedTuple):
-    """One set: images (N, C, H, W) in [0, 1], a name and the label of a slice for each."""
+    """One set: images (N, C, H, W) in [0, 1], a name and the label of a slice for each; their pixel size in micrometres, if files
+    state it."""
 
     images: np.ndarray
     names: list[str]
     groups: np.ndarray
+    pixel_size: float | None = None
 
 
 def open_sides(
@@ -37,14 +39,19 @@ def open_sides(
     size: int | None,
 ) -> dict[str, Side]:
     """The sets by name; all in the intensity window of the real images, and cut to one size."""
+    from veridical.data.images import read_images
+
     asked = {"real": real, "synth": synth, "train": train, "source": source}
     given = {name: each for name, each in asked.items() if each is not None}
     if len({isinstance(each, (str, Path)) for each in given.values()}) > 1:
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
-    opened, window = {}, None
+    opened: dict[str, tuple[Images, list[str]]] = {}
+    window: IntensityWindow | None = None
+    pixel_sizes: dict[str, float | None] = {}
     for name, each in given.items():
         if isinstance(each, (str, Path)):
-            opened[name], window = _read(each, window)
+            found = read_images(each, window=window)
+            opened[name], window, pixel_sizes[name] = (found.images, found.names), found.window, found.pixel_size
         else:
             images = _array(each, name)
             opened[name] = images, [f"{k:06d}" for k in range(len(images))]
@@ -53,7 +60,8 @@ def open_sides(
     for name, (images, names) in opened.items():
         if size and name != "train":  # copies are searched for in whole training images
             images, names = _cut(images, names, size, CALLED[name])
-        sides[name] = Side(images, names, np.array([_group(n, field, needed=name == "real") for n in names]))
+        labels = np.array([_group(n, field, needed=name == "real") for n in names])
+        sides[name] = Side(images, names, labels, pixel_sizes.get(name))
     return _comparable(sides)
 
 
@@ -80,13 +88,6 @@ def with_groups(side: Side, groups: Groups | None) -> Side:
     if len(groups) != len(side.images):
         raise InputError(f"there are {len(side.images)} images but {len(groups)} group labels; give one label an image")
     return side._replace(groups=np.asarray(groups).astype(str))
-
-
-def _read(spec: str | Path, window: IntensityWindow | None) -> tuple[tuple[Images, list[str]], IntensityWindow]:
-    from veridical.data.images import read_images
-
-    found = read_images(spec, window=window)
-    return (found.images, found.names), found.window
 
 
 def _array(images: ImageSet, name: str) -> Images:
@@ -128,13 +129,10 @@ def _group(name: str, field: str | None, needed: bool) -> str:
 
     if field is None:
         return group_of(name)
-    try:
-        match = re.search(field, name)
-    except re.error as error:
-        raise InputError(f"--field {field} is no regular expression ({error}); write for example 'f\\d+'") from None
-    if match is None and needed:
+    found = found_by("--field", field, name)
+    if found is None and needed:
         raise InputError(f"--field {field} finds nothing in the name {name}; say what its slice is called there")
-    return match[0] if match else group_of(name)
+    return group_of(name) if found is None else found
 
 
 def _comparable(sides: dict[str, Side]) -> dict[str, Side]:
@@ -168,7 +166,7 @@ def _paired(synth: Side, source: Side) -> Side:
             + "; an edited image needs the file name of its source"
         )  # fmt: skip
     rows = [position[name] for name in synth.names]
-    return Side(source.images[rows], list(synth.names), source.groups[rows])
+    return Side(source.images[rows], list(synth.names), source.groups[rows], source.pixel_size)
 
 
 def _is_grey(images: np.ndarray) -> bool:

@@ -84,7 +84,8 @@ def judge_images(
             statistic = strength[name] + CERTAIN * (p_of[name] == 0)
             entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": statistic}
             found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
-        verdict = "fail" if failed else "pass" if able else "insufficient"
+        decided = not c.seen_slices_only or decides(found)
+        verdict = "pass" if able and not failed else "fail" if failed and decided else "insufficient"
         images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
     return images
 
@@ -127,6 +128,14 @@ def judge_set(
             entry = {"statistic": words.value, "expected": [words.low, words.high]}
         findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
     return findings
+
+
+def decides(findings: list[dict[str, Any]]) -> bool:
+    """Whether any finding means a fail even where slices are too few to say what they vary by.
+
+    What no real image can have does, and so does an edit that failed, and a copy: images of another slice are no copies.
+    """
+    return any(not f["p_value"] or DEFECTS[f["defect"]].needs == "copies" for f in findings)
 
 
 def ordered(found: Iterable[str], sure: list[str], misfit: dict[str, float]) -> list[str]:

@@ -22,6 +22,7 @@ BANDS = 8  # rings of the power spectrum
 SHOWN = 1e-3  # share of an image that a phase must have to be seen in it
 RADII = (1, 2, 3, 4, 6, 8, 12)  # of the granulometry, pixels
 EIGHT_BIT = 1 / 255
+KEPT = 2  # counted up when other things are measured, so that what was kept before is measured again
 
 COLOUR = ("red_green", "yellow_blue", "red_green_spread", "yellow_blue_spread", "chroma")
 TONE = ("mean", "log_contrast", "q05", "q50", "q95")
@@ -33,6 +34,7 @@ SHAPES = (
     "particles", "diameter", "diameter_spread", "circularity", "elongation", "solidity", "neighbour",
     "neighbour_spread", "length", "tips", "branch_points", "width",
 )  # fmt: skip
+SHADING = ("shading_x", "shading_y", "shading_corners")
 SPECTRUM = tuple(f"band_{k}" for k in range(BANDS))  # what the columns of `Measured.bands` are called
 
 
@@ -131,7 +133,7 @@ def measure(
     stored = None
     if cache is not None:
         images = np.ascontiguousarray(images, np.float32)
-        digest = hashlib.sha256(repr((__version__, segmentation, images.shape)).encode())
+        digest = hashlib.sha256(repr((__version__, KEPT, segmentation, images.shape)).encode())
         digest.update(images.tobytes())
         stored = Path(cache) / f"measured-{digest.hexdigest()[:32]}.npz"
         if (found := _load(stored)) is not None:
@@ -186,7 +188,10 @@ def _measure(images: np.ndarray, segmentation: Segmentation) -> Measured:
     angle, coherence = spectrum.orientation(images)
     values |= {"coherence": coherence, "direction_cos": coherence * np.cos(2 * angle)}
     values["direction_sin"] = coherence * np.sin(2 * angle)
-    values |= _structure(segmentation(images))
+    values["log_seam"] = np.log(spectrum.seam(images) + 0.1)
+    masks = segmentation(images)
+    values |= dict(zip(SHADING, grey.shading(images, masks).T, strict=True))
+    values |= _structure(masks)
     _, power = spectrum.radial_power_spectrum(images, BANDS)
     deep, patches = _deep(images)
     return Measured(values, np.log(power + 1e-10), deep, patches)

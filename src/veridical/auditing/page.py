@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections import Counter
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from veridical.auditing.defects import DEFECTS
 from veridical.core.files import write_text
+from veridical.core.text import shown
 
 MOST_IMAGES = 200  # rows of the table on the page
 STYLE = """
@@ -92,6 +93,11 @@ def page(path: Path, report: dict[str, Any], pictures: Path, names: dict[str, st
     text = f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
+
+
+def escape(text: str) -> str:
+    """Text as HTML, see `veridical.core.text.shown`."""
+    return html.escape(shown(text))
 
 
 def _p(finding: dict[str, Any]) -> str:

@@ -128,6 +128,33 @@ def spectrum_shift(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
     return np.fft.irfft2(np.fft.rfft2(images) * gain, (height, width))
 
 
+def periodic(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
+    """The share `severity` of the smooth component taken away; without it, an image wraps around.
+
+    Moisan 2011, doi:10.1007/s10851-010-0227-1.
+    """
+    height, width = images.shape[2:]
+    jumps = np.zeros(images.shape)
+    for axis in (2, 3):
+        first, last = (images.take(k, axis) for k in (0, -1))
+        step = np.moveaxis(jumps, axis, 0)
+        step[0] += last - first
+        step[-1] -= last - first
+    y, x = 2 * np.pi * np.fft.fftfreq(height)[:, None], 2 * np.pi * np.fft.rfftfreq(width)
+    laplacian = 2 * np.cos(y) + 2 * np.cos(x) - 4
+    laplacian[0, 0] = 1
+    spectrum = np.fft.rfft2(jumps) / laplacian
+    spectrum[..., 0, 0] = 0
+    return images - severity * np.fft.irfft2(spectrum, (height, width))
+
+
+def shading(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
+    """A vignette: the share `severity` of the brightness lost at the corners, with the square of the distance from the middle."""
+    height, width = images.shape[2:]
+    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)
+    return images * (1 - severity * (y**2 + x**2) / 2)
+
+
 def mode_collapse(images: np.ndarray, severity: float, rng: Rng) -> np.ndarray:
     """A share of the set replaced by copies of its first three images, with noise of two 8-bit levels."""
     images = images.copy()

@@ -51,6 +51,13 @@ def property_shift(sets: Sets, severity: float, rng: Rng) -> Sets:
     return replace(sets, synth=replace(sets.synth, values=values))
 
 
+def shading(sets: Sets, severity: float, rng: Rng) -> Sets:
+    """Corners darker by `severity` grey levels, 1 the whole range."""
+    values = dict(sets.synth.values)
+    values["shading_corners"] = values["shading_corners"] - severity
+    return replace(sets, synth=replace(sets.synth, values=values))
+
+
 def spectrum_shift(sets: Sets, severity: float, rng: Rng) -> Sets:
     """Every ring of the power spectrum higher by `severity` standard deviations between real images."""
     bands = sets.synth.bands + severity * sets.real.bands.std(0)

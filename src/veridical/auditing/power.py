@@ -13,7 +13,7 @@ from veridical.auditing.defects import DEFECTS, scores
 from veridical.auditing.explain import Planted
 from veridical.stats.conformal import conformal_p, fields_needed
 
-WAYS = 299  # permutations of each trial
+WAYS = 499  # permutations of each trial
 
 
 def smallest_caught(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from veridical.auditing.case import without_self
-from veridical.auditing.measure import PROPERTIES, SHAPES, Measured
+from veridical.auditing.measure import PROPERTIES, SHADING, SHAPES, Measured
 
 BALL = 3  # neighbours whose distance is the reach of a real image, for the coverage
 CLOSE = 0.6  # times the least distance of a real image to a fellow: nearer ones are copies of each other
@@ -54,6 +54,11 @@ def properties(x: Measured) -> np.ndarray:
     return x.table((*PROPERTIES, *SHAPES))
 
 
+def shading(x: Measured) -> np.ndarray:
+    """How brightness changes slowly across images, (N, 3)."""
+    return x.table(SHADING)
+
+
 def power_spectrum(x: Measured) -> np.ndarray:
     """Logarithm of the power spectrum in rings, (N, BANDS)."""
     return x.bands
@@ -66,7 +71,7 @@ def collapse(distance: np.ndarray, synth: np.ndarray) -> float:
     """Minus the mean logarithm of the distance to the nearest fellow, over the images called synthetic, (T,) bool."""
     nearest = distance[synth][:, synth].min(1)
     nearest = nearest[np.isfinite(nearest)]
-    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else -np.inf
+    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else -np.log(1e3)
 
 
 def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:

@@ -16,17 +16,18 @@ from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison, compare, independent
 from veridical.auditing.copies import with_copies
 from veridical.auditing.explain import Planted, chosen_rows, misfits, patterns
-from veridical.auditing.independence import choose_units, same_place
-from veridical.auditing.inputs import open_sides, with_groups
-from veridical.auditing.judge import certain_defects, judge_images, judge_set, pair_findings, set_findings
+from veridical.auditing.independence import FEWEST_SLICES, choose_units, continues, same_place
+from veridical.auditing.inputs import CALLED, open_sides, with_groups
+from veridical.auditing.judge import certain_defects, decides, judge_images, judge_set, pair_findings, set_findings
 from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.notes import heard
+from veridical.data.pixel_size import pixel_size_remarks
+from veridical.metrics.same import numbered, simple
 from veridical.stats.conformal import fields_needed
-from veridical.stats.groups import components, merged
+from veridical.stats.groups import components
 from veridical.stats.permutation import blocks_needed
-
-PARTS = 10  # of the real images, one of which is left out in the search for copies
 
 
 def audit(
@@ -51,14 +52,17 @@ def audit(
     Parameters
     ----------
     real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.data.readers.open.open_slices` opens
-    train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`
+    train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`.
+        Real images that are among them, or cut out of them, are compared with the others of them
     source : for edited images, what they were made of; images of one name belong together
     alpha : chance that real images unseen by the calibration fail
-    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile
+    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile. Labels of
+        synthetic images that all differ say that they are independent of each other; names that all differ say nothing
     field : instead, a regular expression that finds the slice in a file name
     size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
     power : with a pass, find the smallest severity of each defect that would have been caught
-    copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known
+    copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known;
+        no real image may be among the training images
     cache : folder where measurements of `real` are kept for the next audit, or None
     pictures : folder for evidence pictures; none are made by default
     progress : function called with (share done, what is going on)
@@ -76,16 +80,21 @@ def audit(
 
     Notes
     -----
-    The set fails if step-down min-p over permuted blocks finds any defect at family-wise level alpha, or if something is
-    there that no real image can have (colour in grey images, constant images, files of the real set). An image fails if its
-    most suspicious score, over all defects, is higher than those of real images, by conformal rank over fields of view.
+    The set fails if step-down min-p finds any defect at family-wise level alpha, or if something is there that no real image can
+    have (colour in grey images, constant images, files of the real set). Slices are exchanged (`stats.permutation`), or if they
+    are few, what they vary by is estimated (`stats.rotation`). An image fails if its most suspicious score, over all defects, is
+    higher than those of real images, by conformal rank over fields of view. With fewer than `FEWEST_SLICES` slices, what differs
+    from them may be what another slice differs by: copies fail, everything else is listed but is no fail ("insufficient").
     """  # fmt: skip
     say = progress or (lambda share, note: None)
-    sides = open_sides(real, synth, train, source, field, size)
+    with heard() as of_data:
+        sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
-    linked = same_place(side.images)
-    fields, slices = components(linked), components(linked, side.groups)
+    exactly = simple(side.images)
+    same = numbered(side.images, exactly=exactly)  # the same image twice, turned perhaps, is no second place
+    linked = same_place(side.images) | (same[:, None] == same)
+    fields, slices = components(linked), components(linked | continues(side.images), side.groups)
     if not fields.max():
         raise InputError(f"all {len(fields)} real images show one place; an audit needs real images of several")
     segmentation = fit_segmentation(side.images)
@@ -98,15 +107,16 @@ def audit(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
     )
     say(0.7, "searching for copies")
-    units = choose_units(slices, fields, other.groups, len(set_tests.names(True)), alpha)
-    part = merged(independent(units, fields, slices), PARTS)
-    x, y, fair, identical = with_copies(side, other, sides.get("train"), copies, part, x, y)
+    told = synth_groups is not None
+    units = choose_units(slices, fields, other.groups, len(set_tests.names(True)), alpha, told=told)
+    copied = with_copies(side, other, sides.get("train"), copies, independent(units, fields, slices), exactly, x, y)
+    x, y = copied.real, copied.synth
     say(0.85, "comparing")
-    c = compare(x, y, fields, slices, other.groups, units, fair=fair)
+    c = compare(x, y, fields, slices, other.groups, units, fair=copied.fair)
     say(0.9, "looking for what explains it")
     planted = Planted(side.images, chosen_rows(c.scored.fold), segmentation, cache=cache)
     explained = misfits(c, patterns(c, planted), len(planted.rows))
-    certain = certain_defects(side.images, y, identical)
+    certain = certain_defects(side.images, y, copied.identical)
     images = judge_images(c, alpha, certain, other.names, explained)
     if "source" in sides:
         for entry, found in zip(images, pair_findings(other.images, sides["source"].images, side.images), strict=True):
@@ -114,11 +124,13 @@ def audit(
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
     findings = set_findings(judge_set(c, alpha, explained=explained), images, certain)
-    verdict = "fail" if findings else "pass" if units.enough else "insufficient"
-    counted, notes = _counted(c, alpha)
+    decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
+    verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
+    counted, notes = _counted(c, alpha, told)
+    notes += pixel_size_remarks({CALLED[name]: each.pixel_size for name, each in sides.items()}) + copied.notes
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
-        "findings": findings, "images": images, "power": None, "notes": notes,
+        "findings": findings, "images": images, "power": None, "notes": [*of_data, *notes],
     }  # fmt: skip
     if verdict == "pass" and power:
         from veridical.auditing.power import smallest_caught, smallest_set_defect
@@ -135,13 +147,14 @@ def audit(
     return report
 
 
-def _counted(c: Comparison, alpha: float) -> tuple[dict[str, Any], list[str]]:
+def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], list[str]]:
     """How many independent images there are, how many are needed, and what that means in words."""
-    units = c.units
+    units, places, slices = c.units, int(c.fields.max()) + 1, int(c.slices.max()) + 1
+    needed = blocks_needed(len(set_tests.names(True)), alpha)
     counted: dict[str, Any] = {
         "unit": units.kind, "real": units.sizes[0], "synth": units.sizes[1],
-        "needed": blocks_needed(len(set_tests.names(True)), alpha),
-        "fields_of_view": int(c.fields.max()) + 1, "fields_of_view_needed": fields_needed(alpha),
+        "needed": FEWEST_SLICES if units.way == "rotate" else needed,
+        "fields_of_view": places, "fields_of_view_needed": fields_needed(alpha),
     }  # fmt: skip
     notes = []
     if not units.enough:
@@ -149,14 +162,30 @@ def _counted(c: Comparison, alpha: float) -> tuple[dict[str, Any], list[str]]:
             f"too few independent images to say: {counted['real']} real and {counted['synth']} synthetic "
             f"{units.kind}; {counted['needed']} of each are enough"
         )
-    if units.kind != "slices":
+    if units.way == "rotate":
         notes.append(
-            f"only {int(c.slices.max()) + 1} independent slices, so places in them were counted instead: the verdict is "
-            "about more images of these slices, not about slices that nobody has seen"
+            f"{slices} real slices: what they vary by is estimated, and only differences beyond that are found; the more slices, "
+            "the smaller ones"
         )
-    if counted["fields_of_view"] < counted["fields_of_view_needed"]:
+    if c.seen_slices_only:
         notes.append(
-            f"{counted['fields_of_view']} independent fields of view are too few to judge single images; "
+            f"only {slices} independent slice{'s' * (slices > 1)}, so places in them were counted instead: a pass is about more "
+            "images of these slices, and what differs from them may be what another slice differs by, so it is listed but is no "
+            f"fail; {FEWEST_SLICES} slices are enough to say more"
+        )
+    if slices == len(c.real):
+        notes.append(
+            "neither the names nor the borders of the real images say which are of one slice, so each counts as a slice of its "
+            "own; if they are not, tell their slices (--field or real_groups)"
+        )
+    elif not told and units.way == "rotate" and len(np.unique(c.groups)) == len(c.groups):
+        notes.append(
+            "the names of the synthetic images say nothing of slices, so all are taken for images of one slice; if they are "
+            "independent of each other, say so (synth_groups) and smaller differences are found"
+        )
+    if places < counted["fields_of_view_needed"]:
+        notes.append(
+            f"{places} independent fields of view are too few to judge single images; "
             f"{counted['fields_of_view_needed']} are enough"
         )
     return counted, notes

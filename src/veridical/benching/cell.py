@@ -23,6 +23,7 @@ from veridical.core.files import read_json, write_array, write_json
 from veridical.core.orientation import ORIENTATIONS
 from veridical.metrics.novelty import Crops, cut_crops
 from veridical.recipes.config import TrainConfig
+from veridical.reporting.contents import Plan
 from veridical.runs.draw import draw
 from veridical.runs.run import load
 from veridical.scoring.score import gather, measure
@@ -32,7 +33,7 @@ from veridical.training.loop import train
 
 def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`."""
-    spec = read_json(out / "spec.json")
+    spec: Any = read_json(out / "spec.json", Plan)
     folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
     entry = dict(spec["datasets"][dataset])
     data = entry.pop("data")
@@ -62,7 +63,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
 
     real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
     groups, other_groups = (
-        read_json(out / "datasets" / dataset / f"{which}_groups.json") for which in ("test", "train")
+        read_json(out / "datasets" / dataset / f"{which}_groups.json", list[str]) for which in ("test", "train")
     )
     by_mask = np.arange(n) % distinct if distinct < n else None
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target

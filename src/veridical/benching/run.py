@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.conditions.table import CONDITIONS
@@ -20,9 +22,12 @@ from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.lock import LOCK, alone
 from veridical.core.version import __version__
+from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
+from veridical.reporting.contents import Plan, ResultRow, Status, Summary
 from veridical.reporting.results import cells_of
+from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE
 
 
@@ -96,8 +101,8 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
         for name, row in plan.recipes.items()
     }
     if (folder / "spec.json").is_file():
-        old = read_json(folder / "spec.json")
-        if not isinstance(old, dict) or not all(isinstance(old.get(k), dict) for k in ("datasets", "recipes")):
+        old: Any = read_json(folder / "spec.json", Plan)
+        if not all(k in old for k in ("datasets", "recipes")):
             raise InputError(f"{folder}/spec.json is not that of a bench: choose another --out.")
         # Cells may be added to a bench, but what its cells share may not change under them.
         changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
@@ -122,19 +127,34 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
     for name, data in opened.items():
         place, dataset = folder / "datasets" / name, data.target
         if (place / "summary.json").is_file():
-            if read_json(place / "summary.json")["fingerprint"] != dataset.fingerprint:
+            if read_json(place / "summary.json", Summary).get("fingerprint") != dataset.fingerprint:
                 raise InputError(
                     f"{folder}: the images of {name} have changed since the bench began: choose another --out."
                 )
         else:
             place.mkdir(parents=True, exist_ok=True)
+            tiles = {}
             for which in ("test", "train"):
-                tiles, groups = dataset.tiles(which, n=plan.tiles)
-                write_array(place / f"{which}.npy", tiles)
+                tiles[which], groups = dataset.tiles(which, n=plan.tiles)
+                write_array(place / f"{which}.npy", tiles[which])
                 write_json(place / f"{which}_groups.json", list(groups))
-            write_json(place / "summary.json", dataset.summary())
+            summary = dataset.summary()
+            summary["notes"] += _in_both(tiles["test"], tiles["train"])
+            write_json(place / "summary.json", summary)
         if cond := data.conditions("test", plan.tiles, plan.samples):
             write_arrays(place / "conditions.npz", cond)
+
+
+def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
+    """A note if held-out tiles are training tiles, too."""
+    numbers = numbered(np.concatenate([test, train]), exactly=simple(test))
+    shared = int(np.isin(numbers[: len(test)], numbers[len(test) :]).sum())
+    if not shared:
+        return []
+    return [
+        f"{shared} of the {len(test)} held-out tiles are training tiles, too ({SAME}): left out of the floor, and compared with "
+        "the other training tiles in the search for copies"
+    ]
 
 
 def _open(plan: Spec, name: str) -> Data:
@@ -154,7 +174,7 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
     cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
     cell.mkdir(parents=True, exist_ok=True)
     status = cell / "status.json"
-    if status.is_file() and read_json(status)["state"] == "done":
+    if status.is_file() and read_json(status, Status).get("state") == "done":
         say("done before")
         return "done"
     write_json(status, {"state": "running", "reason": None})
@@ -209,6 +229,6 @@ class _Processes:
 
 
 def _headline(cell: Path) -> str:
-    rows = read_json(cell / "rows.json")
-    row = next((r for r in rows if r["metric"] == HEADLINE and r["value"] is not None), None)
+    rows = read_json(cell / "rows.json", list[ResultRow])
+    row = next((r for r in rows if r.get("metric") == HEADLINE and r.get("value") is not None), None)
     return f", {HEADLINE} {row['value']:.2f}" if row else ""

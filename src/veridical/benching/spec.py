@@ -6,11 +6,16 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, needed
 from veridical.core.errors import InputError
+from veridical.core.files import read_text
 from veridical.recipes.config import TrainConfig
+from veridical.reporting.contents import LARGEST_TILE, is_name
+
+LARGEST = 2**20  # bytes of a specification
 
 EXAMPLE = """title = "Our core, four systems"
 size = 64
@@ -116,11 +121,12 @@ def read_spec(path: str | Path) -> Spec:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give a bench specification in TOML.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML ({error}): see `veridical bench --help` for an example.") from error
+        table = tomllib.loads(read_text(path, LARGEST))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path} is not TOML ({reason}): see `veridical bench --help` for an example.") from error
     defaults: dict[str, Any] = {
         "title": path.stem, "size": 64, "minutes": None, "steps": None, "samples": 256, "tiles": 256, "seeds": [0], "jobs": 1,
         "datasets": {}, "recipes": {},
@@ -148,14 +154,12 @@ def _check_types(path: Path, values: dict[str, Any]) -> None:
         return isinstance(value, list) and bool(value) and all(whole(seed, 0) for seed in value)
 
     def folders(value: Any) -> bool:
-        return isinstance(value, dict) and not any(
-            name in ("", ".", "..") or set(name) & set("/\\\0") for name in value
-        )
+        return isinstance(value, dict) and all(is_name(name) for name in value)
 
     minutes, steps = values["minutes"], values["steps"]
     good = {
         "title": isinstance(values["title"], str),
-        "size": whole(values["size"], 8),
+        "size": whole(values["size"], 8) and values["size"] <= LARGEST_TILE,
         "minutes": minutes is None or (type(minutes) in (int, float) and 0 < minutes < math.inf),
         "steps": steps is None or whole(steps, 1),
         "samples": whole(values["samples"], 1),
@@ -168,7 +172,7 @@ def _check_types(path: Path, values: dict[str, Any]) -> None:
     for name, fits in good.items():
         if not fits:
             raise InputError(
-                f"{path}: {name} = {values[name]!r} cannot be: see `veridical bench --help` for an example."
+                f"{path}: {name} = {shorten(repr(values[name]), 80)} cannot be: see `veridical bench --help` for an example."
             )
     for name, row in values["recipes"].items():
         rows = {
@@ -187,6 +191,10 @@ def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
     if "data" not in entry or set(entry) - {"data", *OF_DATASET}:
         raise InputError(
             f'{path}: dataset {name!r} needs data = "..." and may have {", ".join(OF_DATASET)}, nothing else.'
+        )
+    if not isinstance(entry["data"], str) or not entry["data"].strip():
+        raise InputError(
+            f"{path}: data = {entry['data']!r} of dataset {name!r} names no images: give a folder or a file."
         )
     try:
         TrainConfig(**{k: v for k, v in entry.items() if k != "data"})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from veridical.benching.spec import EXAMPLE
-from veridical.cli.shell import Json, app, out_console, write_json
+from veridical.cli.shell import FAILED_CELLS, STOPPED, Json, app, check_outputs, say, say_table, write_json
 
 
 @app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
@@ -34,9 +34,10 @@ def score(
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
 
+    check_outputs(json_file, inputs=(real, synth, train, inception))
     rows = compare(real, synth, train=train, paired=paired, extractor=extractor, inception=inception)
-    out_console.print(format_rows(rows))
     write_json(json_file, rows)
+    say_table(format_rows(rows))
 
 
 @app.command(
@@ -73,16 +74,18 @@ def audit(
     from veridical.auditing.verdict import audit as judge
     from veridical.core.progress import Progress
 
+    check_outputs(json_file, html, inputs=(real, synth, train, source))
     with tempfile.TemporaryDirectory() as scratch, Progress("audit", quiet) as bar:
-        pictures = json_file.parent if json_file is not None else Path(scratch)
+        kept = json_file is not None and (json_file.is_file() or not json_file.exists())  # beside no pipe or device
+        pictures = json_file.parent if json_file is not None and kept else Path(scratch)
         report = judge(
             real, synth, train, source, alpha, field=field, size=size, power=power,
             pictures=pictures if json_file is not None or html is not None else None, progress=bar.update,
         )  # fmt: skip
         if html is not None:
             page(html, report, pictures, {"real": real, "synth": synth})
-    print(summary(report))
     write_json(json_file, report)
+    say(summary(report))
     raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])
 
 
@@ -103,21 +106,35 @@ def utility(
     from veridical.scoring.score import format_rows
     from veridical.scoring.utility import utility as measure
 
+    check_outputs(json_file, inputs=(real, synth, split))
     with Progress("utility", quiet) as bar:
         rows = measure(real, synth, size=size, scale=scale, split=split, seeds=seeds, steps=steps, progress=bar.update)
-    out_console.print(format_rows(rows))
     write_json(json_file, rows)
+    say_table(format_rows(rows))
 
 
-@app.command(epilog="The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n" + EXAMPLE)
+@app.command(
+    epilog="Exit code 0: all cells done. 5: some failed, the report says why. 130: stopped.\n\n"
+    "The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n" + EXAMPLE
+)
 def bench(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],
     out: Annotated[Path, typer.Option(help="Folder of the bench; give it again to go on.")],
 ) -> None:
     """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
     from veridical.benching.run import bench as run
+    from veridical.core.files import check_folder
+    from veridical.reporting.results import Files, bench_spec, cells_of, read_cells
 
-    print(f"report: {run(spec, out)}")
+    check_folder(out)
+    say(f"report: {run(spec, out, say=say)}")
+    plan = bench_spec(out)
+    planned = cells_of(plan)
+    states = {c.state for c in read_cells(Files(out), plan) if (c.dataset, c.recipe, c.seed) in planned}
+    if states - {"done", "failed"}:
+        raise typer.Exit(STOPPED)
+    if "failed" in states:
+        raise typer.Exit(FAILED_CELLS)
 
 
 @app.command(epilog="Example: veridical report bench")
@@ -125,4 +142,4 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a bench.")]) -
     """Write report.html, tables (CSV, Markdown, LaTeX) and figures of a bench."""
     from veridical.reporting.report import report as write
 
-    print(f"report: {write(folder)}")
+    say(f"report: {write(folder)}")

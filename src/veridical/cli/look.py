@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from veridical.cli.shell import Json, Seed, app, out_console, pairs_of, write_json
+from veridical.cli.shell import Json, Seed, app, check_outputs, pairs_of, say, say_table, write_json
+from veridical.core.text import shown
 
 
 @app.command()
@@ -27,13 +28,12 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
         rows = {
             n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()
         }
-        print(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
         return
     for name, row in RECIPES.items():
         stages = ", ".join(stage.recipe for stage in row.first.values())
         needs = ", ".join(row.needs) or (f"first stage {stages}" if stages else "images")
-        out_console.print(f"[bold]{name}[/bold]  {row.family}, {row.task}, needs {needs}", highlight=False)
-        out_console.print(f"    {row.summary}\n    {row.citation}", highlight=False, style="dim")
+        say(f"{name}  {row.family}, {row.task}, needs {needs}\n    {row.summary}\n    {row.citation}")
 
 
 @app.command(epilog="Example: veridical data scans/core.tif --preview core.png")
@@ -49,15 +49,18 @@ def data(
     """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
     import numpy as np
 
+    from veridical.core.notes import heard
     from veridical.data.dataset import open_dataset
     from veridical.data.images import save_png, to_grid
 
-    dataset = open_dataset(spec, size, scale=scale)
+    check_outputs(preview, json_file, inputs=(spec,))
+    with heard():  # they are in the summary
+        dataset = open_dataset(spec, size, scale=scale)
     summary = dataset.summary()
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
-        table.add_row(key, "; ".join(value) if key == "notes" else str(value))
-    out_console.print(table)
+        table.add_row(key, shown("; ".join(value) if key == "notes" else value))
+    write_json(json_file, summary)
     if preview is not None:
         sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
         height = max(side.shape[0] for side in sides)
@@ -65,8 +68,9 @@ def data(
             np.pad(s, [(0, height - s.shape[0]), (0, 8)] + [(0, 0)] * (s.ndim - 2), constant_values=255) for s in sides
         ]
         save_png(preview, np.concatenate(padded, axis=1))
-        print(f"preview: {preview}")
-    write_json(json_file, summary)
+    say_table(table)
+    if preview is not None:
+        say(f"preview: {preview}")
 
 
 @app.command(
@@ -92,4 +96,4 @@ def phantom(
     check_output(out, bits)
     options = parse_options(kind, pairs_of(set_ or []))
     write_phantoms(out, generate(kind, n, size, seed, options=options, workers=os.cpu_count() or 1), bits)
-    print(f"{n} {kind} phantoms: {out}")
+    say(f"{n} {kind} phantoms: {out}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from veridical.cli.shell import Seed, app, pairs_of
+from veridical.cli.shell import STOPPED, Seed, app, pairs_of, say
 from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
+from veridical.core.files import check_folder
 from veridical.core.settings import types_of
 from veridical.editing.edit import Edit
 from veridical.editing.settings import Settings
@@ -27,16 +27,25 @@ def train(
 
     Settings of the recipe's network are given as --set NAME=VALUE; `veridical recipes --json` lists them.
     """
+    from veridical.core.device import process_number
+    from veridical.runs.folder import is_finished
     from veridical.training.loop import train as run
 
+    check_folder(out)
     more = pairs_of(set_)
+    own = [p.name for p in inspect.signature(run).parameters.values() if p.kind is not p.VAR_KEYWORD]
     for name in more:
+        if name in own:
+            raise InputError(f"--set {name} is no setting of {recipe}: {name} is said by the command itself.")
         if flags.get(name) is not None:
             raise InputError(f"--set {name} says again what --{name.replace('_', '-')} says: leave one out.")
     given: dict[str, Any] = {**flags, **more}
     folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
-    if int(os.environ.get("RANK", 0)) == 0:
-        print(f"run: {folder}")
+    finished = is_finished(folder)
+    if process_number("RANK", 0) == 0:
+        say(f"run: {folder}" if finished else f"run: {folder}, stopped: add --resume to go on")
+    if not finished:
+        raise typer.Exit(STOPPED)
 
 
 def _places(first: list[str]) -> str | dict[str, str] | None:
@@ -96,7 +105,7 @@ def _show(command: Any, signature: inspect.Signature) -> None:
 
 _show(train, _train_signature())
 app.command(
-    epilog="Examples:\n\n\b\n"
+    epilog="Exit code 130: stopped by Ctrl-C or a signal; the run is saved, --resume goes on.\n\nExamples:\n\n\b\n"
     "veridical train edm scans/core.tif --out runs/edm --minutes 30\n"
     "veridical train cgan 'phantom:rocks?n=400&size=64' --label porosity --bins 4 --out runs/cgan\n"
     "veridical train pix2pix scans --out runs/pix2pix        (with scans/masks/)\n"
@@ -112,6 +121,9 @@ def sample(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
     ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Draw labels outside the range of the training images, too.")
+    ] = False,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -124,9 +136,16 @@ def sample(
     """
     from veridical.runs.draw import sample as draw
 
+    check_folder(out)
     settings = pairs_of(set_ or [])
-    folder = draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
-    print(f"{n} images, provenance.json, grid.png: {folder}")
+    if extrapolate:
+        asked["extrapolate"] = True
+    try:
+        draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
+    except KeyboardInterrupt:
+        say(f"{out} has the images that were drawn: give the same command again to go on", error=True)
+        raise
+    say(f"{n} images, provenance.json, grid.png: {out}")
 
 
 def _sample_signature() -> inspect.Signature:
@@ -142,7 +161,7 @@ def _sample_signature() -> inspect.Signature:
 
 _show(sample, _sample_signature())
 app.command(
-    epilog="Examples:\n\n\b\n"
+    epilog="Exit code 130: stopped; what was drawn is kept, the same command goes on.\n\nExamples:\n\n\b\n"
     "veridical sample runs/edm -n 64 --out samples\n"
     "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
@@ -186,7 +205,7 @@ def restore(
         run, image, out, edit.name, needs=needs, settings=settings, samples=samples, spread=spread, seed=seed, device=device,
         quiet=quiet,
     )  # fmt: skip
-    print(f"restored: {path}")
+    say(f"restored: {path}")
 
 
 def _restorations() -> list[Edit]:

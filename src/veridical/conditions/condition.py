@@ -88,6 +88,8 @@ class Request:
     n : int
     shrink : int
         How many times smaller than an image the source is that a user gives.
+    extrapolate : bool
+        Whether values outside those of the training images are meant.
     """
 
     run: Mapping[str, Any]
@@ -95,6 +97,7 @@ class Request:
     settings: Any
     n: int
     shrink: int = 1
+    extrapolate: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Answer:
         What `words` are called in ``provenance.json``.
     words : sequence
         The condition of each row.
-    masks : ndarray of uint8, shape (N, H, W), or None
+    masks : ndarray of int, shape (N, H, W), or None
         The label image of each row in the values of the data, where the condition is or has one.
     notes : tuple of str
         What the user should know.

@@ -52,7 +52,15 @@ def _ask(request: Request, given: str | Sequence[str] | None) -> Answer:
     parts = [part.strip() for text in ([given] if isinstance(given, str) else given or ()) for part in text.split(",")]
     wanted = [part for part in parts if part]
     found = labels.encode(wanted) if wanted else labels.spread(request.n)
-    return Answer({"label": found}, labels.column, labels.decode(found))
+    notes = []
+    if beyond := labels.beyond(wanted):
+        what = f"{labels.column} {beyond[0]} lies outside the training images, {labels.low:g} to {labels.high:g}"
+        if not request.extrapolate:
+            raise InputError(
+                f"{what}: nothing is known of such images; ask for values in between, or add --extrapolate."
+            )
+        notes.append(f"{what}: nothing is known of such images")
+    return Answer({"label": found}, labels.column, labels.decode(found), notes=tuple(notes))
 
 
 def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from veridical.conditions.condition import Answer, Condition, Option, Request, S
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
 from veridical.data.dataset import Dataset
-from veridical.data.masks import rank, stored
-from veridical.data.readers.open import open_slices
+from veridical.data.masks import open_labels, rank, stored
 
 
 def _keywords(recipe: str, settings: TileSettings) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def read_masks(spec: str | Path, size: int, values: Sequence[int]) -> tuple[np.n
     Parameters
     ----------
     spec : str or Path
-        Grey images whose pixels are the label values of the training data.
+        Label images in the values (or the colours) of the training data.
     size : int
     values : sequence of int
         The stored value of each class.
@@ -76,20 +75,16 @@ def read_masks(spec: str | Path, size: int, values: Sequence[int]) -> tuple[np.n
     Raises
     ------
     InputError
-        If an image is in colour, smaller than a tile, or holds a value of no class.
+        If an image is smaller than a tile, no label image, or holds a value of no class.
     """
-    slices = open_slices(spec)
-    if slices.channels != 1 or slices.dtype.kind not in "bu":
-        raise InputError(f"{spec}: label images are grey images of whole numbers; export them as 8-bit PNG")
+    slices = open_labels(spec, values)
     cut, names = [], []
     for index, name in enumerate(slices.names):
-        image = slices[index]
-        height, width = image.shape
+        labels = slices[index]
+        height, width = labels.shape
         if min(height, width) < size:
             raise InputError(f"{spec}: {name} has {width} x {height} pixels, less than a tile of {size} x {size}")
-        if image.max() > 255:
-            raise InputError(f"{spec}: {name} holds values above 255; give label values, not grey levels")
-        classes = rank(image.astype(np.uint8)[None], values, [name])[0]
+        classes = rank(labels[None], values, [name])[0]
         for y in range(0, height - size + 1, size):
             for x in range(0, width - size + 1, size):
                 cut.append(classes[y : y + size, x : x + size])

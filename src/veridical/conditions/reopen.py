@@ -6,12 +6,12 @@ from typing import Any
 
 from veridical.core.errors import InputError
 from veridical.data.dataset import Dataset, open_dataset
-from veridical.data.readers.open import split_key
+from veridical.data.spec import parse_spec
 
 
 def exists(spec: str) -> bool:
     """Whether what `spec` names is there: made or shipped images always are."""
-    return spec.startswith(("phantom:", "skimage:")) or split_key(spec)[0].exists()
+    return spec.startswith(("phantom:", "skimage:")) or parse_spec(spec).path.exists()
 
 
 def reopened(spec: str, instead: str, size: int, **keywords: Any) -> Dataset:

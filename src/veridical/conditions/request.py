@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from veridical.conditions.condition import Arrays, Request
-from veridical.conditions.delivery import cycle
+from veridical.conditions.condition import Answer, Arrays, Request
 from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, DataSettings, needed
 from veridical.core.errors import InputError
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Conditions of the images to draw.
+    """Conditions of the images to draw: each image has those of its turn, so that few of them serve any number of images.
 
     Attributes
     ----------
-    cond : dict
-        What `veridical.runs.draw.draw` takes.
-    said : list of dict
-        The condition of each image in words, for its provenance.
-    masks : ndarray of uint8, shape (n, H, W), or None
-        The label image of each image in the values of the data, where its condition is or has one.
-    notes : list of str
-        What the user should know of what was asked.
+    n : int
+    answers : tuple of Answer
+        One for each condition.
     """
 
-    cond: Arrays
-    said: list[dict[str, Any]]
-    masks: np.ndarray | None = None
-    notes: list[str] = field(default_factory=list)
+    n: int
+    answers: tuple[Answer, ...]
+
+    @property
+    def cond(self) -> Arrays:
+        """Those of all `n` images: what `veridical.runs.draw.draw` takes."""
+        return self.rows(range(self.n))
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of what was asked."""
+        return [note for answer in self.answers for note in answer.notes]
+
+    def rows(self, numbers: range) -> Arrays:
+        """Those of the images with these numbers, a row each."""
+        k = np.arange(numbers.start, numbers.stop)
+        return {name: array[k % len(array)] for answer in self.answers for name, array in answer.arrays.items()}
+
+    def words(self, k: int) -> dict[str, Any]:
+        """Those of image k in words, for its provenance."""
+        return {answer.what: answer.words[k % len(answer.words)] for answer in self.answers}
+
+    def mask(self, k: int) -> np.ndarray | None:
+        """Label image (H, W) of image k in the values of the data, where its condition is or has one."""
+        masks = [answer.masks for answer in self.answers if answer.masks is not None]
+        return masks[-1][k % len(masks[-1])] if masks else None
 
 
 def ask(
@@ -58,7 +74,8 @@ def ask(
     n : int
     given : mapping, optional
         What the user gave, by the name of the option of each condition (``label``, ``masks``, ``source``, ``prompt``); what
-        is left out has the default that the file of the condition states, mostly what the held-out tiles have.
+        is left out has the default that the file of the condition states, mostly what the held-out tiles have. With a true
+        ``extrapolate``, labels may lie outside the range of the training images.
     shrink : int
         How many times smaller than an image a source is that the user gives.
 
@@ -67,7 +84,8 @@ def ask(
     InputError
         For conditions that the run does not take, or that cannot be read.
     """
-    rows, given = needed(needs), given or {}
+    rows, given = needed(needs), dict(given or {})
+    extrapolate = bool(given.pop("extrapolate", False))
     known = {row.option.name: row for row in CONDITIONS.values()}
     for name, value in given.items():
         if name not in known:
@@ -78,15 +96,5 @@ def ask(
                 f"{run['recipe']} takes no {row.name}: leave out {row.option.flag}, or train a recipe that needs one."
             )
     settings = DataSettings(**{name: value for name, value in run["config"].items() if name in DATA_SETTINGS})
-    request = Request(run, Path(folder), settings, n, shrink)
-    asked = Asked({}, [{} for _ in range(n)])
-    masks = None
-    for row in rows:
-        answer = row.ask(request, given.get(row.option.name))
-        asked.cond.update(cycle(answer.arrays, n))
-        for k, said in enumerate(asked.said):
-            said[answer.what] = answer.words[k % len(answer.words)]
-        asked.notes.extend(answer.notes)
-        if answer.masks is not None:
-            masks = answer.masks[np.arange(n) % len(answer.masks)]
-    return Asked(asked.cond, asked.said, masks, asked.notes)
+    request = Request(run, Path(folder), settings, n, shrink, extrapolate)
+    return Asked(n, tuple(row.ask(request, given.get(row.option.name)) for row in rows))

@@ -16,6 +16,7 @@ from veridical.core.errors import InputError
 from veridical.core.settings import setting
 from veridical.data.dataset import Dataset, open_dataset
 from veridical.data.masks import stored
+from veridical.data.pixel_size import pixel_size_remarks
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow
 
@@ -41,6 +42,7 @@ def _supply(spec: str, target: Dataset, settings: SourceSettings) -> Supply:
         raise InputError(
             f"{settings.source} is {words[source.channels]} but {spec} is {words[target.channels]}; convert one of them"
         )
+    target.notes += pixel_size_remarks({spec: target.pixel_size, settings.source: source.pixel_size})
 
     def batch(drawn: Drawn) -> Arrays:
         from veridical.core.batch import mix  # imports torch, which the help of the command line does without
@@ -61,7 +63,8 @@ def _ask(request: Request, given: str | Path | None) -> Answer:
     spec, split = (str(given), "none") if given else (settings.source, None)
     masked = open_slices(spec).masked if given or exists(spec) else []
     size, scale, labelled = settings.size, settings.source_scale, bool(masked) and all(masked)
-    if given and request.shrink > 1:  # to enlarge: as coarse as they are, and so are their masks
+    coarse = bool(given) and request.shrink > 1
+    if coarse:  # to enlarge: as coarse as they are, and so are their masks
         size, scale, labelled = size // request.shrink, 1.0, False
     dataset = reopened(
         spec, "--source DATA", size, augment=settings.augment, scale=scale, split=split, masks=labelled,
@@ -69,11 +72,13 @@ def _ask(request: Request, given: str | Path | None) -> Answer:
     )  # fmt: skip
     if dataset.channels != run["channels"]:
         raise InputError(f"{spec} has {dataset.channels} channels and the run {run['channels']}: convert the images.")
+    sizes = {spec: dataset.pixel_size, "the source of the training": run["source"].get("pixel_size")}
     tiles, names = dataset.tiles("test", request.n, oriented=not given)
     masks = dataset.tile_conditions("test", request.n, oriented=not given).get("mask")
     return Answer(
-        {"source": tiles}, "source", names, None if masks is None else stored(masks, dataset.mask_values or ())
-    )
+        {"source": tiles}, "source", names, None if masks is None else stored(masks, dataset.mask_values or ()),
+        () if coarse else tuple(pixel_size_remarks(sizes)),
+    )  # fmt: skip
 
 
 def _present(arrays: Arrays) -> Arrays:

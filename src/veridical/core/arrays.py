@@ -1,4 +1,4 @@
-"""Types of the arrays and labels that public functions take and return."""
+"""Types of the arrays and labels that public functions take and return, and what is checked of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from veridical.core.errors import InputError
 
 Images = NDArray[np.float32]
 """(N, C, H, W) in [0, 1]; a single image is (C, H, W)."""
@@ -15,3 +17,30 @@ ImageSet = str | Path | NDArray[Any] | Sequence[NDArray[Any]]
 
 Groups = Sequence[str] | Sequence[int] | NDArray[Any]
 """A label an image, such as the slice that it was cut from."""
+
+
+def check_array(array: Any, name: str, *shapes: str) -> NDArray[Any]:
+    """An array of numbers that a function can measure, or an error that says which argument is none.
+
+    Parameters
+    ----------
+    array : array or nested sequences
+    name : of the argument
+    shapes : those it may have, such as ``"(N, C, H, W)"``; by their number of dimensions
+
+    Raises
+    ------
+    InputError
+        If it has another number of dimensions, a side of no length, or values that are no finite numbers.
+    """
+    found = np.asarray(array)
+    wanted = " or ".join(shapes)
+    if found.ndim not in {sum(bool(side.strip(" ()")) for side in shape.split(",")) for shape in shapes}:
+        raise InputError(f"{name} must have shape {wanted}, got {found.shape}")
+    if not found.size:
+        raise InputError(f"{name} holds nothing: its shape is {found.shape}; give at least one value along every side")
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"{name} must hold real numbers, not {found.dtype}")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise InputError(f"{name} holds NaN or infinite values; mend or leave out these images")
+    return found

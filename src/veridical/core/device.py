@@ -13,6 +13,24 @@ from torch import Tensor, nn
 from veridical.core.errors import InputError
 
 
+def process_number(name: str, default: int) -> int:
+    """A number that torchrun tells its processes in the environment: ``RANK``, ``WORLD_SIZE``, ...
+
+    Raises
+    ------
+    InputError
+        If something else stands there.
+    """
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) < 8):
+        raise InputError(
+            f"{name}={text[:40]} in the environment is no number of processes: unset it, or start with torchrun."
+        )
+    return int(text)
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device called `name`; ``auto`` is CUDA, else MPS, else the CPU.
 
@@ -27,8 +45,8 @@ def pick_device(name: str = "auto") -> torch.device:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.ones(1, device=device).item()  # "meta" has no values
+    except (RuntimeError, AssertionError, ImportError, ValueError, TypeError) as error:
         raise InputError(f"device {name!r} is not available here: use auto or cpu.") from error
     return device
 
@@ -36,7 +54,7 @@ def pick_device(name: str = "auto") -> torch.device:
 def use_threads(threads: int = 0) -> int:
     """Set the number of CPU threads and return it; 0 shares the processors of this process among torchrun's processes."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = threads or max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    count = threads or max(1, available // max(1, process_number("LOCAL_WORLD_SIZE", 1)))
     torch.set_num_threads(count)
     return count
 
@@ -82,13 +100,22 @@ class World:
     """The processes that train together; one where torchrun did not start several."""
 
     def __init__(self, device: torch.device) -> None:
-        self.size, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        self.size, self.rank = process_number("WORLD_SIZE", 1), process_number("RANK", 0)
         self.device = device
+        if not self.rank < self.size:
+            raise InputError(
+                f"RANK={self.rank} and WORLD_SIZE={self.size} do not fit: unset them, or start with torchrun."
+            )
         if self.size > 1 and not dist.is_initialized():
             # Optimisers import it, and imported after the group it keeps the group, and so gloo's threads, for ever.
             import torch.distributed.nn.functional  # noqa: F401
 
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            try:
+                dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            except ValueError as error:  # the address of the first process is missing
+                raise InputError(
+                    f"WORLD_SIZE={self.size}, but the processes cannot meet ({error}): start with torchrun."
+                ) from error
             # At the interpreter's end gloo's threads now and then abort a process that has done its work.
             atexit.register(_leave)
 

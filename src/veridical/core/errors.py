@@ -1,5 +1,6 @@
 """The one error that is the user's to mend, and checks that many need."""
 
+import errno
 from collections.abc import Iterable
 
 
@@ -27,3 +28,17 @@ def check_known(name: str, value: str, known: Iterable[str]) -> None:
     """Refuse what is none of the names `known`, with an InputError that lists them."""
     if value not in known:
         raise InputError(f"{name}={value} is not known: use {', '.join(known)}.")
+
+
+def explain(error: OSError) -> str:
+    """What the operating system says of a file, and what to do: the disk is blamed only where it is the disk."""
+    reason = error.strerror or " ".join(str(error).split())
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "cannot be opened: you may not read or write it; change its permissions"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"cannot be written ({reason}): free some space or choose another place"
+    if error.errno in (errno.EIO, errno.EROFS):
+        return f"cannot be read or written ({reason}): check the disk, or copy the file to another"
+    if error.errno == errno.ENOENT:
+        return "is not there (any more): check the path"
+    return f"cannot be read or written ({reason}): check the file"

@@ -1,27 +1,34 @@
-"""Files that are whole or not there: written under a temporary name and renamed. Only regular files are read. JSON."""
+"""Files that are whole or not there: written under a temporary name and renamed. Only regular files are read. JSON.
+
+Longer than other files because all reading and writing of files goes through here.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
+import shutil
 import stat
+import sys
+import tempfile
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 
 from veridical.core.errors import InputError
 
 T = TypeVar("T")
+DEEPEST = 64  # levels of lists and objects in a JSON file
 LARGEST_TEXT = 512 * 2**20  # bytes of a file that is read whole: JSON, a table
-DEEPEST = 100  # JSON within JSON
 # Names that `replacing` gives, and those of large files that earlier versions gave (eight characters).
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}|\.(?:run\.json|(?:model|resume)\.safetensors)\.[0-9a-z_]{8}")
 
@@ -32,18 +39,24 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary file lies beside `path`. It is made here, under a name that nobody can guess and that is no link, with the
     mode that any new file of the user gets. On success it is renamed to `path`, on failure it is removed. A link, or what is
-    no file (``/dev/stdout``, a pipe), is not replaced: it is itself what is yielded.
+    no file (``/dev/stdout``, a pipe, a device), is not replaced: what was written elsewhere is then written into it.
 
     Raises
     ------
     InputError
         If the disk is full or not writable; what stood at `path` is untouched.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        with _explained(path, "give the name of a file in a folder that you may write to"):
-            yield path
+    if _is_written_into(path):
+        with _explained(path, ELSEWHERE):
+            if path.is_dir():
+                raise _error(errno.EISDIR)
+            with tempfile.TemporaryDirectory() as scratch:  # writers of pictures go back and forth, a pipe cannot
+                temporary = Path(scratch, "written")
+                yield temporary
+                with temporary.open("rb") as made, _sink(path) as target:
+                    shutil.copyfileobj(made, target)
         return
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}")
+    temporary = _beside(path)
     with _explained(path, "free some space or choose another folder; what was there before is kept"):
         temporary.touch(exist_ok=False)
         try:
@@ -70,12 +83,90 @@ def remove_leftovers(folder: Path) -> None:
                     path.unlink()
 
 
+def check_output(path: Path) -> None:
+    """Refuse a file that `replacing` could not write, before the work is done whose result it is to hold.
+
+    Raises
+    ------
+    InputError
+        Where the folder is missing or not writable, or where `path` is a folder.
+    """
+    with _explained(path, ELSEWHERE):
+        if path.is_dir():
+            raise _error(errno.EISDIR)
+        if not _is_written_into(path):
+            temporary = _beside(path)
+            temporary.touch(exist_ok=False)
+            temporary.unlink()
+        elif path.exists():
+            if stat.S_ISSOCK(path.stat().st_mode) or not os.access(path, os.W_OK):
+                raise _error(errno.EACCES)
+        else:  # a link to what is to be made
+            target = Path(os.path.realpath(path))
+            if target.is_symlink() or not target.parent.is_dir():
+                raise _error(errno.ENOENT)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before the work is done whose results it is to hold.
+
+    Raises
+    ------
+    InputError
+        Where a file is in its way, or where nothing can be written.
+    """
+    with _explained(path, "give the name of a folder that you may write to"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)  # a name that is too long
+        there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
+        if not there.is_dir():
+            raise OSError(errno.ENOTDIR, f"{there} is no folder")
+        temporary = _beside(there / "file")
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+
+
+ELSEWHERE = "give the name of a file in a folder that exists and that you may write to"
+
+
+def _is_written_into(path: Path) -> bool:
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
+@contextlib.contextmanager
+def _sink(path: Path) -> Iterator[BinaryIO]:
+    """What to write into: where `path` is the output of this process, after what was printed, not over it."""
+    for stream in (sys.stdout, sys.stderr):
+        same = False
+        with contextlib.suppress(OSError, ValueError):  # no file behind it, or not yet one at the path
+            same = os.path.samestat(os.fstat(stream.fileno()), path.stat())
+        if same:
+            stream.flush()
+            yield stream.buffer
+            stream.flush()
+            return
+    with path.open("wb") as target:
+        yield target
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}")
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
 @contextlib.contextmanager
 def _explained(path: Path, remedy: str) -> Iterator[None]:
     try:
+        if "\0" in str(path):
+            raise _error(errno.EINVAL)
         yield
-    except OSError as error:
-        raise InputError(f"{path} could not be written ({error.strerror or error}): {remedy}.") from error
+    except (OSError, UnicodeEncodeError) as error:  # the latter: a name that the file system cannot have
+        raise InputError(
+            f"{path} could not be written ({getattr(error, 'strerror', None) or error}): {remedy}."
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -85,8 +176,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically, its line ends as they are."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text atomically, its line ends as they are; of a name that is not UTF-8 each such byte as an escape."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_kept(path: Path, content: bytes) -> None:
@@ -188,16 +279,10 @@ def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
     try:
         # not pydantic's own reader: names of files that are not UTF-8 are half surrogates, which it refuses
         content = json.loads(text)
+        if _deep(content):
+            raise ValueError
     except (ValueError, RecursionError):
         raise InputError(f"{name} is not valid JSON: it was damaged or is not what it should be.") from None
-    level = [content]
-    for _ in range(DEEPEST):
-        lists = [
-            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
-        ]
-        level = [value for values in lists for value in values]
-    if level:
-        raise InputError(f"{name} is nested deeper than {DEEPEST} levels: it was damaged or is not what it should be.")
     return check_content(content, kind, name)
 
 
@@ -214,6 +299,17 @@ def check_content(content: Any, kind: Any, name: object) -> Any:
         raise InputError(
             f"{name}: its {where} cannot be read ({what}): it was damaged or is not what it should be."
         ) from None
+
+
+def _deep(content: Any) -> bool:
+    """Whether lists and objects are nested deeper than any file of ours: whoever walks through them would not end well."""
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)
+                 if isinstance(inner, dict | list)]  # fmt: skip
+        if not level:
+            return False
+    return True
 
 
 @lru_cache(maxsize=64)

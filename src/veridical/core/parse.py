@@ -8,7 +8,9 @@ import typing
 from typing import Any
 
 from veridical.core.errors import InputError
+from veridical.core.text import short
 
+PATIENCE = 1.0  # seconds that a search may take in one text
 EXAMPLES = {bool: True, int: 3, float: 0.5}
 
 
@@ -51,7 +53,28 @@ def parse_value(text: str, like: Any) -> Any:
         raise
     except (ValueError, KeyError) as error:
         example = EXAMPLES.get(kinds[0]) if annotated else like
-        raise InputError(f"{text!r} is not a {kinds[0].__name__}: give a value such as {example!r}.") from error
+        raise InputError(
+            f"{short(repr(text))} is not a {kinds[0].__name__}: give a value such as {example!r}."
+        ) from error
+
+
+def found_by(option: str, pattern: str, text: str) -> str | None:
+    """The part of a text that a user's regular expression finds; None where there is none.
+
+    Raises
+    ------
+    InputError
+        Names `option`: the pattern is none, or searches for longer than `PATIENCE`.
+    """
+    import regex  # as `re`, with a limit to its time
+
+    try:
+        match = regex.search(pattern, text, timeout=PATIENCE)
+    except (regex.error, OverflowError, MemoryError) as error:
+        raise InputError(f"{option} {pattern} is no regular expression ({error}); write for example 'f\\d+'.") from None
+    except TimeoutError:
+        raise InputError(f"{option} {pattern} takes too long on {text}: repeat nothing that repeats itself.") from None
+    return None if match is None else str(match[0])
 
 
 def listed(value: Any) -> Any:

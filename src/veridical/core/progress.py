@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from veridical.core.text import shown
+
 
 class Progress:
     """Shows how far a long task is; use as a context manager.
@@ -25,18 +27,22 @@ class Progress:
 
     def __init__(self, title: str, quiet: bool = False, every: float = 30.0) -> None:
         self._title, self._quiet, self._every = title, quiet, every
-        self._console = Console(file=sys.stderr)
+        self._console = Console(file=sys.stderr, markup=False, highlight=False)
         self._bar: Bar | None = None
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
         if not self._quiet and self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+            )
             self._bar = Bar(
                 *columns,
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=self._console,
             )
             self._bar.start()
@@ -47,6 +53,7 @@ class Progress:
         """Say that `share` (0 to 1) is done; `note` is shown beside it."""
         if self._quiet:
             return
+        note = shown(note)
         if self._bar is not None:
             self._bar.update(self._task, completed=share, note=note)
         elif time.monotonic() - self._last > self._every or share >= 1:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from veridical.core.errors import InputError
+from veridical.core.text import short
 
+LARGEST = sys.float_info.max
 KINDS: dict[type, tuple[type, str, str]] = {
     bool: (bool, "true or false", "true or false"),
     int: (numbers.Integral, "a whole number", "whole numbers"),
@@ -97,16 +99,16 @@ def _check_one(name: str, hint: Any, value: Any, limits: Any) -> None:
     if (several and not isinstance(value, tuple | list)) or any(
         not isinstance(v, wanted) or (isinstance(v, bool) and kind is not bool) for v in values
     ):
-        raise InputError(f"{name}={value!r} cannot be: give {words}.")
+        raise InputError(f"{name}={short(value if isinstance(value, int) else repr(value))} cannot be: give {words}.")
     if limits["choices"] is not None and any(v not in limits["choices"] for v in values):
-        raise InputError(f"{name}={value} is not known: use one of {', '.join(limits['choices'])}.")
-    if kind in (int, float) and not all(_inside(float(v), limits) for v in values):
-        raise InputError(f"{name}={value} cannot be: give {words}{_described(limits)}.")
+        raise InputError(f"{name}={short(value)} is not known: use one of {', '.join(limits['choices'])}.")
+    if kind in (int, float) and not all(_inside(v, limits) for v in values):
+        raise InputError(f"{name}={short(value)} cannot be: give {words}{_described(limits)}.")
 
 
 def _inside(value: float, limits: Any) -> bool:
     return (
-        math.isfinite(value)
+        -LARGEST <= value <= LARGEST  # not NaN, not infinite, and a float
         and (limits["low"] is None or value >= limits["low"])
         and (limits["high"] is None or value <= limits["high"])
         and (limits["above"] is None or value > limits["above"])

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from veridical.core.errors import InputError
-from veridical.data.rows import bases_of, places_of, root_of, row_of
+from veridical.core.files import read_bytes
+from veridical.data.rows import key_of, places_of, root_of, rows_of
 from veridical.data.slices import Slices
 from veridical.data.tables import stem
 
 TABLES = ("captions.jsonl", "metadata.jsonl")
 AUTO = "auto"
 EXAMPLE = '{"file_name": "0001.png", "text": "a sentence"}'
+
+_COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,]|\.[0-9])")  # not in a list of three, nor in a date
 
 Rows = dict[str, list[str]]
 
@@ -47,20 +51,25 @@ def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tu
         return [(_clean(text),) for text in slices.captions()], []
     tables = [(Path(where).expanduser(), "")]
     if where == AUTO:
-        found = [(next((p / t for t in TABLES if (p / t).is_file()), None), side) for p, side in places_of(spec)]
+        found = [(next((p / t for t in TABLES if (p / t).exists()), None), side) for p, side in places_of(spec)]
         tables = [(path, side) for path, side in found if path is not None]
     rows, told = _from_tables(tables) if tables else _from_text_files(spec, slices)
-    bases = bases_of(slices.names)
-    keys = [row_of(spec, name, bases, rows.__contains__) for name in slices.names]
-    captions = [tuple(filter(None, rows[key])) if key is not None else () for key in keys]
+    keys = rows_of(spec, slices.names, list(rows))
+    captions = [tuple(filter(None, (text for key in of_image for text in rows[key]))) for of_image in keys]
     if not any(captions):
         there = f"no line of {tables[0][0]} has the caption of an image that is here" if tables else "no image has one"
         raise InputError(
             f"{spec}: needs captions, but {there}; write captions.jsonl with a line {EXAMPLE} for each image."
         )
-    used = set(keys)
+    used = {key for of_image in keys for key in of_image}
     strange = [key for key in rows if key not in used]
+    with_comma = [match[0] for of_image in captions for text in of_image if (match := _COMMA.search(text))]
     notes = [f"{told[strange[0]]}: {strange[0]} is no image here; {len(strange)} such are left out"] if strange else []
+    if with_comma:
+        notes.append(
+            f"{len(with_comma)} captions hold a number with a comma, such as {with_comma[0][:20]}: its digits are words, not a "
+            "value; write a decimal point"
+        )
     return captions, notes
 
 
@@ -76,7 +85,7 @@ def _from_tables(tables: list[tuple[Path, str]]) -> tuple[Rows, dict[str, str]]:
     for path, side in tables:
         before = set(rows)
         for line, name, text in _lines(path):
-            key = side + stem(name.strip())
+            key = key_of(name, side)
             if key not in before:
                 rows.setdefault(key, []).append(text)
                 told.setdefault(key, f"{path} line {line}")
@@ -106,15 +115,12 @@ def _from_text_files(spec: str, slices: Slices) -> tuple[Rows, dict[str, str]]:
         for name in slices.names:
             path = root / (stem(name.strip()) + ".txt")
             if path.is_file():
-                rows[stem(name.strip())] = [_clean(line) for line in _read(path).splitlines()]
+                rows[key_of(name)] = [_clean(line) for line in _read(path).splitlines()]
     return rows, {}
 
 
 def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    data = read_bytes(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

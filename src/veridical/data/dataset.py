@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.notes import tell
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
-from veridical.data.masks import fit_mask_values, rank
+from veridical.data.masks import explain, fit_mask_values, rank
+from veridical.data.names import group_of, without_side
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices, check_whole
-from veridical.data.split import group_of, split_regions
+from veridical.data.split import split_regions
 from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
+from veridical.data.twins import find_twins
 from veridical.data.window import IntensityWindow
 
 __all__ = ["Dataset", "group_of", "open_dataset"]
@@ -70,7 +73,7 @@ def open_dataset(
         Smallest share of a tile that must lie inside the circular field of view of a reconstruction, where one is
         found (see `veridical.data.field.field_of_view`).
     masks : bool
-        Deliver the label images of ``masks/`` folders (or of phantoms) too; images without one are left out.
+        Deliver the label images of ``masks/`` folders (or the like, or of phantoms) too; images without one are left out.
     label : str
         Deliver a label too: a column of ``labels.csv`` or ``properties.csv`` (see `veridical.data.labels.read_column`), a
         property of a phantom, or "folder" for the name of the folder that an image lies in. A tile has the label of its
@@ -100,13 +103,16 @@ def open_dataset(
     Held out are, by the first rule that applies:
 
     1. what ``split.csv`` says;
-    2. the ``test/`` folder beside ``train/``;
+    2. the ``test/`` folder beside ``train/`` (also ``Test``, ``val``, ``test_images``, ...);
     3. in a stack or numbered series of at least five slices, the last slices, after a gap of as many slices as a tile
        has pixels but at most a tenth of the stack;
     4. in a folder of at least five images, the last images, after such a gap where images are numbered like the first
        of them (slices of a volume, perhaps); tiles of one image (``name_r0c1``, ``name_y0x64``) stay together;
     5. the end of every image along its longer side, after a gap of one tile;
     6. where images are too small for that, the last image.
+
+    The same picture is never on both sides: copies count as one image, and in 1 to 3 a training image that is also held out is
+    left out of training.
     """
     if augment not in ("auto", *ORIENTATIONS):
         raise InputError(f"augment={augment}: there is no such augmentation; use one of {', '.join(ORIENTATIONS)}")
@@ -127,6 +133,8 @@ def open_dataset(
     if label:
         dataset._find_labels(label, bins)
     dataset._look(inside, window)
+    for text in dataset.notes[len(slices.notes) :]:  # those were told when it was opened
+        tell(spec, text)
     return dataset
 
 
@@ -174,13 +182,18 @@ class Dataset:
         survey.check_sizes(self.spec, self.slices, self._span)
         use = survey.worth_using(self.spec, self.slices, self._slice, masks, CACHE_BYTES, self.notes)
         fields = survey.find_fields(self.slices, use, self._slice, self.notes)
-        self.split, regions = split_regions(self.spec, self.slices, use, self._span, fields, test_fraction, table)
+        affordable = sum(self.slices.nbytes(i) for i in use) <= CACHE_BYTES
+        twins = {} if table == "none" else find_twins(self.slices, use, self._slice, affordable, self.notes)
+        self.split, regions = split_regions(
+            self.spec, self.slices, use, self._span, fields, test_fraction, table, twins, self.notes
+        )
         self._layout = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
 
     def _find_classes(self) -> None:
         images = sorted({*self._layout.images("train"), *self._layout.images("test")})
         self.mask_values = fit_mask_values(self.spec, self.slices, images, self._mask)
         self.classes = len(self.mask_values)
+        self.notes += filter(None, [explain(self.mask_values)])
 
     def _find_labels(self, column: str, bins: int) -> None:
         train = self._layout.images("train")
@@ -207,7 +220,7 @@ class Dataset:
             options += (layout.limit,)
         if self.labels is not None:
             options += (self.labels, self._label_of.tolist())
-        self.fingerprint = survey.fingerprint(self.slices, read, options, self.split["by"] == "folder", self.notes)
+        self.fingerprint = survey.fingerprint(self.slices, read, options)
 
     # -------------------------------------------------------------------------------------------- what users call
 
@@ -312,7 +325,7 @@ class Dataset:
             if factor != 1:
                 image = resize(image, round(height * factor), round(width * factor))
             images.append(image[0])
-            groups.append(group_of(self.slices.names[part.index].removeprefix(f"{which}/")))
+            groups.append(group_of(without_side(self.slices.names[part.index])))
         return images, groups, min(1.0, sum(image[0].size for image in images) / pixels)
 
     def count(self, which: str = "test") -> int:
@@ -377,7 +390,7 @@ class Dataset:
 
     def masks_of(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
         """Class numbers of the tiles at `places`, uint8 (N, size, size)."""
-        stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.uint8))
+        stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.int32))
         names = [self.slices.names[index] for index in places[:, 0]]
         classes = rank(stored, self.mask_values or (), names)
         return classes if self._span == self.size else resize_labels(classes, self.size)

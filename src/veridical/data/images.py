@@ -9,6 +9,7 @@ from PIL import Image
 
 from veridical.core.errors import InputError
 from veridical.core.files import replacing
+from veridical.core.limits import check_cost
 from veridical.data.window import IntensityWindow, fit_window
 
 
@@ -40,7 +41,8 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
     Raises
     ------
     InputError
-        If the images cannot be read, differ in size, or differ in type from `window`.
+        If the images cannot be read, differ in size, differ in type from `window`, or are more than may be in memory
+        at once (`veridical.core.limits`), which is asked before any is decoded.
     """
     from veridical.data.readers.open import open_slices
 
@@ -51,9 +53,12 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
                 f"{spec}: {slices.names[0]} has {_by(slices.shapes[0])} pixels and {name} {_by(shape)}; "
                 "cut the images to one size first"
             )
+    # as stored and as float32
+    values = len(slices) * int(np.prod(slices.shapes[0])) * slices.channels
+    check_cost(spec, nbytes=values * (slices.dtype.itemsize + 4))
     stored = np.stack([slices[i] for i in range(len(slices))])
     if window is None:
-        window = fit_window([stored], slices.dtype)
+        window = fit_window([stored], slices.dtype, slices.missing)
     elif window.dtype != slices.dtype.name:
         raise InputError(
             f"{spec}: the images are {slices.dtype.name} but the window they should be read with is for "
@@ -102,13 +107,22 @@ def write_images(
     stems = [f"{k:06d}" for k in range(len(images))] if stems is None else stems
     paths = []
     for stem, image in zip(stems, images, strict=True):
-        counts = window.from_unit(image)
-        counts = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
-        path = folder / f"{stem}{'.png' if counts.dtype in (np.uint8, bool) else '.tif'}"
+        path = folder / f"{stem}{suffix_of(window.dtype)}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        (save_png if path.suffix == ".png" else _save_tiff)(path, counts, pixel_size)
+        write_counts(path, window.from_unit(image), pixel_size)
         paths.append(path)
     return paths
+
+
+def suffix_of(dtype: np.dtype | str) -> str:
+    """Of the files that hold a stored type: PNG for 8 bits and 1 bit, else TIFF."""
+    return ".png" if np.dtype(dtype) in (np.uint8, np.bool_) else ".tif"
+
+
+def write_counts(path: Path, counts: np.ndarray, pixel_size: float | None = None) -> None:
+    """Write one image (C, H, W) of a stored type as it is, NaN and infinity too, to a file that ends with its `suffix_of`."""
+    counts = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
+    (save_png if suffix_of(counts.dtype) == ".png" else _save_tiff)(path, counts, pixel_size)
 
 
 def save_png(path: str | Path, array: np.ndarray, pixel_size: float | None = None) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.data.rows import bases_of, places_of, row_of
+from veridical.data.names import without_side
+from veridical.data.numbers import MISSING, number, numbers, shown
+from veridical.data.rows import key_of, places_of, rows_of
 from veridical.data.slices import Slices
-from veridical.data.tables import read_table, stem
+from veridical.data.tables import read_table
 
 TABLES = ("labels.csv", "properties.csv")
 FOLDER = "folder"  # the column that is no column: the name of the folder an image lies in
@@ -66,15 +67,34 @@ class Labels:
     def _one(self, value: str | float) -> float | int:
         if self.classes is not None and str(value) in self.classes:
             return self.classes.index(str(value))
-        number = _number(value)
         if self.mean is None or self.std is None:
-            raise InputError(f"{self.column}: there is no class {value!r}; use one of {', '.join(self.classes or ())}")
-        if number is None:
-            known = f" or one of {', '.join(self.classes)}" if self.classes else ""
-            raise InputError(f"{self.column}: {value!r} is not a number; give one{known}")
+            raise InputError(
+                f"{self.column}: there is no class {shown(value)}; use one of {', '.join(self.classes or ())}"
+            )
+        found = self._number(value)
         if self.edges is not None:
-            return int(np.searchsorted(self.edges, number, side="right"))
-        return (number - self.mean) / self.std
+            return int(np.searchsorted(self.edges, found, side="right"))
+        return (found - self.mean) / self.std
+
+    def _number(self, value: str | float) -> float:
+        try:
+            found = number(value)
+        except InputError as error:
+            raise InputError(f"{self.column}: {error}") from None
+        if found is None:
+            known = f" or one of {', '.join(self.classes)}" if self.classes else ""
+            raise InputError(f"{self.column}: {shown(value)} is not a number; give one{known}")
+        return found
+
+    def beyond(self, values: Sequence[str | float]) -> list[str | float]:
+        """Those of `values` that lie outside the range of the training images by more than rounding, 1 % of it.
+
+        Only of a continuous label: the first and the last of the classes that numbers were made into reach on.
+        """
+        if self.classes is not None or self.low is None or self.high is None:
+            return []
+        slack = (self.high - self.low) / 100
+        return [value for value in values if not self.low - slack <= self._number(value) <= self.high + slack]
 
     def decode(self, conditions: Sequence[float] | np.ndarray) -> list[str | float]:
         """Turn conditions back into names of classes or numbers in user units."""
@@ -129,27 +149,40 @@ def fit_labels(
     Raises
     ------
     InputError
-        If there is nothing to tell apart, or a held-out image has a class that no training image has.
+        If there is nothing to tell apart, a held-out image has a class that no training image has, or a few values of a column
+        of numbers are none.
     """
     column = column.rpartition(":")[2]
-    numbers = [_number(v) for v in values] if column != FOLDER else [None] * len(values)
-    if any(number is None for number in numbers):
+    try:
+        found = numbers(values) if column != FOLDER else [None] * len(values)
+    except InputError as error:
+        raise InputError(f"{spec}: {column}: {error}") from None
+    odd = [k for k, each in enumerate(found) if each is None]
+    missing = all(str(values[k]).strip().lower() in MISSING for k in odd)
+    if 0 < len(odd) < len(values) and (missing or 2 * len(odd) <= len(values)):
+        which = ", ".join(names[k] for k in odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+        raise InputError(
+            f"{spec}: {column} of {which} is {shown(values[odd[0]])}, no number, but that of the others is one; correct the "
+            "table, or take the images out"
+        )
+    if odd:
         if bins:
-            odd = next(k for k, number in enumerate(numbers) if number is None)
-            raise InputError(f"{spec}: {column} of {names[odd]} is {values[odd]!r}, no number to bin; use bins=0")
+            raise InputError(
+                f"{spec}: {column} of {names[odd[0]]} is {shown(values[odd[0]])}, no number to bin; use bins=0"
+            )
         words = [str(v) for v in values]
         classes = tuple(sorted({words[k] for k in train}))
         strange = next((k for k, word in enumerate(words) if word not in classes), None)
         if strange is not None:
             raise InputError(
-                f"{spec}: {column} of {names[strange]} is {words[strange]!r}, which no training image has; take the "
+                f"{spec}: {column} of {names[strange]} is {shown(words[strange])}, which no training image has; take the "
                 "image out or give a split with every class in training"
             )
         if len(classes) < 2:
             raise InputError(f"{spec}: {column} is {classes[0]!r} for all images; a label must tell them apart")
         labels = Labels(column, classes)
         return labels, labels.encode(words)
-    known = np.array(numbers, np.float64)
+    known = np.array(found, np.float64)
     seen = known[list(train)]
     if not seen.std() > 0:
         raise InputError(f"{spec}: {column} is {seen[0]:g} for all training images; a label must tell them apart")
@@ -170,14 +203,6 @@ def fit_labels(
     return labels, labels.encode(known.tolist())
 
 
-def _number(value: str | float) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 # ---------------------------------------------------------------------------------------------- where values come from
 
 
@@ -190,18 +215,18 @@ def read_column(spec: str, slices: Slices, column: str, use: Sequence[int]) -> l
         What was opened: its folder tells where to look.
     slices : Slices
     column : str
-        A column of ``labels.csv`` or ``properties.csv`` (in the folder, its parent or its ``train/`` and ``test/``; the
+        A column of ``labels.csv`` or ``properties.csv`` (in the folder, its ``train/`` and ``test/`` or its parent; the
         column ``name`` or ``file_name`` says which image a row is of), ``TABLE.csv:COLUMN``, or ``folder``.
     use : sequence of int
 
     Raises
     ------
     InputError
-        If there is no such column, or an image has no value.
+        If there is no such column, an image has no value, or rows contradict each other.
     """
     names = [slices.names[i] for i in use]
     if column == FOLDER:
-        parents = [Path(name.removeprefix("train/").removeprefix("test/")).parent.name for name in names]
+        parents = [Path(without_side(name)).parent.name for name in names]
         if "" in parents:
             name = names[parents.index("")]
             raise InputError(f"{spec}: {name} lies in no subfolder; sort the images into one folder a class")
@@ -215,24 +240,45 @@ def read_column(spec: str, slices: Slices, column: str, use: Sequence[int]) -> l
     if named:
         tables = [(Path(named), "")]
     else:
-        tables = [(p / t, prefix) for p, prefix in places_of(spec) for t in TABLES if (p / t).is_file()]
-    found: dict[str, str] = {}
+        tables = [(p / t, prefix) for p, prefix in places_of(spec) for t in TABLES if (p / t).exists()]
+    told: dict[str, list[tuple[int, Path, str]]] = {}  # how far from the images, where, value
     others: dict[str, None] = {}
+    folders = list(dict.fromkeys(path.parent for path, _ in tables))
     for path, prefix in tables:
         images, rows = read_table(path)
         if column in rows[0]:
             for image, row in zip(images, rows, strict=True):
-                found.setdefault(prefix + stem(image), row[column])
+                if row[column]:
+                    told.setdefault(key_of(image, prefix), []).append((folders.index(path.parent), path, row[column]))
         others |= dict.fromkeys(rows[0])
-    if not found:
+    if not told:
         what = f"its tables have {', '.join(others)}" if others else f"there is no {' or '.join(TABLES)}"
         raise InputError(f"{spec}: has no label {column!r}, {what}; write one with the columns name,{column}")
-    bases = bases_of(names)
-    return [_value(spec, name, column, found, bases) for name in names]
+    found = rows_of(spec, names, list(told))
+    return [
+        _value(spec, name, column, [each for key in keys for each in told[key]])
+        for name, keys in zip(names, found, strict=True)
+    ]
 
 
-def _value(spec: str, name: str, column: str, found: dict[str, str], bases: Mapping[str, int]) -> str:
-    key = row_of(spec, name, bases, lambda key: bool(found.get(key)))
-    if key is None:
+def _value(spec: str, name: str, column: str, told: Sequence[tuple[int, Path, str]]) -> str:
+    """The one value that the tables nearest to the images tell of an image."""
+    if not told:
         raise InputError(f"{spec}: {name} has no value of {column}; add its row to the table or take the image out")
-    return found[key]
+    nearest = min(told)[0]
+    first, *rest = [(path, value) for far, path, value in told if far == nearest]
+    for path, value in rest:
+        if value != first[1] and not _equal(value, first[1]):
+            where = f"{path}" if path == first[0] else f"{first[0]} and {path}"
+            raise InputError(
+                f"{spec}: {column} of {name} is {shown(first[1])} and {shown(value)} in {where}; leave the row that is right"
+            )
+    return first[1]
+
+
+def _equal(a: str, b: str) -> bool:
+    try:
+        one, other = numbers([a]), numbers([b])
+    except InputError:
+        return False
+    return one == other != [None]

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class Slices:
     Attributes
     ----------
     kind : str
-        "folder", "image", "tiff", "hdf5", "zarr", "npy" or "phantom".
+        "folder", "image", "tiff", "hdf5", "zarr", "npy", "npz", "raw", "dicom", "nifti", "nrrd", "mrc", "metaimage" or "phantom".
     names : list of str
         One unique name a slice: the path in the folder without suffix, or its number in a stack, ``z0000``.
     shapes : list of (int, int)
@@ -39,8 +40,12 @@ class Slices:
         Micrometres.
     notes : list of str
         What was left out or is converted on the way.
+    paths : list of Path
+        The file of each slice, where each has one of its own.
     masked : list of bool
         Which slices come with a label image, see `mask`.
+    missing : tuple of float
+        Stored values that stand for nothing measured; real-valued slices have NaN there.
     properties : callable or None
         Gives what is known of each slice: one dict of numbers a slice.
     captions : callable or None
@@ -57,8 +62,10 @@ class Slices:
     mapped: bool = False
     pixel_size: float | None = None
     notes: list[str] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
     masked: list[bool] = field(default_factory=list)
     read_mask: Callable[[int], np.ndarray] | None = None
+    missing: tuple[float, ...] = ()
     properties: Callable[[], list[dict[str, float]]] | None = None
     captions: Callable[[], list[str]] | None = None
 
@@ -75,23 +82,23 @@ class Slices:
         return int(np.prod(self.shapes[index])) * self.channels * self.dtype.itemsize
 
     def mask(self, index: int) -> np.ndarray:
-        """Label image (H, W) uint8 of slice `index`.
+        """Label values of slice `index`, an integer array (H, W), see `veridical.data.readers.labelset.LabelSet`.
 
         Raises
         ------
         InputError
-            If there is none, or if it has another size than the slice.
+            If there is none, if it cannot be read as one, or if it has another size than the slice.
         """
         if self.read_mask is None or not self.masked[index]:
             raise InputError(f"{self.names[index]}: has no label image; put one of the same name into masks/")
         mask = self.read_mask(index)
-        if mask.shape[:2] != tuple(self.shapes[index]):
+        if mask.shape != tuple(self.shapes[index]):
             height, width = self.shapes[index]
             raise InputError(
                 f"{self.names[index]}: its label image has {mask.shape[1]} x {mask.shape[0]} pixels but the image "
                 f"{width} x {height}; export the labels at the size of the image"
             )
-        return (mask[..., 0] if mask.ndim == 3 else mask).astype(np.uint8)
+        return mask
 
 
 def check_whole(array: np.ndarray) -> np.ndarray:

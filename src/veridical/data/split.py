@@ -11,15 +11,14 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.data.field import Fields, Region, Regions
+from veridical.data.names import group_of, sides_of
+from veridical.data.rows import key_of, rows_of
 from veridical.data.slices import Slices
-from veridical.data.tables import read_table, stem
+from veridical.data.tables import read_table
+
+__all__ = ["group_of", "split_regions"]
 
 FEW = 5  # with fewer images than this, a part of each is held out instead of whole images
-
-
-def group_of(name: str) -> str:
-    """Name of the image that a tile file was cut from: ``versa0000_r1c2`` and ``versa0000_y0x128`` -> ``versa0000``."""
-    return re.sub(r"[_-](r\d+c\d+|y\d+x\d+)$", "", name)
 
 
 def split_regions(
@@ -30,6 +29,8 @@ def split_regions(
     fields: Fields,
     fraction: float = 0.2,
     table: str | Path | None = None,
+    twins: Mapping[int, int] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[dict[str, Any], Regions]:
     """Decide what is held out; `veridical.data.dataset.open_dataset` states the rules.
 
@@ -48,6 +49,10 @@ def split_regions(
         Share to hold out.
     table : path, optional
         CSV file with columns name, split; "none": every image is on both sides.
+    twins : mapping, optional
+        The first slice that is the same picture, of each slice that has such; they are never on both sides.
+    notes : list of str, optional
+        What a user should know is added to it.
 
     Returns
     -------
@@ -59,23 +64,25 @@ def split_regions(
     if not 0 < fraction < 1:
         raise InputError(f"test_fraction={fraction}: must lie between 0 and 1; 0.2 holds out a fifth")
     names = [slices.names[i] for i in use]
-    tops = [name.split("/")[0] for name in names]
-    groups = [group_of(name) for name in names]
-    distinct = list(dict.fromkeys(groups))
+    twins, notes = twins or {}, [] if notes is None else notes
     if table == "none":
         rule, regions = _whole(slices, use, ["train"] * len(use), {"by": "none"})
         return {**rule, "n_test": len(use)}, {"train": regions["train"], "test": list(regions["train"])}
-    if table is None and Path(spec, "split.csv").is_file():
+    if table is None and Path(spec, "split.csv").exists():
         table = Path(spec, "split.csv")
     if table is not None:
-        return _whole(slices, use, _read_table(Path(table), names), {"by": "table"})
-    if set(tops) == {"train", "test"}:
-        return _whole(slices, use, tops, {"by": "folder"})
+        return _apart(spec, slices, use, _read_table(Path(table), str(spec), names), {"by": "table"}, twins, notes)
+    by_folder = sides_of(names)
+    if by_folder is not None:
+        return _apart(spec, slices, use, by_folder, {"by": "folder"}, twins, notes)
     if slices.stack and len(use) >= FEW:
         gap = max(1, min(span, len(use) // 10))
         n_test = min(max(1, round(fraction * len(use))), len(use) - gap - 1)
         sides = ["train"] * (len(use) - n_test - gap) + ["gap"] * gap + ["test"] * n_test
-        return _whole(slices, use, sides, {"by": "slice", "gap": gap})
+        return _apart(spec, slices, use, sides, {"by": "slice", "gap": gap}, twins, notes)
+    groups = _groups(slices, use, twins)
+    distinct = list(dict.fromkeys(groups))
+    counted = _counted(slices, use, groups, distinct)
     by_image = not slices.stack and len(distinct) >= 2
     if not by_image or len(distinct) < FEW:
         boxes = {i: _box(slices.shapes[i], fields) for i in use}
@@ -83,11 +90,74 @@ def split_regions(
         if not small:
             return _blocks(boxes, span, fraction)
         if not by_image:
-            raise _too_small(spec, slices.names[small[0]], boxes[small[0]], span)
+            raise _too_small(spec, slices.names[small[0]], boxes[small[0]], span, counted)
+    if counted and len(distinct) < FEW:
+        notes.append(counted)
+    if twins:
+        copy, first = next(iter(twins.items()))
+        notes.append(
+            f"{len(twins)} images are the same pictures as others, such as {slices.names[copy]} and {slices.names[first]}; "
+            "those that are equal stay on one side of the split"
+        )
     cut = len(distinct) - min(max(1, round(fraction * len(distinct))), len(distinct) - 1)
     gap = _neighbours(distinct, cut, span)
     side = {group: "train" if k < cut - gap else "gap" if k < cut else "test" for k, group in enumerate(distinct)}
-    return _whole(slices, use, [side[group] for group in groups], {"by": "image", **({"gap": gap} if gap else {})})
+    rule = {"by": "image", **({"gap": gap} if gap else {})}
+    return _apart(spec, slices, use, [side[group] for group in groups], rule, twins, notes)
+
+
+def _groups(slices: Slices, use: Sequence[int], twins: Mapping[int, int]) -> list[str]:
+    """The image that each slice is of: tiles of one image, and the same picture under several names, are of one."""
+    group = {i: group_of(slices.names[i]) for i in use}
+    first: dict[str, str] = {}  # of each group, the one that it has become part of
+
+    def root(name: str) -> str:
+        while name in first:
+            name = first[name]
+        return name
+
+    for i in use:
+        if i in twins and twins[i] in group:
+            mine, other = root(group[i]), root(group[twins[i]])
+            if mine != other:
+                first[mine] = other
+    return [root(group[i]) for i in use]
+
+
+def _counted(slices: Slices, use: Sequence[int], groups: Sequence[str], distinct: Sequence[str]) -> str:
+    """How names, or copies, make few images out of many files; empty if they do not."""
+    if len(distinct) == len(use):
+        return ""
+    k = next(k for k, group in enumerate(groups) if groups.index(group) < k)
+    return (
+        f"{len(use)} files count as {len(distinct)} image{'s' * (len(distinct) > 1)} for the split: "
+        f"{slices.names[use[k]]}, by its name or its pixels, is of {groups[k]}"
+    )
+
+
+def _apart(
+    spec: str | Path,
+    slices: Slices,
+    use: Sequence[int],
+    sides: Sequence[str],
+    rule: dict[str, Any],
+    twins: Mapping[int, int],
+    notes: list[str],
+) -> tuple[dict[str, Any], Regions]:
+    """Whole images on their sides, but a training image that is the same picture as a held-out one is left out."""
+    held = {twins.get(i, i): i for i, side in zip(use, sides) if side == "test"}
+    both = [i for i, side in zip(use, sides) if side == "train" and twins.get(i, i) in held]
+    if both:
+        pair = f"{slices.names[both[0]]} and {slices.names[held[twins.get(both[0], both[0])]]}"
+        if len(both) == sum(side == "train" for side in sides):
+            raise InputError(
+                f"{spec}: all training images are held-out ones too, such as {pair}; give two disjoint sets"
+            )
+        notes.append(
+            f"{len(both)} training images are the same pictures as held-out ones, such as {pair}, and are left out of training"
+        )
+    dropped = set(both)
+    return _whole(slices, use, ["copy" if i in dropped else side for i, side in zip(use, sides)], rule)
 
 
 def _neighbours(names: Sequence[str], cut: int, span: int) -> int:
@@ -141,25 +211,29 @@ def _box(shape: tuple[int, int], fields: Fields) -> tuple[int, int, int, int]:
     return int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
 
 
-def _too_small(spec: str | Path, name: str, box: tuple[int, int, int, int], span: int) -> InputError:
+def _too_small(spec: str | Path, name: str, box: tuple[int, int, int, int], span: int, counted: str) -> InputError:
     _, _, height, width = box
     return InputError(
-        f"{spec}: {name} has {width} x {height} usable pixels, too few for a training and a test block with a gap "
-        f"between them at a tile size of {span}; give an image of at least {3 * span} x {span}, or a tile size of at "
-        f"most {min(max(height, width) // 3, height, width)}"
+        f"{spec}: {counted}{'; ' if counted else ''}{name} has {width} x {height} usable pixels, too few for a training and a "
+        f"test block with a gap between them at a tile size of {span}; give an image of at least {3 * span} x {span}, or a "
+        f"tile size of at most {min(max(height, width) // 3, height, width)}"
     )
 
 
-def _read_table(path: Path, names: Sequence[str]) -> list[str]:
+def _read_table(path: Path, spec: str, names: Sequence[str]) -> list[str]:
     """Side of each image from a CSV file that names it with or without folder and suffix."""
-    table = {}
+    table: dict[str, set[str]] = {}
     for image, row in zip(*read_table(path, ["split"]), strict=True):
-        table[image] = table[stem(image)] = row["split"].lower()
-    sides = [table.get(name, table.get(name.rsplit("/", 1)[-1])) for name in names]
-    missing = [name for name, side in zip(names, sides) if side is None]
+        table.setdefault(key_of(image), set()).add(row["split"].lower())
+    found = [set().union(*(table[key] for key in keys)) for keys in rows_of(spec, names, list(table))]
+    missing = [name for name, said in zip(names, found) if not said]
     if missing:
         raise InputError(f"{path}: has no row for {missing[0]} and {len(missing) - 1} more; add name,split rows")
+    for name, said in zip(names, found):
+        if len(said) > 1:
+            raise InputError(f"{path}: says {' and '.join(sorted(said))} of {name}; leave one row")
+    sides = [next(iter(each)) for each in found]
     for side in ("train", "test"):
         if side not in sides:
             raise InputError(f"{path}: puts no image into {side}; both train and test need one")
-    return [side or "" for side in sides]
+    return sides

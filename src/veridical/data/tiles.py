@@ -10,8 +10,8 @@ from PIL import Image
 from veridical.core.errors import InputError
 from veridical.core.orientation import turn
 from veridical.data.field import Fields, Region, Regions, corner_positions, grid_positions
+from veridical.data.names import group_of, without_side
 from veridical.data.slices import Slices
-from veridical.data.split import group_of
 
 
 class Layout:
@@ -100,7 +100,7 @@ class Layout:
             region = regions[pick]
             y, x = grids[pick][numbers[row] - edges[pick]]  # negative: counts back from the end of this grid
             places[row] = region.index, y, x
-            group = group_of(self._slices.names[region.index].removeprefix(f"{which}/"))
+            group = group_of(without_side(self._slices.names[region.index]))
             if self._by_block:
                 group += f" block {(y - region.top) // (2 * self.span)},{(x - region.left) // (2 * self.span)}"
             groups.append(group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,14 @@ from veridical.core.errors import InputError
 
 # Wide enough to keep rare dense minerals and narrow enough to drop dead pixels and zingers.
 PERCENTILES = (0.05, 99.95)
+
+# Values that programs write where nothing was measured, and by how many spreads of the rest they must lie away from it.
+SENTINELS = {
+    **dict.fromkeys((-9999.0, -99999.0, -32768.0, -(2.0**31), float(np.finfo(np.float32).min)), 0.25),
+    **dict.fromkeys((32767.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1), 2.0),
+}
+FAR = 10.0  # the same for any other value
+REPEATED, DISTINCT = 9, 16  # pixels that have the value, and other values, at least
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class IntensityWindow:
         return cls(float(values["low"]), float(values["high"]), str(values["dtype"]))
 
 
-def fit_window(arrays: Iterable[np.ndarray], dtype: np.dtype | str) -> IntensityWindow:
+def fit_window(arrays: Iterable[np.ndarray], dtype: np.dtype | str, missing: Collection[float] = ()) -> IntensityWindow:
     """Robust intensity window of a sample of pixels.
 
     Parameters
@@ -75,6 +83,8 @@ def fit_window(arrays: Iterable[np.ndarray], dtype: np.dtype | str) -> Intensity
         Stored counts of any shape. All channels of a colour image share one window, so that colours keep their balance.
     dtype : dtype
         The stored type. Boolean images have the window (0, 1).
+    missing : collection of float
+        Values that stand for nothing measured. They are left out, as those that `isolated_extremes` finds.
 
     Returns
     -------
@@ -90,9 +100,9 @@ def fit_window(arrays: Iterable[np.ndarray], dtype: np.dtype | str) -> Intensity
     dtype = np.dtype(dtype)
     if dtype == np.bool_:
         return IntensityWindow(0.0, 1.0, "bool")
-    values = np.concatenate([np.asarray(a).ravel() for a in arrays] or [np.zeros(0)])
-    if dtype.kind == "f":
-        values = values[np.isfinite(values)].astype(np.float64)
+    values = _measured(arrays, dtype, missing)
+    for value in isolated_extremes(values)[0]:
+        values = values[values != value]
     if values.size == 0:
         raise InputError("the images hold no finite value (only NaN or infinity); check how they were exported")
     low, high = np.percentile(values, PERCENTILES)
@@ -103,6 +113,80 @@ def fit_window(arrays: Iterable[np.ndarray], dtype: np.dtype | str) -> Intensity
     if not high > low:
         raise InputError(f"all pixels have the same value ({low:g}); there is nothing to learn from constant images")
     return IntensityWindow(float(low), float(high), dtype.name)
+
+
+def isolated_extremes(values: np.ndarray) -> tuple[list[float], list[float]]:
+    """Repeated extreme values far from all others: what programs write where nothing was measured, such as -9999 or 3.4e38.
+
+    Parameters
+    ----------
+    values : array
+        Finite stored counts, a sample of pixels. In 8 bits there are none: black and white are values there.
+
+    Returns
+    -------
+    missing : list of float
+        Smallest or largest values that at least nine pixels have, with nothing between them and the rest over ten times the
+        spread of the rest (its 1 to 99 percentile), less for the usual `SENTINELS`. The rest has to have 16 values, so
+        that images of phases have none.
+    doubtful : list of float
+        Zero, where it is such a value: it may be a background, which is part of the picture.
+    """
+    found: tuple[list[float], list[float]] = [], []
+    if values.dtype.itemsize == 1:
+        return found
+    again = True
+    while again and len(found[0]) < 4:
+        again = False
+        for extreme, rest_of in ((np.max, np.less), (np.min, np.greater)):
+            if values.size < REPEATED + DISTINCT:
+                return found
+            value = extreme(values)
+            rest = values[rest_of(values, value)]
+            if not DISTINCT <= rest.size <= values.size - REPEATED:
+                continue
+            gap = abs(float(value) - float(extreme(rest)))
+            few = rest[:: max(1, rest.size // 10_000)]
+            low, high = np.percentile(few, (1, 99))
+            if not gap > SENTINELS.get(float(value), FAR) * float(high - low) > 0 or np.unique(few).size < DISTINCT:
+                continue
+            if value != 0:
+                found[0].append(float(value))
+                values, again = rest, True
+            elif 0.0 not in found[1]:
+                found[1].append(0.0)
+    return found
+
+
+def _measured(arrays: Iterable[np.ndarray], dtype: np.dtype, missing: Collection[float] = ()) -> np.ndarray:
+    """All finite values of arrays in one row, but those that are missing."""
+    values = np.concatenate([np.asarray(a).ravel() for a in arrays] or [np.zeros(0)])
+    if dtype.kind == "f":
+        values = values[np.isfinite(values)].astype(np.float64)
+    for value in missing:
+        values = values[values != value]
+    return values
+
+
+def describe_extremes(
+    arrays: Iterable[np.ndarray], dtype: np.dtype | str, missing: Collection[float] = ()
+) -> list[str]:
+    """A sentence on each value that `isolated_extremes` finds in stored counts."""
+    values = _measured(arrays, np.dtype(dtype), missing)
+    gone, doubtful = isolated_extremes(values)
+    share = {value: float(np.mean(values == value)) for value in (*gone, *doubtful)}
+    return [
+        *(
+            f"{value:g}, in {share[value]:.2g} of the pixels and far from all others, counts as missing: the intensity window "
+            "leaves it out"
+            for value in gone
+        ),
+        *(
+            f"{value:g}, in {share[value]:.2g} of the pixels, is far from all others: where it stands for nothing measured, "
+            "write NaN"
+            for value in doubtful
+        ),
+    ]
 
 
 @lru_cache(maxsize=8)

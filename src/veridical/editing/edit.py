@@ -123,7 +123,10 @@ class Edit:
         for name in values:
             if name not in types:
                 raise InputError(f"{self.name} has no setting {name!r}: it has {', '.join(types)}.")
-        return self.settings(**{name: _value(name, value, types[name]) for name, value in values.items()})
+        parsed = {name: _value(name, value, types[name]) for name, value in values.items()}
+        if isinstance(values.get(self.chief), str) and parsed[self.chief] is None:  # "none": its option says nothing
+            raise InputError(f"{self.chief}={values[self.chief]} cannot be: give {self.placeholder}.")
+        return self.settings(**parsed)
 
 
 def _value(name: str, value: Any, kind: Any) -> Any:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash, write_json
+from veridical.core.files import check_output, file_hash, write_json
+from veridical.core.limits import check_cost
 from veridical.core.version import __version__
-from veridical.data.images import channels_first, write_images
+from veridical.data.images import channels_first, suffix_of, write_counts
+from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
-from veridical.data.window import IntensityWindow
 from veridical.editing.edit import NEEDS, Given
 from veridical.editing.table import find
 from veridical.models.contract import Denoising
@@ -39,7 +40,8 @@ def edit_file(
 ) -> Path:
     """Edit one image with a trained run; a JSON file of its name beside it says which run drew it and how.
 
-    With a mask, the counts outside it stay as they are, to the count (where all are finite).
+    With a mask, what stands outside it stays as it is, to the count, NaN and infinity too. NaN and infinity are no measurement:
+    they stay outside a mask whatever the edit, and nothing is drawn after them.
 
     Parameters
     ----------
@@ -84,27 +86,38 @@ def edit_file(
     chosen = edit.parse(dict(settings or {}))
     if samples < 1 or seed < 0 or (spread is not None and samples < 2):
         raise InputError(f"samples={samples}, seed={seed}: give at least 1 (2 for --spread) and a seed of at least 0.")
+    for path in (out, spread):
+        if path is not None:
+            check_output(Path(path))
     loaded = load(run, device)
     use_threads()
     model = cast(Denoising, loaded.model)  # `restore` refuses what is not
     counts, pixel_size = _one_image(image, loaded)
-    target = _new_file(out, ".png" if counts.dtype in (np.uint8, np.bool_) else ".tif", counts.dtype.name)
+    target = _new_file(out, suffix_of(counts.dtype), counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
-    unit = loaded.window.to_unit(counts)
-    given = _given(files, loaded, samples)
+    if target == spread_target:
+        raise InputError(f"{target} is given for the image and for its spread: choose another name for one.")
+    unit, lost = loaded.window.to_unit(counts), _lost(counts)
+    given, lost_there = _given(files, loaded, samples)
+    if lost.all():
+        raise InputError(f"{image} holds no finite value, only NaN or infinity: check how it was exported.")
+    check_cost(f"samples={samples} of {image}", nbytes=unit.nbytes * samples)
+    known = unit if given.mask is None else np.where(lost, np.float32(np.nan), unit)
     drawn = edit.apply(
-        model, np.repeat(unit[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, quiet=quiet
+        model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, quiet=quiet
     )
     contrast = loaded.window.high - loaded.window.low
     if given.mask is not None:
         made = np.where(given.mask, loaded.window.from_unit(drawn.mean(0)), counts)
     elif edit.replaces:
         made = loaded.window.from_unit(drawn.mean(0))
+        if counts.dtype.kind == "f":
+            made[lost | lost_there] = np.nan
     else:
         made = _as_type(counts + (drawn.mean(0) - unit) * contrast, counts.dtype)
-    _write(target, made, pixel_size)
+    write_counts(target, made, pixel_size)
     if spread_target is not None:
-        _write(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
+        write_counts(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
     record = {
         "version": __version__,
         "recipe": loaded.info.recipe,
@@ -121,15 +134,20 @@ def edit_file(
     return target
 
 
-def _given(files: Mapping[str, str | Path], loaded: Run, samples: int) -> Given:
-    """What an edit needs, read from files; texts as they are."""
+def _lost(counts: NDArray[Any]) -> NDArray[np.bool_]:
+    """True where NaN or infinity stands: nothing was measured there."""
+    return ~np.isfinite(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
+
+
+def _given(files: Mapping[str, str | Path], loaded: Run, samples: int) -> tuple[Given, NDArray[np.bool_]]:
+    """What an edit needs, read from files, texts as they are; and where the second image has no measurement."""
     texts = {name: str(files[name]) for name in ("prompt", "source_prompt") if name in files}
     mask = _read_mask(files["mask"]) if "mask" in files else None
-    second = None
+    second, lost = None, np.zeros((), bool)
     if "second" in files:
         counts, _ = _one_image(files["second"], loaded)
-        second = np.repeat(loaded.window.to_unit(counts)[None], samples, 0)
-    return Given(mask, second, **texts)
+        second, lost = np.repeat(loaded.window.to_unit(counts)[None], samples, 0), _lost(counts)
+    return Given(mask, second, **texts), lost
 
 
 def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray[Any], float | None]:
@@ -148,20 +166,21 @@ def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray[Any], float | Non
 
 
 def _read_mask(path: str | Path) -> NDArray[np.bool_]:
-    slices = open_slices(path)
-    if len(slices) != 1:
-        raise InputError(f"{path} holds {len(slices)} images: give one mask.")
-    mask: NDArray[np.bool_] = slices[0] != 0
-    return cast(NDArray[np.bool_], mask.any(-1)) if mask.ndim == 3 else mask
+    labels = open_labels(path)
+    if len(labels) != 1:
+        raise InputError(f"{path} holds {len(labels)} images: give one mask.")
+    return foreground(labels[0])
 
 
 def _new_file(path: str | Path, suffix: str, dtype: str) -> Path:
     path = Path(path)
     if path.suffix.lower() not in ((suffix, ".tiff") if suffix == ".tif" else (suffix,)):
         raise InputError(f"{path} would hold {dtype} values: let its name end with {suffix}.")
-    if path.exists():
-        raise InputError(f"{path} exists: choose another name.")
-    return path.with_suffix(suffix)
+    path = path.with_suffix(suffix)
+    for file in (path, path.with_suffix(".json")):
+        if file.exists():
+            raise InputError(f"{file} exists: choose another name.")
+    return path
 
 
 def _as_type(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
@@ -170,13 +189,3 @@ def _as_type(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
     if dtype.kind in "iu":
         values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
     return values.astype(dtype)
-
-
-def _write(path: Path, counts: NDArray[Any], pixel_size: float | None) -> None:
-    """Write counts (C, H, W) as they are: through a window of their own range."""
-    low, high = float(np.nanmin(counts)), float(np.nanmax(counts))
-    window = IntensityWindow(low, max(high, low + 1), counts.dtype.name)
-    if counts.dtype == np.bool_:
-        window = IntensityWindow(0.0, 1.0, "bool")
-    unit = (counts.astype(np.float64) - window.low) / (window.high - window.low)
-    write_images(path.parent, unit[None], window, stems=[path.stem], pixel_size=pixel_size)

@@ -131,7 +131,7 @@ def inpaint(
     model, size, settings, seed, cond, quiet
         As for `restore`. Of images larger than `size` only the surroundings of holes are looked at, half a tile to every side.
     image : ndarray of float32, shape (N, C, H, W), values in [0, 1]
-        What lies under the mask does not matter.
+        What lies under the mask does not matter. NaN where nothing was measured: it stays, and nothing is drawn after it.
     mask : ndarray of bool, shape (H, W)
         True where to fill.
 
@@ -146,6 +146,7 @@ def inpaint(
         If mask and image differ in size, or if the mask leaves nothing to fill or nothing to go by.
     """
     mask = np.asarray(mask, bool)
+    lost: NDArray[np.bool_] = np.asarray(np.isnan(image).any(axis=(0, 1)))
     if mask.shape != image.shape[2:]:
         raise InputError(
             f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels but the image {image.shape[3]} x {image.shape[2]}: "
@@ -153,12 +154,16 @@ def inpaint(
         )
     if mask.all() or not mask.any():
         raise InputError(f"the mask marks {'all' if mask.all() else 'no'} pixels: mark those to fill, and only those.")
+    if (mask | lost).all():
+        raise InputError("the mask marks all pixels that were measured: mark those to fill, and only those.")
     filled = np.where(mask, np.float32(0), image)
     for number, (rows, columns) in enumerate(_surroundings(mask, size)):
         hole, part = mask[rows, columns], filled[:, :, rows, columns]
+        unknown = hidden(hole | lost[rows, columns])
         drawn = restore(
-            model, part, hidden(hole), size=size, settings=settings, seed=mix(seed, number), cond=cond, quiet=quiet
-        )
+            model, np.nan_to_num(part, nan=0.0), unknown, size=size, settings=settings, seed=mix(seed, number), cond=cond,
+            quiet=quiet,
+        )  # fmt: skip
         filled[:, :, rows, columns] = np.where(hole, drawn, part)
     return filled
 

@@ -26,11 +26,15 @@ class Candidates:
         Unit vectors, in the turns 0, 2, 4, 6 or the first of them (see `veridical.core.orientation.unturn`).
     mirrored : bool
         Try them mirrored left-right, which are the turns 1, 3, 5, 7, too.
+    barred : (K, 6), optional
+        Places that are no candidates: of tile t, windows of an image whose corner lies from `top` to `bottom` and from
+        `left` to `right`, both included; columns t, image, top, bottom, left, right.
     """
 
-    def __init__(self, tiles: np.ndarray, mirrored: bool):
+    def __init__(self, tiles: np.ndarray, mirrored: bool, barred: np.ndarray | None = None):
         self._n, self._turns = tiles.shape[:2]
         self._mirrored = mirrored
+        self._barred = np.empty((0, 6), int) if barred is None else barred[np.argsort(barred[:, 1], kind="stable")]
         even, odd = (part / 2 for part in _parts(tiles.reshape(-1, *tiles.shape[2:])))
         each = max(1, LINES // self._turns)
         self._groups = [
@@ -73,6 +77,7 @@ class Candidates:
         tiles, tiles_even, tiles_odd = group
         sums, differences = tiles_even @ even.T, tiles_odd @ odd.T
         sums += np.abs(differences) if self._mirrored else differences
+        self._bar(sums, tiles, places)
         # Few tiles find anything better in most blocks.
         better = np.flatnonzero(sums.max(1).reshape(-1, self._turns).max(1) > self._values[tiles].min(1))
         lines = (better[:, None] * self._turns + np.arange(self._turns)).ravel()
@@ -91,6 +96,17 @@ class Candidates:
         order = np.argpartition(-value, KEEP, 1)[:, :KEEP]
         self._values[tiles] = np.take_along_axis(value, order, 1)
         self._places[tiles] = np.take_along_axis(place, order[:, :, None], 1)
+
+    def _bar(self, sums: np.ndarray, tiles: np.ndarray, places: np.ndarray) -> None:
+        """Correlations (len(tiles) * turns, m) of windows that are no candidates become -inf, in place."""
+        first, last = np.searchsorted(self._barred[:, 1], (places[0, 0], places[-1, 0] + 1))  # images are in order
+        barred = self._barred[first:last]
+        barred = barred[(barred[:, 0] >= tiles[0]) & (barred[:, 0] <= tiles[-1])]
+        for tile, image, top, bottom, left, right in barred:
+            y, x = places[:, 1], places[:, 2]
+            there = (places[:, 0] == image) & (y >= top) & (y <= bottom) & (x >= left) & (x <= right)
+            start = (tile - tiles[0]) * self._turns
+            sums[start : start + self._turns, there] = -np.inf
 
 
 def best_place(

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
+from veridical.core.arrays import check_array
+
 
 def frechet(real: np.ndarray, synth: np.ndarray) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features (squared, as in FID; 0 is best).
@@ -40,32 +42,52 @@ class Kid(NamedTuple):
     se: float
 
 
-def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Polynomial kernel (x.y / d + 1)^3 between rows, d the number of features (Binkowski et al. 2018, section 4)."""
+def kernel(
+    x: np.ndarray, y: np.ndarray, x_groups: ArrayLike | None = None, y_groups: ArrayLike | None = None
+) -> np.ndarray:
+    """Polynomial kernel (x.y / d + 1)^3 between rows, d the number of features (Binkowski et al. 2018, section 4).
+
+    With groups it is NaN between rows of one group: they are no independent pair (the same row, tiles of one slice).
+    """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    return (x @ y.T / x.shape[1] + 1) ** 3
+    found: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
+    if x_groups is not None and y_groups is not None:
+        found[np.asarray(x_groups)[:, None] == np.asarray(y_groups)[None]] = np.nan
+    return found
 
 
 def mmd2(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy from kernel matrices (Gretton et al. 2012, eq. 3); may be below 0."""
-    n, m = kxy.shape
-    within_x = (kxx.sum() - np.trace(kxx)) / (n * (n - 1))
-    within_y = (kyy.sum() - np.trace(kyy)) / (m * (m - 1))
-    return float(within_x + within_y - 2 * kxy.mean())
+    """Unbiased squared maximum mean discrepancy (Gretton et al. 2012, eq. 3) from kernel matrices; may be below 0.
+
+    Means over the pairs that are not NaN, which are those of different groups; NaN where there are none. Pairs of tiles of
+    one slice are more alike than independent ones: with them the distance of two sets of one source would be above 0.
+    """
+    return _mean(kxx) + _mean(kyy) - 2 * _mean(kxy)
 
 
-def kid(real: np.ndarray, synth: np.ndarray) -> Kid:
-    """Kernel inception distance: unbiased MMD^2 over all pairs, with its standard error.
+def kid(
+    real: np.ndarray, synth: np.ndarray, real_groups: ArrayLike | None = None, synth_groups: ArrayLike | None = None
+) -> Kid:
+    """Kernel inception distance: unbiased MMD^2 over all pairs of different groups, with its standard error.
 
     Binkowski et al. 2018, arXiv:1801.01401. No random subsets: the estimate is unbiased at any n, and 0 on average for
-    two sets from the same source (so single values may be negative). The standard error is the delete-one jackknife of
-    each set.
+    two sets from the same source (so single values may be negative).
+
+    Parameters
+    ----------
+    real, synth : (N, d), (M, d)
+    real_groups, synth_groups : label of each row; tiles of one slice have one. Default: every row by itself.
+
+    Returns
+    -------
+    Kid
+        The standard error is the delete-one-group jackknife of each set. Both are NaN where a set has one group only.
     """
     x, y = _pair(real, synth, least=2)
-    kxx, kyy, kxy = kernel(x, x), kernel(y, y), kernel(x, y)
-    value = mmd2(kxx, kyy, kxy)
-    variance = _delete_one_variance(kxx, kyy, kxy) + _delete_one_variance(kyy, kxx, kxy.T)
-    return Kid(value, float(np.sqrt(variance)))
+    gx, gy = (np.arange(len(z)) if g is None else np.asarray(g) for z, g in ((x, real_groups), (y, synth_groups)))
+    kxx, kyy, kxy = kernel(x, x, gx, gx), kernel(y, y, gy, gy), kernel(x, y)
+    variance = _delete_one_variance(kxx, kxy, gx) + _delete_one_variance(kyy, kxy.T, gy)
+    return Kid(mmd2(kxx, kyy, kxy), float(np.sqrt(variance)))
 
 
 def kid_over_random_phase(real: np.ndarray, synth: np.ndarray, phase: np.ndarray) -> float:
@@ -73,6 +95,7 @@ def kid_over_random_phase(real: np.ndarray, synth: np.ndarray, phase: np.ndarray
 
     The denominator carries the scale of the features for this material and magnification, so that sets can be compared.
     """
+    check_array(phase, "phase", "(N, d)")
     return kid(real, synth).value / kid(real, phase).value
 
 
@@ -83,6 +106,9 @@ def prdc(real: np.ndarray, synth: np.ndarray, k: int = 5) -> dict[str, float]:
     al. 2019, arXiv:1904.06991). Density and coverage: mean number of real balls, over k, around a synthetic image, and
     share of real balls that hold a synthetic image (Naeem et al. 2020, arXiv:2002.09797). Needs more than k images on
     each side. All but density lie in [0, 1]; all depend on n: compare values at equal n only.
+
+    A point on the rim of a ball, as among images that are equal, is inside for precision and recall (equation 1 of the
+    paper has <=) and outside for density and coverage (the authors' package `prdc` has <).
     """
     x, y = _pair(real, synth, least=k + 1)
     xx, yy, xy = distances(x, x), distances(y, y), distances(x, y)
@@ -99,30 +125,38 @@ def prdc_from_distances(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, k: int =
     # position k of a sorted row is the k-th neighbour, as position 0 is the point itself
     radius_x = np.partition(xx, k, axis=1)[:, k]
     radius_y = np.partition(yy, k, axis=1)[:, k]
-    inside_x = xy < radius_x[:, None]
     return {
-        "precision": float(inside_x.any(0).mean()),
-        "recall": float((xy < radius_y[None]).any(1).mean()),
-        "density": float(inside_x.sum(0).mean() / k),
+        "precision": float((xy <= radius_x[:, None]).any(0).mean()),
+        "recall": float((xy <= radius_y[None]).any(1).mean()),
+        "density": float((xy < radius_x[:, None]).sum(0).mean() / k),
         "coverage": float((xy.min(1) < radius_x).mean()),
     }
 
 
-def _delete_one_variance(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> float:
-    """Jackknife variance of `mmd2` by deleting each row of x, from row sums alone."""
-    n, m = kxy.shape
-    if n < 3:
-        return 0.0
-    rows = kxx.sum(1) - np.diag(kxx)
-    within = (rows.sum() - 2 * rows) / ((n - 1) * (n - 2))
-    across = (kxy.sum() - kxy.sum(1)) / ((n - 1) * m)
-    deleted = within - 2 * across
-    return float((n - 1) / n * np.sum((deleted - deleted.mean()) ** 2))
+def _mean(k: np.ndarray) -> float:
+    known = np.isfinite(k)
+    count = np.count_nonzero(known)
+    return float(k.sum(where=known) / count) if count else float("nan")
+
+
+def _delete_one_variance(kxx: np.ndarray, kxy: np.ndarray, groups: np.ndarray) -> float:
+    """Jackknife variance of `mmd2` by deleting each group of x, from row sums alone; 0 with two, NaN with one."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(numbers)
+    if len(sizes) < 3:
+        return 0.0 if len(sizes) == 2 else float("nan")
+    sums = np.bincount(numbers, np.nansum(kxx, 1))
+    pairs = np.bincount(numbers, np.isfinite(kxx).sum(1))
+    across = np.bincount(numbers, kxy.sum(1))
+    within = (sums.sum() - 2 * sums) / (pairs.sum() - 2 * pairs)
+    left_out = within - 2 * (across.sum() - across) / ((sizes.sum() - sizes) * kxy.shape[1])
+    h = sizes.sum() / sizes
+    return float(np.mean((left_out - np.average(left_out, weights=1 - 1 / h)) ** 2 * (h - 1)))
 
 
 def _pair(real: ArrayLike, synth: ArrayLike, least: int) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(real, np.float64), np.asarray(synth, np.float64)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+    x, y = (check_array(z, name, "(N, d)").astype(np.float64) for z, name in ((real, "real"), (synth, "synth")))
+    if x.shape[1] != y.shape[1]:
         raise ValueError(f"features must be (N, d) and (M, d), got {x.shape} and {y.shape}")
     if min(len(x), len(y)) < least:
         raise ValueError(f"at least {least} images a set are needed, got {len(x)} and {len(y)}")

@@ -92,6 +92,8 @@ def extract(
     """
     row = find(extractor)
     images = check_images(images, "images")
+    if not len(images):
+        raise InputError("images holds no images; nothing to extract features of")
     size = _input_size(row, *images.shape[2:])
     stored = None
     if cache is not None:
@@ -122,9 +124,14 @@ def check_available(extractor: str, path: str | Path | None = None) -> None:
 
 def check_images(images: ImageSet, name: str) -> Images:
     """`images` as contiguous float32 (N, C, H, W) with C of 1 or 3 and finite values in [0, 1], or InputError."""
-    images = np.ascontiguousarray(images, dtype=np.float32)
+    try:
+        images = np.ascontiguousarray(images, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be an array of numbers, (N, C, H, W)") from None
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise InputError(f"{name} must have shape (N, C, H, W) with C = 1 or 3, got {images.shape}")
+    if not all(images.shape[2:]):
+        raise InputError(f"{name} must hold images of at least 1 x 1 pixels, got {images.shape}")
     # written so that NaN fails too
     if images.size and not (images.min() >= 0 and images.max() <= 1):
         raise InputError(f"{name} must hold finite values in [0, 1]; scale them with an IntensityWindow first")

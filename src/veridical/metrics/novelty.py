@@ -5,10 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from veridical.core.arrays import check_array
+from veridical.core.errors import InputError
 from veridical.core.orientation import unturn
 from veridical.metrics.correlation import Candidates, ahead, alike, best_place, unit, windows_of
 from veridical.metrics.physics_spectrum import hann
+from veridical.stats.shares import at_rank
 
 SUSPICIOUS = 0.05  # share of held-out real tiles that the threshold of `memorised_share` gives away by chance
 MARGIN = 8  # of a tile an eighth is left out at each side
@@ -22,8 +26,8 @@ WINDOWS = 256  # of the training images, for their mean spectrum
 class Crops(NamedTuple):
     """For every tile its nearest training crop, five arrays (N,).
 
-    distance : 0 for a copy, about 1 for unrelated images, at most 2
-    image : number of the training image
+    distance : 0 for a copy, about 1 for unrelated images, at most 2; 1 where there is nothing to compare with
+    image : number of the training image; -1 where there is nothing to compare with
     top, left : where the crop begins; up to an eighth of the tile outside the image where the images are tiles themselves
     orientation : the flip or quarter turn of the crop that looks like the tile, numbered as in `veridical.core.orientation.turn`
     """
@@ -35,7 +39,13 @@ class Crops(NamedTuple):
     orientation: np.ndarray
 
 
-def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientations: int = 8) -> Crops:
+def nearest_crop(
+    tiles: np.ndarray,
+    images: Sequence[np.ndarray],
+    *,
+    orientations: int = 8,
+    apart: Sequence[Sequence[tuple[int, int, int]]] | None = None,
+) -> Crops:
     """Nearest crop of the training images to every tile, over all places and orientations.
 
     Parameters
@@ -45,6 +55,8 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         Whole training images, or the parts of them that are trained on; those smaller than a tile are left out.
     orientations : {8, 2, 1}
         Flips and quarter turns that training makes: all (4 when H != W), left-right flips, none.
+    apart : for every tile crops of its size to keep away from, as (image, top, left)
+        Such as the tile's own place, if it was cut from one of the images: what is compared with does not reach into them.
 
     Returns
     -------
@@ -77,10 +89,14 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
     """
     from scipy.fft import get_workers
 
-    tiles = np.asarray(tiles, np.float32)
-    same = tiles.ndim == 4 and all(image.ndim == 3 and len(image) == tiles.shape[1] for image in images)
-    if not len(tiles) or not same:
-        raise ValueError("tiles must be (N, C, H, W), N > 0, and images (C, height, width) of as many channels")
+    tiles = check_array(tiles, "tiles", "(N, C, H, W)").astype(np.float32)
+    for k, image in enumerate(images):
+        if len(check_array(image, f"images[{k}]", "(C, height, width)")) != tiles.shape[1]:
+            raise InputError(
+                f"images[{k}] has {len(image)} channels and the tiles {tiles.shape[1]}; convert one of them"
+            )
+    if apart is not None and len(apart) != len(tiles):
+        raise InputError(f"apart must hold a list for each of the {len(tiles)} tiles, got {len(apart)}")
     height, width = tiles.shape[2:]
     numbers = [k for k, image in enumerate(images) if image.shape[1] >= height and image.shape[2] >= width]
     if not numbers:
@@ -105,7 +121,17 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         middle = _low_passed(white, step, (top + first[0], left + first[1]))
         middle = middle[:, :, : shape[0], : shape[1]]
         small.append(np.stack([unit(unturn(middle, code, (2, 3))) for code in codes if not code & 1], 1))
-    candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1)
+    # The compared part of a crop reaches into another crop if its corner lies in these ranges.
+    position = {number: k for k, number in enumerate(numbers)}
+    barred = np.array(
+        [
+            (k, position[number], y - core[0] + 1, y + height - 1, x - core[1] + 1, x + width - 1)
+            for k, places in enumerate(apart or ())
+            for number, y, x in places
+            if number in position
+        ]
+    ).reshape(-1, 6)
+    candidates = Candidates(np.concatenate(small), mirrored=len(codes) > 1, barred=barred)
     whites: list[np.ndarray] = []
 
     def whitened(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +147,8 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
         power = _resampled(power, core)
 
         def nearest(k: int) -> tuple[Any, ...]:
+            if not len(candidates.of(k)):
+                return 1.0, -1, 0, 0, 0
             value, (number, y, x, turn) = best_place(exact[k], whites, candidates.of(k), min(step, top, left))
             crop = whites[number][:, y : y + core[0], x : x + core[1]].astype(np.float32)
             # A blurred image correlates with anything, by so much more than the crop does.
@@ -134,11 +162,11 @@ def nearest_crop(tiles: np.ndarray, images: Sequence[np.ndarray], *, orientation
 def cut_crops(images: Sequence[np.ndarray], crops: Crops, shape: tuple[int, int]) -> np.ndarray:
     """The crops that `nearest_crop` found, of `shape` (H, W), turned like the tiles: (N, C, H, W), to look at.
 
-    One that reaches over the border of its image is moved inside.
+    One that reaches over the border of its image is moved inside; grey where none was found.
     """
     found = []
     for _, number, top, left, code in zip(*crops, strict=True):
-        image = images[number]
+        image = images[number] if number >= 0 else np.full_like(images[0], 0.5)
         y, x = np.clip((top, left), 0, np.array(image.shape[1:]) - shape)
         crop = image[:, y : y + shape[0], x : x + shape[1]]
         crop = crop[:, :, ::-1] if code & 1 else crop
@@ -154,11 +182,34 @@ def memorised_threshold(test_distance: np.ndarray, share: float = SUSPICIOUS) ->
     held-out tile falls below it with probability k / (n + 1) exactly, whatever the distribution. Needs n >= 1 / share -
     1 tiles.
     """
-    ordered = np.sort(np.asarray(test_distance, np.float64))
+    ordered = np.sort(_distances(test_distance, "test_distance"))
     k = int(np.floor(share * (len(ordered) + 1) + 1e-9))
     if k < 1:
         raise ValueError(f"at least {int(np.ceil(1 / share)) - 1} held-out tiles are needed, got {len(ordered)}")
     return float(ordered[k - 1]), k / (len(ordered) + 1)
+
+
+def chance_share(test_distance: np.ndarray, groups: ArrayLike, share: float = SUSPICIOUS) -> float:
+    """Share of real images of a new slice that `memorised_threshold` of the others gives away.
+
+    Parameters
+    ----------
+    test_distance : (N,) of held-out real tiles
+    groups : (N,) slice of each
+        Tiles of one slice are alike, so the threshold varies more than that of as many independent tiles, and more new ones fall
+        below it: each slice is left out in turn. Where each tile is of its own slice, or all are of one, it is k / (n + 1).
+    """
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    several, known = int(numbers.max()) + 1, np.asarray(test_distance, np.float64)
+    chance = memorised_threshold(known, share)[1]
+    if several in (1, len(numbers)):
+        return chance
+    below = 0
+    for each in range(several):
+        others = np.sort(known[numbers != each])
+        below += np.sum(known[numbers == each] < at_rank(others, chance * (len(others) + 1)))
+    # what is too much falls with the number of slices, of which there is one more than was left
+    return float(chance + (below / len(known) - chance) * (several - 1) / several)
 
 
 def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share: float = SUSPICIOUS) -> float:
@@ -167,7 +218,11 @@ def memorised_share(synth_distance: np.ndarray, test_distance: np.ndarray, share
     Real images that were never trained on score `share` on average; a generator that copies scores 1.
     """
     threshold, _ = memorised_threshold(test_distance, share)
-    return float(np.mean(np.asarray(synth_distance) < threshold))
+    return float(np.mean(_distances(synth_distance, "synth_distance") < threshold))
+
+
+def _distances(distance: np.ndarray, name: str) -> np.ndarray:
+    return check_array(distance, name, "(N,)").astype(np.float64)
 
 
 # ------------------------------------------------------------------------------------------------------- whitening

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from veridical.core.arrays import Images, ImageSet
+from veridical.core.arrays import Images, ImageSet, check_array
 from veridical.metrics.features import check_images, efficientnet_input, efficientnet_lite0
 
 LPIPS_STAGES = (0, 2, 4, 10, 15)  # last block at 1/2, 1/4, 1/8, 1/16 and 1/32 of the width
@@ -83,6 +83,8 @@ def _unit(x: torch.Tensor) -> torch.Tensor:
 
 def _pairs(real: ImageSet, synth: ImageSet) -> tuple[Images, Images]:
     real, synth = check_images(real, "real"), check_images(synth, "synth")
+    for images, name in ((real, "real"), (synth, "synth")):
+        check_array(images, name, "(N, C, H, W)")
     if real.shape != synth.shape:
         raise ValueError(f"paired metrics need pairs of one shape, got {real.shape} and {synth.shape}")
     return real, synth

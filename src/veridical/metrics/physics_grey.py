@@ -2,7 +2,12 @@
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+from veridical.core.errors import InputError
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+USUAL = 1.5  # standard deviations of a phase, that a pixel counts for at most
 
 
 def grey_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -12,7 +17,8 @@ def grey_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
     """
     from scipy.stats import skew
 
-    grey = np.asarray(images, np.float64).mean(1).reshape(len(images), -1)
+    grey = _checked(images).mean(1)
+    grey = grey.reshape(len(grey), -1)
     spread = grey.std(1)
     lopsided = np.zeros(len(grey))
     varied = spread > 1e-9
@@ -25,13 +31,13 @@ def grey_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def saturated_share(images: np.ndarray) -> np.ndarray:
     """Share of pixels that are black (0) or white (1) in some channel, (N,)."""
-    images = np.asarray(images)
+    images = check_array(images, "images", "(N, C, H, W)")
     return ((images <= 0) | (images >= 1)).any(1).mean((1, 2))
 
 
 def chroma(images: np.ndarray) -> np.ndarray:
     """Distance of every pixel from grey, (N, H, W): largest minus smallest channel, 0 for grey and 1 for pure colours."""
-    images = np.asarray(images, np.float64)
+    images = _checked(images)
     return images.max(1) - images.min(1)
 
 
@@ -40,7 +46,9 @@ def colour_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
     Red-green is R - G, yellow-blue (R + G) / 2 - B, in grey levels (Hasler and Süsstrunk 2003, doi:10.1117/12.477378).
     """
-    images = np.asarray(images, np.float64)
+    images = _checked(images)
+    if images.shape[1] not in (1, 3):
+        raise InputError(f"images must have 1 or 3 channels, got {images.shape[1]}")
     if images.shape[1] == 1:
         images = images.repeat(3, axis=1)
     red, green, blue = (images[:, c] for c in range(3))
@@ -52,3 +60,38 @@ def colour_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
         "yellow_blue_spread": second.std((1, 2)),
         "chroma": chroma(images).mean((1, 2)),
     }
+
+
+def _checked(images: np.ndarray) -> np.ndarray:
+    return check_array(images, "images", "(N, C, H, W)").astype(np.float64)
+
+
+def shading(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """How brightness changes slowly across images, (N, 3): along x, along y, and from the middle to the corners.
+
+    Parameters
+    ----------
+    images : (N, C, H, W)
+    masks : (N, H, W) bool, one of two phases, whose own grey levels do not count
+
+    Returns
+    -------
+    (N, 3)
+        Grey level at the right less that in the middle, at the bottom less that in the middle, and at the corners less that in
+        the middle: a least-squares fit of a plane and a paraboloid to what each phase differs by from its median, as far as that
+        is usual (`USUAL` times its spread), so that a few bright grains do not count for much.
+    """
+    grey = _checked(images).mean(1)
+    height, width = grey.shape[1:]
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    fit = np.linalg.pinv(np.stack([np.ones_like(x), x, y, (x**2 + y**2) / 2], -1).reshape(-1, 4))[1:]
+    found = np.empty((len(grey), 3))
+    for k, (image, mask) in enumerate(zip(grey, masks, strict=True)):
+        rest = np.zeros_like(image)
+        for phase in (mask, ~mask):
+            if phase.any():
+                apart = image[phase] - np.median(image[phase])
+                most = USUAL * 1.4826 * np.median(np.abs(apart)) + 1e-4
+                rest[phase] = np.clip(apart, -most, most)
+        found[k] = fit @ rest.ravel()
+    return found

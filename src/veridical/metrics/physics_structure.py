@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from veridical.core.arrays import check_array
+
 SMALLEST = 9  # pixels of a particle whose shape means anything
 FEW = 12  # particles whose shape is looked at closely; hulls are slow, and so many give the median
 NAMES = (
@@ -25,7 +27,7 @@ def split_particles(mask: np.ndarray, smooth: float = 1.0) -> np.ndarray:
     from skimage.morphology import h_maxima
     from skimage.segmentation import watershed
 
-    mask = np.asarray(mask, bool)
+    mask = check_array(mask, "mask", "(H, W)").astype(bool)
     if not mask.any():
         return np.zeros(mask.shape, np.int32)
     depth = gaussian_filter(distance_transform_edt(np.pad(mask, 1, constant_values=True))[1:-1, 1:-1], smooth)
@@ -51,6 +53,7 @@ def particle_statistics(labels: np.ndarray) -> dict[str, float]:
     from scipy.spatial import cKDTree
     from skimage.measure import regionprops
 
+    labels = check_array(labels, "labels", "(H, W)")
     found = dict.fromkeys(NAMES, np.nan)
     parts = [part for part in regionprops(labels) if part.area >= SMALLEST]
     found["particles"] = 1000 * len(parts) / labels.size
@@ -88,7 +91,7 @@ def skeleton_statistics(mask: np.ndarray) -> dict[str, float]:
     from scipy.ndimage import convolve, distance_transform_edt, label
     from skimage.morphology import skeletonize
 
-    mask = np.asarray(mask, bool)
+    mask = check_array(mask, "mask", "(H, W)").astype(bool)
     bones = skeletonize(mask)
     if not bones.any():
         return {"length": 0.0, "tips": 0.0, "branch_points": 0.0, "width": 0.0}

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.arrays import check_array
+
 
 def surrogates(tiles: NDArray[Any], rng: np.random.Generator, iterations: int = 8) -> NDArray[Any]:
     """Random-phase surrogates of `tiles`, one each.
@@ -26,6 +28,7 @@ def surrogates(tiles: NDArray[Any], rng: np.random.Generator, iterations: int = 
     -------
     ndarray of float32, shape (N, C, H, W)
     """
+    tiles = check_array(tiles, "tiles", "(N, C, H, W)")
     return iaaft(tiles, rng.standard_normal((len(tiles), *tiles.shape[2:])), iterations)
 
 

@@ -52,15 +52,18 @@ class Augmentation(nn.Module):
     def forward(self, image: Tensor, batch: Batch, beside: Tensor | None = None) -> Tensor:
         """Change images (N, C, H, W), standardised as a rule; random numbers come from `batch`.
 
-        Maps `beside` them, such as masks, are put in front of their channels and move with them; their values stay.
+        Maps `beside` them, such as masks, are put in front of their channels and move with them; each pixel has the value of
+        the nearest, so that no class number, nor share of a class, comes in between.
         """
-        both = image if beside is None else torch.cat([beside, image], 1)
         if self.mode == "none":
-            return both
+            return image if beside is None else torch.cat([beside, image], 1)
         chance, amount = (self._alike(batch.uniform(k)) for k in (6, 10))
         on = (chance < self.probability).to(image.dtype)
-        maps, image = _move(both, on, amount).tensor_split([both.shape[1] - image.shape[1]], 1)
-        return _blank(torch.cat([maps, _grey(image, on, amount)], 1), on, amount)
+        grid = _grid(image, on, amount)
+        changed = _grey(_moved(image, grid, "bilinear"), on, amount)
+        if beside is not None:
+            changed = torch.cat([_moved(beside, grid, "nearest"), changed], 1)
+        return _blank(changed, on, amount)
 
     def _alike(self, noise: Tensor) -> Tensor:
         """Rows of noise, of which those that are compared are one and the same."""
@@ -81,8 +84,12 @@ class Augmentation(nn.Module):
         self.probability.add_(step).clamp_(0, 0.8)
 
 
-def _move(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
-    """Turn, flip, shift by up to an eighth and enlarge by up to a quarter, in one resampling."""
+def _moved(image: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(image, grid, mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def _grid(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
+    """Where each pixel comes from: turn, flip, shift by up to an eighth and enlarge by up to a quarter, in one resampling."""
     quarter = (amount[:, 0] * 4).floor() * on[:, 0] * torch.pi / 2
     mirror = 1 - 2 * (amount[:, 1] < 0.5) * on[:, 0]
     zoom = 1 - 0.2 * amount[:, 2] * on[:, 1]
@@ -91,8 +98,7 @@ def _move(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:
         shift = (shift * image.shape[-1] / 2).round() * 2 / image.shape[-1]
     cosine, sine = quarter.cos() * zoom, quarter.sin() * zoom
     rows = [torch.stack([cosine * mirror, -sine, shift[:, 0]], 1), torch.stack([sine * mirror, cosine, shift[:, 1]], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(image.shape), align_corners=False)
-    return F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+    return F.affine_grid(torch.stack(rows, 1), list(image.shape), align_corners=False)
 
 
 def _grey(image: Tensor, on: Tensor, amount: Tensor) -> Tensor:

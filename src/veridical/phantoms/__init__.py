@@ -3,9 +3,12 @@
 `generate` makes a set in memory and `write_phantoms` writes it as a folder. Image k depends only on the seed and k.
 """
 
+import contextlib
 import csv
 import io
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
@@ -16,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.core.files import replacing, write_text
+from veridical.core.files import check_folder, replacing, write_text
+from veridical.core.limits import check_cost
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
@@ -72,7 +76,7 @@ def generate(
     size : side of the square images in pixels, at least 32.
     seed : not negative.
     options : what to draw, of the kind's own class (`CmcOptions`, `RocksOptions`, `RootsOptions`).
-    workers : processes to share the work.
+    workers : processes to share the work; no more than there are images or processors.
 
     Raises
     ------
@@ -85,7 +89,10 @@ def generate(
         raise InputError(f"options of the {kind} phantom must be {options_class.__name__}")
     if n < 1 or size < 32 or seed < 0:
         raise InputError(f"a phantom set needs n >= 1, size >= 32 and seed >= 0, not n={n}, size={size}, seed={seed}")
+    values = n * size**2 * (13 if kind == "roots" else 5)  # images are float32, masks uint8
+    check_cost(f"phantom:{kind}?n={n}&size={size}", pixels=size**2, images=n, nbytes=values)
     one = partial(_one, kind, size, seed, options or options_class())
+    workers = min(workers, n, os.cpu_count() or 1)
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
             made = list(pool.map(one, range(n), chunksize=max(1, n // (4 * workers))))
@@ -138,9 +145,7 @@ def check_output(folder: str | Path, bits: int) -> Path:
     folder = Path(folder)
     if bits not in (8, 16):
         raise InputError(f"phantoms of {bits} bits cannot be written; use 8 or 16")
-    in_the_way = [place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()]
-    if in_the_way:
-        raise InputError(f"{in_the_way[0]} is a file: name a new folder for the phantoms")
+    check_folder(folder)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
     return folder
@@ -160,12 +165,28 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
     ------
     InputError : as `check_output` says.
     """
+    folder = check_output(folder, bits)
+    names = [f"{k:04d}.png" for k in range(len(phantoms.images))]
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        _write(folder, names, phantoms, bits)
+    except BaseException:  # a full disk, Ctrl-C: the same command must find what it found before
+        for name in ("images", "masks"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in ("properties.csv", "captions.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
+    return [folder / "images" / name for name in names]
+
+
+def _write(folder: Path, names: Sequence[str], phantoms: Phantoms, bits: int) -> None:
     from PIL import Image
 
-    folder = check_output(folder, bits)
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
-    names = [f"{k:04d}.png" for k in range(len(phantoms.images))]
     for name, image, mask in zip(names, phantoms.images, phantoms.masks):
         if image.shape[0] == 1 and bits == 16:
             picture = Image.fromarray(np.round(image[0] * 65535).astype(np.uint16))
@@ -175,7 +196,6 @@ def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> li
             with replacing(folder / which / name) as temporary:
                 shown.save(temporary, format="png")
     _write_tables(folder, names, phantoms.properties, phantoms.captions)
-    return [folder / "images" / name for name in names]
 
 
 def _write_tables(

@@ -20,8 +20,8 @@ class TrainConfig(DataSettings):
     """
 
     steps: int | None = setting(None, "Stop after this many optimiser steps.", low=1)
-    minutes: float | None = setting(None, "Stop after this many minutes of wall-clock time.", above=0)
-    batch: int = setting(32, "Tiles in a step, over all processes.", low=1)
+    minutes: float | None = setting(None, "Stop after this many minutes of wall-clock time.", low=1e-3)
+    batch: int = setting(32, "Tiles in a step, over all processes.", low=1, high=1_000_000)
     optimiser: str = setting(
         "adamw", "adamw, or muon for matrices of at least 64 rows and columns.", choices=("adamw", "muon")
     )
@@ -37,7 +37,7 @@ class TrainConfig(DataSettings):
     ema: float = setting(0.999, "Decay of the running average of the weights, reached gradually.", low=0, below=1)
     seed: int = setting(0, "Seed of weights, tiles and noise.", low=0)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
-    threads: int = setting(0, "CPU threads; 0: all that this process may use.", low=0)
+    threads: int = setting(0, "CPU threads; 0: all that this process may use.", low=0, high=1024)
     save_every: float = setting(60.0, "Seconds between checkpoints.", low=0)
     preview_every: float = setting(
         60.0, "Seconds between grids of samples (they never take more than 5 % of the time).", low=0

@@ -1,12 +1,11 @@
 """What the audit says of each cell: `audit.json` and the pictures beside it, as rows and figures of the report."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from veridical.reporting.figures import data_uri
 from veridical.reporting.formats import DASH
-from veridical.reporting.results import Cell, read_json
+from veridical.reporting.results import Cell, Files, read_picture
 
 EXPLAINED = (
     "Verdict of veridical audit on the samples against held-out real tiles: do they pass for real, and if not, why. An audit "
@@ -19,15 +18,15 @@ def audit_rows(cells: list[Cell]) -> list[dict[str, Any]]:
     """One row a cell that was audited: verdict, findings of the set, images that fail and their first reasons."""
     rows = []
     for cell in cells:
-        report = read_json(cell.folder / "audit.json")
-        if not isinstance(report, dict):
+        report = cell.audit
+        if report is None:
             continue
         images = report.get("images") or []
-        failed = [image for image in images if image["verdict"] == "fail"]
-        first = Counter(image["findings"][0]["defect"] for image in failed if image["findings"])
+        failed = [image for image in images if image.get("verdict") == "fail"]
+        first = Counter(image["findings"][0].get("defect", "?") for image in failed if image.get("findings"))
         rows.append({
-            "dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "verdict": report["verdict"],
-            "findings": [finding["defect"] for finding in report.get("findings") or []],
+            "dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "verdict": report.get("verdict"),
+            "findings": [finding.get("defect", "?") for finding in report.get("findings") or []],
             "images": len(images), "failed": len(failed), "reasons": dict(first.most_common()),
             "remark": report.get("reason"),
         })  # fmt: skip
@@ -56,21 +55,15 @@ def verdict_of(cells: list[Cell]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
 
 
-def evidence(cells: list[Cell]) -> list[dict[str, str]]:
+def evidence(files: Files, cells: list[Cell]) -> list[dict[str, str]]:
     """The picture of the first finding of each cell, with its explanation."""
     found = []
     for cell in cells:
-        report = read_json(cell.folder / "audit.json") or {}
-        for finding in (report.get("findings") or [])[:1]:
-            picture = _picture(cell.folder / "audit", finding)
+        for finding in (cell.audit or {}).get("findings", [])[:1]:
+            picture = read_picture(files, cell.folder / "audit" / place) if (place := finding.get("evidence")) else None
             if picture is not None:
-                said = f"{cell.recipe}, seed {cell.seed}: {finding['defect']}: {finding['explanation']}"
+                said = (
+                    f"{cell.recipe}, seed {cell.seed}: {finding.get('defect', '?')}: {finding.get('explanation', '')}"
+                )
                 found.append({"uri": data_uri(picture), "said": said})
     return found
-
-
-def _picture(folder: Path, finding: dict[str, Any]) -> bytes | None:
-    try:
-        return (folder / finding["evidence"]).read_bytes()
-    except (KeyError, OSError):
-        return None

@@ -41,6 +41,11 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def _literal(text: str) -> str:
+    """Text that Matplotlib draws as it is: a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
@@ -78,7 +83,7 @@ def ranking_plot(entries: list[dict[str, Any]], label: str) -> Figure:
     for y, entry in enumerate(entries):
         color = BASELINE if entry["baseline"] else ACCENT
         if entry["value"] is None:
-            axes.text(0.5, y, entry["remark"], ha="center", va="center", color=MUTED, size=8)
+            axes.text(0.5, y, _literal(entry["remark"]), ha="center", va="center", color=MUTED, size=8)
             continue
         if entry["low"] is not None:
             axes.plot([entry["low"], entry["high"]], [y, y], color=color, lw=2.2, solid_capstyle="round", alpha=0.55)
@@ -87,13 +92,13 @@ def ranking_plot(entries: list[dict[str, Any]], label: str) -> Figure:
         marker = "D" if entry["baseline"] else "o"
         axes.plot(entry["value"], y, marker, ms=6, color=color, mec="white", mew=0.8, zorder=4)
     axes.set_ylim(len(entries) - 0.4, -0.6)
-    axes.set_yticks(range(len(entries)), [e["name"] for e in entries])
+    axes.set_yticks(range(len(entries)), [_literal(e["name"]) for e in entries])
     axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=RULE, lw=0.4)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(7))
-    axes.set_xlabel(f"{label} (lower is better)", color=INK, size=9)
+    axes.set_xlabel(f"{_literal(label)} (lower is better)", color=INK, size=9)
     crowded = right - left > 2.2
     labels = [("Gaussian texture", 1.0, "left" if crowded else "center", BASELINE)]
     if floors:
@@ -146,9 +151,11 @@ def loss_plot(curves: dict[int, dict[str, Any]], title: str) -> Figure:
     axes.grid(color=RULE, lw=0.4)
     axes.set_xlabel("training time (minutes)", color=INK, size=8)
     axes.set_ylabel("loss", color=INK, size=8)
-    axes.set_title(title, loc="left", size=9, color=INK)
+    axes.set_title(_literal(title), loc="left", size=9, color=INK)
     if len(parts) > 1:
-        axes.legend(lines.values(), lines.keys(), fontsize=7.5, frameon=False, labelcolor=INK, loc="best")
+        axes.legend(
+            lines.values(), [_literal(part) for part in lines], fontsize=7.5, frameon=False, labelcolor=INK, loc="best"
+        )
     return figure
 
 
@@ -173,6 +180,6 @@ def sample_sheet(sets: list[tuple[str, np.ndarray]], columns: int, scale: int) -
         colour = strip if strip.ndim == 3 else np.repeat(strip[..., None], 3, axis=2)
         figure.figimage(colour, xo=label, yo=top)
         middle = (top + strip.shape[0] / 2) / height
-        figure.text((label - 12) / width, middle, name, ha="right", va="center", size=11, color=INK)
+        figure.text((label - 12) / width, middle, _literal(name), ha="right", va="center", size=11, color=INK)
         top -= gap
     return figure

@@ -20,9 +20,10 @@ def finding(systems: list[dict[str, Any]]) -> list[str]:
     seeds = f", mean of {len(stat['values'])} seeds" if len(stat["values"]) > 1 else ""
     value = formats.uncertain(stat["value"], stat["low"], stat["high"])
     if stat["low"] is None or stat["high"] is None:
+        why = f" ({stat['no_interval']})" if stat["no_interval"] else ""
         return [
             f"{best['system']} has the lowest {HEADLINE}, {value}{seeds}.",
-            "It has no interval, so differences between systems cannot be judged.",
+            f"It has no interval{why}, so differences between systems cannot be judged.",
             *missing,
         ]
     rivals = [s["system"] for s in scored[1:] if _overlap(stat, s["metrics"][HEADLINE])]

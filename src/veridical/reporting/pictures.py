@@ -7,7 +7,7 @@ import numpy as np
 
 from veridical.data.images import to_grid
 from veridical.reporting import figures, formats
-from veridical.reporting.results import Cell, read_images, read_json, read_log
+from veridical.reporting.results import Cell, Files, read_images, read_log, read_nearest
 
 PAGE = 1060  # width of a strip of tiles in CSS pixels
 TILE = 128  # a tile is drawn about this large
@@ -16,14 +16,14 @@ PAIRS = 4
 
 
 def strips(
-    out: Path, dataset: str, systems: list[dict[str, Any]], test: np.ndarray | None, scale: int
+    files: Files, out: Path, dataset: str, systems: list[dict[str, Any]], test: np.ndarray | None, size: int, scale: int
 ) -> list[dict[str, Any]]:
     """Strips of tiles at one scale: real ones first, then each system's first samples."""
     sets = []
     if test is not None:
         sets.append(("real", "held-out tiles", test))
     for system in systems:
-        if drawn := _first_samples(system):
+        if drawn := _first_samples(files, system, size):
             cell, samples = drawn
             remark = f"seed {cell.seed}" + (f", {cell.trouble}" if cell.trouble else "")
             sets.append((system["system"], remark, samples))
@@ -43,25 +43,25 @@ def strips(
     return views
 
 
-def _first_samples(system: dict[str, Any]) -> tuple[Cell, np.ndarray] | None:
+def _first_samples(files: Files, system: dict[str, Any], size: int) -> tuple[Cell, np.ndarray] | None:
     """Samples of the first seed that has any: a rule set beforehand, so that nobody picks."""
     for cell in system["cells"]:
-        samples = read_images(cell.folder / "samples.npy")
+        samples = read_images(files, cell.folder / "samples.npy", size)
         if samples is not None:
             return cell, samples
     return None
 
 
-def pairs(out: Path, dataset: str, system: dict[str, Any], scale: int) -> dict[str, Any]:
+def pairs(files: Files, out: Path, dataset: str, system: dict[str, Any], size: int, scale: int) -> dict[str, Any]:
     """The samples closest to a training crop, each beside that crop turned as it fits best."""
     name = system["system"]
     view: dict[str, Any] = {"name": name, "pairs": [], "said": ""}
-    drawn = _first_samples(system)
+    drawn = _first_samples(files, system, size)
     if drawn is None:
         return view
     cell, samples = drawn
-    found, crops = read_json(cell.folder / "nearest.json"), read_images(cell.folder / "nearest.npy")
-    if not isinstance(found, dict) or not found.get("distance") or crops is None or crops.shape != samples.shape:
+    found, crops = read_nearest(files, cell, len(samples)), read_images(files, cell.folder / "nearest.npy", size)
+    if found is None or crops is None or crops.shape != samples.shape:
         return view
     distance = np.asarray(found["distance"], float)
     grids: list[np.ndarray] = []
@@ -76,13 +76,13 @@ def pairs(out: Path, dataset: str, system: dict[str, Any], scale: int) -> dict[s
                               "width": grids[-1].shape[1], "height": grids[-1].shape[0]})  # fmt: skip
     closest, median = formats.number(float(distance.min()), 2), formats.number(float(np.median(distance)), 2)
     said = f"seed {cell.seed}: closest {closest}, median {median}"
-    if held_out := found.get("test_distance"):
+    if held_out := found["test_distance"]:
         closest, median = formats.number(min(held_out), 2), formats.number(float(np.median(held_out)), 2)
         said += f"; unseen real tiles: closest {closest}, median {median}"
     return view | {"said": said}
 
 
-def losses(out: Path, dataset: str, system: dict[str, Any]) -> list[dict[str, Any]]:
+def losses(files: Files, out: Path, dataset: str, system: dict[str, Any]) -> list[dict[str, Any]]:
     """Loss curves of a system, and of the stages that were trained for it."""
     views = []
     folders = {
@@ -94,7 +94,7 @@ def losses(out: Path, dataset: str, system: dict[str, Any]) -> list[dict[str, An
         stage = where.removeprefix("run").strip("/").replace("/", "-")
         said = "first stage" if stage == "first" else f"stage {stage.removeprefix('first-')}"
         title = f"{system['system']}: {said}" if stage else system["system"]
-        logs = {cell.seed: read_log(cell.folder / where / "log.jsonl") for cell in system["cells"]}
+        logs = {cell.seed: read_log(files, cell.folder / where / "log.jsonl") for cell in system["cells"]}
         curves = {seed: log for seed, log in logs.items() if log and log["parts"]}
         if not curves:
             continue

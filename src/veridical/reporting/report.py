@@ -8,12 +8,15 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from veridical.core.errors import InputError
 from veridical.core.files import write_text
+from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
+from veridical.reporting.contents import Summary
 from veridical.reporting.findings import finding, plain, settings_of
 from veridical.reporting.pictures import TILE, losses, pairs, strips
-from veridical.reporting.results import Cell, bench_spec, read_cells, read_images, read_json
+from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_images
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
 from veridical.scoring.table import HEADLINE, METRICS
@@ -42,15 +45,18 @@ def report(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     spec = bench_spec(folder)
-    cells = read_cells(folder, spec)
+    _check_outputs(folder)
+    files = Files(folder)
+    cells = read_cells(files, spec)
     columns = tables.metric_columns(cells)
     by_dataset = {d: [c for c in cells if c.dataset == d] for d in [*spec["datasets"], *(c.dataset for c in cells)]}
     ranked = {dataset: tables.ranking(mine, columns) for dataset, mine in by_dataset.items()}
     _write_tables(folder / "tables", ranked, cells)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_visible,
     )  # fmt: skip
+    datasets = [_dataset(files, spec, d, ranked[d], by_dataset[d]) for d in by_dataset]
     page = environment.get_template("report.html.j2").render(
         title=spec.get("title") or "Image generators compared",
         created=_date(spec.get("created")),
@@ -60,7 +66,8 @@ def report(folder: str | Path) -> Path:
         waiting=[c for c in cells if c.state not in ("done", "failed")],
         cells=cells,
         several=len({c.seed for c in cells}) > 1,
-        datasets=[_dataset(folder, spec, d, ranked[d], by_dataset[d]) for d in by_dataset],
+        datasets=datasets,
+        damaged=files.damaged,
         stability=STABILITY,
         audited=audits.EXPLAINED,
         metrics=[(tables.title(kind), name, METRICS[kind].explained()) for kind, name in columns.items() if name],
@@ -72,6 +79,20 @@ def report(folder: str | Path) -> Path:
     target = folder / "report.html"
     write_text(target, page)
     return target
+
+
+def _visible(value: Any) -> Any:
+    """What the page says of a value: of text nothing that acts or hides; what is HTML already stays."""
+    return shown(value, lines=True) if type(value) is str else value
+
+
+def _check_outputs(folder: Path) -> None:
+    """Refuse links and pipes in the places of what is written: through them, the report would write elsewhere."""
+    for name in ("tables", "figures"):
+        inside(folder, folder / name)
+    for path in (folder / "report.html", *folder.glob("tables/*"), *folder.glob("figures/*")):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise InputError(f"{path}: is no file of its own, but the report has to be written there: take it away")
 
 
 def _write_tables(folder: Path, ranked: dict[str, list[dict[str, Any]]], cells: list[Cell]) -> None:
@@ -92,13 +113,14 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict[str, Any]]], cells: 
 
 
 def _dataset(
-    folder: Path, spec: dict[str, Any], name: str, systems: list[dict[str, Any]], cells: list[Cell]
+    files: Files, spec: dict[str, Any], name: str, systems: list[dict[str, Any]], cells: list[Cell]
 ) -> dict[str, Any]:
     """Everything the page shows of one dataset; its figures are written on the way."""
-    source, out = folder / "datasets" / name, folder / "figures"
-    test, train = read_images(source / "test.npy"), read_images(source / "train.npy")
+    source, out, size = files.folder / "datasets" / name, files.folder / "figures", spec.get("size")
+    test, train = (read_images(files, source / f"{which}.npy", size) for which in ("test", "train"))
+    summary: Any = read(files, source / "summary.json", Summary) or {}
     rows, footnotes = _ranking_rows(systems)
-    side = next((x.shape[-1] for x in (test, train) if x is not None), spec.get("size") or 64)
+    side = next((x.shape[-1] for x in (test, train) if x is not None), size or 64)
     scale = max(1, round(TILE / side))
     return {
         "name": name,
@@ -110,13 +132,13 @@ def _dataset(
         "scale": scale,
         "stability": _columns(stability_shown(name, systems)),
         "audit": _columns(audits.audit_shown(cells)),
-        "evidence": audits.evidence(cells),
-        "strips": strips(out, name, systems, test, scale),
-        "pairs": [pairs(out, name, system, scale) for system in systems],
-        "losses": [loss for system in systems for loss in losses(out, name, system)],
+        "evidence": audits.evidence(files, cells),
+        "strips": strips(files, out, name, systems, test, side, scale),
+        "pairs": [pairs(files, out, name, system, side, scale) for system in systems],
+        "losses": [loss for system in systems for loss in losses(files, out, name, system)],
         "cost": _columns(tables.cost_shown(cells)),
-        "facts": _facts(source, _source(spec, name), test, train),
-        "notes": (read_json(source / "summary.json") or {}).get("notes") or [],
+        "facts": _facts(files, source, summary, _source(spec, name), test, train),
+        "notes": summary.get("notes") or [],
         "metrics": _columns(tables.metric_shown(cells)),
     }
 
@@ -157,9 +179,8 @@ def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
 
 def _cell(label: str, stat: dict[str, Any], marks: dict[str, str]) -> dict[str, Any]:
     value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
-    mark = None
-    if stat["value"] is None:
-        mark = marks.setdefault(stat["reason"] or "not measured", _letter(len(marks)))
+    missing = stat["no_interval"] if stat["value"] is not None else stat["reason"] or "not measured"
+    mark = marks.setdefault(missing, _letter(len(marks))) if missing else None
     return _plain_cell(label, value) | {"interval": interval, "mark": mark}
 
 
@@ -208,9 +229,15 @@ def _states(system: dict[str, Any]) -> str:
 # --- facts ----------------------------------------------------------------------------------------------------------
 
 
-def _facts(source: Path, given: str | None, test: np.ndarray | None, train: np.ndarray | None) -> list[tuple[str, str]]:
+def _facts(
+    files: Files,
+    source: Path,
+    summary: dict[str, Any],
+    given: str | None,
+    test: np.ndarray | None,
+    train: np.ndarray | None,
+) -> list[tuple[str, str]]:
     """What the dataset is, as (name, text)."""
-    summary = read_json(source / "summary.json") or {}
     shapes = Counter(" × ".join(map(str, reversed(shape[:2]))) for shape in summary.get("shapes") or [])
     window = summary.get("window") or {}
     facts = [("source", given or summary.get("spec"))]
@@ -227,7 +254,7 @@ def _facts(source: Path, given: str | None, test: np.ndarray | None, train: np.n
     facts.append(("turns and flips in training", summary.get("augment")))
     facts.append(("split", plain(summary["split"]) if summary.get("split") else None))
     for which, images in (("training tiles", train), ("held-out tiles", test)):
-        groups = read_json(source / f"{'train' if images is train else 'test'}_groups.json")
+        groups = read(files, source / f"{'train' if images is train else 'test'}_groups.json", list[str | int])
         independent = f" from {len(set(map(str, groups)))} independent slices or regions" if groups else ""
         facts.append((which, None if images is None else f"{len(images)}{independent}"))
     facts.append(("fingerprint", summary.get("fingerprint")))

@@ -1,17 +1,50 @@
-"""What a bench left in its output folder. Anything may be missing or broken off: a bench can be at work on it."""
+"""What a bench left in its output folder. Anything may be missing: a bench can be at work on it.
 
-import json
+The folder may be somebody else's: names and contents are checked, and nothing outside it is read or written.
+"""
+
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.core.files import check_regular, parse_json, read_bytes, read_json
+from veridical.core.limits import check_cost
+from veridical.reporting.contents import (
+    LARGEST_TILE,
+    MOST_CELLS,
+    Audited,
+    Nearest,
+    Plan,
+    Record,
+    ResultRow,
+    Spent,
+    Status,
+    is_name,
+)
 
-NAME = re.compile(r"(?P<recipe>.+)-seed(?P<seed>\d+)")
+NAME = re.compile(r"(?P<recipe>.+)-seed(?P<seed>\d{1,15})")
+LARGEST_PICTURE = 32 * 2**20  # bytes of a PNG that is put on the page
+PNG = b"\x89PNG\r\n\x1a\n"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a bench `folder`; what cannot be read is told in `damaged`, a sentence a file, and left out."""
+
+    folder: Path
+    damaged: list[str] = field(default_factory=list)
+
+    def tell(self, error: InputError) -> None:
+        """Keep the sentence of what cannot be read, once."""
+        if str(error) not in self.damaged:
+            self.damaged.append(str(error))
 
 
 @dataclass(frozen=True)
@@ -26,6 +59,7 @@ class Cell:
     trouble: str | None
     rows: list[dict[str, Any]]
     cost: dict[str, Any]
+    audit: Audited | None = None
 
 
 def bench_spec(folder: Path) -> dict[str, Any]:
@@ -34,26 +68,135 @@ def bench_spec(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is not a folder: give the output folder of `veridical bench`")
     if not (folder / "spec.json").is_file():
         raise InputError(f"{folder} holds no spec.json: give the output folder of `veridical bench`")
-    spec = read_json(folder / "spec.json")
-    if not isinstance(spec, dict) or not isinstance(spec.get("datasets"), dict):
+    spec = read_json(inside(folder, folder / "spec.json"), Plan)
+    if "datasets" not in spec:
         raise InputError(f"{folder / 'spec.json'} is damaged or not of a bench: run `veridical bench` again")
-    return spec
+    return cast(dict[str, Any], spec)
 
 
-def read_cells(folder: Path, spec: dict[str, Any]) -> list[Cell]:
+def inside(folder: Path, path: Path) -> Path:
+    """`path`, which lies in the folder.
+
+    Raises
+    ------
+    InputError
+        If it, or a link on the way to it, leads out of the folder.
+    """
+    try:
+        within = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names that cannot be
+        within = False
+    if not within:
+        raise InputError(f"{path}: leads out of the folder of the bench; put what is meant into it")
+    return path
+
+
+def read(files: Files, path: Path, kind: type[T]) -> T | None:
+    """Content of a JSON file of the bench as `kind`; None if it is missing or cannot be read, which is told."""
+    if not path.is_symlink() and not path.exists():
+        return None
+    try:
+        return read_json(inside(files.folder, path), kind)
+    except InputError as error:
+        files.tell(error)
+        return None
+
+
+def read_images(files: Files, path: Path, size: int | None) -> np.ndarray | None:
+    """Memory-mapped images (N, C, H, W) of that size, None if there are none to show."""
+    if not path.is_symlink() and not path.exists():
+        return None
+    try:
+        check_regular(inside(files.folder, path))
+        try:
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # whatever a damaged header makes numpy raise
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise InputError(f"{path}: is damaged or cut short ({reason}); run the bench again") from None
+        shape = np.shape(images)
+        side = shape[-1] if shape else 0
+        fits = len(shape) == 4 and shape[1] in (1, 3) and shape[2] == side and 0 < side <= (size or LARGEST_TILE)
+        if not fits or (size and side != size) or images.dtype.kind not in "fu" or not shape[0]:
+            raise InputError(f"{path}: holds {images.dtype} of shape {shape}, which are no tiles of this bench")
+        check_cost(path, images=shape[0])
+    except InputError as error:
+        files.tell(error)
+        return None
+    return images
+
+
+def read_picture(files: Files, path: Path) -> bytes | None:
+    """A PNG file, None if it is not there, which is told if there is something else."""
+    if not path.is_symlink() and not path.exists():
+        return None
+    try:
+        content = read_bytes(inside(files.folder, path), LARGEST_PICTURE)
+        if not content.startswith(PNG):
+            raise InputError(f"{path}: is not a PNG picture; run the bench again")
+    except InputError as error:
+        files.tell(error)
+        return None
+    return content
+
+
+def read_nearest(files: Files, cell: Cell, n: int) -> Nearest | None:
+    """``nearest.json`` of a cell of `n` samples; None if it is missing or cannot be of them."""
+    path = cell.folder / "nearest.json"
+    found = read(files, path, Nearest)
+    if found is None:
+        return None
+    lists = [found[name] for name in ("sample", "left", "top", "name")]
+    if n != len(found["distance"]) or any(len(each) != n for each in lists) or max(found["sample"], default=0) >= n:
+        files.tell(InputError(f"{path}: is not of the {n} samples beside it; run the bench again"))
+        return None
+    return found
+
+
+def read_log(files: Files, path: Path) -> dict[str, Any] | None:
+    """Loss curves of a run: {"minutes": (n,), "steps": (n,), "parts": {name: (n,)}}, None without any.
+
+    Broken lines are left out; after a resume the later record of a step counts.
+    """
+    if not path.is_symlink() and not path.exists():
+        return None
+    try:
+        lines = read_bytes(inside(files.folder, path)).decode(errors="replace").splitlines()
+    except InputError as error:
+        files.tell(error)
+        return None
+    records = {}
+    for line in lines:
+        try:
+            record = parse_json(line, Record, path)
+        except InputError:
+            continue
+        records[record["step"]] = (record["seconds"] / 60, record["loss"])
+    curve = [(step, *records[step]) for step in sorted(records)]
+    names = dict.fromkeys(name for _, _, loss in curve for name in loss)
+    parts = {name: np.array([loss.get(name, np.nan) for _, _, loss in curve], float) for name in names}
+    return {
+        "minutes": np.array([minutes for _, minutes, _ in curve]),
+        "parts": {name: values for name, values in parts.items() if np.isfinite(values).sum() > 1},
+    }  # fmt: skip
+
+
+def read_cells(files: Files, spec: dict[str, Any]) -> list[Cell]:
     """All cells of the spec in its order, then any others that the folder holds (of an earlier spec)."""
     planned = cells_of(spec)
     found = []
-    for path in sorted(folder.glob("cells/*/*")):
-        if (match := NAME.fullmatch(path.name)) and path.is_dir():
+    for path in sorted(files.folder.glob("cells/*/*")):
+        match = NAME.fullmatch(path.name)
+        if match and path.is_dir() and is_name(path.parent.name) and is_name(match["recipe"]):
             found.append((path.parent.name, match["recipe"], int(match["seed"])))
-    return [_read_cell(folder, *key) for key in dict.fromkeys(planned + found)]
+    return [_read_cell(files, *key) for key in dict.fromkeys(planned + found)]
 
 
-def _read_cell(folder: Path, dataset: str, recipe: str, seed: int) -> Cell:
-    path = folder / "cells" / dataset / f"{recipe}-seed{seed}"
-    status = read_json(path / "status.json") or {}
-    rows = [_clean(row) for row in read_json(path / "rows.json") or []]
+def _read_cell(files: Files, dataset: str, recipe: str, seed: int) -> Cell:
+    path = files.folder / "cells" / dataset / f"{recipe}-seed{seed}"
+    status: Any = read(files, path / "status.json", Status) or {}
+    rows: list[Any] = read(files, path / "rows.json", list[ResultRow]) or []
+    cost: Any = read(files, path / "cost.json", Spent) or {}
+    rows = [_clean(row) for row in rows if "metric" in row]
     state = status.get("state", "missing")
     reason = " ".join(str(status.get("reason") or "no reason was recorded").split())
     trouble = {
@@ -61,7 +204,7 @@ def _read_cell(folder: Path, dataset: str, recipe: str, seed: int) -> Cell:
         "failed": f"failed: {reason}",
         "running": "not finished (still running, or stopped: run the bench again)",
     }.get(state, "not started" if not path.is_dir() else "no status.json: run the bench again")
-    return Cell(dataset, recipe, seed, path, state, trouble, rows, read_json(path / "cost.json") or {})
+    return Cell(dataset, recipe, seed, path, state, trouble, rows, cost, read(files, path / "audit.json", Audited))
 
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:
@@ -72,55 +215,23 @@ def _clean(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def read_json(path: Path) -> Any:
-    """The file's content, None if it is missing or broken off (a bench may be at work on it)."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def read_images(path: Path) -> np.ndarray | None:
-    """Memory-mapped images, None if there are none to show."""
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return images if images.ndim == 4 and len(images) else None
-
-
-def read_log(path: Path) -> dict[str, Any] | None:
-    """Loss curves of a run: {"minutes": (n,), "steps": (n,), "parts": {name: (n,)}}, None without any.
-
-    Broken lines are left out; after a resume the later record of a step counts.
-    """
-    records = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        try:
-            record = json.loads(line)
-            records[int(record["step"])] = (float(record["seconds"]) / 60, dict(record["loss"]))
-        except (ValueError, TypeError, KeyError):
-            continue
-    curve = [(step, *records[step]) for step in sorted(records)]
-    names = dict.fromkeys(name for _, _, loss in curve for name in loss)
-    parts = {name: np.array([loss.get(name, np.nan) for _, _, loss in curve], float) for name in names}
-    return {
-        "minutes": np.array([minutes for _, minutes, _ in curve]),
-        "parts": {name: values for name, values in parts.items() if np.isfinite(values).sum() > 1},
-    }  # fmt: skip
-
-
 def cells_of(spec: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """Dataset, name of the recipe and seed of every cell that a ``spec.json`` plans."""
+    """Dataset, name of the recipe and seed of every cell that a ``spec.json`` plans.
+
+    Raises
+    ------
+    InputError
+        If there are more than anybody can look at.
+    """
     rows = spec.get("recipes", {})
+    seeds = {name: row.get("seeds") or spec.get("seeds") or [0] for name, row in rows.items()}
+    count = len(spec["datasets"]) * sum(map(len, seeds.values()))
+    if count > MOST_CELLS:
+        raise InputError(f"spec.json plans {count:,} cells, more than {MOST_CELLS:,}: leave out some of its seeds")
     return [
         (dataset, name, seed)
         for dataset in spec["datasets"]
         for name, row in rows.items()
         if row.get("datasets") is None or dataset in row["datasets"]
-        for seed in row.get("seeds") or spec.get("seeds", [0])
+        for seed in seeds[name]
     ]

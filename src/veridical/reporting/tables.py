@@ -42,7 +42,8 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     -------
     dict
         value (mean over seeds), low and high (the widest reach of the seeds' intervals), values and seeds (those that
-        have a number), floor (mean), n (smallest), reason (of the first row without a value, or None).
+        have a number), floor (mean), n (smallest), reason (of the first row without a value, or None), no_interval (why a
+        value has no interval, or None).
     """
     good = [row for row in rows if row.get("value") is not None]
     lows = [row["low"] for row in good if row.get("low") is not None]
@@ -57,6 +58,7 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "floor": sum(floors) / len(floors) if floors else None,
         "n": min((row["n"] for row in good if row.get("n") is not None), default=None),
         "reason": next((row.get("reason") or "not measured" for row in rows if row.get("value") is None), None),
+        "no_interval": next((row["reason"] for row in good if row.get("low") is None and row.get("reason")), None),
     }
 
 
@@ -113,12 +115,13 @@ def _problems(cells: list[Cell]) -> list[str]:
 
 
 def notes(system: dict[str, Any]) -> str:
-    """Why cells or numbers of a system are missing, in one line."""
+    """Why cells, numbers or intervals of a system are missing, in one line."""
     parts = list(system["problems"])
     if any(cell.rows for cell in system["cells"]):
         for stat in system["metrics"].values():
-            if stat["metric"] and stat["reason"]:
-                parts.append(f"{stat['metric']}: {stat['reason']}")
+            said = stat["reason"] or stat["no_interval"]
+            if stat["metric"] and said:
+                parts.append(f"{stat['metric']}: {said}")
     return "; ".join(dict.fromkeys(parts))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,15 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash, write_json
+from veridical.core.files import file_hash
+from veridical.core.interrupt import on_stop
+from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.data.images import save_png, to_grid, write_images
 from veridical.recipes import table
 from veridical.runs.run import Run, load
+from veridical.runs.samples import Samples, check_folder
 
 
 def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True) -> Images:
@@ -56,19 +58,23 @@ def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | Non
         if name not in cond or len(cond[name]) != n:
             raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
     parts = []
-    with torch.no_grad(), Progress("sample", quiet) as progress:
-        for start in range(0, n, batch):
-            numbers = range(start, min(start + batch, n))
-            mine = as_tensors({name: cond[name][start : numbers.stop] for name in names}, run.device)
-            sampled = run.model.sample(len(numbers), mine, ImageNoise(seed, numbers, run.device))
-            if not torch.isfinite(sampled).all():
-                raise InputError(
-                    f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
-                    "smaller --set lr."
-                )
-            parts.append(((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy())
-            progress.update((numbers[-1] + 1) / n)
+    with Progress("sample", quiet) as progress:
+        for numbers in batches(n, batch):
+            parts.append(_drawn(run, numbers, {name: cond[name][numbers.start : numbers.stop] for name in names}, seed))
+            progress.update(numbers.stop / n)
     return np.concatenate(parts)
+
+
+def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> Images:
+    """Images with these numbers, of conditions with a row each."""
+    with torch.no_grad():
+        sampled = run.model.sample(len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device))
+    if not torch.isfinite(sampled).all():
+        raise InputError(
+            f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
+            "smaller --set lr."
+        )
+    return ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
 
 
 def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
@@ -79,7 +85,7 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     run : Run
     n : int
     **asked
-        What they are to be: ``label``, ``masks``, ``source``, ``prompt`` (see `sample`).
+        What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``extrapolate`` (see `sample`).
     """
     row = table.find(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
@@ -100,14 +106,17 @@ def sample(
 ) -> Path:
     """Draw `n` images from a run and write them in the units and bit depth of its data.
 
+    Each image is written as soon as it is drawn, so that memory does not depend on `n`. What was stopped goes on with the same
+    call, with the same images to the bit.
+
     Beside the images stand ``provenance.json`` (checkpoint hash, recipe, seed, version; number and condition of each
-    image) and ``grid.png``. Where the condition of an image is a label image, or a source that has one, it is written to
-    ``masks/`` under the name of the image: the folder is a labelled set.
+    image) and ``grid.png`` of the first. Where the condition of an image is a label image, or a source that has one, it is
+    written to ``masks/`` under the name of the image: the folder is a labelled set.
 
     Parameters
     ----------
     run, out : str or Path
-        A run folder; a new folder.
+        A run folder; a new folder, or one that the same call was stopped in.
     n : int
     settings : mapping, optional
         Of sampling, see `load`.
@@ -122,7 +131,8 @@ def sample(
         - ``label``, sequence of str, or str with commas: classes, or numbers in the units of the data;
         - ``masks``, str or Path: label images in the values and the resolution of the training data; larger ones are cut;
         - ``source``, str or Path: images to translate, or to enlarge: then tiles are as much smaller than samples;
-        - ``prompt``, str or sequence of str.
+        - ``prompt``, str or sequence of str;
+        - ``extrapolate``, bool: numbers of ``label`` outside the range of the training images are meant; else refused.
 
     Returns
     -------
@@ -132,56 +142,61 @@ def sample(
     Raises
     ------
     InputError
-        If `run` cannot be loaded or `out` holds something.
+        If `run` cannot be loaded, or `out` holds something else.
+    KeyboardInterrupt
+        At Ctrl-C and SIGTERM, once ``provenance.json`` says which images there are.
     """
     if batch < 1 or seed < 0:
         raise InputError(f"batch={batch}, seed={seed}: give a batch of at least 1 and a seed of at least 0.")
     if n < 1:
         raise InputError(f"-n {n} asks for no image: give a positive number.")
-    folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not empty: choose another --out.")
+    check_cost(f"-n {n}", images=n)
+    check_folder(Path(out))
     loaded = load(run, device, settings)
     use_threads()
-    row = table.find(loaded.info.recipe)
+    row, info = table.find(loaded.info.recipe), loaded.info
+    check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
     found = conditions_of(loaded, n, **asked)
-    for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for text in found.notes:
+        tell(run, text)
     places = [row.option.name for row in CONDITIONS.values() if not row.option.several]
-    began = time.monotonic()
-    drawn = draw(loaded, n, seed=seed, batch=batch, cond=found.cond, quiet=quiet)
-    seconds = time.monotonic() - began
-    stems = [f"{loaded.info.recipe}_{k:05d}" for k in range(n)]
-    files = write_images(folder, drawn, loaded.window, stems=stems, pixel_size=loaded.info.dataset.get("pixel_size"))
-    if found.masks is not None:
-        (folder / "masks").mkdir()
-        for stem, mask in zip(stems, found.masks, strict=True):
-            save_png(folder / "masks" / f"{stem}.png", mask)
-    write_json(
-        folder / "provenance.json",
+    samples = Samples(
+        Path(out),
         {
             "version": __version__,
-            "recipe": loaded.info.recipe,
-            "checkpoint": {
-                "sha256": file_hash(loaded.folder / "model.safetensors"),
-                "steps": loaded.info.cost.steps,
-            },
-            "dataset": {k: loaded.info.dataset.get(k) for k in ("spec", "fingerprint")},
+            "recipe": info.recipe,
+            "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": info.cost.steps},
+            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")},
             "seed": seed,
-            "settings": {k: loaded.info.args[k] for k in row.sampling},
+            "n": n,
+            "batch": batch,
+            "settings": {k: info.args[k] for k in row.sampling},
             "condition": {"needs": loaded.needs, **{name: _text(asked.get(name)) for name in places}}
             if loaded.needs
             else None,
             **({"notes": found.notes} if found.notes else {}),
-            "seconds_per_image": seconds / n,
-            "images": [
-                {"file": path.name, "number": k, "synthetic": True} | ({"condition": said} if said else {})
-                for k, (path, said) in enumerate(zip(files, found.said, strict=True))
-            ],
         },
+        loaded.window,
+        found,
+        info.dataset.get("pixel_size"),
     )
-    save_png(folder / "grid.png", to_grid(drawn[:64], scale=1 if drawn.shape[-1] > 64 else 2))
-    return folder
+    with on_stop(_stop), samples.kept(), Progress("sample", quiet) as progress:
+        for numbers in batches(n, batch):
+            if samples.lacks(numbers):
+                began = time.monotonic()
+                images = _drawn(loaded, numbers, found.rows(numbers), seed)
+                samples.add(numbers, images, time.monotonic() - began)
+            progress.update(numbers.stop / n)
+    return Path(out)
+
+
+def batches(n: int, batch: int) -> Iterator[range]:
+    """Numbers of the images of each batch."""
+    return (range(start, min(start + batch, n)) for start in range(0, n, batch))
+
+
+def _stop() -> None:
+    raise KeyboardInterrupt
 
 
 def _text(spec: str | Path | None) -> str | None:

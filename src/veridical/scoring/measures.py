@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, digests, interval_row, null, row
-from veridical.scoring.sets import COPIES, NEIGHBOURS, Sets
-from veridical.stats.jackknife import jackknife
+from veridical.scoring.sets import COPIES, NEIGHBOURS, Equal, Sets
+from veridical.stats.jackknife import Kind, below_quantile, jackknife
 
 
 def copied_share(sets: Sets, metric: Metric) -> Row:
@@ -52,7 +52,7 @@ def mean_of_pairs(
         values = function(real, synth)
         interval = jackknife(lambda i: float(values[i].mean()), [groups], bounds=metric.bounds)
         finding = f"{identical} identical pairs left out" if identical else None
-        return interval_row(name, interval, len(values), None, settings) | {"reason": finding}
+        return interval_row(name, interval, len(values), None, settings, (finding,))
 
     return measure
 
@@ -69,13 +69,14 @@ def between_sets(
     """
 
     def measure(sets: Sets, metric: Metric) -> Row:
-        n, real, synth, others, groups = sets.equal
-        name, settings = metric.named(sets.extractor), {"definition": definition}
-        if not n:
-            return null(name, "needs at least 1 image a set and 1 more real one for the floor", n, settings)
-        x, y, z = sets.real[real], sets.synth[synth], sets.other_real[others]
-        interval = jackknife(lambda i, j: function(x[i], y[j]), groups, bounds=metric.bounds)
-        return interval_row(name, interval, n, float(function(x, z)), settings)
+        rows, equal = sets.rows, sets.equal
+        name, settings = metric.named(sets.extractor), {"definition": definition} | _sizes(equal)
+        if not equal.n:
+            return null(name, "needs at least 1 image a set and 1 more real one for the floor", equal.n, settings)
+        x, y, z = sets.real[rows.half[equal.real]], sets.synth[rows.synth], sets.other_real[rows.others]
+        return _at_equal_n(
+            name, metric, equal, lambda i, j: function(x[i], y[j]), lambda j: function(x, z[j]), settings
+        )
 
     return measure
 
@@ -99,6 +100,37 @@ def lpips_efficientnet_lite0(real: NDArray[Any], synth: NDArray[Any]) -> NDArray
     return lpips_efficientnet_lite0(real, synth)
 
 
+# ------------------------------------------------------------------------------------------------ of equal n
+
+
+def _at_equal_n(
+    name: str,
+    metric: Metric,
+    equal: Equal,
+    value: Callable[[NDArray[Any], NDArray[Any]], float],
+    other: Callable[[NDArray[Any]], float],
+    settings: dict[str, Any],
+    kind: Kind = "mean",
+    least: int = 1,
+) -> Row:
+    """Means over the draws of `equal`: of `value` (rows of x, of y), which needs so many of both, and of `other` (rows of z)."""
+
+    def mean(i: NDArray[Any], j: NDArray[Any]) -> float:
+        kept = np.isin(np.arange(len(equal.groups[1])), j)
+        draws = [rows[kept[rows]] for rows in equal.synth]
+        found = [value(i, rows) for rows in draws if min(len(i), len(rows)) >= least]
+        return float(np.mean(found)) if found else float("nan")
+
+    interval = jackknife(mean, equal.groups, bounds=metric.bounds, kind=kind)
+    floor = None if equal.no_floor else float(np.mean([other(rows) for rows in equal.others]))
+    return interval_row(name, interval, equal.n, floor, settings, (equal.no_floor,))
+
+
+def _sizes(equal: Equal) -> dict[str, Any]:
+    sizes = {"n_real": len(equal.real), "n_synth": equal.n}
+    return sizes | ({"draws": len(equal.synth)} if len(equal.synth) > 1 else {})
+
+
 # ------------------------------------------------------------------------------------------------- of features
 
 
@@ -107,38 +139,56 @@ def kid(sets: Sets, metric: Metric) -> Row:
     name, settings, groups = metric.named(sets.extractor), _kid_settings(sets), sets.rows
     if min(len(sets.real), len(sets.synth)) < 2:
         return null(name, "needs at least 2 images a set", len(sets.synth), settings)
-    interval = jackknife(_to_synth(sets), [groups.real_groups, groups.synth_groups], least=2)
-    return interval_row(name, interval, len(sets.synth), sets.kid_floor, settings)
+    value = _to_synth(sets)
+    interval = jackknife(value, [groups.real_groups, groups.synth_groups], kind="distance")
+    return interval_row(name, interval, len(sets.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
 
 
 def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
-    """The KID over that of random-phase images."""
+    """The KID over that of random-phase images, less the bias of a ratio."""
     from veridical.metrics.distribution import mmd2
 
     name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.synth)
     if min(len(sets.real), n) < 2:
         return null(name, "needs at least 2 images a set", n, settings)
     xx, _, _, pp, xp = sets.kernels
-    to_synth = _to_synth(sets)
+    to_synth, (_, phase, of_real) = _to_synth(sets), sets.random_phase
+    groups = [sets.rows.real_groups, sets.rows.synth_groups, phase]
+    if of_real:  # tiles and their surrogates are left out together
+        groups = [np.concatenate(groups[::2]), groups[1]]
 
-    def to_phase(i: NDArray[Any], k: NDArray[Any]) -> float:
+    def parts(*rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        if not of_real:
+            return rows[0], rows[1], rows[2]
+        mine = rows[0] < len(xx)
+        return rows[0][mine], rows[1], rows[0][~mine] - len(xx)
+
+    def to_phase(*rows: NDArray[Any]) -> float:
+        i, _, k = parts(*rows)
         return mmd2(xx[np.ix_(i, i)], pp[np.ix_(k, k)], xp[np.ix_(i, k)])
 
-    groups = [sets.rows.real_groups, sets.rows.synth_groups, np.arange(len(pp))]
+    def ratio(*rows: NDArray[Any]) -> float:
+        i, j, _ = parts(*rows)
+        return to_synth(i, j) / to_phase(*rows)
+
     settings = settings | {"n_random_phase": len(pp)}
-    scale = jackknife(to_phase, groups[::2], least=2) if len(pp) > 1 else None
-    if scale is None or scale.low is None or scale.low <= 0:
+    scale = jackknife(to_phase, groups) if len(pp) > 1 else None
+    if scale is None or not scale.value > 0 or (scale.low is not None and scale.low <= 0):
         reason = "so few random-phase images cannot be told from the real ones, so they give no scale"
         return null(name, reason, n, settings)
     settings["kid_random_phase"] = scale.value
-    interval = jackknife(lambda i, j, k: to_synth(i, j) / to_phase(i, k), groups, least=2)
+    interval = jackknife(ratio, groups, kind="ratio")
     floor = None if sets.kid_floor is None else sets.kid_floor / scale.value
-    return interval_row(name, interval, n, floor, settings)
+    return interval_row(name, interval, n, floor, settings, (_no_kid_floor(sets),))
+
+
+def _no_kid_floor(sets: Sets) -> str | None:
+    return None if sets.kid_floor is not None else "no floor: the other real images are of one slice"
 
 
 def _kid_settings(sets: Sets) -> dict[str, Any]:
     sizes = {"n_real": len(sets.real), "n_synth": len(sets.synth)}
-    return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs"} | sizes
+    return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs of different slices"} | sizes
 
 
 def _to_synth(sets: Sets) -> Callable[[NDArray[Any], NDArray[Any]], float]:
@@ -152,20 +202,24 @@ def frechet(sets: Sets, metric: Metric) -> Row:
     """Fréchet distance, at equal n."""
     from veridical.metrics.distribution import frechet
 
-    name, n, (x, y, z) = metric.named(sets.extractor), sets.equal.n, sets.equal_features
-    settings = sets.deep.settings | {"n_real": n, "n_synth": n}
-    if n < 2:
-        return null(name, "needs at least 2 images a set and 2 more real ones for the floor", n, settings)
-    interval = jackknife(lambda i, j: frechet(x[i], y[j]), sets.equal.groups, bounds=metric.bounds, least=2)
-    return interval_row(name, interval, n, frechet(x, z), settings)
+    name, equal = metric.named(sets.extractor), sets.equal
+    x, y, z = sets.deep.half[equal.real], sets.deep.synth, sets.deep.others
+    settings = sets.deep.settings | _sizes(equal)
+    if equal.n < 2:
+        return null(name, "needs at least 2 images a set and 2 more real ones for the floor", equal.n, settings)
+
+    def value(i: NDArray[Any], j: NDArray[Any]) -> float:
+        return frechet(x[i], y[j])
+
+    return _at_equal_n(name, metric, equal, value, lambda j: frechet(x, z[j]), settings, "distance", least=2)
 
 
 def neighbours(sets: Sets, metric: Metric) -> Row:
     """Precision, recall, density or coverage, at equal n: the one that the row is called."""
     from veridical.metrics.distribution import prdc_from_distances
 
-    k, n, name = NEIGHBOURS, sets.equal.n, metric.named(sets.extractor)
-    settings = sets.deep.settings | {"n_real": n, "n_synth": n, "k": k}
+    k, equal, name = NEIGHBOURS, sets.equal, metric.named(sets.extractor)
+    n, settings = equal.n, sets.deep.settings | _sizes(equal) | {"k": k}
     if n <= k:
         reason = f"needs more than {k} images a set and as many more real ones for the floor (k = {k} neighbours)"
         return null(name, reason, n, settings)
@@ -174,8 +228,8 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
     def value(i: NDArray[Any], j: NDArray[Any]) -> float:
         return prdc_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)[metric.name]
 
-    interval = jackknife(value, sets.equal.groups, bounds=metric.bounds, least=k + 1)
-    return interval_row(name, interval, n, sets.neighbour_floors[metric.name], settings)
+    found = _at_equal_n(name, metric, equal, value, lambda j: float("nan"), settings, "count", least=k + 1)
+    return found | {"floor": None if equal.no_floor else sets.neighbour_floors[metric.name]}
 
 
 def spacing(sets: Sets, metric: Metric) -> Row:
@@ -183,11 +237,12 @@ def spacing(sets: Sets, metric: Metric) -> Row:
     from veridical.metrics.spacing import spacing
 
     name, (real, synth, others) = metric.named(sets.extractor), sets.features
-    synth = synth[: sets.distinct]
+    synth, rows = synth[: sets.distinct], sets.rows
+    groups, other_groups = sets.real_groups, sets.floor_groups
     if sets.floor_real is None:
-        real, others = real[sets.rows.half], others[sets.rows.others]
+        real, groups, others, other_groups = real[rows.half], rows.half_groups, others[rows.others], rows.other_groups
     try:
-        value, floor = spacing(synth, others), spacing(real, others)
+        value, floor = spacing(synth, others, None, other_groups), spacing(real, others, groups, other_groups)
     except ValueError as error:
         return null(name, str(error), len(synth))
     settings = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
@@ -199,7 +254,7 @@ def spacing(sets: Sets, metric: Metric) -> Row:
 
 def memorised(sets: Sets, metric: Metric) -> Row:
     """Share of synthetic images that are nearer to a training crop than nearly all unseen real ones."""
-    from veridical.metrics.novelty import memorised_threshold
+    from veridical.metrics.novelty import chance_share, memorised_threshold
 
     assert sets.train is not None
     name, n, (images, orientations, searched) = metric.named(sets.extractor), len(sets.synth), sets.train
@@ -213,11 +268,10 @@ def memorised(sets: Sets, metric: Metric) -> Row:
     }
     try:
         crops, known = sets.crops
-        threshold, chance = memorised_threshold(known)
+        threshold, _ = memorised_threshold(known)
     except (InputError, ValueError) as error:
         return null(name, str(error), n, settings)
-    near = crops.distance < threshold
-    interval = jackknife(lambda i: float(near[i].mean()), [np.arange(n)], bounds=metric.bounds)
-    found = interval_row(name, interval, n, chance, settings | {"threshold": threshold})
-    found["settings"]["interval"] += "; threshold taken as known"
-    return found
+    groups = np.arange(len(known)) if sets.real_groups is None else sets.real_groups
+    synth_groups = np.arange(n) if sets.synth_groups is None else sets.synth_groups
+    interval = below_quantile(crops.distance, known, threshold, synth_groups, groups)
+    return interval_row(name, interval, n, chance_share(known, groups), settings | {"threshold": threshold})

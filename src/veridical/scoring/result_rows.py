@@ -32,9 +32,21 @@ def null(metric: str, reason: str, n: int | None, settings: dict[str, Any] | Non
     return row(metric, None, n, reason=reason, settings=settings)
 
 
-def interval_row(metric: str, interval: Interval, n: int, floor: float | None, settings: dict[str, Any]) -> Row:
+def interval_row(
+    metric: str,
+    interval: Interval,
+    n: int,
+    floor: float | None,
+    settings: dict[str, Any],
+    findings: tuple[str | None, ...] = (),
+) -> Row:
+    """Row of a value with its interval; its reason is what there is to say of it, as why there is no interval."""
     settings = settings | {"interval": interval.method, "standard_error": interval.se}
-    return row(metric, interval.value, n, low=interval.low, high=interval.high, floor=floor, settings=settings)
+    no_interval = None if interval.low is not None else "no interval: " + interval.method.removeprefix("none: ")
+    reason = "; ".join(said for said in (*findings, no_interval) if said) or None
+    return row(
+        metric, interval.value, n, low=interval.low, high=interval.high, floor=floor, reason=reason, settings=settings
+    )
 
 
 def digests(images: NDArray[Any]) -> list[bytes]:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.text import shown
+from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
-from veridical.scoring.result_rows import Row, digests, null
+from veridical.scoring.common import in_common
+from veridical.scoring.result_rows import Row, null
 from veridical.scoring.sets import Sets, Training
 from veridical.scoring.table import METRICS, find
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["format_rows", "gather", "measure", "score"]
 
 Spec = str | Path
+LONG = 60  # letters of a remark that the table does not repeat
 
 
 def score(
@@ -52,10 +56,10 @@ def score(
     real_groups, synth_groups : a label an image (its slice), for the intervals; by default the name of the file without
         the position of the tile, or every image by itself
     floor_real, floor_groups : other real images (the training tiles, say), disjoint from `real`; files if `real` is.
-        The floor of a metric is its value between `real` and these. By default the images of `train` if they are as large
-        as `real`, else `real` is halved, by group, for the floor.
-    train : the images that were trained on, (C, height, width) in [0, 1] each, to search them for copies; `real` must not
-        be among them
+        The floor of a metric is its value between `real` and these; those that are among `real` are left out. By default
+        the images of `train` if they are as large as `real`, else `real` is halved, by group, for the floor.
+    train : the images that were trained on, (C, height, width) in [0, 1] each, to search them for copies; real images that
+        are among them are compared with the others of them
     phase : phase-randomised real images, for `kid_over_random_phase`; by default made from `floor_real` or `real`
     extractor : row of `features.EXTRACTORS`
     inception : path of the Inception file, for `extractor="inception"`
@@ -69,7 +73,8 @@ def score(
     list of rows {recipe, dataset, seed, metric, value, low, high, n, floor, reason, settings}
         In the order of the table. A metric that cannot be computed has value None and a reason. Metrics that depend on n
         (Fréchet, precision, recall, density, coverage) have value and floor at the same n, images chosen evenly over
-        groups; the unbiased KID uses every image. `settings.interval` says what was resampled.
+        groups; the unbiased KID uses every image. `settings.interval` says what was resampled. A row with a value may have
+        a reason, too: what has to be known of the sets, such as images that are in two of them.
 
     Raises
     ------
@@ -106,6 +111,10 @@ def measure(
         reason = metric.lacks(sets)
         name = metric.named(sets.extractor)
         row = metric.measure(sets, metric) if reason is None else null(name, reason, len(sets.synth))
+        if row["value"] is not None:
+            said = [row["reason"], *sets.remarks, *(sets.floor_remarks if metric.floor == "real" else ())]
+            said += sets.training_remarks if "training images" in metric.needs else ()
+            row["reason"] = "; ".join(filter(None, said)) or None
         rows.append(about | row)
     return rows
 
@@ -132,13 +141,15 @@ def gather(
     features.find(extractor)  # a typing error is the user's to mend, not a reason in a row
     if isinstance(real, (str, Path)):
         specs = cast("tuple[Spec, Spec | None, Spec | None]", (synth, floor_real, train))  # as `real` is
-        read = _read(real, *specs, paired)
+        read, sizes = _read(real, *specs, paired)
         (real, names), (synth, synth_names), (floor_real, floor_names), (train, train_names) = read
         real_groups = names if real_groups is None else real_groups
         synth_groups = synth_names if synth_groups is None else synth_groups
         floor_groups = floor_names if floor_groups is None else floor_groups
+        remarks = pixel_size_remarks(sizes)
     else:
-        train_names = None
+        train_names, remarks = None, []
+    asked = floor_real is not None
     real, real_groups = _checked(real, real_groups, "real")
     synth, synth_groups = _checked(synth, synth_groups, "synth")
     _check_same_kind(real, synth, "synthetic")
@@ -151,16 +162,19 @@ def gather(
     if floor_real is not None:
         floor_real, floor_groups = _checked(floor_real, floor_groups, "floor_real")
         _check_same_kind(real, floor_real, "further real")
-        if set(digests(real)) <= set(digests(floor_real)):
-            raise InputError(
-                "all real images are among the further real ones too; the floor needs other images: leave them out"
-            )
+    found = in_common(real, synth, cast("NDArray[Any] | None", floor_real), real_groups)
+    if floor_real is not None:
+        if asked and not found.floor.any():
+            raise InputError("all further real images are among the real ones; the floor needs other images: give such")
+        kept = found.floor if found.floor.any() else None  # without any, REAL is halved
+        floor_groups = None if kept is None or floor_groups is None else np.asarray(floor_groups)[kept]
+        floor_real = None if kept is None else floor_real[kept]
     if paired and len(real) != len(synth):
         raise InputError(f"paired scores need pairs, got {len(real)} real and {len(synth)} synthetic images")
     return Sets(
-        real, synth, real_groups, synth_groups, floor_real, cast("NDArray[Any] | None", floor_groups), phase,
+        real, synth, found.real_groups, synth_groups, floor_real, cast("NDArray[Any] | None", floor_groups), phase,
         pairs=len(real) if paired else 0, train=None if train is None else Training(train), extractor=extractor,
-        inception=inception, cache=cache, progress=progress,
+        inception=inception, cache=cache, progress=progress, remarks=tuple(remarks), floor_remarks=tuple(found.remarks),
     )  # fmt: skip
 
 
@@ -173,14 +187,20 @@ def format_rows(rows: list[Row]) -> Table:
     heads = [Column(name, no_wrap=True) for name in ("metric", "value")]
     heads += [Column(name, min_width=width) for name, width in widths.items()]
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    said: set[str] = set()
     for row in rows:
+        remark = row["reason"] or ""
+        if row["value"] is not None and len(remark) > LONG:  # once is enough
+            again = remark in said
+            said.add(remark)
+            remark = "as above" if again else remark
         value, low, high, floor = (
             "–" if row[key] is None else f"{row[key]:.4g}" for key in ("value", "low", "high", "floor")
         )
         between = "–" if row["low"] is None else f"{low} to {high}"
         metric = find(row["metric"])
         better = "–" if metric is None or metric.better == "neither" else metric.better
-        table.add_row(row["metric"], value, between, floor, better, str(row["n"]), row["reason"] or "")
+        table.add_row(row["metric"], value, between, floor, better, str(row["n"]), shown(remark))
     return table
 
 
@@ -206,8 +226,9 @@ def _check_same_kind(real: Images, other: Images, what: str) -> None:
 
 def _read(
     real: Spec, synth: Spec, floor_real: Spec | None, train: Spec | None, pair: bool
-) -> list[tuple[Any, list[str] | None]]:
-    """Images and slice names of all sets, with the window of the real ones; matched by name if they are pairs."""
+) -> tuple[list[tuple[Any, list[str] | None]], dict[str, float | None]]:
+    """Images and slice names of all sets, with the window of the real ones; matched by name if they are pairs. And the pixel
+    sizes by name."""
     from veridical.data.dataset import group_of
     from veridical.data.images import read_images
 
@@ -226,7 +247,9 @@ def _read(
         (reals.images, [group_of(name) for name in reals.names]),
         (synths.images[order], [group_of(synths.names[k]) for k in order]),
     ]
-    for spec in (floor_real, train):
+    sizes = {"REAL": reals.pixel_size, "SYNTH": synths.pixel_size}
+    for called, spec in {"the further real images": floor_real, "the training data": train}.items():
         others = None if spec is None else read_images(spec, window=reals.window)
         found.append((None, None) if others is None else (others.images, [group_of(name) for name in others.names]))
-    return found
+        sizes[called] = None if others is None else others.pixel_size
+    return found, sizes

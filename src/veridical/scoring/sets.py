@@ -1,4 +1,7 @@
-"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it."""
+"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it.
+
+Longer than other files because all that metrics share is in one class.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
+from veridical.metrics.novelty import nearest_crop
 from veridical.scoring.result_rows import digests
-from veridical.stats.groups import halves, spread_evenly
+from veridical.stats.groups import halves, independent, one_group, spread_evenly, units
 
 COPIES = "the synthetic images are the real images"
 NEIGHBOURS = 5
@@ -43,14 +47,21 @@ class Rows(NamedTuple):
 
 
 class Deep(NamedTuple):
-    """Features of the four of `Rows` and of random-phase images, and how they were computed."""
+    """Features of the four of `Rows`, and how they were computed."""
 
     real: NDArray[Any]
     synth: NDArray[Any]
     half: NDArray[Any]
     others: NDArray[Any]
-    phase: NDArray[Any]
     settings: dict[str, Any]
+
+
+class Phase(NamedTuple):
+    """Features of random-phase images, the labels of the tiles that they were made of, and whether these are of `real`."""
+
+    features: NDArray[Any]
+    groups: NDArray[Any]
+    of_real: bool
 
 
 class Pairs(NamedTuple):
@@ -63,13 +74,15 @@ class Pairs(NamedTuple):
 
 
 class Equal(NamedTuple):
-    """Row numbers of n real, n synthetic and n other real images, and the labels of the first two."""
+    """What metrics that depend on n are given: positions in `Rows.half`, and draws of n independent images of `Rows.synth` and
+    of `Rows.others`; labels of the first and of all of `synth`; why there is no floor."""
 
     n: int
     real: NDArray[Any]
-    synth: NDArray[Any]
-    others: NDArray[Any]
+    synth: list[NDArray[Any]]
+    others: list[NDArray[Any]]
     groups: list[NDArray[Any]]
+    no_floor: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +98,8 @@ class Sets:
     pairs : of both sets the first so many images belong together
     distinct : the first so many synthetic images were made from conditions of their own; None: all
     train : what was trained on, or None
-    test_distance : distances of `real` to the nearest training crop, if they are known
+    test_distance : distances of `real` to the nearest training crop that is not itself, if they are known
+    remarks, floor_remarks : what has to be said of every number, and of those with a real-against-real floor
     extractor, inception, cache, progress : see `veridical.metrics.features.extract`
     """
 
@@ -100,6 +114,8 @@ class Sets:
     distinct: int | None = None
     train: Training | None = None
     test_distance: NDArray[Any] | None = None
+    remarks: tuple[str, ...] = ()
+    floor_remarks: tuple[str, ...] = ()
     extractor: str = "efficientnet_lite0"
     inception: str | Path | None = None
     cache: str | Path | None = None
@@ -151,13 +167,26 @@ class Sets:
 
     @cached_property
     def equal(self) -> Equal:
-        """Equally many images of all three sets, evenly over groups, for metrics that depend on n."""
+        """Equally many independent images, one a slice, in the place of synthetic and of other real ones.
+
+        Tiles of one slice are alike: as many independent images are nearer to the real ones. Where there are too few
+        slices for that, n is that of tiles, and there is no floor.
+        """
         rows = self.rows
-        n = min(len(rows.half), len(rows.synth), len(rows.others))
-        labels = (rows.half_groups, rows.synth_groups, rows.other_groups)
-        real, synth, others = (spread_evenly(groups, n) for groups in labels)
-        groups = [rows.half_groups[real], rows.synth_groups[synth]]
-        return Equal(n, rows.half[real], rows.synth[synth], rows.others[others], groups)
+        synth, others = rows.synth_groups, rows.other_groups
+        if one_group(rows.half_groups, others):
+            others = np.arange(len(others))
+        tiles = min(len(rows.half), len(synth), len(others))
+        slices = min(len(np.unique(synth)), len(np.unique(others)))
+        n, no_floor = min(slices, len(rows.half)), None
+        if n <= NEIGHBOURS and n < tiles:
+            n = tiles
+            drawn, floor = ([spread_evenly(groups, n)] for groups in (synth, others))
+            no_floor = f"no floor: fewer than {NEIGHBOURS + 1} other slices"
+        else:
+            drawn, floor = (independent(groups, n) if n else [] for groups in (synth, others))
+        real = spread_evenly(rows.half_groups, tiles)
+        return Equal(n, real, drawn, floor, [rows.half_groups[real], synth], no_floor)
 
     def _embed(self, images: NDArray[Any]) -> NDArray[Any]:
         from veridical.metrics.features import extract
@@ -173,49 +202,62 @@ class Sets:
     @cached_property
     def deep(self) -> Deep:
         """Features of `rows`, and of random-phase images."""
-        from veridical.metrics.features import check_images, settings
+        from veridical.metrics.features import settings
 
         (real, synth, others), rows = self.features, self.rows
-        phase = self.phase
-        if phase is None:
-            source = (self.real, rows.real, rows.real_groups)
-            if self.floor_real is not None:
-                source = (self.floor_real, rows.others, rows.other_groups)
-            images, order, groups = source
-            phase = _random_phase(images[order], groups, len(synth))
-        phase = check_images(phase, "phase")
-        phase = self._embed(phase[_canonical(phase, None)[0]])
         about = settings(self.extractor, *self.real.shape[2:])
-        return Deep(real[rows.real], synth[rows.synth], real[rows.half], others[rows.others], phase, about)
+        return Deep(real[rows.real], synth[rows.synth], real[rows.half], others[rows.others], about)
+
+    @cached_property
+    def random_phase(self) -> Phase:
+        """Random-phase images: those given, or surrogates of other real tiles or of `real`."""
+        from veridical.metrics.features import check_images
+
+        rows, n, phase, groups = self.rows, len(self.synth), self.phase, None
+        if phase is None:
+            images, order, labels = self.real, rows.real, rows.real_groups
+            if self.floor_real is not None:
+                images, order, labels = self.floor_real, rows.others, rows.other_groups
+            phase, groups = _random_phase(images[order], labels, n)
+        phase = check_images(phase, "phase")
+        order, labels = _canonical(phase, groups)
+        return Phase(self._embed(phase[order]), labels, groups is not None and self.floor_real is None)
 
     @cached_property
     def kernels(self) -> tuple[NDArray[Any], ...]:
-        """Kernel matrices of the KID for real images x, synthetic ones y and random-phase ones p: xx, yy, xy, pp, xp."""
+        """Kernel matrices of the KID for real images x, synthetic ones y and random-phase ones p: xx, yy, xy, pp, xp.
+
+        NaN between tiles of one slice. If all real images are of one slice, each counts by itself, and so do synthetic ones.
+        """
         from veridical.metrics.distribution import kernel
 
-        x, y, p = self.deep.real, self.deep.synth, self.deep.phase
-        return kernel(x, x), kernel(y, y), kernel(x, y), kernel(p, p), kernel(x, p)
+        (x, y), rows, (p, phase, of_real) = self.deep[:2], self.rows, self.random_phase
+        gx, gy, gp = (units(groups) for groups in (rows.real_groups, rows.synth_groups, phase))
+        xp = kernel(x, p, rows.real_groups, phase) if of_real and not one_group(phase) else kernel(x, p)
+        return kernel(x, x, gx, gx), kernel(y, y, gy, gy), kernel(x, y), kernel(p, p, gp, gp), xp
 
     @cached_property
     def kid_floor(self) -> float | None:
-        """KID between real and other real images."""
-        from veridical.metrics.distribution import kid
+        """KID between real and other real images, by pairs of different slices; None where the others are of one other slice."""
+        from veridical.metrics.distribution import kernel, mmd2
 
-        half, others = self.deep.half, self.deep.others
-        return kid(half, others).value if min(len(half), len(others)) > 1 else None
-
-    @cached_property
-    def equal_features(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Features of `equal`."""
-        rows, (real, synth, others) = self.equal, self.features
-        return real[rows.real], synth[rows.synth], others[rows.others]
+        (x, z), rows = (self.deep.half, self.deep.others), self.rows
+        if min(len(x), len(z)) < 2:
+            return None
+        mine, theirs = rows.half_groups, rows.other_groups
+        same = one_group(mine, theirs)
+        gx, gz = units(mine), units(theirs) if same else theirs
+        named = not same and self.real_groups is not None and (self.floor_real is None or self.floor_groups is not None)
+        across = kernel(x, z, mine, theirs) if named else kernel(x, z)
+        found = mmd2(kernel(x, x, gx, gx), kernel(z, z, gz, gz), across)
+        return found if np.isfinite(found) else None
 
     @cached_property
     def distances(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Distances between equally many features of real images x and synthetic ones y: xx, yy, xy."""
+        """Distances between features of real images x, those of `equal`, and all synthetic ones y: xx, yy, xy."""
         from veridical.metrics.distribution import distances
 
-        x, y, _ = self.equal_features
+        x, y = self.deep.half[self.equal.real], self.deep.synth
         return distances(x, x), distances(y, y), distances(x, y)
 
     @cached_property
@@ -223,34 +265,58 @@ class Sets:
         """Precision, recall, density and coverage of other real images."""
         from veridical.metrics.distribution import prdc
 
-        x, _, z = self.equal_features
-        return prdc(x, z, NEIGHBOURS)
+        x = self.deep.half[self.equal.real]
+        found = [prdc(x, self.deep.others[rows], NEIGHBOURS) for rows in self.equal.others]
+        return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
 
     @cached_property
     def crops(self) -> tuple[Any, NDArray[Any]]:
-        """Nearest training crop of every synthetic image (`veridical.metrics.novelty.Crops`), and distances of real images.
+        """Nearest training crop of every synthetic image (`veridical.metrics.novelty.Crops`), and distances of real images, those
+        that were trained on to others than themselves.
 
         Raises
         ------
         InputError
             If no training image is as large as these.
         """
+        assert self.train is not None
+        images, orientations, _ = self.train
+        crops = self._searched(lambda: nearest_crop(self.synth, images, orientations=orientations))
+        return crops, np.asarray(self.own.distance if self.test_distance is None else self.test_distance)
+
+    @cached_property
+    def own(self) -> Any:
+        """Which real images are among the training images, see `veridical.metrics.same.own_crops`; errors as of `crops`."""
+        from veridical.metrics.same import own_crops, simple
+
+        assert self.train is not None
+        real, (images, orientations, _) = self.real, self.train
+        groups = np.arange(len(real)) if self.real_groups is None else self.real_groups
+
+        def search() -> Any:
+            crops = nearest_crop(real, images, orientations=orientations)
+            return own_crops(real, images, crops, groups, orientations=orientations, exactly=simple(real))
+
+        return self._searched(search)
+
+    @property
+    def training_remarks(self) -> tuple[str, ...]:
+        """What has to be said of a comparison of real with training images."""
+        if self.train is None or self.test_distance is not None or not (shared := int(self.own.shared.sum())):
+            return ()
+        return (
+            f"{shared} of the {len(self.real)} real images are among the training images; they were compared with the others",
+        )
+
+    def _searched(self, search: Callable[[], Any]) -> Any:
         import torch
         from scipy.fft import set_workers
 
-        from veridical.metrics.novelty import nearest_crop
-
-        assert self.train is not None
-        images, orientations, _ = self.train
-        known = self.test_distance
         try:
             with set_workers(torch.get_num_threads()):
-                crops = nearest_crop(self.synth, images, orientations=orientations)
-                if known is None:
-                    known = nearest_crop(self.real, images, orientations=orientations).distance
+                return search()
         except ValueError as error:
             raise InputError(str(error)) from None
-        return crops, np.asarray(known)
 
 
 def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -259,9 +325,9 @@ def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArr
     return order, np.arange(len(order)) if groups is None else groups[order]
 
 
-def _random_phase(tiles: NDArray[Any], groups: NDArray[Any], n: int) -> NDArray[Any]:
-    """Surrogates of as many real tiles as there are synthetic images, or of all."""
+def _random_phase(tiles: NDArray[Any], groups: NDArray[Any], n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Surrogates of as many real tiles as there are synthetic images, or of all, and the labels of these tiles."""
     from veridical.metrics.surrogates import surrogates
 
     rows = spread_evenly(groups, min(len(tiles), n))
-    return np.clip(surrogates(tiles[rows], np.random.default_rng(0)), 0, 1)
+    return np.clip(surrogates(tiles[rows], np.random.default_rng(0)), 0, 1), groups[rows]

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.data.dataset import open_dataset
-from veridical.data.masks import OTHER, rank, stored
+from veridical.data.masks import OTHER, is_plain, rank, stored
+from veridical.data.pixel_size import pixel_size_remarks
+from veridical.metrics.same import numbered, simple
 from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
+from veridical.scoring.common import SAME
 from veridical.scoring.result_rows import interval_row
 from veridical.stats.jackknife import jackknife
 
@@ -63,6 +66,7 @@ def utility(
         raise InputError(
             f"{real} and {synth} differ in channels ({data.channels} and {made.channels}); convert one of them"
         )
+    remarks = pixel_size_remarks({real: data.pixel_size, synth: made.pixel_size})
     values = data.mask_values or ()
     pairs = {
         which: (data.tiles(which)[0], _labels(data.tile_conditions(which)["mask"], values))
@@ -76,6 +80,12 @@ def utility(
         "both": tuple(np.concatenate(each) for each in zip(pairs["train"], (images, masks), strict=True)),
     }  # fmt: skip
     test, truth = pairs["test"]
+    both = numbered(np.concatenate([test, images]), exactly=simple(test))
+    if many := int(np.isin(both[: len(test)], both[len(test) :]).sum()):
+        remarks.append(
+            f"{many} of the {len(test)} held-out real tiles are among the synthetic ones ({SAME}): trained on these, a network "
+            "has seen the answer"
+        )
     classes, total = len(values), len(kinds) * seeds
     counts = {name: np.empty((seeds, 2, len(test), classes)) for name in kinds}
     for k, (name, seed) in enumerate((name, seed) for seed in range(seeds) for name in kinds):
@@ -89,7 +99,8 @@ def utility(
         "size": size,
         "train_tiles": {name: len(x) for name, (x, _) in kinds.items()},
     }
-    return _rows(counts, data.tiles("test")[1], about)
+    said = "; ".join(remarks) or None
+    return [row | {"reason": said} for row in _rows(counts, data.tiles("test")[1], about)]
 
 
 def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, Any]) -> list[dict[str, Any]]:
@@ -114,8 +125,8 @@ def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, A
 
 
 def _labels(ranks: NDArray[Any], values: tuple[int, ...]) -> NDArray[Any]:
-    """Class numbers, with what has no label as `IGNORED`: stored 255, but of masks of 0 and 255."""
-    unlabelled = len(values) > 2 and values[-1] == OTHER
+    """Class numbers, with what has no label as `IGNORED`: stored 255 beside class numbers, but of masks of 0 and 255."""
+    unlabelled = len(values) > 2 and values[-1] == OTHER and is_plain(values)
     return np.where(ranks == len(values) - 1, IGNORED, ranks).astype(np.uint8) if unlabelled else ranks
 
 

@@ -1,7 +1,7 @@
 """Groups of rows that belong together (clusters, blocks): tiles of a slice, slices of a place.
 
-`group_numbers` are left out by the jackknife, `halves` give a real-against-real floor, `merged` gives the blocks of a permutation
-test and the folds of a cross-validation, and `components` finds groups that are linked.
+`group_numbers` are left out by the jackknife, `halves` give a real-against-real floor, `independent` rows are of different
+groups, `merged` gives the blocks of a permutation test and the folds of a cross-validation, `components` finds linked groups.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 MAX_GROUPS = 20
-FEWEST_GROUPS = 5
+MOST_DRAWS = 16
 
 
 class Groups(NamedTuple):
@@ -33,16 +33,11 @@ class Groups(NamedTuple):
 def group_numbers(labels: ArrayLike, max_groups: int = MAX_GROUPS) -> Groups:
     """Rows that are left out together, by the labels (N,) of their slices.
 
-    Fewer than five distinct labels: every row is a group. More than `max_groups` groups: the largest first, each joins
-    the group with the fewest rows so far.
+    More than `max_groups` groups: the largest first, each joins the group with the fewest rows so far.
     """
     names, numbers = np.unique(np.asarray(labels), return_inverse=True)
-    words = f"{len(names)} slices"
-    if len(names) == len(numbers):
-        words = f"{len(names)} single images"
-    elif len(names) < FEWEST_GROUPS:
-        words = f"{len(numbers)} single images (fewer than {FEWEST_GROUPS} slices)"
-        numbers = np.arange(len(numbers))
+    kind = "single image" if len(names) == len(numbers) else "slice"
+    words = f"{len(names)} {kind}{'s' if len(names) != 1 else ''}"
     sizes = np.bincount(numbers)
     if len(sizes) > max_groups:
         numbers = _joined(sizes, max_groups, np.arange(len(sizes)))[numbers]
@@ -91,6 +86,43 @@ def spread_evenly(labels: ArrayLike, n: int, seed: int = 0) -> np.ndarray:
     shuffled = np.random.default_rng(seed).permutation(len(names))
     by_group = shuffled[np.argsort(names[shuffled], kind="stable")]
     return np.sort(by_group[((np.arange(n) + 0.5) * len(names) / n).astype(int)])
+
+
+def independent(labels: ArrayLike, n: int, most: int = MOST_DRAWS, seed: int = 0) -> list[np.ndarray]:
+    """Draws of n rows of n different groups: what n independent images are, out of tiles that come several a slice.
+
+    Parameters
+    ----------
+    labels : (N,) group of each row
+    n : at most the number of groups
+    most : draws at most; otherwise as many as use every row about once
+    seed : of the order in which groups and their rows come
+
+    Returns
+    -------
+    list of (n,) row numbers, sorted
+    """
+    numbers = np.unique(np.asarray(labels), return_inverse=True)[1]
+    rng = np.random.default_rng(seed)
+    sizes = np.bincount(numbers)
+    rows = [rng.permutation(np.flatnonzero(numbers == g)) for g in range(len(sizes))]
+    order, used, found = rng.permutation(len(sizes)), np.zeros(len(sizes), int), []
+    for _ in range(min(most, -(-len(numbers) // n))):
+        chosen = order[np.argsort(used[order], kind="stable")[:n]]
+        found.append(np.sort([rows[g][used[g] % sizes[g]] for g in chosen]))
+        used[chosen] += 1
+    return found
+
+
+def one_group(*labels: ArrayLike) -> bool:
+    """Are all rows of one group, in every set the same, and more than one row in each?"""
+    sets = [np.asarray(each) for each in labels]
+    return all(len(each) > 1 for each in sets) and len(np.unique(np.concatenate(sets))) == 1
+
+
+def units(labels: ArrayLike) -> np.ndarray:
+    """The labels (N,); if all are one, a label a row: what follows is then about this group alone."""
+    return np.arange(len(np.asarray(labels))) if one_group(labels) else np.asarray(labels)
 
 
 def components(linked: np.ndarray, labels: ArrayLike | None = None) -> np.ndarray:

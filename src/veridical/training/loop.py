@@ -17,16 +17,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import Data, as_tensors, open_data
-from veridical.core.batch import Batch, ImageNoise, mix
+from veridical.core.batch import Batch, mix
 from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
 from veridical.core.interrupt import on_stop
+from veridical.core.limits import check_cost
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.data.images import save_png, to_grid
 from veridical.models.contract import Model, Paced, Prepared, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
@@ -44,6 +43,7 @@ from veridical.runs.folder import (
 from veridical.runs.run import load_stage
 from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
+from veridical.training.preview import preview, show
 from veridical.training.state import Average, Log, State
 
 
@@ -118,6 +118,7 @@ def train(
             raise InputError(
                 f"{said['spec']} is not the data that {out} was trained on ({which} differs): give the same, or start a new run."
             )
+    check_cost(f"batch={config.batch}", nbytes=4 * config.batch * opened.target.channels * config.size**2)
     sizes = opened.sizes()
     args |= {name: sizes[name] for name in row.of_data}
     with training_alone(out):
@@ -260,7 +261,7 @@ def fit(
     # Sample k of every preview has the conditions of tile k of real.png.
     shown, cond = data.batch(16, 0, config.seed)
     if world.rank == 0 and state.step == 0:
-        _draw(out / "samples" / "real.png", shown)
+        show(out / "samples" / "real.png", shown)
     interrupt = threading.Event()
     with on_stop(interrupt.set), Progress(f"train {info.recipe}", quiet or world.rank > 0) as progress:
         while True:
@@ -305,14 +306,14 @@ def fit(
                 save(finished=False)
                 saved = time.monotonic()
             if world.rank == 0 and time.monotonic() - drawn > max(config.preview_every, 20 * pause):
-                pause = _preview(average.model, cond, out, state.step, device)
+                pause = preview(average.model, cond, out, state.step, device)
                 state.aside += pause
                 drawn = time.monotonic()
         if log is not None:
             log.close()
         save(finished=not halted)
         if world.rank == 0 and not halted:
-            _preview(average.model, cond, out, state.step, device)
+            preview(average.model, cond, out, state.step, device)
         world.largest(0)  # nobody goes on before the run is written: a second stage reads it
         progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
     return out
@@ -340,17 +341,3 @@ def _batch(
     image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
     told = as_tensors(cond, device)
     return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)
-
-
-def _preview(model: nn.Module, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
-    """Draw sixteen samples of the averaged weights, always with the same noise and conditions; return the seconds."""
-    began = time.monotonic()
-    with torch.no_grad():
-        sampled = cast(Model, model).sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
-    _draw(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
-    return time.monotonic() - began
-
-
-def _draw(path: Path, tiles: np.ndarray) -> None:
-    path.parent.mkdir(exist_ok=True)
-    save_png(path, to_grid(tiles, columns=4, scale=2))

@@ -1,6 +1,5 @@
 """Every format and type comes back exactly, and every broken file says so in one sentence."""
 
-import builtins
 import os
 import pickle
 import struct
@@ -240,11 +239,18 @@ def test_tiff_stack_written_page_by_page_is_one_stack(tmp_path):
     check(tmp_path / "s.tif", volume, stack=True)
 
 
-def test_tiff_that_begins_with_a_small_image(tmp_path):
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_thumbnail_is_left_out_with_a_note(tmp_path, place):
+    image = values((20, 24))
+    pages = [image[::4, ::4], image] if place == "first" else [image, image[::4, ::4]]
     with tifffile.TiffWriter(tmp_path / "s.tif") as file:
-        file.write(values((5, 6)), metadata=None)
-        file.write(values((20, 24)), metadata=None)
-    refuse(tmp_path / "s.tif", "s.tif", "small image")
+        for page in pages:
+            file.write(page, metadata=None)
+    for spec in (tmp_path, tmp_path / "s.tif"):
+        slices = check(spec, [image])
+        assert "6 x 5 pixels" in slices.notes[0]
+    if place == "first":
+        check(f"{tmp_path}/s.tif?series=0", [image[::4, ::4]])
 
 
 def test_pixel_size_in_words_is_none(tmp_path):
@@ -348,6 +354,8 @@ def test_ome_zarr_with_three_channels_is_rgb(tmp_path):
 @pytest.mark.parametrize("pages", [1, 3])
 def test_tiff_pixel_size(tmp_path, options, expected, pages):
     volume = values((pages, 8, 9), "uint16")
+    if {"imagej", "ome"} & set(options) and pages > 1:
+        options = {**options, "metadata": {"axes": "ZYX", **options["metadata"]}}
     options = {"metadata": None, **options} if not ({"imagej", "ome"} & set(options)) else options
     tifffile.imwrite(tmp_path / "a.tif", volume if pages > 1 else volume[0], photometric="minisblack", **options)
     slices = check(tmp_path / "a.tif", volume)
@@ -515,30 +523,30 @@ def png_that_claims(width, height):
     )
 
 
-@pytest.mark.parametrize("side", [10_000, 100_000])
-def test_decompression_bomb(tmp_path, side):
+@pytest.mark.parametrize(("side", "word"), [(10_000, "cut short"), (100_000, "VERIDICAL_MAX_PIXELS")])
+def test_decompression_bomb(tmp_path, side, word):
     (tmp_path / "bomb.png").write_bytes(png_that_claims(side, side))
-    refuse(tmp_path / "bomb.png", "bomb.png", "pixels", "save it as TIFF", read=False)
+    refuse(tmp_path / "bomb.png", "bomb.png", word, read=False)
 
 
 def test_tiff_that_claims_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("veridical.data.readers.imagefile.LARGEST_SLICE", 1000)
+    monkeypatch.setenv("VERIDICAL_MAX_BYTES", "1000")
     tifffile.imwrite(tmp_path / "a.tif", values((64, 64)))
-    refuse(tmp_path / "a.tif", "a.tif", "unpack", read=False)
+    refuse(tmp_path / "a.tif", "a.tif", "VERIDICAL_MAX_BYTES=4096", read=False)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "h5"])
 def test_unreadable_file(tmp_path, monkeypatch, suffix):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(b"whatever")
-    original = builtins.open
+    original = os.open
 
     def denied(file, *args, **options):  # permissions mean nothing to root, so pretend
         if str(file) == str(path):
             raise PermissionError(13, "Permission denied", str(path))
         return original(file, *args, **options)
 
-    monkeypatch.setattr(builtins, "open", denied)
+    monkeypatch.setattr(os, "open", denied)
     refuse(path, path.name, "permissions", read=False)
 
 

@@ -5,8 +5,7 @@ a set is opened; pixels are decoded when a slice is read.
 """
 
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,22 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.data.readers.imagefile import SUFFIXES, check_readable, read_header, read_image
-from veridical.data.readers.volumes import is_zarr, open_hdf5, open_npy, open_tiff, open_zarr
+from veridical.core.files import check_regular
+from veridical.core.limits import check_cost
+from veridical.core.notes import tell
+from veridical.data.axes import check_options
+from veridical.data.readers.folders import open_file, open_folder
+from veridical.data.readers.formats import FORMATS, open_format, open_format_folder
+from veridical.data.readers.hdf5 import open_hdf5
+from veridical.data.readers.hdf5_pile import open_pile
+from veridical.data.readers.imagefile import SUFFIXES, check_readable
+from veridical.data.readers.tiff_stack import open_tiff
+from veridical.data.readers.volumes import open_npy
+from veridical.data.readers.zarr_store import is_zarr, open_zarr
 from veridical.data.slices import Slices
+from veridical.data.spec import HOLDERS, Spec, parse_spec
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs")
+HDF5_SUFFIXES = tuple(suffix for suffix in HOLDERS if suffix != ".zarr")
 
 
 def open_slices(spec: str | Path) -> Slices:
@@ -27,14 +37,20 @@ def open_slices(spec: str | Path) -> Slices:
     Parameters
     ----------
     spec : str or Path
-        - a folder of PNG, TIFF, JPEG, BMP or NPY images, searched recursively; if it holds ``train/`` and ``test/``,
-          only these two. Folders called ``masks*`` or ``known_bad`` and hidden ones are left out;
+        - a folder of PNG, TIFF, JPEG, BMP or NPY images, searched recursively; if it holds ``train/`` and ``test/`` (or the
+          like), only these two. Label images (``masks/``, ``labels/``, ``core_mask.png``, ...), folders called ``known_bad`` and
+          hidden ones are left out;
         - an image file, a multi-page TIFF or a ``.npy`` array;
-        - ``file.h5:/path``, where the path is ``/exchange/data`` if not given;
+        - ``file.h5:/path``, where the path is ``/exchange/data`` if not given, or ``file.h5:/group/name_*`` for one dataset a
+          slice;
         - a Zarr array (version 2 or 3) or OME-Zarr image, of which the highest resolution is taken;
+        - DICOM (a file, or a folder with a series), NIfTI, NRRD, MetaImage, MRC, NPZ, raw with a shape: see
+          `veridical.data.readers.formats`;
         - ``skimage:NAME``, an image that scikit-image ships;
         - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
           ``phantom:rocks?porosity=0.1,0.4``.
+
+        Files may have options, ``stack.ome.tif?channel=DAPI&series=1`` (see `veridical.data.axes.plan_axes`).
 
     Returns
     -------
@@ -50,148 +66,44 @@ def open_slices(spec: str | Path) -> Slices:
         return _phantom(text)
     if text.startswith("skimage:"):
         text = str(_shipped(text))
-    path, key = split_key(text)
+    if not text:
+        raise InputError("data of an empty name cannot be opened: give a folder or a file")
+    given = parse_spec(text)
     try:
-        return _open(path, key)
+        slices = _open(given)
+        for said in slices.notes:
+            tell(spec, said)
+        return slices
     except PermissionError as error:
-        raise InputError(f"{error.filename or path}: you may not read this; change its permissions") from None
+        raise InputError(f"{error.filename or given.path}: you may not read this; change its permissions") from None
 
 
-def _open(path: Path, key: str | None) -> Slices:
+def _open(given: Spec) -> Slices:
+    path, key, options = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
-        return open_zarr(path, key) if is_zarr(path) else _folder(path)
+        if is_zarr(path):
+            return open_zarr(path, key, options)
+        if options and any(name.lower().endswith(SUFFIXES) for *_, names in os.walk(path) for name in names):
+            check_options(path, options, ())
+        return open_folder(path, lambda only: _open(Spec(only, None, {})), lambda: open_format_folder(path, options))
+    check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
-        return open_hdf5(path, key)
+        return (open_pile if key and "*" in key else open_hdf5)(path, key or "", options)
     if suffix == ".npy":
-        return open_npy(path)
+        return open_npy(path, options)
     if suffix in (".tif", ".tiff"):
-        return open_tiff(path) or _files("image", path.parent, [path], [])
+        return open_tiff(path, options) or open_file(path)
     if suffix in SUFFIXES:
-        return _files("image", path.parent, [path], [])
-    kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr"))
+        check_options(path, options, ())
+        return open_file(path)
+    if found := open_format(path, key, options):
+        return found
+    kinds = ", ".join((*SUFFIXES, *HDF5_SUFFIXES, ".zarr", *FORMATS))
     raise InputError(f"{path}: is not a kind of file that can be read; give one of {kinds}")
-
-
-def split_key(text: str) -> tuple[Path, str | None]:
-    """``file.h5:/path`` -> the file and the path inside; any other colon belongs to the file's name."""
-    suffixes = "|".join(s[1:] for s in (*HDF5_SUFFIXES, ".zarr"))
-    match = re.fullmatch(rf"(.+\.(?:{suffixes})):(.+)", text, re.IGNORECASE)
-    if match and not os.path.exists(text):
-        return Path(match[1]).expanduser(), match[2]
-    return Path(text).expanduser(), None
-
-
-# ------------------------------------------------------------------------------------------------- folders of files
-
-
-def _folder(folder: Path) -> Slices:
-    notes = []
-    pair = (folder / "train", folder / "test")
-    if all(p.is_dir() for p in pair):
-        paths = [path for part in pair for path in _walk(part)]
-        others = [
-            p.name + "/" for p in sorted(folder.iterdir()) if p.is_dir() and p not in pair and not _skipped(p.name)
-        ]
-        if paths and others:
-            notes.append(f"only train/ and test/ are used, not {', '.join(others)}")
-    else:
-        paths = _walk(folder)
-    if not paths:
-        what = "holds no images" if any(folder.iterdir()) else "is an empty folder"
-        raise InputError(f"{folder}: {what}; give a folder with {', '.join(SUFFIXES)} files")
-    if len(paths) == 1 and paths[0].suffix.lower() in (".tif", ".tiff", ".npy"):
-        return _open(paths[0], None)
-    return _files("folder", folder, paths, notes)
-
-
-def _skipped(name: str) -> bool:
-    return name.startswith((".", "masks")) or name == "known_bad"
-
-
-def _walk(folder: Path) -> list[Path]:
-    """Image files below `folder` in natural order (img2 before img10)."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    found = []
-    for root, folders, files in os.walk(folder, onerror=stop, followlinks=True):
-        folders[:] = [name for name in folders if not _skipped(name)]
-        # `veridical sample` writes a picture of its images beside them
-        shown = {"grid.png"} if "provenance.json" in files else set()
-        names = [name for name in files if name.lower().endswith(SUFFIXES) and name not in shown]
-        found += [Path(root, name) for name in names if not name.startswith(".")]
-    return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text)]
-
-
-def _files(kind: str, folder: Path, paths: list[Path], notes: list[str]) -> Slices:
-    headers = [read_header(path) for path in paths]
-    first = headers[0]
-    for path, header in zip(paths, headers):
-        if header.channels != first.channels:
-            words = {1: "grey", 3: "RGB"}
-            raise InputError(
-                f"{paths[0]} is {words[first.channels]} but {path} is {words[header.channels]}; "
-                "convert them to one kind or put them into separate folders"
-            )
-        if header.dtype != first.dtype:
-            raise InputError(
-                f"{paths[0]} holds {first.dtype} values but {path} holds {header.dtype}; convert them to one bit depth "
-                "or put them into separate folders"
-            )
-    for note in dict.fromkeys(h.note for h in headers if h.note):
-        notes.append(f"{note} in {sum(h.note == note for h in headers)} of {len(headers)} files")
-    pixel_sizes = {h.pixel_size for h in headers}
-    if len(pixel_sizes) > 1:
-        notes.append("the files state different pixel sizes, so none is used")
-    shapes = [h.shape for h in headers]
-    names = [p.relative_to(folder).with_suffix("").as_posix() for p in paths]
-    if len(set(names)) < len(names):
-        names = [p.relative_to(folder).as_posix() for p in paths]
-    masks = [_mask_path(path) or Path() for path in paths]
-    return Slices(
-        kind=kind,
-        names=names,
-        shapes=shapes,
-        dtype=first.dtype,
-        channels=first.channels,
-        read=partial(_read_listed, paths),
-        stack=kind == "folder" and _is_series(names, shapes),
-        pixel_size=first.pixel_size if len(pixel_sizes) == 1 else None,
-        notes=notes,
-        masked=[mask != Path() for mask in masks],
-        read_mask=partial(_read_listed, masks),
-    )
-
-
-def _is_series(names: Sequence[str], shapes: Sequence[tuple[int, int]]) -> bool:
-    """Whether files are one evenly numbered series of equal size: most likely the slices of one volume."""
-    matches = [m for m in (re.fullmatch(r"(.*?)(\d+)(\D*)", name) for name in names) if m]
-    if len(names) < 2 or len(matches) < len(names) or len(set(shapes)) > 1 or len({(m[1], m[3]) for m in matches}) > 1:
-        return False
-    return len(set(np.diff([int(m[2]) for m in matches]).tolist())) == 1
-
-
-def _read_listed(paths: Sequence[Path], index: int) -> np.ndarray:
-    return read_image(paths[index])
-
-
-def _mask_path(path: Path) -> Path | None:
-    """The label image of the same name in ``masks/`` beside the image or beside the image's folder."""
-    for folder in (path.parent / "masks", path.parent.parent / "masks"):
-        if folder.is_dir():
-            for suffix in dict.fromkeys((path.suffix, ".png", ".tif", ".npy")):
-                if (folder / (path.stem + suffix)).is_file():
-                    return folder / (path.stem + suffix)
-    return None
 
 
 # ------------------------------------------------------------------------------------------ shipped and made images
@@ -220,7 +132,7 @@ def _phantom(text: str) -> Slices:
             raise InputError(f"{text}: {name} is given twice: leave one out")
         if name not in counts:
             others[name] = value
-        elif not value.isdecimal() or (name != "seed" and int(value) < 1):
+        elif not value.isdecimal() or len(value) > 4000 or (name != "seed" and int(value) < 1):
             kind_of = "whole" if name == "seed" else "positive"
             raise InputError(
                 f"{text}: {name}={value} is no {kind_of} number; write for example phantom:{kind}?n=64&size=256&seed=0"
@@ -232,6 +144,8 @@ def _phantom(text: str) -> Slices:
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
     n, size = counts["n"], counts["size"]
+    # all are made at once: images, float32, and masks
+    check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
     made = partial(_generate, kind, n, size, counts["seed"], options)
     return Slices(
         kind="phantom",

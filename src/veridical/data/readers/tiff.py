@@ -1,16 +1,31 @@
-"""TIFF pages -> arrays in their stored type, and the pixel size that a file states."""
+"""TIFF pages -> arrays in their stored type."""
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.data.readers.pixels import ALPHA, CMYK, GREY_PALETTE, PALETTE, Header, check_dtype, drop_alpha, orient
+from veridical.core.limits import check_cost
+from veridical.data.readers.ome import check_ome
+from veridical.data.readers.pixels import (
+    ALPHA,
+    CMYK,
+    PALETTE,
+    Header,
+    check_claim,
+    check_dtype,
+    drop_alpha,
+    grey_palette,
+    orient,
+)
+from veridical.data.readers.scale import tiff_scale
+
+DISPLAY = "ImageJ's colours of display (LUT) left out"
 
 
 class _Complaints(logging.Handler):
@@ -26,26 +41,35 @@ class _Complaints(logging.Handler):
             self.broken.append(message)
 
 
-def open_tiff_file(path: Path) -> Any:
-    """A `tifffile.TiffFile` whose pages of one size are one series, also where they were written one by one."""
+def open_tiff_file(path: Path, outside: bool = False) -> Any:
+    """A `tifffile.TiffFile` after a check of what its metadata claim. Pages of one size are one series, also where they were
+    written one by one.
+    """
     import tifffile
 
     tif = tifffile.TiffFile(path)
-    if not tif.is_shaped or len(tif.series) == 1:
-        return tif
+    try:
+        check_cost(path, pixels=tif.pages.first.imagelength * tif.pages.first.imagewidth)
+        if tif.is_ome:
+            check_ome(tif.ome_metadata or "", path, outside)
+        if not tif.is_shaped or len(tif.series) == 1:
+            return tif
+    except BaseException:
+        tif.close()
+        raise
     tif.close()
     return tifffile.TiffFile(path, is_shaped=False)
 
 
 @contextmanager
-def tiff_file(path: Path) -> Iterator[Any]:
+def tiff_file(path: Path, outside: bool = False) -> Iterator[Any]:
     """An open `tifffile.TiffFile`; `InputError` where tifffile finds the chain of pages broken."""
     logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagated = logger.propagate
     logger.addHandler(complaints)
     logger.propagate = False
     try:
-        with open_tiff_file(path) as tif:
+        with open_tiff_file(path, outside) as tif:
             yield tif
     finally:
         logger.removeHandler(complaints)
@@ -55,98 +79,144 @@ def tiff_file(path: Path) -> Iterator[Any]:
 
 
 def tiff_header(path: Path) -> Header:
-    """Size, type and channels of a TIFF of one page."""
+    """Size, type and channels of a TIFF of one image."""
     with tiff_file(path) as tif:
-        if len(tif.series[0].pages) > 1 or tif.series[0].ndim > 3:
-            raise InputError(
-                f"{path}: is a stack of {tif.series[0].shape} pixels; open this file itself, not its folder"
-            )
-        channels, dtype, note, _ = plan_page(tif.pages[0], path)
-        page = tif.pages[0]
+        number, left_out = choose_series(tif, path)
+        series = tif.series[number]
+        if len(series.pages) > 1 or series.ndim > 3:
+            raise InputError(f"{path}: is a stack of {series.shape} pixels; open this file itself, not its folder")
+        page = series.keyframe
+        channels, dtype, note, _ = plan_page(page, path)
         shape = (page.imagelength, page.imagewidth)
+        check_cost(path, pixels=shape[0] * shape[1])
         if page.tags.valueof(274, 1) >= 5:
             shape = shape[::-1]
-        return Header(shape, dtype, channels, tiff_pixel_size(tif), note)
+        if page.compression == 1 and page.dataoffsets:
+            check_claim(path, page.imagelength * (page.imagewidth * page.samplesperpixel * page.bitspersample // 8))
+        pixel_size, remarks = tiff_scale(tif, page)
+        return Header(shape, dtype, channels, pixel_size, [*left_out, *([note] if note else []), *remarks])
 
 
 def tiff_pixels(path: Path) -> np.ndarray:
-    """The first page, (H, W) or (H, W, 3)."""
+    """The image of a TIFF of one, (H, W) or (H, W, 3)."""
     with tiff_file(path) as tif:
-        return decode_page(tif.pages[0], path)
+        return decode_page(tif.series[choose_series(tif, path)[0]].keyframe, path)
+
+
+def choose_series(tif: Any, path: Path, asked: str = "") -> tuple[int, list[str]]:
+    """Number of the image series that is read, and notes on those left out.
+
+    Parameters
+    ----------
+    tif : tifffile.TiffFile
+    path : Path
+    asked : str
+        The number that the user gave.
+
+    Raises
+    ------
+    InputError
+        If the file has several that are not smaller copies of one image: lists them.
+    """
+    series = tif.series
+    if not series:
+        raise InputError(f"{path}: holds no image; export it again")
+    listed = ", ".join(f"{k}: {' x '.join(map(str, s.shape))}" for k, s in enumerate(series[:8]))
+    notes = []
+    if tif.is_ome and series[0].kind != "ome":
+        notes.append("OME metadata that are broken, or lie in another file, are not used: pages are read as they come")
+    if asked:
+        if not (asked.isdecimal() and len(asked) < 10 and int(asked) < len(series)):
+            raise InputError(f"{path}: has no image series {asked}; it has {listed}")
+        return int(asked), [
+            *notes,
+            *([f"image series {int(asked)} of {len(series)} is read"] if len(series) > 1 else []),
+        ]
+    main = max(range(len(series)), key=lambda k: (series[k].size, -k))
+    others = [k for k in range(len(series)) if k != main]
+    if not all(_is_smaller_copy(series[k], series[main]) for k in others):
+        raise InputError(f"{path}: holds {len(series)} image series; choose one with ?series=0 ({listed})")
+    copies = [series[k].keyframe for k in others] + [level.keyframe for level in series[main].levels[1:]]
+    sizes = ", ".join(f"{page.imagewidth} x {page.imagelength}" for page in copies[:4])
+    return main, [*notes, *([f"smaller copies of the image ({sizes} pixels) left out"] if copies else [])]
+
+
+def _is_smaller_copy(small: Any, large: Any) -> bool:
+    """Whether a series is a thumbnail or overview of another: marked as one, or one page of the same outline."""
+    page, other = small.keyframe, large.keyframe
+    if len(small.pages) > 1:
+        return False
+    less = page.imagelength < other.imagelength and page.imagewidth < other.imagewidth
+    marked = less and bool(int(page.subfiletype) & 5)  # a reduced copy, a mask of transparency
+    ratio = page.imagewidth * other.imagelength / max(1, page.imagelength * other.imagewidth)
+    quarter = 4 * page.imagewidth * page.imagelength <= other.imagewidth * other.imagelength
+    return marked or (quarter and abs(ratio - 1) < 0.1)
 
 
 def plan_page(page: Any, path: Path) -> tuple[int, np.dtype, str | None, str]:
     """Channels, type, note and treatment ("as is", "invert", "palette" or "cmyk") of a `tifffile` page."""
-    photometric = getattr(page.photometric, "name", str(page.photometric))
     samples = page.samplesperpixel
+    photometric = getattr(page.photometric, "name", str(page.photometric))
+    if 262 not in page.tags:  # tifffile takes a missing photometric tag for white is zero
+        photometric = "RGB" if samples in (3, 4) else "MINISBLACK"
     if page.dtype is None:
         raise InputError(f"{path}: {page.bitspersample} bits a sample cannot be read; save it with 8, 16 or 32 bits")
     dtype = np.dtype(bool) if page.bitspersample == 1 else check_dtype(np.dtype(page.dtype), path)
+    if photometric in ("PALETTE", "MINISWHITE") and samples == 1 and page.parent.is_imagej:
+        return 1, dtype, DISPLAY, "as is"  # ImageJ measures what is stored, whatever it shows
     if photometric == "PALETTE" and page.colormap is not None:
-        grey = bool((page.colormap == page.colormap[:1]).all())
-        return (1 if grey else 3), np.dtype(np.uint8), (GREY_PALETTE if grey else PALETTE), "palette"
+        note = grey_palette(_colours(page))[1]
+        return (1 if note else 3), np.dtype(np.uint8), note or PALETTE, "palette"
     if photometric == "SEPARATED" and samples >= 4 and dtype.kind == "u":
         return 3, dtype, CMYK, "cmyk"
     if photometric in ("MINISBLACK", "MINISWHITE") and samples in (1, 2):
         invert = photometric == "MINISWHITE" and dtype.kind in "bu"
         return 1, dtype, ALPHA if samples == 2 else None, "invert" if invert else "as is"
+    if photometric == "YCBCR" and page.compression == 1:
+        raise InputError(f"{path}: holds YCbCr without JPEG; save it as RGB")
     if photometric in ("RGB", "YCBCR") and samples in (3, 4):
         return 3, dtype, ALPHA if samples == 4 else None, "as is"
     raise InputError(f"{path}: {samples} samples a pixel ({photometric}) cannot be read; save it as grey or RGB")
 
 
-def decode_page(page: Any, path: Path) -> np.ndarray:
-    """Pixels of a `tifffile` page, (H, W) or (H, W, 3)."""
+def _colours(page: Any) -> np.ndarray:
+    """The palette, (K, 3) uint8."""
+    table = np.asarray(page.colormap)
+    return (table >> 8 if table.max() > 255 else table).astype(np.uint8).T
+
+
+def decode_page(page: Any, path: Path, code: int | None = None) -> np.ndarray:
+    """Pixels of a `tifffile` page, (H, W) or (H, W, 3); turned by the orientation `code`, its own by default."""
     channels, dtype, _, treatment = plan_page(page, path)
+    pixels = page.imagelength * page.imagewidth
+    check_cost(path, pixels=pixels, nbytes=pixels * page.samplesperpixel * dtype.itemsize)
+    if len(page.dataoffsets) < prod(page.chunked):
+        raise InputError(
+            f"{path}: lists {len(page.dataoffsets)} of {prod(page.chunked)} strips or tiles; export it again"
+        )
     array = page.asarray()
     if page.planarconfig == 2 and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)
     if treatment == "palette":
-        table = np.asarray(page.colormap)
-        table = (table >> 8 if table.max() > 255 else table).astype(np.uint8)
-        array = table[0][array] if channels == 1 else np.moveaxis(table[:, array], 0, -1)
+        table = _colours(page)
+        array = grey_palette(table)[0][array] if channels == 1 else table[array]
     elif treatment == "cmyk":
         top = np.iinfo(dtype).max
         ink = array[..., :4] / top
         array = np.rint((1 - ink[..., :3]) * (1 - ink[..., 3:]) * top)
     elif treatment == "invert":
-        array = ~array if array.dtype == np.bool_ else np.iinfo(array.dtype).max - array
-    return orient(drop_alpha(array), page.tags.valueof(274, 1)).astype(dtype, copy=False)
+        array = ~array if array.dtype == np.bool_ else 2**page.bitspersample - 1 - array
+    array = orient(drop_alpha(array), code or page.tags.valueof(274, 1)).astype(dtype, copy=False)
+    if dtype.kind == "f":
+        for value in nodata(page):
+            array = np.where(array == dtype.type(value), dtype.type(np.nan), array)
+    return array
 
 
-# ------------------------------------------------------------------------------------------------------- pixel size
-
-MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
-    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
-    **dict.fromkeys(("m", "meter", "metre"), 1e6),
-    **dict.fromkeys(("inch", "in"), 25400.0),
-    **dict.fromkeys(("Å", "angstrom"), 1e-4),
-}
-
-
-def tiff_pixel_size(tif: Any) -> float | None:
-    """Micrometres a pixel from OME, ImageJ or resolution tags (across the image) of a `tifffile.TiffFile`, or None."""
-    if tif.is_ome and tif.ome_metadata:
-        size = re.search(r'PhysicalSizeX="([^"]+)"', tif.ome_metadata)
-        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', tif.ome_metadata)
-        if size:
-            return _times(float(size[1]), unit[1] if unit else "µm")
-    tags = tif.pages[0].tags
-    numerator, denominator = tags.valueof("XResolution", (0, 1))
-    if not numerator or not denominator:
-        return None
-    pitch = denominator / numerator  # units a pixel
-    if tif.is_imagej and "unit" in (tif.imagej_metadata or {}):
-        return _times(pitch, str(tif.imagej_metadata["unit"]).replace("\\u00B5", "µ"))
-    code = int(tags.valueof("ResolutionUnit", 2))
-    # drawing programs write 72 or 96 dots an inch when they know nothing
-    if code == 2 and round(1 / pitch) not in (1, 72, 96):
-        return _times(pitch, "inch")
-    return _times(pitch, "cm") if code == 3 else None
-
-
-def _times(value: float, unit: str) -> float | None:
-    return value * MICROMETRES[unit] if unit in MICROMETRES and value > 0 else None
+def nodata(page: Any) -> list[float]:
+    """The value of pixels that nobody measured, from GDAL's tag of a `tifffile` page; empty where there is none."""
+    try:
+        value = float(str(page.tags.valueof(42113, "")).strip("\0 "))
+    except ValueError:
+        return []
+    return [value] if np.isfinite(value) else []

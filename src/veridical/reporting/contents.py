@@ -1,0 +1,168 @@
+"""What the files of a bench folder hold, as types that they are checked by when they are read.
+
+Keys may be missing, of an older version or where a bench is at work; a key that is there has its type. Numbers are finite and
+names are those of files, as in a specification.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, FiniteFloat
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+LARGEST_TILE = 4096  # pixels along a side
+MOST_CELLS = 100_000
+
+
+def is_name(text: str) -> bool:
+    """Whether a dataset or a system may be called this: the name of a file or folder, and of nothing outside."""
+    printed = all(character.isprintable() for character in text)
+    return text not in ("", ".", "..") and not set(text) & set("/\\") and printed and len(text.encode()) <= 128
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError("it is no name of a file or folder")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Amount = Annotated[FiniteFloat, Field(ge=0)]
+Value = float | None  # of a result: NaN is told as a reason
+
+
+class Entry(TypedDict, total=False):
+    """A system, in ``spec.json``."""
+
+    recipe: str
+    args: dict[str, Any] | None
+    datasets: list[Name] | None
+    seeds: list[Count] | None
+    family: str | None
+    task: str | None
+    summary: str | None
+    citation: str | None
+
+
+class Plan(TypedDict, total=False):
+    """``spec.json``; without `datasets` it is not of a bench."""
+
+    title: str | None
+    size: Annotated[int, Field(ge=1, le=LARGEST_TILE)] | None
+    minutes: Amount | None
+    steps: Count | None
+    samples: Count | None
+    tiles: Count | None
+    seeds: list[Count] | None
+    jobs: Count | None
+    budget: dict[str, FiniteFloat | None] | None
+    datasets: dict[Name, dict[str, Any] | str]
+    recipes: dict[Name, Entry]
+    version: str | None
+    created: str | None
+
+
+class Status(TypedDict, total=False):
+    """``status.json`` of a cell."""
+
+    state: Literal["running", "done", "failed"]
+    reason: str | None
+
+
+class ResultRow(TypedDict, total=False):
+    """One of ``rows.json``."""
+
+    recipe: str
+    dataset: str
+    seed: Count
+    metric: Annotated[str, Field(min_length=1)]
+    value: Value
+    low: Value
+    high: Value
+    n: Count | None
+    floor: Value
+    reason: str | None
+    settings: dict[str, Any] | None
+
+
+class Spent(TypedDict, total=False):
+    """``cost.json``."""
+
+    parameters: Count | None
+    train_seconds: Amount | None
+    steps: Count | None
+    batch: Count | None
+    seconds_per_image: Amount | None
+    peak_memory_mb: Amount | None
+    device: str | None
+    threads: Count | None
+
+
+class Found(TypedDict, total=False):
+    """A finding of the audit."""
+
+    defect: str
+    explanation: str
+    evidence: str | None
+
+
+class Judged(TypedDict, total=False):
+    """An image of the audit."""
+
+    verdict: str
+    findings: list[Found]
+
+
+class Audited(TypedDict, total=False):
+    """``audit.json``."""
+
+    verdict: str | None
+    reason: str | None
+    findings: list[Found]
+    images: list[Judged]
+
+
+class Window(TypedDict):
+    """The intensity window of a dataset."""
+
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+class Summary(TypedDict, total=False):
+    """``summary.json`` of a dataset."""
+
+    spec: str | None
+    kind: str | None
+    slices: Count | None
+    shapes: list[Annotated[list[Count], Field(min_length=2)]] | None
+    dtype: str | None
+    channels: Count | None
+    pixel_size: Amount | None
+    scale: Amount | None
+    window: Window | None
+    augment: str | None
+    split: dict[str, Any] | str | None
+    notes: list[str] | None
+    fingerprint: str | None
+
+
+class Nearest(TypedDict):
+    """``nearest.json``: a list a key, one entry a sample."""
+
+    sample: list[Count]
+    left: list[int]
+    top: list[int]
+    name: list[str]
+    distance: list[FiniteFloat]
+    test_distance: list[FiniteFloat]
+
+
+class Record(TypedDict):
+    """A line of ``log.jsonl``."""
+
+    step: Count
+    seconds: Amount
+    loss: dict[str, Annotated[float, Field(strict=True)]]

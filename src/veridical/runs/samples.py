@@ -1,0 +1,191 @@
+"""A folder of samples: written image by image as they are drawn, its provenance too, and gone on with where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from veridical.conditions.request import Asked
+from veridical.core.arrays import Images
+from veridical.core.errors import InputError
+from veridical.core.files import read_bytes, read_json, replacing
+from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
+from veridical.data.masks import paint
+from veridical.data.readers.imagefile import read_image
+from veridical.data.window import IntensityWindow
+
+PROVENANCE, GRID = "provenance.json", "grid.png"
+SHOWN = 64  # images on the grid
+EVERY = 10.0  # seconds between records of what was drawn; they never take more than 5 % of the time
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than samples.
+
+    Raises
+    ------
+    InputError
+        Names the folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / PROVENANCE).is_file():
+        raise InputError(f"{folder} is not empty: choose another --out.")
+
+
+class Samples:
+    """The images of one request in a folder; image k is in the same file whatever was drawn before.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty, or with some of these images.
+    about : dict
+        What ``provenance.json`` says of all images, JSON-able: two requests that are equal here give equal images.
+    window : IntensityWindow
+    asked : Asked
+        Conditions of the images.
+    pixel_size : float or None
+        Micrometres.
+
+    Raises
+    ------
+    InputError
+        If the folder holds images of another request.
+    """
+
+    def __init__(
+        self, folder: Path, about: dict[str, Any], window: IntensityWindow, asked: Asked, pixel_size: float | None
+    ) -> None:
+        self._folder, self._about, self._window, self._asked = folder, about, window, asked
+        self._pixel_size = pixel_size
+        self._suffix = suffix_of(window.dtype)
+        self._there = bytearray(asked.n)
+        self._seconds = 0.0
+        self._saved, self._pause = time.monotonic(), 0.0
+        self._changed = False
+        if (folder / PROVENANCE).is_file():
+            self._resume()
+
+    def lacks(self, numbers: range) -> bool:
+        """Whether one of these images is yet to be drawn."""
+        return not all(self._there[numbers.start : numbers.stop])
+
+    def add(self, numbers: range, images: Images, seconds: float) -> None:
+        """Write those of images (N, C, H, W) in [0, 1] that are not there; drawing them took some seconds.
+
+        Raises
+        ------
+        InputError
+            If another file has the name of one, or if the disk is full.
+        """
+        if not self._changed:  # from now on the folder is of this request
+            self._changed = True
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._record()
+        self._seconds += seconds
+        for k, image in zip(numbers, images, strict=True):
+            if not self._there[k]:
+                mask = self._asked.mask(k)
+                if mask is not None:
+                    (self._folder / "masks").mkdir(exist_ok=True)
+                    self._write(self._mask_file(k), partial(save_png, array=paint(mask)))
+                counts = self._window.from_unit(image)
+                self._write(self._file(k), partial(write_counts, counts=counts, pixel_size=self._pixel_size))
+                self._there[k] = 1
+        self._show()
+        if time.monotonic() - self._saved > max(EVERY, 20 * self._pause):
+            self._record()
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """However the block ends: the record says which images there are."""
+        try:
+            yield
+        except BaseException:
+            if self._changed:
+                with contextlib.suppress(InputError, OSError):  # a full disk was said already
+                    self._record()
+            raise
+        if self._changed or not (self._folder / GRID).exists():
+            self._show()
+            self._record()
+
+    def _resume(self) -> None:
+        path = self._folder / PROVENANCE
+        held = read_json(path, dict[str, Any])
+        for name, value in json.loads(json.dumps(self._about)).items():
+            if name not in held:
+                raise InputError(f"{path} does not say {name!r}: it is of another version; choose another --out.")
+            if held[name] != value:
+                raise InputError(
+                    f"{self._folder} holds samples that were drawn with another {name}: choose another --out, or give the "
+                    "command that they were drawn with to go on."
+                )
+        images = held.get("images")
+        for image in images if isinstance(images, list) else []:
+            k = image.get("number") if isinstance(image, dict) else None
+            if not isinstance(k, int) or not 0 <= k < len(self._there) or image != self._said(k):
+                raise InputError(f"{path} was damaged, or is of other conditions: choose another --out.")
+            masked = self._asked.mask(k) is None or self._mask_file(k).is_file()
+            self._there[k] = masked and self._file(k).is_file()
+        rate = held.get("seconds_per_image")
+        self._seconds = rate * sum(self._there) if isinstance(rate, int | float) else 0.0
+
+    def _name(self, k: int) -> str:
+        return f"{self._about['recipe']}_{k:05d}"
+
+    def _file(self, k: int) -> Path:
+        return self._folder / f"{self._name(k)}{self._suffix}"
+
+    def _mask_file(self, k: int) -> Path:
+        return self._folder / "masks" / f"{self._name(k)}.png"
+
+    def _said(self, k: int) -> dict[str, Any]:
+        """What the provenance says of image k, as it comes back from JSON."""
+        words = self._asked.words(k)
+        said = {"file": self._file(k).name, "number": k, "synthetic": True} | ({"condition": words} if words else {})
+        return dict(json.loads(json.dumps(said)))
+
+    def _write(self, path: Path, write: Callable[[Path], None]) -> None:
+        """Write a file, unless it is there; then it has to be the same."""
+        if not path.exists():
+            write(path)
+            return
+        with tempfile.TemporaryDirectory() as scratch:  # drawn after the last record, before a sudden end
+            again = Path(scratch) / path.name
+            write(again)
+            if read_bytes(again) != read_bytes(path):
+                raise InputError(
+                    f"{path} is there and is no image of this command: move it away, or choose another --out."
+                )
+
+    def _record(self) -> None:
+        """Write the provenance, an image at a time: of many there is not room for all."""
+        began, count = time.monotonic(), sum(self._there)
+        about = self._about | {"seconds_per_image": self._seconds / count if count else None}
+        with replacing(self._folder / PROVENANCE) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(about, indent=1, allow_nan=False).removesuffix("\n}") + ',\n "images": [')
+            between = "\n"
+            for k in range(len(self._there)):
+                if self._there[k]:
+                    file.write(f"{between}  {json.dumps(self._said(k), allow_nan=False)}")
+                    between = ",\n"
+            file.write("\n ]\n}\n")
+        self._saved = time.monotonic()
+        self._pause = self._saved - began
+
+    def _show(self) -> None:
+        """Write the grid, once, as soon as its images are there: from their files, so that it is the same after a stop."""
+        first, path = min(SHOWN, len(self._there)), self._folder / GRID
+        if path.exists() or not all(self._there[:first]):
+            return
+        counts = np.stack([read_image(self._file(k)) for k in range(first)])
+        images = channels_first(self._window.to_unit(counts))
+        save_png(path, to_grid(images, scale=1 if images.shape[-1] > SHOWN else 2))
