@@ -15,9 +15,10 @@ from torch import nn
 
 from toy import TOY, write_tiles
 from veridical.benching.cell import run_cell
-from veridical.benching.run import _alone, _check, _prepare, bench
+from veridical.benching.run import _check, _prepare, bench
 from veridical.benching.spec import EXAMPLE, read_spec
 from veridical.core.errors import InputError
+from veridical.core.lock import alone
 from veridical.data.dataset import open_dataset
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
@@ -276,7 +277,7 @@ def test_held_out_tiles_that_are_training_tiles_are_noted(tmp_path):
 
 def test_two_benches_do_not_share_a_folder(tmp_path):
     spec = write_spec(tmp_path, [table("random_phase")])
-    with _alone(tmp_path / "out"), pytest.raises(InputError, match="another bench is at work"):
+    with alone(tmp_path / "out", "bench"), pytest.raises(InputError, match="another bench is at work"):
         bench(spec, tmp_path / "out")
     assert not (tmp_path / "out" / "spec.json").exists()
 

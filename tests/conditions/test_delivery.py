@@ -15,6 +15,7 @@ from veridical.data.dataset import open_dataset
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
 from veridical.runs.draw import draw, sample
+from veridical.runs.folder import read_run, write_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
 from veridical.training.loop import train
@@ -72,8 +73,8 @@ def test_all_conditions_reach_the_model_and_the_run(tmp_path):
     one, two = (read_tensors(r / "model.safetensors")[0] for r in (run, tmp_path / "whole"))
     assert torch.equal(one["level"], two["level"])
     with pytest.raises(InputError, match="seed=6 is not the data"):
-        held = say(run) | {"config": say(run)["config"] | {"source": OTHER.replace("seed=5", "seed=6")}}
-        (run / "run.json").write_text(json.dumps(held))
+        held = read_run(run)
+        write_run(run, held.replace(config=held.config.replace(source=OTHER.replace("seed=5", "seed=6"))))
         train("echo_label_mask_source", ROCKS, run, resume=True, steps=9, quiet=True)
 
 

@@ -1,5 +1,6 @@
 """Words and numbers of captions become tokens, always the same, of which nothing is unknown."""
 
+import json
 import subprocess
 import sys
 
@@ -100,6 +101,26 @@ def test_the_same_captions_give_the_same_file_in_every_process(vocabulary):
     assert again.to_json() == vocabulary.to_json()
     for one, other in zip(again.encode(TRAIN), vocabulary.encode(TRAIN)):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"length": 0}, {"length": 10**9}, {"length": "x"}, {"words": [1]}, {"words": None}, {"numbers": {"a": 1}},
+        {"numbers": {"a": {"mean": float("nan"), "std": 1.0, "low": 0.0, "high": 1.0}}},
+        {"numbers": {"a": {"mean": 0.0, "std": 0.0, "low": 0.0, "high": 1.0}}}, {"tokenizer": {}}, {"tokenizer": []},
+        {"tokenizer": {"model": {"type": "BPE"}}},
+    ],
+)  # fmt: skip
+def test_a_file_that_holds_something_else_is_a_sentence(change, vocabulary):
+    content = json.loads(vocabulary.to_json())
+    with pytest.raises(InputError, match=r"tokenizer\.json"):
+        Vocabulary.from_json(json.dumps(content | change))
+    for name in content:
+        with pytest.raises(InputError, match=rf"tokenizer\.json: its {name} cannot be read"):
+            Vocabulary.from_json(json.dumps({k: v for k, v in content.items() if k != name}))
+    with pytest.raises(InputError, match=r"not valid JSON"):
+        Vocabulary.from_json("[" * 10**5)
 
 
 def test_captions_without_words_are_refused():

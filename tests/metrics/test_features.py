@@ -1,6 +1,7 @@
 """Feature extraction: against the unfolded network, and independent of batch, order and cache."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,27 @@ def test_cache_is_read_and_knows_the_pixels(images, reference, tmp_path, monkeyp
     changed[0, 0, 5, 5] = 1 - changed[0, 0, 5, 5]
     assert not np.array_equal(features.extract(changed, cache=tmp_path)[0], first[0])
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_cache_of_which_a_bit_flipped_is_measured_anew(images, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        features.EXTRACTORS,
+        "efficientnet_lite0",
+        replace(
+            features.EXTRACTORS["efficientnet_lite0"],
+            load=lambda path: lambda x: x[:, :1, ::2, ::2].flatten(1)[:, :1280],
+        ),
+    )
+    first = features.extract(images[:1], cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for place in np.random.default_rng(0).integers(0, 8 * len(whole), 40):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        np.testing.assert_array_equal(features.extract(images[:1], cache=tmp_path), first)
+        assert file.read_bytes() == whole
+    np.testing.assert_array_equal(np.load(file), first)
 
 
 def test_a_damaged_cache_file_is_replaced(images, tmp_path):

@@ -36,7 +36,7 @@ ABOUT = {
     "torch": "2.13.0",
     "recipe": "vae",
     "args": {"latent": 8},
-    "config": {"steps": 6},
+    "config": {"steps": 6, "size": 32},
     "channels": 1,
     "size": 32,
     "window": {"low": 0.0, "high": 255.0, "dtype": "uint8"},
@@ -74,7 +74,7 @@ def test_a_damaged_record_is_one_sentence(name, tmp_path):
         damaged.append(ABOUT | {name: dict(list(ABOUT[name].items())[1:])})
     for content in damaged:
         (tmp_path / "run.json").write_text(json.dumps(content))
-        with pytest.raises(InputError, match=f"run.json does not say '{name}': it was damaged"):
+        with pytest.raises(InputError, match=f"run.json: its {name}.* cannot be read .*: it was damaged"):
             read_run(tmp_path)
 
 
@@ -86,5 +86,5 @@ def test_a_record_with_an_unknown_setting_names_it(tmp_path):
 
 def test_a_record_that_lacks_something_names_it(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"format": FORMAT, "recipe": "vae"}))
-    with pytest.raises(InputError, match=r"run.json does not say 'args'"):
+    with pytest.raises(InputError, match=r"run.json: its args cannot be read"):
         read_run(tmp_path)

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -67,20 +66,6 @@ def test_a_killed_run_resumes_to_the_same_weights(number, data, tmp_path):
     a, b = (read_tensors(run / "model.safetensors")[0] for run in (whole, broken))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert losses(whole) == losses(broken)
-
-
-@pytest.mark.parametrize("recipe", ["vae", "edm"])
-def test_two_processes_follow_the_losses_of_one(recipe, data, tmp_path):
-    arguments = ["train", recipe, str(data), "--steps", "6", "--quiet", *flags({**SMALL, **TOY[recipe]})]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-m", "veridical", *arguments, "--out", str(tmp_path / "one")], check=True, env=environment
-    )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "veridical"]
-    subprocess.run([*torchrun, *arguments, "--out", str(tmp_path / "two")], check=True, env=environment)
-    one, two = (np.array([list(row.values()) for row in losses(tmp_path / run)]) for run in ("one", "two"))
-    assert one.shape == two.shape == (6, 1)
-    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
@@ -174,6 +159,7 @@ def test_a_run_from_before_an_argument_existed_is_what_it_was(data, tmp_path, mo
         student = train_run("consistency", data, tmp_path / "student", first=first, steps=1, quiet=True, **SMALL)
     for run in (first, student):
         record = json.loads((run / "run.json").read_text())
+        record.pop("sha256")
         for about in (record, *record["stages"].values()):
             for name in later:
                 about["args"].pop(name, None)
@@ -192,7 +178,7 @@ def test_what_the_recipe_sets_can_be_left_out(data, tmp_path):
     assert load(run).model.early is None
     with pytest.raises(InputError, match="early_steps=-1 cannot be: give a whole number from 0 on"):
         train_run("edm", data, tmp_path / "other", early_steps=-1, **given)
-    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a whole number from 1 on"):
+    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a whole number from 1 to 100000"):
         train_run("edm", data, tmp_path / "other", **{**given, "sampling_steps": 0})
 
 
@@ -204,7 +190,7 @@ def test_a_run_killed_at_its_start_is_resumed(data, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("veridical.training.state.write_tensors", die)
         train_run("vae", data, tmp_path / "run", **given)
-    (tmp_path / "run" / ".run.json.xyz").touch()  # what a kill may leave
+    (tmp_path / "run" / f".run.json.{0:016x}").touch()  # what a kill may leave
     train_run("vae", data, tmp_path / "run", resume=True, quiet=True)
     assert len(losses(tmp_path / "run")) == 1
 
@@ -225,7 +211,8 @@ def test_every_process_waits_until_the_run_is_written(data, tmp_path, monkeypatc
     seen = []
 
     def largest(world, *numbers):
-        seen.append(json.loads((tmp_path / "run" / "run.json").read_text())["finished"])
+        if (tmp_path / "run" / "run.json").is_file():
+            seen.append(json.loads((tmp_path / "run" / "run.json").read_text())["finished"])
         return numbers
 
     monkeypatch.setattr("veridical.core.device.World.largest", largest)
@@ -275,10 +262,10 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     write_tensors(path, {"a": torch.ones(3)}, step="1")
 
-    def full(self, data):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match=r"model.safetensors could not be written .No space left"):
         write_tensors(path, {"a": torch.zeros(3)}, step="2")
     tensors, numbers = read_tensors(path)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from veridical.core.files import replacing
+from veridical.core.files import read_kept, write_kept
 from veridical.core.version import __version__
 from veridical.metrics import physics_grey as grey
 from veridical.metrics import physics_phases as phases
@@ -140,21 +140,20 @@ def measure(
             return found
     found = _measure_all(images, segmentation, progress)
     if stored is not None:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(stored) as temporary, temporary.open("wb") as file:
-            kept: dict[str, Any] = {f"value_{name}": each for name, each in found.values.items()}
-            np.savez(file, bands=found.bands, deep=found.deep, patches=found.patches, **kept)
+        content = io.BytesIO()
+        kept: dict[str, Any] = {f"value_{name}": each for name, each in found.values.items()}
+        np.savez(content, bands=found.bands, deep=found.deep, patches=found.patches, **kept)
+        write_kept(stored, content.getvalue())
     return found
 
 
 def _load(file: Path) -> Measured | None:
     """What was kept, or None if there is nothing or the file is damaged (it is written again then)."""
-    try:
-        with np.load(file, allow_pickle=False) as kept:
-            values = {name.removeprefix("value_"): kept[name] for name in kept.files if name.startswith("value_")}
-            return Measured(values, kept["bands"], kept["deep"], kept["patches"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    if (content := read_kept(file)) is None:
         return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+        values = {name.removeprefix("value_"): kept[name] for name in kept.files if name.startswith("value_")}
+        return Measured(values, kept["bands"], kept["deep"], kept["patches"])
 
 
 def _measure_all(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
@@ -22,6 +20,7 @@ from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
+from veridical.core.lock import LOCK, alone
 from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
@@ -30,8 +29,6 @@ from veridical.reporting.contents import Plan, ResultRow, Status, Summary
 from veridical.reporting.results import cells_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE
-
-LOCK = ".lock"
 
 
 def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
@@ -61,7 +58,7 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     """
     plan, folder = read_spec(spec), Path(out)
     content, opened = _check(plan, folder)
-    with _alone(folder):
+    with alone(folder, "bench"):
         _prepare(plan, folder, content, opened)
         return _work(plan, folder, cells_of(content), say)
 
@@ -88,22 +85,6 @@ def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Call
     if failed := states.count("failed"):
         say(f"{failed} of {len(cells)} cells failed; the report says why")
     return page
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Make the folder, and keep another bench from working in it at the same time."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
-    lock = FileLock(folder / LOCK, timeout=0)  # of its own: spec.json is replaced, and a lock stays with the old file
-    try:
-        held = lock.acquire()
-    except Timeout:
-        raise InputError(f"{folder}: another bench is at work there: wait for it, or choose another --out.") from None
-    with held:
-        yield
 
 
 def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:

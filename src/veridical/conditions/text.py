@@ -16,6 +16,7 @@ import numpy as np
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
+from veridical.core.files import read_bytes
 from veridical.core.settings import setting
 from veridical.data.captions import AUTO, read_captions
 from veridical.data.dataset import Dataset
@@ -117,13 +118,10 @@ def load_vocabulary(request: Request) -> Vocabulary:
     from veridical.conditions.vocabulary import Vocabulary
 
     path = request.folder / FILE
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): restore it or train again.") from None
+    content = read_bytes(path)
     if hashlib.sha256(content).hexdigest() != request.run["text"]["tokenizer"]["sha256"]:
         raise InputError(f"{path} is not the file that the run was trained with: restore it or train again.")
-    return Vocabulary.from_json(content.decode())
+    return Vocabulary.from_json(content, path)
 
 
 def _held_out(request: Request) -> list[str]:

@@ -17,13 +17,17 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
+from veridical.core.files import parse_json
 
+FILE = "tokenizer.json"
 PAD, NUM = 0, 1
 SPECIAL = ("<pad>", "<num>")
 FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
@@ -41,16 +45,17 @@ _FILLERS = {
 
 
 Found = tuple[str, float, int, int]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class Number:
     """A property of training captions, in its own units."""
 
-    mean: float
-    std: float
-    low: float
-    high: float
+    mean: Finite
+    std: Finite
+    low: Finite
+    high: Finite
 
 
 @dataclass(frozen=True)
@@ -153,12 +158,31 @@ class Vocabulary:
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Vocabulary:
-        """Return what `to_json` wrote."""
-        content = json.loads(text)
-        numbers = {word: Number(**number) for word, number in content["numbers"].items()}
-        tokenizer = Tokenizer.from_str(json.dumps(content["tokenizer"]))
-        return cls(tokenizer, numbers, tuple(content["words"]), content["length"])
+    def from_json(cls, text: str | bytes, name: object = FILE) -> Vocabulary:
+        """Return what `to_json` wrote to the file `name`.
+
+        Raises
+        ------
+        InputError
+            If it is something else.
+        """
+        stored: Stored = parse_json(text, Stored, name)
+        try:
+            tokenizer = Tokenizer.from_str(json.dumps(stored["tokenizer"]))
+        except Exception as error:  # the library raises nothing more special
+            raise InputError(f"{name}: its tokenizer cannot be read ({error}): restore it or train again.") from error
+        if any(not number.std > 0 for number in stored["numbers"].values()):
+            raise InputError(f"{name}: a number has no deviation: it was damaged; restore it or train again.")
+        return cls(tokenizer, stored["numbers"], tuple(stored["words"]), stored["length"])
+
+
+class Stored(TypedDict):
+    """The content of ``tokenizer.json``."""
+
+    length: Annotated[int, Field(strict=True, ge=1, le=MOST_TOKENS)]
+    numbers: dict[str, Number]
+    words: list[str]
+    tokenizer: dict[str, Any]
 
 
 def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:

@@ -1,4 +1,7 @@
-"""Files that are whole or not there: written under a temporary name and renamed. Only regular files are read. JSON."""
+"""Files that are whole or not there: written under a temporary name and renamed. Only regular files are read. JSON.
+
+Longer than other files because all reading and writing of files goes through here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -25,6 +29,8 @@ from veridical.core.errors import InputError
 T = TypeVar("T")
 DEEPEST = 64  # levels of lists and objects in a JSON file
 LARGEST_TEXT = 512 * 2**20  # bytes of a file that is read whole: JSON, a table
+# Names that `replacing` gives, and those of large files that earlier versions gave (eight characters).
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}|\.(?:run\.json|(?:model|resume)\.safetensors)\.[0-9a-z_]{8}")
 
 
 @contextlib.contextmanager
@@ -61,6 +67,20 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that `replacing` gives while it writes."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing to `folder`: only where none can be writing now, under a lock."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if is_temporary(path.name) and path.is_file():
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def check_output(path: Path) -> None:
@@ -160,6 +180,23 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
+def write_kept(path: Path, content: bytes) -> None:
+    """Write what a cache keeps: behind the content stands its SHA-256, which `read_kept` looks at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content + hashlib.sha256(content).digest())
+
+
+def read_kept(path: Path) -> bytes | None:
+    """What `write_kept` wrote; None where there is nothing, or any other byte: it has to be made anew."""
+    try:
+        with open_regular(path) as file:
+            whole = file.read()
+    except InputError:
+        return None
+    size = len(whole) - hashlib.sha256().digest_size
+    return whole[:size] if size >= 0 and hashlib.sha256(whole[:size]).digest() == whole[size:] else None
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write NPY atomically."""
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -239,8 +276,6 @@ def read_json(path: Path, kind: Any = Any) -> Any:
 
 def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
     """Read JSON that `name` holds as `kind`; see `read_json`."""
-    import pydantic
-
     try:
         # not pydantic's own reader: names of files that are not UTF-8 are half surrogates, which it refuses
         content = json.loads(text)
@@ -248,6 +283,13 @@ def parse_json(text: str | bytes, kind: Any, name: object) -> Any:
             raise ValueError
     except (ValueError, RecursionError):
         raise InputError(f"{name} is not valid JSON: it was damaged or is not what it should be.") from None
+    return check_content(content, kind, name)
+
+
+def check_content(content: Any, kind: Any, name: object) -> Any:
+    """What JSON (or a header) that `name` holds says, as `kind`; see `read_json`."""
+    import pydantic
+
     try:
         return _adapter(kind).validate_python(content)
     except pydantic.ValidationError as error:

@@ -19,7 +19,7 @@ from veridical.data.images import channels_first
 from veridical.data.masks import explain, fit_mask_values, rank
 from veridical.data.names import group_of, without_side
 from veridical.data.readers.open import open_slices
-from veridical.data.slices import Cache, Slices
+from veridical.data.slices import Cache, Slices, check_whole
 from veridical.data.split import split_regions
 from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
 from veridical.data.twins import find_twins
@@ -371,7 +371,7 @@ class Dataset:
     def _slice(self, index: int) -> np.ndarray:
         if self.slices.mapped:
             return self.slices[index]
-        return self._cache.get(("image", index), partial(self.slices.__getitem__, index))
+        return check_whole(self._cache.get(("image", index), partial(self.slices.__getitem__, index)))
 
     def _mask(self, index: int) -> np.ndarray:
         return self._cache.get(("mask", index), partial(self.slices.mask, index))

@@ -1,5 +1,6 @@
 """What every reader returns: 2-D images that are read one at a time."""
 
+import mmap
 import os
 import threading
 from collections import OrderedDict
@@ -74,7 +75,7 @@ class Slices:
     def __getitem__(self, index: int) -> np.ndarray:
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        return self.read(index % len(self))
+        return check_whole(self.read(index % len(self)))
 
     def nbytes(self, index: int) -> int:
         """Size of a decoded slice."""
@@ -98,6 +99,30 @@ class Slices:
                 f"{width} x {height}; export the labels at the size of the image"
             )
         return mask
+
+
+def check_whole(array: np.ndarray) -> np.ndarray:
+    """The same array; a view into a file that has become shorter is refused: the system ends a process that reads it.
+
+    Raises
+    ------
+    InputError
+        Names the file.
+    """
+    view: Any = array
+    while not isinstance(view, np.memmap):
+        view = getattr(view, "base", None)
+        if view is None:
+            return array
+    end = view.offset + view.nbytes
+    whole: Any = view
+    while not isinstance(whole, mmap.mmap):  # the map itself knows how long the file is now
+        whole = getattr(whole, "base", None)
+        if whole is None:
+            return array
+    if whole.size() < end:
+        raise InputError(f"{view.filename}: was cut short while it was being read; copy or export it again")
+    return array
 
 
 class Lazy:

@@ -6,6 +6,7 @@ its row in `EXTRACTORS`, and `settings(name)` says it in words, so that every nu
 
 import functools
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from veridical.core.arrays import Images, ImageSet
 from veridical.core.errors import InputError
-from veridical.core.files import write_array
+from veridical.core.files import read_kept, write_kept
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 # The TorchScript file published with StyleGAN2-ADA, which clean-fid uses too. The digest is the one pinned by
@@ -110,8 +111,9 @@ def extract(
             if progress is not None:
                 progress(min(start + batch, len(images)), len(images))
     if stored is not None:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        write_array(stored, features)
+        content = io.BytesIO()
+        np.save(content, features, allow_pickle=False)
+        write_kept(stored, content.getvalue())
     return features
 
 
@@ -244,9 +246,8 @@ def find(name: str) -> Extractor:
 
 
 def _load_stored(file: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """Cached features, or None if there are none or the file is damaged (it is written again then)."""
-    try:
-        found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    """Cached features, or None if there are none or a byte of the file is another than was written: it is written again then."""
+    if (kept := read_kept(file)) is None:
         return None
-    return found if found.shape == shape else None
+    found = np.load(io.BytesIO(kept), allow_pickle=False)
+    return found if found.shape == shape and found.dtype == np.float32 else None

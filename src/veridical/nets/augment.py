@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch
 from veridical.core.device import average_over_processes
 from veridical.core.errors import check_known
+from veridical.nets.whole import own_rows, whole_batch
 
 MODES = ("none", "fixed", "adaptive")
 
@@ -33,7 +34,7 @@ class Augmentation(nn.Module):
     target : float
         Overfitting ``r_t = E[sign(D(real))]`` that ``adaptive`` aims at (its eq. 1).
     together : int
-        Rows of a process that are changed alike: those that `veridical.nets.equalised.minibatch_deviation` compares with
+        Rows of a batch that are changed alike: those that `veridical.nets.equalised.minibatch_deviation` compares with
         `group`. Were each changed by itself, one image drawn again and again would look like as many different ones.
     tiles : int
         Real images in which the probability could go from 0 to 1. The paper's 500,000 is for runs of 25 million.
@@ -56,14 +57,21 @@ class Augmentation(nn.Module):
         """
         if self.mode == "none":
             return image if beside is None else torch.cat([beside, image], 1)
-        count = math.gcd(len(image), self.together)
-        chance, amount = (batch.uniform(k)[: len(image) // count].repeat(count, 1) for k in (6, 10))
+        chance, amount = (self._alike(batch.uniform(k)) for k in (6, 10))
         on = (chance < self.probability).to(image.dtype)
         grid = _grid(image, on, amount)
         changed = _grey(_moved(image, grid, "bilinear"), on, amount)
         if beside is not None:
             changed = torch.cat([_moved(beside, grid, "nearest"), changed], 1)
         return _blank(changed, on, amount)
+
+    def _alike(self, noise: Tensor) -> Tensor:
+        """Rows of noise, of which those that are compared are one and the same."""
+        if self.together == 1:
+            return noise
+        noise = whole_batch(noise)
+        count = math.gcd(len(noise), self.together)
+        return own_rows(noise[: len(noise) // count].repeat(count, 1))
 
     @torch.no_grad()
     def adapt(self, real_logit: Tensor, batch: Batch) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Noise
 from veridical.nets.resize import up_convolution
+from veridical.nets.whole import own_rows, whole_batch
 
 # He's gain of a leaky ReLU, in front of it: the activation itself then needs no second pass over the map.
 GAIN = math.sqrt(2)
@@ -50,10 +51,11 @@ def minibatch_deviation(x: Tensor, group: int = GROUP, gain: float = 1.0) -> Ten
     Tensor, shape (N, C + 1, H, W)
         The last channel is the standard deviation over the group, averaged over features and places, times `gain`.
     """
-    count = math.gcd(len(x), group)
-    grouped = x.unflatten(0, (count, -1))
-    deviation = gain * (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
-    return torch.cat([x, deviation.repeat(count).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
+    batch = whole_batch(x)
+    count = math.gcd(len(batch), group)
+    grouped = batch.unflatten(0, (count, -1))
+    deviation = own_rows((gain * (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))).repeat(count))
+    return torch.cat([x, deviation.reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
 
 
 class MinibatchDeviation(nn.Module):

@@ -1,20 +1,131 @@
-"""What ``run.json`` says, with types."""
+"""What ``run.json`` says, with types, and what of it is read back.
+
+Longer than other files because the types of all that a run says stand together.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
+from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
+from veridical.core.files import check_content
 from veridical.core.parse import listed
+from veridical.data.labels import Labels
 from veridical.data.window import IntensityWindow
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 
 FORMAT = 2
+LARGEST = 2**53  # whole number
+
+
+class Checked:
+    """In ``Annotated[T, Checked(kind)]``: what is read as `kind` and is a T to everybody else."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """For pydantic."""
+        return handler.generate_schema(self._kind)
+
+
+Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+Amount = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Number = (
+    bool | Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+)  # fmt: skip
+Arguments = Annotated[dict[str, Any], Checked(dict[str, Number | str | list[Number | str | None] | None])]
+
+
+def _window(content: Any) -> Any:
+    """An intensity window from its JSON; `ValueError` for one that maps nothing to [0, 1]."""
+    if not isinstance(content, dict):
+        return content
+    low: Any = content.get("low")
+    high: Any = content.get("high")
+    name = content.get("dtype")
+    try:
+        dtype = np.dtype(name if isinstance(name, str) else "O")
+    except (TypeError, ValueError):
+        dtype = np.dtype("O")
+    if dtype.kind not in "biuf":
+        raise ValueError(f"dtype {name!r} is none of images")
+    least, most = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-1e300, 1e300)
+    # bool is an int, too; NaN fails every comparison
+    if not all(type(value) in (int, float) and least <= value <= most for value in (low, high)) or not low < high:
+        raise ValueError(f"low {low!r} and high {high!r} are no window of {name} values")
+    return IntensityWindow(float(low), float(high), str(name))
+
+
+def _of_window(content: Any) -> Any:
+    _window(content)
+    return content
+
+
+def _labels(content: dict[str, Any]) -> dict[str, Any]:
+    labels: Labels = check_content(content, Labels, "labels")
+    unknown = content.keys() - {f.name for f in dataclasses.fields(Labels)}
+    numbers = [labels.low, labels.high, labels.mean, labels.std, *(labels.edges or ())]
+    if unknown or not all(-1e300 < value < 1e300 for value in numbers if value is not None):
+        raise ValueError("something is unknown, or no number")
+    if not labels.classes and (labels.mean is None or not labels.std or labels.std < 0):
+        raise ValueError("neither classes nor a mean and a deviation")
+    return content
+
+
+class Tokenizer(TypedDict):
+    """The file of a vocabulary."""
+
+    file: str
+    sha256: str
+
+
+class Described(TypedDict, total=False):
+    """What of the summary of data is read again; there may be more."""
+
+    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
+
+    spec: str
+    fingerprint: str
+    channels: Literal[1, 3]
+    size: Count
+    pixel_size: Positive | list[Positive] | None
+    window: Annotated[dict[str, Any], AfterValidator(_of_window)]
+    labels: Annotated[dict[str, Any], AfterValidator(_labels)] | None
+    mask_values: list[Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]] | None
+    tokenizer: Tokenizer
+
+
+About = Annotated[dict[str, Any], Checked(Described)]
+# What sampling reads of the conditions that a recipe takes: part of run.json, entry.
+NEEDED = {
+    "label": ("dataset", "labels"), "mask": ("dataset", "mask_values"), "source": ("source", "window"),
+    "text": ("text", "tokenizer"),
+}  # fmt: skip
+
+
+def _settings(content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    for name, value in content.items():
+        if type(value) is int and abs(value) > LARGEST:
+            raise ValueError(f"{name} is too large")
+    return TrainConfig.from_json(content)
+
+
+Settings = Annotated[TrainConfig, BeforeValidator(_settings)]
 
 
 @dataclass(frozen=True)
@@ -31,25 +142,21 @@ class Cost:
     peak_memory_mb : float or None
         None where it is not known.
     device : str
-    threads : int
+    threads, processes : int
     """
 
-    parameters: int
-    steps: int
-    batch: int
-    train_seconds: float
-    peak_memory_mb: float | None
+    parameters: Count
+    steps: Count
+    batch: Count
+    train_seconds: Amount
+    peak_memory_mb: Amount | None
     device: str
-    threads: int
+    threads: Count
+    processes: Count = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
+        """As a dictionary that ``json.dump`` takes."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Cost:
-        """Read what `to_json` wrote; a `KeyError` where something is missing."""
-        return cls(**{f.name: content[f.name] for f in dataclasses.fields(cls)})
 
 
 NOTHING = Cost(0, 0, 0, 0.0, None, "", 0)  # before training
@@ -74,27 +181,15 @@ class StageInfo:
     """
 
     recipe: str
-    args: dict[str, Any]
-    config: TrainConfig
-    dataset: dict[str, Any]
+    args: Arguments
+    config: Settings
+    dataset: About
     cost: Cost
     path: str
     beside: str
     given: bool
     sha256: str
     stages: dict[str, StageInfo] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> StageInfo:
-        """Read what `to_json` wrote; a `KeyError` where something is missing."""
-        read = {f.name: content[f.name] for f in dataclasses.fields(cls) if f.name != "stages"}
-        read["config"] = TrainConfig.from_json(content["config"])
-        read["cost"] = Cost.from_json(content["cost"])
-        return cls(**read, stages=_stages(content.get("stages", {})))
 
 
 @dataclass(frozen=True)
@@ -122,21 +217,24 @@ class RunInfo:
         What conditions are from, by name: ``source`` has the same as `dataset`.
     stages : dict of str to StageInfo
         Frozen stages.
+    resumed : list of str
+        Where it went on with what changes its last bits (threads, device, processes, PyTorch).
     """
 
     version: str
     torch: str
     recipe: str
-    args: dict[str, Any]
-    config: TrainConfig
-    channels: int
-    size: int
-    window: IntensityWindow
-    dataset: dict[str, Any]
-    finished: bool
+    args: Arguments
+    config: Settings
+    channels: Annotated[int, Checked(Literal[1, 3])]
+    size: Annotated[int, Field(strict=True, ge=1, le=2**15)]
+    window: Annotated[IntensityWindow, BeforeValidator(_window)]
+    dataset: About
+    finished: Annotated[bool, Field(strict=True)]
     cost: Cost
-    conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    conditions: dict[str, About] = field(default_factory=dict)
     stages: dict[str, StageInfo] = field(default_factory=dict)
+    resumed: list[str] = field(default_factory=list)
 
     def replace(self, **changes: Any) -> RunInfo:
         """Return a copy with some fields changed."""
@@ -170,48 +268,45 @@ class RunInfo:
         Raises
         ------
         InputError
-            Where something is missing, or of another type.
+            Where something is missing or cannot be, or where it was changed after it was written.
         """
-        content = {"version": "", "torch": "", "stages": {}} | content
+        content = {"version": "", "torch": ""} | content
+        written = content.pop("sha256", None)
+        if written is not None and written != digest(content):
+            raise InputError(
+                f"{path} is not as it was written (its SHA-256 differs): restore it; or, if you changed it on purpose, remove "
+                "its line sha256."
+            )
         if "first" in content:  # of before: it holds the weights of its only stage itself, and does not say their hash
             given = content.get("given_first")
             place = given or str(path.parent.resolve() / "first")
             where = {"path": place, "beside": place, "given": given is not None, "sha256": ""}
-            content["stages"] = {"first": {**content["first"], **where}}
-        read = {}
-        for name, (kind, reader) in CONTENT.items():
-            try:
-                if not isinstance(content[name], kind):
-                    raise TypeError(name)
-                read[name] = reader(content[name]) if reader else content[name]
-            except InputError:
-                raise
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{path} does not say {name!r}: it was damaged; restore it or train again.") from error
-        beside = {k: v for k, v in content.items() if k not in (*CONTENT, "first") and isinstance(v, dict)}
-        return cls(**read, conditions=beside)
+            first = check_content(content["first"], dict[str, Any], f"{path}, first")
+            content["stages"] = {"first": first | where}
+        names = {f.name for f in dataclasses.fields(cls)} - {"conditions"}
+        beside = {k: v for k, v in content.items() if k not in (*names, "first") and isinstance(v, dict)}
+        known = {k: v for k, v in content.items() if k in names} | {"conditions": beside}
+        run: RunInfo = check_content(known, cls, path)
+        run._check(path)
+        return run
+
+    def _check(self, path: Path) -> None:
+        """Refuse what contradicts itself, or lacks what samples of the recipe are made of."""
+        about: dict[str, Any] = {"dataset": self.dataset, **self.conditions}
+        window = self.dataset.get("window", self.window.to_json())
+        said = {"size": self.config.size, "channels": self.dataset.get("channels", self.channels)}
+        if said != {"size": self.size, "channels": self.channels} or IntensityWindow(**window) != self.window:
+            raise InputError(f"{path} says two sizes, channels or windows: it was damaged; restore it or train again.")
+        for need in table.find(self.recipe).needs:
+            part, entry = NEEDED[need]
+            if about.get(part, {}).get(entry) is None:
+                raise InputError(f"{path} does not say {part}.{entry}: it was damaged; restore it or train again.")
+
+
+def digest(content: dict[str, Any]) -> str:
+    """SHA-256 of what JSON says, however it is laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _costs(stages: dict[str, StageInfo]) -> list[Cost]:
     return [cost for stage in stages.values() for cost in (stage.cost, *_costs(stage.stages))]
-
-
-def _stages(content: dict[str, Any]) -> dict[str, StageInfo]:
-    return {name: StageInfo.from_json(stage) for name, stage in content.items()}
-
-
-# What run.json says of every run, of what type it is there, and how it is read.
-CONTENT: dict[str, tuple[Any, Callable[[Any], Any] | None]] = {
-    "version": (str, None),
-    "torch": (str, None),
-    "recipe": (str, None),
-    "args": (dict, None),
-    "config": (dict, TrainConfig.from_json),
-    "channels": (int, None),
-    "size": (int, None),
-    "window": (dict, IntensityWindow.from_json),
-    "dataset": (dict, None),
-    "finished": (bool, None),
-    "cost": (dict, Cost.from_json),
-    "stages": (dict, _stages),
-}

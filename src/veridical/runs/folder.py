@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from veridical.conditions.table import DATA_SETTINGS
 from veridical.core.errors import InputError
-from veridical.core.files import read_json
+from veridical.core.files import is_temporary, read_json, remove_leftovers, write_json
+from veridical.core.lock import LOCK, alone
 from veridical.core.parse import listed
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
-from veridical.recipes.info import FORMAT, RunInfo
+from veridical.recipes.info import FORMAT, RunInfo, digest
 
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".p")
 
@@ -26,7 +29,7 @@ def look(out: Path, resume: bool) -> RunInfo | None:
         return read_run(out)
     held = [p.name for p in out.iterdir()] if out.is_dir() else []
     # A first stage that was being trained, a file that was being written when the run was killed.
-    leftovers = [name for name in held if name != "first" and not name.startswith(".run.json.")]
+    leftovers = [name for name in held if name not in ("first", LOCK) and not is_temporary(name)]
     if leftovers and "run.json" in leftovers:
         raise InputError(f"{out} holds a run: add --resume to go on with it, or choose another --out.")
     if leftovers:
@@ -53,12 +56,28 @@ def resumed(
     return started.config.replace(**changes), args
 
 
-def make_folder(out: Path) -> None:
-    """Make a run folder; an InputError says why it cannot be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}): choose another --out.") from error
+@contextlib.contextmanager
+def training_alone(out: Path) -> Iterator[None]:
+    """Make a run folder and keep other trainings out of it, see `veridical.core.lock.alone`."""
+    with alone(out, "training"):
+        remove_leftovers(out / "samples")
+        yield
+
+
+def write_run(folder: Path, info: RunInfo) -> None:
+    """Write ``run.json`` with its own SHA-256, which `read_run` looks at."""
+    content = json.loads(json.dumps(info.to_json(), allow_nan=False))  # as it will be read
+    write_json(folder / "run.json", content | {"sha256": digest(content)})
+
+
+def changes(before: RunInfo, now: RunInfo) -> list[str]:
+    """What a run goes on with that it did not have so far, and that its last bits depend on: a sentence or none."""
+    then, other = (
+        {"torch": run.torch} | {name: getattr(run.cost, name) for name in ("device", "threads", "processes")}
+        for run in (before, now)
+    )
+    said = [f"{name}={other[name]} in place of {then[name]}" for name in then if then[name] != other[name]]
+    return [f"goes on from step {now.cost.steps} with {', '.join(said)}"] if said else []
 
 
 def is_finished(folder: Path) -> bool:
@@ -98,7 +117,7 @@ def read_run(folder: str | Path) -> RunInfo:
         raise InputError(f"{folder} is not a run: it has no run.json (train one with `veridical train`).")
     run = read_json(folder / "run.json")
     if not isinstance(run, dict) or run.get("format") != FORMAT:
-        version = run.get("version", "an unknown version") if isinstance(run, dict) else "an unknown version"
+        version = str(run.get("version", "an unknown version"))[:40] if isinstance(run, dict) else "an unknown version"
         raise InputError(
             f"{folder} was written by veridical {version} in another format: use that version, or train again."
         )

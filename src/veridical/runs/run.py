@@ -17,7 +17,7 @@ from veridical.models.contract import Model
 from veridical.recipes import table
 from veridical.recipes.info import RunInfo
 from veridical.runs.folder import read_run
-from veridical.runs.stages import fill, untrained
+from veridical.runs.stages import built_for, fill, untrained
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     info = info.completed()
     info = info.replace(args=info.args | changed)
     where = pick_device(device)
-    model = untrained(info.recipe, info.channels, info.size, info.args, info.stages)
+    with built_for(folder, info):
+        model = untrained(info.recipe, info.channels, info.size, info.args, info.stages)
     fill(model, folder)
     model = move(model, where).eval().requires_grad_(False)
     return Run(folder, info, cast(Model, model), where)

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import torch
+from pydantic import Field
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash
+from veridical.core.files import check_content, file_hash
 from veridical.models.contract import Staged
 from veridical.recipes import table
-from veridical.recipes.info import StageInfo
+from veridical.recipes.info import LARGEST, RunInfo, StageInfo
 from veridical.recipes.recipe import Recipe
 from veridical.runs.folder import read_run
 from veridical.runs.tensors import load_weights, read_tensors
 
 WEIGHTS = "model.safetensors"
+
+
+class Header(TypedDict, total=False):
+    """The header of ``model.safetensors``; numbers are text there."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]  # noqa: RUF012
+
+    step: Annotated[int, Field(ge=0, le=LARGEST)]
+    sha256: str
 
 
 def own_place(out: Path, name: str, row: Recipe) -> Path:
@@ -98,6 +115,43 @@ def is_stage(folder: Path, stage: StageInfo) -> bool:
     return not stage.sha256 or (weights.is_file() and file_hash(weights) == stage.sha256)
 
 
+@contextlib.contextmanager
+def built_for(run: Path, info: RunInfo) -> Iterator[None]:
+    """Refuse what ``run.json`` describes where it is no model, or one that is far larger than what its files hold."""
+    most = 10**6 + 2 * _bytes_of(run, info.recipe, info.stages)  # files have 4 bytes a number, and 50 more a tensor
+    built = 0
+
+    def count(module: nn.Module, name: str, value: torch.Tensor | None) -> None:
+        nonlocal built
+        built += 0 if value is None else 100 + value.numel()
+        if built > most:
+            raise InputError(
+                f"{run / WEIGHTS} does not fit this model: run.json describes a far larger one; restore both."
+            )
+
+    hooks = (register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count))
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError, AssertionError) as error:
+        why = str(error).partition("\n")[0][:200]
+        raise InputError(f"{run / 'run.json'} describes no model ({why}): restore it or train again.") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _bytes_of(run: Path, recipe: str, stages: Mapping[str, StageInfo]) -> int:
+    """Size of the weights of a run and its stages; of a run of before, whose file holds those, they may be gone."""
+    path, row = run / WEIGHTS, table.find(recipe)
+    size = path.stat().st_size if path.is_file() else 0
+    for name, stage in stages.items():
+        with contextlib.suppress(InputError):
+            size += _bytes_of(find_stage(run, name, stage, own_place(run, name, row)), stage.recipe, stage.stages)
+    return size
+
+
 def untrained(
     recipe: str, channels: int, size: int, args: dict[str, Any], stages: Mapping[str, StageInfo] | None = None
 ) -> nn.Module:
@@ -112,11 +166,17 @@ def untrained(
 def fill(model: nn.Module, folder: Path) -> None:
     """Load the averaged weights of the run in `folder` into `model`, and those of its frozen stages from where they are."""
     path = folder / WEIGHTS
-    tensors, _ = read_tensors(path)
+    tensors, notes = read_tensors(path)
+    said: Header = check_content(notes, Header, f"{path}, header")
+    info = read_run(folder)
+    if said.get("step", LARGEST) < info.cost.steps:
+        raise InputError(
+            f"{path} is of step {said['step']}, but {info.cost.steps} steps were made: restore the file of the same time as "
+            "run.json."
+        )
     whole = load_weights(model, tensors, path)
     if whole or not isinstance(model, Staged):
         return
-    info = read_run(folder)
     row = table.find(info.recipe)
     for name, module in model.frozen.items():
         fill(module, find_stage(folder, name, info.stages[name], own_place(folder, name, row)))

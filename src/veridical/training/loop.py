@@ -1,14 +1,19 @@
-"""The one training loop: any model, any number of processes, stopped and resumed at any moment."""
+"""The one training loop: any model, any number of processes, stopped and resumed at any moment.
+
+Longer than other files because starting, stepping and saving share one state.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +21,7 @@ from veridical.conditions.delivery import Data, as_tensors, open_data
 from veridical.core.batch import Batch, mix
 from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import write_json, write_text
+from veridical.core.files import write_text
 from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
 from veridical.core.progress import Progress
@@ -25,7 +30,16 @@ from veridical.models.contract import Model, Paced, Prepared, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
-from veridical.runs.folder import is_finished, look, make_folder, read_run, resumed, share_budget
+from veridical.runs.folder import (
+    changes,
+    is_finished,
+    look,
+    read_run,
+    resumed,
+    share_budget,
+    training_alone,
+    write_run,
+)
 from veridical.runs.run import load_stage
 from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
@@ -107,20 +121,22 @@ def train(
     check_cost(f"batch={config.batch}", nbytes=4 * config.batch * opened.target.channels * config.size**2)
     sizes = opened.sizes()
     args |= {name: sizes[name] for name in row.of_data}
-    make_folder(out)
-    before = {} if started is None else started.stages
-    stages = _stages(recipe, data, out, config, places, before, quiet)
-    if stages is None:
-        return out
-    modules, held, rest = stages
-    info = RunInfo(
-        __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size, opened.target.window,
-        about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
-    )  # fmt: skip
-    use_threads(config.threads)  # orthogonal first weights depend on their number
-    torch.manual_seed(mix(config.seed))
-    model = table.build(recipe, opened.target.channels, config.size, args, modules)
-    return fit(model, opened, rest, out, info, quiet=quiet)
+    with training_alone(out):
+        if look(out, resume) != started:
+            raise InputError(f"{out} was changed by another process just now: look at it, and give the command again.")
+        before = {} if started is None else started.stages
+        stages = _stages(recipe, data, out, config, places, before, quiet)
+        if stages is None:
+            return out
+        modules, held, rest = stages
+        info = RunInfo(
+            __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size,
+            opened.target.window, about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
+        )  # fmt: skip
+        use_threads(config.threads)  # orthogonal first weights depend on their number
+        torch.manual_seed(mix(config.seed))
+        model = table.build(recipe, opened.target.channels, config.size, args, modules)
+        return fit(model, opened, rest, out, info, started, quiet=quiet)
 
 
 def _stages(
@@ -148,7 +164,10 @@ def _stages(
     for name, settings in theirs.items():
         if name in places:
             continue
-        if not is_finished(own[name]):
+        if is_finished(own[name]):
+            with training_alone(own[name]):  # nobody trains it on, and what a kill left there is removed
+                pass
+        else:
             train(row.first[name].recipe, data, own[name], resume=True, quiet=quiet, **settings)
         if not is_finished(own[name]):
             return None
@@ -163,12 +182,13 @@ def fit(
     config: TrainConfig,
     out: Path,
     info: RunInfo,
+    started: RunInfo | None = None,
     *,
     quiet: bool = False,
 ) -> Path:
-    """Minimise the losses of `model` on `data`; start or go on with the run in `out` (see `train`).
+    """Minimise the losses of `model` on `data` (see `train`).
 
-    `info` is what ``run.json`` says, but for the state of training.
+    `info` is what ``run.json`` will say, but for the state of training; `started` what it says of a run to go on with.
     """
     device, threads = pick_device(config.device), use_threads(config.threads)
     world = World(device)
@@ -177,21 +197,28 @@ def fit(
         raise InputError(
             f"critic_steps={model.critic_steps} are shares of a batch: give --batch {model.critic_steps * world.size} or more."
         )
+    shares = _shares(world, config.batch, model.critic_steps if isinstance(model, Sharing) else 1)
     model = move(model, device)
     learner = cast(Model, model)
     average = Average(model, config.ema)
     optimisers = {part: make_optimiser(module, config, device) for part, module in learner.parts.items()}
     rates = model.rates if isinstance(model, Paced) else {}
     state = State(out, model, average, optimisers)
-    state.restore()
+    if started is not None:
+        begun = started.finished or started.cost.steps > 0
+        state.restore(started.cost.steps if begun else None)
+    least, most = world.largest(-state.step, state.step)  # nobody writes before all have read
+    if -least != most:
+        raise InputError(
+            f"the processes do not see the same {out} (step {most:.0f} and step {-least:.0f}): choose an --out on a disk that "
+            "all machines share."
+        )
     clock = time.monotonic() - state.seconds
     saved = drawn = time.monotonic()
     pause = 0.0
 
-    def save(finished: bool, weights: bool = True) -> None:
-        if world.rank:
-            return
-        cost = Cost(
+    def cost() -> Cost:
+        return Cost(
             parameters=sum(p.numel() for o in optimisers.values() for p in parameters_of(o)),
             steps=state.step,
             batch=config.batch,
@@ -199,10 +226,23 @@ def fit(
             peak_memory_mb=peak_memory_mb(device),
             device=str(device),
             threads=threads,
+            processes=world.size,
         )
+
+    def save(finished: bool, weights: bool = True) -> None:
+        if world.rank:
+            return
         if weights:
             state.save()
-        write_json(out / "run.json", info.replace(finished=finished, cost=cost).to_json())
+        write_run(out, info.replace(finished=finished, cost=cost()))
+
+    if started is not None and state.step:
+        info = info.replace(resumed=[*started.resumed, *changes(started, info.replace(cost=cost()))])
+        if world.rank == 0 and len(info.resumed) > len(started.resumed):
+            print(
+                f"note: {out} {info.resumed[-1]}: its weights will not be those of an uninterrupted run to the bit",
+                file=sys.stderr,
+            )
 
     if state.step == 0:
         # First of all files: a run that is killed from here on can be resumed.
@@ -216,6 +256,8 @@ def fit(
                 cast(Prepared, network).prepare(tiles * 2 - 1)
         save(finished=False)
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
+    if log is not None and log.damaged:
+        print(f"note: {out / 'log.jsonl'}: {log.damaged} damaged lines are left out", file=sys.stderr)
     # Sample k of every preview has the conditions of tile k of real.png.
     shown, cond = data.batch(16, 0, config.seed)
     if world.rank == 0 and state.step == 0:
@@ -239,7 +281,10 @@ def fit(
             model.train()
             rate = learning_rate(config, state.step, reached)
             losses = {}
-            batch = _batch(data, config, state.step, start, stop, device, reached)
+            try:
+                batch = _batch(data, config, state.step, shares, device, reached)
+            except InputError as error:  # a file has changed under it
+                raise InputError(f"{error}; {out} keeps the checkpoint of step {state.saved_step}") from error
             for part, loss in learner.losses(batch, state.step):
                 value = descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
@@ -274,10 +319,25 @@ def fit(
     return out
 
 
+def _shares(world: World, batch: int, turns: int) -> list[tuple[int, int]]:
+    """Rows of this process in each of the shares of a batch that all processes together take a step on."""
+    start, stop = world.rows(batch)
+    if world.size == 1 or turns == 1:
+        return [(start, stop)]
+    size = (stop - start) // turns
+    starts = [(turn * world.size + world.rank) * size for turn in range(turns)]
+    return [(first, first + size) for first in starts]
+
+
 def _batch(
-    data: Data, config: TrainConfig, step: int, start: int, stop: int, device: torch.device, reached: float
+    data: Data, config: TrainConfig, step: int, shares: list[tuple[int, int]], device: torch.device, reached: float
 ) -> Batch:
-    tiles, cond = data.batch(config.batch, step, config.seed, start, stop)
+    parts = [data.batch(config.batch, step, config.seed, start, stop) for start, stop in shares]
+    tiles, cond = parts[0]
+    if len(parts) > 1:
+        tiles = np.concatenate([part for part, _ in parts])
+        cond = {name: np.concatenate([part[name] for _, part in parts]) for name in cond}
+    start = shares[0][0] * len(shares)
     image = (torch.from_numpy(tiles).to(device) * 2 - 1).contiguous(memory_format=memory_format(device))
     told = as_tensors(cond, device)
     return Batch.at(image, told, seed=config.seed, step=step, start=start, total=config.batch, reached=reached)

@@ -34,6 +34,13 @@ def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
     return parameters
 
 
+def kept_of(optimiser: torch.optim.Optimizer, parameter: Tensor) -> set[str]:
+    """Names of what an optimiser of `make_optimiser` keeps of a parameter that had a gradient."""
+    if not isinstance(optimiser, Muon):
+        return {"step", "exp_avg", "exp_avg_sq"}
+    return {"momentum"} if _is_matrix(parameter) else {"step", "mean", "square"}
+
+
 def learning_rate(config: TrainConfig, step: int, reached: float) -> float:
     """Rate of a step: it rises at first, and falls where the share `reached` of the training is near 1."""
     rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
@@ -92,6 +99,10 @@ def _polynomial(gram: Tensor) -> Tensor:
     return made
 
 
+def _is_matrix(parameter: Tensor) -> bool:
+    return parameter.dim() >= 2 and min(len(parameter), parameter[0].numel()) >= THINNEST
+
+
 class Muon(torch.optim.Optimizer):
     """Matrices of at least 64 rows and columns follow their orthogonalised momentum, all else AdamW.
 
@@ -118,7 +129,7 @@ class Muon(torch.optim.Optimizer):
             if p.grad is None:
                 continue
             p.mul_(1 - group["lr"] * group["weight_decay"])
-            if p.dim() >= 2 and min(len(p), p[0].numel()) >= THINNEST:
+            if _is_matrix(p):
                 self._follow(p, p.grad, group["lr"])
             else:
                 self._adam(p, p.grad, group["lr"], *group["betas"])

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+from functools import partial
 from pathlib import Path
+from typing import Annotated, NotRequired
 
 import torch
+from pydantic import Field
 from torch import nn
+from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
-from veridical.core.files import write_text
+from veridical.core.files import check_content, parse_json, read_bytes, write_bytes
 from veridical.models.contract import Staged
+from veridical.recipes.info import LARGEST, Amount, Count
 from veridical.runs.tensors import (
     frozen_names,
     load_weights,
@@ -22,6 +27,7 @@ from veridical.runs.tensors import (
     unpack_optimiser,
     write_tensors,
 )
+from veridical.training.optimise import kept_of
 
 
 class Average:
@@ -50,6 +56,25 @@ class Average:
             mine.copy_(theirs)
 
 
+class Reached(TypedDict):
+    """The header of ``resume.safetensors``; numbers are text there."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]  # noqa: RUF012
+
+    step: Annotated[int, Field(ge=0, le=LARGEST)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    aside: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    sha256: NotRequired[str]
+
+
+class Line(TypedDict):
+    """A line of ``log.jsonl``."""
+
+    step: Count
+    seconds: Amount
+    loss: dict[str, Annotated[float, Field(strict=True, allow_inf_nan=False)]]
+
+
 class State:
     """What resuming needs, in one file that is always whole."""
 
@@ -71,19 +96,43 @@ class State:
         write_tensors(self._out / "model.safetensors", own_tensors(self._average.model), step=str(self.step))
         self.saved_step = self.step
 
-    def restore(self) -> None:
-        """Read what `save` wrote, if there is something."""
+    def restore(self, made: int | None = None) -> None:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        made : int, optional
+            Steps that ``run.json`` says were made. By default it says that none was: then the file may be missing.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged, older than the run or of another one. Nothing has been changed then.
+        """
         path = self._out / "resume.safetensors"
         if not path.is_file():
-            return
+            if made is None:
+                return
+            raise InputError(
+                f"{path} is missing, without which the training of {made} steps cannot go on: restore it, or choose another "
+                "--out; `veridical sample` still draws from the run."
+            )
         tensors, numbers = read_tensors(path)
+        reached: Reached = check_content(numbers, Reached, f"{path}, header")
+        known = ("model.", "average.", *(f"adam.{part}/" for part in self._optimisers))
+        if strange := [name for name in tensors if not name.startswith(known)]:
+            raise InputError(f"{path} holds something unknown ({strange[0][:60]}): restore it or train again.")
+        if reached["step"] < (made or 0):
+            raise InputError(
+                f"{path} is of step {reached['step']}, but {made} steps were made: restore the file of the same time as run.json."
+            )
         self._refuse_other_stages(tensors)
         load_weights(self._model, tensors, path, "model.")
         load_weights(self._average.model, tensors, path, "average.")
         for part, optimiser in self._optimisers.items():
-            unpack_optimiser(optimiser, tensors, f"adam.{part}/")
-        self.step = self.saved_step = int(numbers["step"])
-        self.seconds, self.aside = float(numbers["seconds"]), float(numbers["aside"])
+            unpack_optimiser(optimiser, tensors, f"adam.{part}/", partial(kept_of, optimiser), path)
+        self.step = self.saved_step = reached["step"]
+        self.seconds, self.aside = reached["seconds"], reached["aside"]
 
     def _refuse_other_stages(self, tensors: dict[str, torch.Tensor]) -> None:
         """Of runs of before no hash is known, but they hold the weights of their first stage."""
@@ -95,24 +144,40 @@ class State:
 
 
 class Log:
-    """Losses as one JSON object a line; lines past the step that is resumed are dropped."""
+    """Losses as one JSON object a line; lines past the step that is resumed, and those that are none, are dropped.
+
+    Attributes
+    ----------
+    damaged : int
+        How many lines were none, without the last, which a kill may cut.
+    """
 
     def __init__(self, path: Path, step: int) -> None:
-        kept = []
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(ValueError):  # a line cut short by a kill
-                    if json.loads(line)["step"] <= step:
-                        kept.append(line + "\n")
-        write_text(path, "".join(kept))
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        kept, self.damaged = [], 0
+        lines = read_bytes(path).splitlines() if path.is_file() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                said: Line = parse_json(line, Line, path)
+            except InputError:
+                self.damaged += number < len(lines)
+                continue
+            if said["step"] <= step:
+                kept.append(line + b"\n")
+        write_bytes(path, b"".join(kept))
+        self._path, self._file = path, path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, step: int, seconds: float, losses: dict[str, float]) -> None:
         """Add a line."""
         if losses:
             values = {part: float(f"{value:.6g}") for part, value in losses.items()}
-            self._file.write(json.dumps({"step": step, "seconds": round(seconds, 2), "loss": values}) + "\n")
+            try:
+                self._file.write(json.dumps({"step": step, "seconds": round(seconds, 2), "loss": values}) + "\n")
+            except OSError as error:
+                raise InputError(
+                    f"{self._path} could not be written ({error.strerror or error}): free some space, and go on with --resume."
+                ) from error
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written was said before
+            self._file.close()

@@ -24,7 +24,7 @@ class Network:
 
     patch: int = setting(4, "Side of the squares of pixels that the network sees as channels.", low=1)
     widths: tuple[int, ...] = setting((64, 128), "Channels of each resolution; a transformer has one width.", low=1)
-    layers: int = setting(1, "Residual blocks at each resolution; the depth of a transformer.", low=1)
+    layers: int = setting(1, "Residual blocks at each resolution; the depth of a transformer.", low=1, high=1000)
     attention: tuple[bool, ...] = setting((False, True), "Which resolutions of a U-Net have attention.")
     dropout: float = setting(0.0, "Share of activations that training leaves out.", low=0, below=1)
     network: str = setting("unet", "U-Net or transformer.", choices=("unet", "dit"))
@@ -113,12 +113,14 @@ class Embed:
 class Sampling:
     """What acts on sampling alone: a value that can be another at each draw."""
 
-    sampling_steps: int = setting(18, "Steps of the sampling grid.", low=1)
+    sampling_steps: int = setting(18, "Steps of the sampling grid.", low=1, high=100_000)
     solver: str = setting("heun", "How a step is made.", choices=SOLVERS)
     eta: float = setting(0.0, "For ddim: share of the noise that is drawn anew.", low=0, high=1)
     churn: float = setting(0.0, "For euler and heun: noise that is added at each step.", low=0)
     snr: float = setting(0.16, "For predictor_corrector: signal-to-noise ratio of a correction.", low=0)
-    langevin_steps: int = setting(1, "Corrections at each level: predictor_corrector, annealed_langevin.", low=1)
+    langevin_steps: int = setting(
+        1, "Corrections at each level: predictor_corrector, annealed_langevin.", low=1, high=10_000
+    )
     clamp: bool = setting(False, "Keep expected images in [-1, 1] while sampling.")
     sigma_min: float = setting(SIGMA_MIN[1], SIGMA_MIN[0], above=0)
     sigma_max: float = setting(SIGMA_MAX[1], SIGMA_MAX[0], above=0)

@@ -16,6 +16,7 @@ from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP, minibatch_deviation
 from veridical.nets.label import LabelEmbedding
 from veridical.nets.resize import down_convolution, up_convolution
+from veridical.nets.whole import BatchNorm2d
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -51,7 +52,7 @@ class ConditionalNorm(nn.Module):
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=condition == 0)
+        self.norm = BatchNorm2d(channels, affine=condition == 0)
         self.scale_shift = _sn(nn.Linear(condition, 2 * channels, bias=False)) if condition else None
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
@@ -128,7 +129,7 @@ class ResidualGenerator(nn.Module):
         self.attention = nn.ModuleDict(
             {str(k): SelfAttention(widths[k]) for k in range(levels) if sides[k] == attention}
         )
-        self.norm, self.out = nn.BatchNorm2d(width), _sn(nn.Conv2d(width, channels, 3, 1, 1))
+        self.norm, self.out = BatchNorm2d(width), _sn(nn.Conv2d(width, channels, 3, 1, 1))
         self.skips = skips
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:

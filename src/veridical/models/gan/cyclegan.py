@@ -16,6 +16,7 @@ from veridical.nets.convolution import mirrored
 from veridical.nets.equalised import EqualisedConv2d, Grained, leaky
 from veridical.nets.standardise import Standardise
 from veridical.nets.style import halve, halving_layers
+from veridical.nets.whole import own_rows, whole_batch
 
 GRAIN = 4  # pixels: what is finer is drawn anew in every image
 
@@ -105,8 +106,8 @@ class Pool(nn.Module):
     @torch.no_grad()
     def exchange(self, fake: Tensor, batch: Batch) -> Tensor:
         """Give back each image, or with probability 1/2 an older one whose place it takes (Zhu et al. 2017, section 4)."""
-        capacity, out = len(self.images), fake.detach().clone()
-        for row, (swap, place) in enumerate(batch.uniform(2).tolist()):
+        capacity, out = len(self.images), whole_batch(fake.detach()).clone()
+        for row, (swap, place) in enumerate(whole_batch(batch.uniform(2)).tolist()):
             count = int(self.filled)
             if count < capacity:
                 self.images[count] = out[row]
@@ -115,7 +116,7 @@ class Pool(nn.Module):
                 old = self.images[int(place * capacity)].clone()
                 self.images[int(place * capacity)] = out[row]
                 out[row] = old
-        return out
+        return own_rows(out)
 
 
 class CycleGAN(nn.Module):

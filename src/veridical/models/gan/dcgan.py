@@ -12,6 +12,7 @@ from veridical.models.gan.game import GAN, projected
 from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP, MinibatchDeviation
 from veridical.nets.label import LabelEmbedding
+from veridical.nets.whole import BatchNorm2d
 
 
 def _initialise(module: nn.Module) -> None:
@@ -41,9 +42,9 @@ class Generator(nn.Module):
         layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, bias=False)]
         for current, following in pairwise(widths):
             up = nn.ConvTranspose2d(current, following, 4, 2, 1, bias=False)
-            layers += [nn.BatchNorm2d(current), nn.ReLU(), up]
+            layers += [BatchNorm2d(current), nn.ReLU(), up]
         last = nn.ConvTranspose2d(width, channels, 4, 2, 1)
-        self.net = nn.Sequential(*layers, nn.BatchNorm2d(width), nn.ReLU(), last, nn.Tanh())
+        self.net = nn.Sequential(*layers, BatchNorm2d(width), nn.ReLU(), last, nn.Tanh())
         self.net.apply(_initialise)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
@@ -90,7 +91,7 @@ class Discriminator(nn.Module):
                 current += 1
             layers += [nn.Conv2d(current, following, 4, 2, 1, bias=norm == "none" or level == 1)]
             if norm != "none" and level > 1:
-                layers += [nn.BatchNorm2d(following) if norm == "batch" else nn.GroupNorm(1, following)]
+                layers += [BatchNorm2d(following) if norm == "batch" else nn.GroupNorm(1, following)]
             layers += [nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)
         self.head = nn.Conv2d(widths[-1], 1, 4)

@@ -16,6 +16,7 @@ from veridical.models.gan.dcgan import patch_discriminator
 from veridical.models.gan.game import ADVERSARIAL
 from veridical.nets.convolution import map_decoder, map_encoder
 from veridical.nets.pixelcnn import PixelCNN
+from veridical.nets.whole import whole_batch
 
 
 class Codebook(nn.Module):
@@ -88,7 +89,8 @@ class Codebook(nn.Module):
         """
         member = F.one_hot(codes, len(self.count)).to(z.dtype)
         sums = torch.cat([member.T @ z, member.sum(0)[:, None]], 1)
-        restarts = z[(picks * len(z)).long()]
+        vectors = whole_batch(z)
+        restarts = vectors[(picks * len(vectors)).long()]
         if dist.is_initialized():
             # Every process keeps the codebook of the whole batch.
             dist.all_reduce(sums)

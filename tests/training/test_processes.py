@@ -1,0 +1,64 @@
+"""Two processes are one: every recipe with half of the rows each against the whole batch in one process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toy import TOY, write_tiles
+from veridical.recipes import table
+from veridical.runs.tensors import read_tensors
+from veridical.training.loop import train
+
+# Statistics of the batch, comparisons within it, shares of it, a codebook of it, images kept of it.
+FEW = ("dcgan", "cgan", "wgan_gp", "vqvae", "cyclegan")
+SCRIPT = """
+import json, os, sys
+from veridical.training.loop import train
+for recipe, given in json.loads(sys.argv[1]).items():
+    train(recipe, out=os.path.join(sys.argv[2], recipe), **given)
+"""
+
+
+def settings(recipe, data):
+    row, toy = table.RECIPES[recipe], dict(TOY[recipe])
+    toy.pop("classes", None)
+    if "prior_dropout" in row.arguments():
+        toy["prior_dropout"] = 0.0  # processes drop other units
+    if "label" in row.needs:
+        toy["label"] = "kind"
+    if "source" in row.needs and not row.own_source:
+        toy["source"] = str(data)
+    return {"data": str(data), "size": 32, "batch": 8, "steps": 3, "threads": 1, "device": "cpu", "quiet": True, **toy}
+
+
+def losses(run):
+    return [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("recipes", [FEW, pytest.param(tuple(TOY), marks=pytest.mark.long)], ids=["few", "all"])
+def test_two_processes_do_what_one_does(recipes, tmp_path):
+    data = write_tiles(tmp_path / "tiles", n=8, size=48, conditions=True)
+    given = {recipe: settings(recipe, data) for recipe in recipes}
+    (tmp_path / "script.py").write_text(SCRIPT)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*torchrun, str(tmp_path / "script.py"), json.dumps(given), str(tmp_path / "two")]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    for recipe in recipes:
+        train(recipe, out=tmp_path / "one" / recipe, **given[recipe])
+    assert process.wait() == 0
+    for recipe in recipes:
+        compare(tmp_path / "one" / recipe, tmp_path / "two" / recipe)
+
+
+def compare(one: Path, two: Path) -> None:
+    assert len(losses(one)) == len(losses(two)) == (3 if (one / "log.jsonl").stat().st_size else 0)
+    for a, b in zip(losses(one), losses(two), strict=True):
+        np.testing.assert_allclose(list(b.values()), list(a.values()), rtol=2e-4, atol=1e-5, err_msg=str(two))
+    (weights, _), (others, _) = (read_tensors(run / "model.safetensors") for run in (one, two))
+    for name in weights:  # Adam takes a whole step along a gradient that is rounding alone
+        np.testing.assert_allclose(others[name], weights[name], rtol=1e-2, atol=2e-3, err_msg=f"{two}: {name}")
