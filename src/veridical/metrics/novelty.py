@@ -1,4 +1,7 @@
-"""Is a synthetic image new? Distance to the nearest crop of the training images, at any place and in any orientation."""
+"""Is a synthetic image new? Distance to the nearest crop of the training images, at any place and in any orientation.
+
+Longer than other files because the search and what it is calibrated by are one method.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

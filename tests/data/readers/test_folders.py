@@ -160,12 +160,20 @@ def test_a_maze_of_links_is_left(tmp_path):
     assert open_slices(tmp_path).names == ["d0/x", "d7/y"]
 
 
-def test_links_to_what_lies_elsewhere_are_followed(tmp_path):
+def test_links_to_what_lies_elsewhere_are_followed_when_asked(tmp_path):
     save(tmp_path / "store", "a.png", "b.png")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "linked").symlink_to(tmp_path / "store")
     (tmp_path / "set" / "one.png").symlink_to(tmp_path / "store" / "a.png")
-    assert open_slices(tmp_path / "set").names == ["linked/a", "linked/b"]
+    asked = f"{tmp_path / 'set'}?outside=yes"
+    assert open_slices(asked).names == ["linked/a", "linked/b"]
+    with pytest.raises(InputError, match=r"holds no images.*2 link out of the folder \(\?outside=yes follows it\)"):
+        open_slices(tmp_path / "set")
+    save(tmp_path / "set", "here.png")
+    assert open_slices(tmp_path / "set").names == ["here"]
+    assert open_slices(tmp_path / "set").notes == ["left aside: 2 link out of the folder (?outside=yes follows it)"]
+    with pytest.raises(InputError, match="use outside"):
+        open_slices(f"{tmp_path / 'set'}?channel=1")
 
 
 def test_what_is_left_aside_is_counted(tmp_path):

@@ -36,10 +36,17 @@ def open_file(path: Path) -> Slices:
 
 
 def open_folder(
-    folder: Path, open_stack: Callable[[Path], Slices], open_others: Callable[[], Slices | None] = lambda: None
+    folder: Path,
+    open_stack: Callable[[Path], Slices],
+    open_others: Callable[[], Slices | None] = lambda: None,
+    *,
+    outside: bool = False,
 ) -> Slices:
-    """Image files below `folder`; `open_stack` opens the only one, which may be a stack, `open_others` what is no image file."""
-    files, aside = walk(folder, SUFFIXES)
+    """Image files below `folder`; `open_stack` opens the only one, which may be a stack, `open_others` what is no image file.
+
+    Links that lead out of the folder are followed if `outside`.
+    """
+    files, aside = walk(folder, SUFFIXES, outside)
     if not files and (found := open_others()):
         return found
     sorted_ = tell_apart(folder, files, _beside(folder))

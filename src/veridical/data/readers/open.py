@@ -17,6 +17,7 @@ from veridical.core.files import check_regular
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.data.axes import check_options
+from veridical.data.readers.companions import OUTSIDE, allows_outside
 from veridical.data.readers.folders import open_file, open_folder
 from veridical.data.readers.formats import FORMATS, open_format, open_format_folder
 from veridical.data.readers.hdf5 import open_hdf5
@@ -85,9 +86,16 @@ def _open(given: Spec) -> Slices:
     if path.is_dir():
         if is_zarr(path):
             return open_zarr(path, key, options)
-        if options and any(name.lower().endswith(SUFFIXES) for *_, names in os.walk(path) for name in names):
-            check_options(path, options, ())
-        return open_folder(path, lambda only: _open(Spec(only, None, {})), lambda: open_format_folder(path, options))
+        outside = allows_outside(path, options)
+        others = {name: value for name, value in options.items() if name != OUTSIDE}
+        if others and any(name.lower().endswith(SUFFIXES) for *_, names in os.walk(path) for name in names):
+            check_options(path, others, (OUTSIDE,))
+        return open_folder(
+            path,
+            lambda only: _open(Spec(only, None, {})),
+            lambda: open_format_folder(path, others),
+            outside=outside,
+        )
     check_regular(path)
     check_readable(path)
     suffix = path.suffix.lower()

@@ -25,17 +25,20 @@ class Files(NamedTuple):
     aside: Counter[str]
 
 
-def walk(folder: Path, suffixes: Sequence[str]) -> Files:
+def walk(folder: Path, suffixes: Sequence[str], outside: bool = False) -> Files:
     """Regular files with one of the suffixes below `folder`; hidden ones and folders called ``known_bad`` are left out.
 
     A file or folder to which several paths lead is found once, under a path without links if there is one. A link to a
-    folder that holds `folder` is not followed.
+    folder that holds `folder` is not followed, and none that leads out of it unless `outside`: somebody else's data could
+    show files of the user's.
 
     Parameters
     ----------
     folder : Path
     suffixes : sequence of str
         In lower case.
+    outside : bool
+        Whether links may lead out of the folder.
 
     Raises
     ------
@@ -66,6 +69,10 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Files:
         linked = not queue  # what links lead to comes last: all else has been seen under its own path by then
         here = queue.pop() if queue else links.popleft()
         real = os.path.realpath(here)
+        leads_out = linked and not Path(real).is_relative_to(root) and real not in holding
+        if leads_out and not outside and (os.path.isfile(real) or os.path.isdir(real)):
+            aside["link out of the folder (?outside=yes follows it)"] += 1
+            continue
         if linked and not os.path.isdir(here):
             if os.path.exists(here):
                 take(here, real)
@@ -91,7 +98,7 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Files:
                     queue.append(path)
             elif name not in own:
                 take(path, os.path.join(real, name))
-        check_cost(folder, images=len(found) + len(links))
+        check_cost(folder, images=len(visited) + len(others) + len(links))
     captioned = {path.with_suffix(".txt") for path in found}
     for path in others:
         if path.name.lower() not in _OWN and path not in captioned:
