@@ -6,7 +6,6 @@ Longer than other files because starting, stepping and saving share one state.
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import write_text
 from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.models.contract import Model, Paced, Prepared, Sharing
@@ -239,10 +239,7 @@ def fit(
     if started is not None and state.step:
         info = info.replace(resumed=[*started.resumed, *changes(started, info.replace(cost=cost()))])
         if world.rank == 0 and len(info.resumed) > len(started.resumed):
-            print(
-                f"note: {out} {info.resumed[-1]}: its weights will not be those of an uninterrupted run to the bit",
-                file=sys.stderr,
-            )
+            tell(out, f"{info.resumed[-1]}: its weights will not be those of an uninterrupted run to the bit")
 
     if state.step == 0:
         # First of all files: a run that is killed from here on can be resumed.
@@ -257,7 +254,7 @@ def fit(
         save(finished=False)
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     if log is not None and log.damaged:
-        print(f"note: {out / 'log.jsonl'}: {log.damaged} damaged lines are left out", file=sys.stderr)
+        tell(out / "log.jsonl", f"{log.damaged} damaged lines are left out")
     # Sample k of every preview has the conditions of tile k of real.png.
     shown, cond = data.batch(16, 0, config.seed)
     if world.rank == 0 and state.step == 0:
