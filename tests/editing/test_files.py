@@ -104,7 +104,7 @@ def test_a_mask_of_all_that_was_measured_or_of_no_number_is_a_sentence(run, fiel
     for name, said in (
         ("all.png", "marks all pixels"),
         ("measured.png", "that were measured"),
-        ("nan.npy", "holds nan"),
+        ("nan.npy", "holds NaN"),
     ):
         code, error = run(*start, "--mask", tmp_path / name)
         assert code == 2 and said in error and len(error.strip().splitlines()) == 1, error

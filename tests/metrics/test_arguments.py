@@ -31,7 +31,7 @@ FEATURES = RNG.random((12, 4))
 GIVEN = {
     "images": IMAGES, "tiles": IMAGES, "real": IMAGES, "synth": IMAGES, "masks": IMAGES[:, 0] > 0.5, "mask": IMAGES[0, 0] > 0.5,
     "labels": (IMAGES[:, 0] > 0.5).astype(int), "features": FEATURES, "phase": FEATURES, "classes": 2,
-    "test_distance": RNG.random(40), "synth_distance": RNG.random(40), "rng": RNG,
+    "groups": np.arange(40), "test_distance": RNG.random(40), "synth_distance": RNG.random(40), "rng": RNG,
 }  # fmt: skip
 
 
@@ -56,7 +56,8 @@ def cases():
                 p.name for p in inspect.signature(function).parameters.values() if p.default is inspect.Parameter.empty
             ]
             for argument in needed:
-                if isinstance(given(module, name, argument), (np.ndarray, list)):
+                # labels may be anything
+                if argument != "groups" and isinstance(given(module, name, argument), (np.ndarray, list)):
                     yield pytest.param(module, name, needed, argument, id=f"{name}-{argument}")
 
 

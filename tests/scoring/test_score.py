@@ -148,7 +148,7 @@ def sliced(count, tiles, seed):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_few_slices_give_no_narrow_interval(count):
-    real, groups = sliced(count, 10, 0)
+    real, groups = sliced(count, 10, 1)
     other, other_groups = sliced(8, 5, 3)
     arguments = {"real_groups": groups, "floor_real": other.astype(np.float32), "floor_groups": other_groups}
     rows = by_metric(score(real.astype(np.float32), blobs(40, 1), extractor="tiny", **arguments))

@@ -138,7 +138,7 @@ def test_masks_of_other_classes_are_refused(tmp_path):
     real = folder(tmp_path / "real", images, masks, "a")
     other = folder(tmp_path / "other", images, masks, "b")
     save_png(other / "masks" / "b0_r0c0.png", np.full((32, 32), 7, np.uint8))
-    with pytest.raises(InputError, match="holds 7"):
+    with pytest.raises(InputError, match="holds the value 7"):
         utility(real, other, size=32, seeds=2, steps=1)
     with pytest.raises(InputError, match="seed"):
         utility(real, other, size=32, seeds=1, steps=1)

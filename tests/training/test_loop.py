@@ -178,7 +178,7 @@ def test_what_the_recipe_sets_can_be_left_out(data, tmp_path):
     assert load(run).model.early is None
     with pytest.raises(InputError, match="early_steps=-1 cannot be: give a whole number from 0 on"):
         train_run("edm", data, tmp_path / "other", early_steps=-1, **given)
-    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a whole number from 1 to 100000"):
+    with pytest.raises(InputError, match="sampling_steps=0 cannot be: give a whole number from 1 to 100,000"):
         train_run("edm", data, tmp_path / "other", **{**given, "sampling_steps": 0})
 
 
@@ -296,13 +296,13 @@ def test_the_average_starts_as_a_copy_and_follows():
         ({"setting": 3}, "no setting 'setting'"),
         ({"lr": "fast"}, "not a float"),
         ({"device": "cuda:9"}, "not available"),
-        ({"batch": 0}, "batch=0 cannot be: give a whole number from 1 on"),
+        ({"batch": 0}, "batch=0 cannot be: give a whole number from 1 to 1,000,000"),
         ({"size": 40}, "needs tiles of"),
         ({"steps": -1}, "steps=-1 cannot be"),
         ({"augment": "mirror"}, "not known"),
         ({"seed": -1}, "seed=-1 cannot be: give a whole number from 0 on"),
         ({"threads": -1}, "threads=-1 cannot be"),
-        ({"minutes": float("nan")}, "minutes=nan cannot be: give a number above 0"),
+        ({"minutes": float("nan")}, "minutes=nan cannot be: give a number from 0.001 on"),
         ({"lr": float("nan")}, "lr=nan cannot be: give a number from 0 on"),
         ({"batch": [4]}, r"batch=\[4\] cannot be: give a whole number"),
         ({"width": -8}, "width=-8 cannot be: give a number from 1 on"),

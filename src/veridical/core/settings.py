@@ -117,12 +117,14 @@ def _inside(value: float, limits: Any) -> bool:
 
 
 def _described(limits: Any) -> str:
-    low, high, above, below = (limits[name] for name in ("low", "high", "above", "below"))
+    low, high, above, below = (
+        None if limits[name] is None else f"{limits[name]:,.12g}" for name in ("low", "high", "above", "below")
+    )
     words = []
     if low is not None:
-        words.append(f"from {low:g} to {high:g}" if high is not None else f"from {low:g} on")
+        words.append(f"from {low} to {high}" if high is not None else f"from {low} on")
     elif high is not None:
-        words.append(f"up to {high:g}")
-    words += [f"above {above:g}"] if above is not None else []
-    words += [f"below {below:g}"] if below is not None else []
+        words.append(f"up to {high}")
+    words += [f"above {above}"] if above is not None else []
+    words += [f"below {below}"] if below is not None else []
     return "".join(f" {word}" for word in words[:1]) + "".join(f", {word}" for word in words[1:]) or " that is finite"

@@ -201,7 +201,7 @@ def chance_share(test_distance: np.ndarray, groups: ArrayLike, share: float = SU
         below it: each slice is left out in turn. Where each tile is of its own slice, or all are of one, it is k / (n + 1).
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    several, known = int(numbers.max()) + 1, np.asarray(test_distance, np.float64)
+    several, known = int(numbers.max()) + 1, _distances(test_distance, "test_distance")
     chance = memorised_threshold(known, share)[1]
     if several in (1, len(numbers)):
         return chance

@@ -81,7 +81,7 @@ def shading(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
         the middle: a least-squares fit of a plane and a paraboloid to what each phase differs by from its median, as far as that
         is usual (`USUAL` times its spread), so that a few bright grains do not count for much.
     """
-    grey = _checked(images).mean(1)
+    grey, masks = _checked(images).mean(1), check_array(masks, "masks", "(N, H, W)").astype(bool)
     height, width = grey.shape[1:]
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     fit = np.linalg.pinv(np.stack([np.ones_like(x), x, y, (x**2 + y**2) / 2], -1).reshape(-1, 4))[1:]

@@ -298,7 +298,7 @@ class RunInfo:
         if said != {"size": self.size, "channels": self.channels} or IntensityWindow(**window) != self.window:
             raise InputError(f"{path} says two sizes, channels or windows: it was damaged; restore it or train again.")
         for need in table.find(self.recipe).needs:
-            part, entry = NEEDED[need]
+            part, entry = NEEDED.get(need, ("dataset", "spec"))
             if about.get(part, {}).get(entry) is None:
                 raise InputError(f"{path} does not say {part}.{entry}: it was damaged; restore it or train again.")
 
