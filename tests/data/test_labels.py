@@ -157,7 +157,7 @@ def test_properties_of_phantoms_are_exact(bins):
         ("name,size\ni0x,1", "porosity", "its tables have size; write one"),
         ("name,porosity\ni0x,1", "porosity", "i1x has no value of porosity"),
         ("name,porosity\ni0x,1\ni1x,", "porosity", "i1x has no value of porosity"),
-        ("image,porosity\ni0x,1", "porosity", "needs the columns name or file_name"),
+        ("photo,porosity\ni0x,1", "porosity", "needs the columns name or file_name"),
         (None, "folder", "i0x lies in no subfolder"),
         (None, "nowhere.csv:porosity", "nowhere.csv: cannot be read"),
     ],

@@ -86,7 +86,7 @@ def test_a_name_beside_a_file_name_is_a_column(tmp_path):
         (b'name,kind\na,"b\n', "cannot be read as a CSV table .*unexpected end of data"),
         (b"name,kind\na,\0\n", "is no text"),
         (b"name\na\n", "needs the columns name or file_name, kind"),
-        (b"image,kind\na,b\n", "needs the columns name or file_name, kind"),
+        (b"photo,kind\na,b\n", "needs the columns name or file_name, kind"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_sentence(tmp_path, content, words):

@@ -86,6 +86,18 @@ class Plan:
         return cut
 
 
+def letter_of(name: str, kind: str | None = None) -> str:
+    """The letter of an axis by its name, or by what kind of axis it is; ``q`` where they say nothing."""
+    word = {"channel": "c", "time": "t"}.get(kind or name.lower(), name.lower())
+    return word if len(word) == 1 and word.isalpha() and word.isascii() and word != "s" else "q"
+
+
+def named_axes(dimensions: Sequence[str | None], ndim: int) -> str | None:
+    """Letters from the names of dimensions, where height and width are among them."""
+    letters = "".join(letter_of(name or "q") for name in dimensions)
+    return letters if len(letters) == ndim and letters.count("y") == letters.count("x") == 1 else None
+
+
 def check_options(name: object, options: Mapping[str, str], known: Collection[str]) -> None:
     """Refuse options (after the ``?`` of a specification) that are not known, with an InputError that lists the known."""
     for option in options:

@@ -159,7 +159,8 @@ def fit_labels(
         raise InputError(f"{spec}: {column}: {error}") from None
     odd = [k for k, each in enumerate(found) if each is None]
     missing = all(str(values[k]).strip().lower() in MISSING for k in odd)
-    if 0 < len(odd) < len(values) and (missing or 2 * len(odd) <= len(values)):
+    broken = any(each is not None and not float(each).is_integer() for each in found)  # classes are not called 0.16
+    if 0 < len(odd) < len(values) and (missing or broken or 2 * len(odd) <= len(values)):
         which = ", ".join(names[k] for k in odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
         raise InputError(
             f"{spec}: {column} of {which} is {shown(values[odd[0]])}, no number, but that of the others is one; correct the "

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 LABEL_WORDS = {
     "mask", "masks", "label", "labels", "labelmap", "labelmaps", "gt", "groundtruth", "truth", "annotation", "annotations",
-    "annot", "annots", "segmentation", "segmentations", "seg", "segs", "segm",
+    "annot", "annots", "lbl", "lbls", "msk", "msks", "segmentation", "segmentations", "seg", "segs", "segm",
 }  # fmt: skip
 IMAGE_WORDS = {"image", "images", "img", "imgs"}
 _SIDES = {
@@ -19,6 +19,9 @@ _SIDES = {
 }
 _SHORT = {"tr": "train", "ts": "test"}  # of imagesTr and labelsTs
 _EMPTY = IMAGE_WORDS | LABEL_WORDS | {"data", "set", "dataset", "ground"}  # words that tell no folder from another
+_TILE = re.compile(
+    r"[_-](r\d+[_-]?c\d+|y\d+[_-]?x\d+|x\d+[_-]?y\d+|row\d+[_-]?col\d+|tile[_-]?\d+([_-]\d+)?)$", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
@@ -117,5 +120,5 @@ def without_side(name: str) -> str:
 
 
 def group_of(name: str) -> str:
-    """Name of the image that a tile file was cut from: ``versa0000_r1c2`` and ``versa0000_y0x128`` -> ``versa0000``."""
-    return re.sub(r"[_-](r\d+c\d+|y\d+x\d+)$", "", name)
+    """Name of the image that a tile file was cut from: ``core_r1c2``, ``core_y0x128``, ``core_row1_col2`` -> ``core``."""
+    return _TILE.sub("", name)

@@ -18,6 +18,7 @@ from veridical.data.tables import read_table
 
 __all__ = ["group_of", "split_regions"]
 
+SPLIT_WORDS = {"training": "train", "trn": "train", "testing": "test", "tst": "test"}  # other spellings in a table
 FEW = 5  # with fewer images than this, a part of each is held out instead of whole images
 
 
@@ -71,7 +72,9 @@ def split_regions(
     if table is None and Path(spec, "split.csv").exists():
         table = Path(spec, "split.csv")
     if table is not None:
-        return _apart(spec, slices, use, _read_table(Path(table), str(spec), names), {"by": "table"}, twins, notes)
+        return _apart(
+            spec, slices, use, _read_table(Path(table), str(spec), names, notes), {"by": "table"}, twins, notes
+        )
     by_folder = sides_of(names)
     if by_folder is not None:
         return _apart(spec, slices, use, by_folder, {"by": "folder"}, twins, notes)
@@ -220,11 +223,12 @@ def _too_small(spec: str | Path, name: str, box: tuple[int, int, int, int], span
     )
 
 
-def _read_table(path: Path, spec: str, names: Sequence[str]) -> list[str]:
+def _read_table(path: Path, spec: str, names: Sequence[str], notes: list[str]) -> list[str]:
     """Side of each image from a CSV file that names it with or without folder and suffix."""
     table: dict[str, set[str]] = {}
     for image, row in zip(*read_table(path, ["split"]), strict=True):
-        table.setdefault(key_of(image), set()).add(row["split"].lower())
+        said_of = row["split"].lower()
+        table.setdefault(key_of(image), set()).add(SPLIT_WORDS.get(said_of, said_of))
     found = [set().union(*(table[key] for key in keys)) for keys in rows_of(spec, names, list(table))]
     missing = [name for name, said in zip(names, found) if not said]
     if missing:
@@ -233,6 +237,9 @@ def _read_table(path: Path, spec: str, names: Sequence[str]) -> list[str]:
         if len(said) > 1:
             raise InputError(f"{path}: says {' and '.join(sorted(said))} of {name}; leave one row")
     sides = [next(iter(each)) for each in found]
+    if others := {side: sides.count(side) for side in dict.fromkeys(sides) if side not in ("train", "test")}:
+        counted = ", ".join(f"{count} called {side or 'nothing'!r}" for side, count in others.items())
+        notes.append(f"{path.name} puts {counted} neither into train nor into test: they are left out")
     for side in ("train", "test"):
         if side not in sides:
             raise InputError(f"{path}: puts no image into {side}; both train and test need one")

@@ -12,7 +12,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_bytes
 from veridical.data.readers.imagefile import SUFFIXES
 
-NAMES = ("file_name", "name")  # the columns that say which image a row is of
+NAMES = ("file_name", "name", "filename", "file", "image")  # the columns that say which image a row is of
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -52,6 +52,9 @@ def read_table(path: Path, needs: Sequence[str] = ()) -> tuple[list[str], list[d
     for mark in DELIMITERS:
         try:
             tables[mark] = _fields(text, mark)
+            if tables[mark]:
+                known = {*NAMES, *needs}
+                tables[mark][0] = [name.lower() if name.lower() in known else name for name in tables[mark][0]]
         except csv.Error as error:
             errors.append(error)
     # with a wrong mark the names of columns stick together

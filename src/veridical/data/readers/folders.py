@@ -173,6 +173,9 @@ def _files(kind: str, folder: Path, found: Sorted, notes: list[str]) -> Slices:
     pixel_sizes = {h.pixel_size for h in headers}
     if len(pixel_sizes) > 1:
         notes.append("the files state different pixel sizes, so none is used")
+    gone = tuple(dict.fromkeys(value for h in headers for value in h.missing))
+    if gone:
+        notes.append(f"pixels of {', '.join(f'{value:g}' for value in gone)} are missing, as the files say")
     shapes = [h.shape for h in headers]
     names = [p.relative_to(folder).with_suffix("").as_posix() for p in paths]
     if len(set(names)) < len(names):
@@ -187,6 +190,7 @@ def _files(kind: str, folder: Path, found: Sorted, notes: list[str]) -> Slices:
         stack=kind == "folder" and _is_series(names, shapes),
         pixel_size=first.pixel_size if len(pixel_sizes) == 1 else None,
         notes=notes,
+        missing=gone,
         paths=paths,
         masked=[mask is not None for mask in found.masks],
         read_mask=LabelSet(found.masks, paths, shapes, doubts=found.doubts),

@@ -21,6 +21,7 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
+from veridical.data.axes import named_axes
 from veridical.data.readers.companions import OUTSIDE, allows_outside, companion
 from veridical.data.readers.hdf5_filters import check_filters, register_filters
 from veridical.data.readers.imagefile import guard
@@ -82,6 +83,7 @@ def _open(path: Path, real: Path, key: str, options: Mapping[str, str], outside:
             path,
             array.shape,
             array.dtype,
+            letters=_letters(array),
             options=options,
             also=(OUTSIDE,),
             mapped=mapped,
@@ -317,6 +319,18 @@ def _fill(array: Any) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- attributes
+
+
+def _letters(array: Any) -> str | None:
+    """Letters of the axes, from the labels or scales of the dimensions; None where height and width are not among them."""
+    names = []
+    for dimension in array.dims:
+        try:
+            scale = dimension[0].name if len(dimension) else ""
+        except (RuntimeError, OSError, KeyError):  # a scale that is gone
+            scale = ""
+        names.append(str(dimension.label or scale.rpartition("/")[2]))
+    return named_axes(names, array.ndim)
 
 
 def _pixel_size(array: Any) -> tuple[float | None, list[str]]:

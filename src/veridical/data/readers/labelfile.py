@@ -167,9 +167,6 @@ def _tiff(path: Path) -> _Read:
         if treatment == "palette":
             table = np.asarray(page.colormap)
             palette = (table >> 8 if table.max() > 255 else table).astype(np.uint8).T
-        top = 1 if pixels.dtype == np.bool_ else 255
-        if treatment == "invert" and np.isin(pixels, (0, top)).all():  # black on white: the foreground is what is black
-            pixels = ~pixels if pixels.dtype == np.bool_ else top - pixels
         lossy = getattr(page.compression, "name", "").upper() in _LOSSY
         return pixels, palette, int(page.tags.valueof(274, 1)), lossy
 

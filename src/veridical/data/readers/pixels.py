@@ -10,11 +10,13 @@ import numpy as np
 from veridical.core.errors import InputError
 from veridical.core.orientation import turn
 
-ALPHA, CMYK, PALETTE, GREY_PALETTE = (
+ALPHA, CMYK, PALETTE, GREY_PALETTE, EXTRA, WHITE = (
     "alpha left out",
     "CMYK converted to RGB",
     "palette converted to RGB",
     "grey palette applied",
+    "a further channel, of which the file does not say what it is, left out",
+    "white is zero: grey levels turned round",
 )
 EXIF = {2: 1, 3: 3, 4: 2, 5: 4, 6: 6, 7: 7, 8: 5}  # orientation tags to numbers of `turn`
 MICROMETRES = {
@@ -33,13 +35,23 @@ MICROMETRES = {
 
 @dataclass
 class Header:
-    """What is known of an image file before its pixels are decoded; `notes` say what decoding will change."""
+    """What is known of an image file before its pixels are decoded; `notes` say what decoding will change, `missing`
+    which values stand for nothing measured."""
 
     shape: tuple[int, int]
     dtype: np.dtype
     channels: int
     pixel_size: float | None = None
     notes: list[str] = field(default_factory=list)
+    missing: tuple[float, ...] = ()
+
+
+def fits(value: float, dtype: np.dtype) -> bool:
+    """Whether an array of a type can hold a value at all (NaN needs no mention)."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return not np.isnan(value) and not np.isinf(dtype.type(value))
+    return dtype.kind in "iu" and float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def check_dtype(dtype: np.dtype, name: object) -> np.dtype:

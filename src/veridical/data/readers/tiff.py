@@ -15,11 +15,14 @@ from veridical.data.readers.ome import check_ome
 from veridical.data.readers.pixels import (
     ALPHA,
     CMYK,
+    EXTRA,
     PALETTE,
+    WHITE,
     Header,
     check_claim,
     check_dtype,
     drop_alpha,
+    fits,
     grey_palette,
     orient,
 )
@@ -94,7 +97,8 @@ def tiff_header(path: Path) -> Header:
         if page.compression == 1 and page.dataoffsets:
             check_claim(path, page.imagelength * (page.imagewidth * page.samplesperpixel * page.bitspersample // 8))
         pixel_size, remarks = tiff_scale(tif, page)
-        return Header(shape, dtype, channels, pixel_size, [*left_out, *([note] if note else []), *remarks])
+        gone = tuple(value for value in nodata(page) if fits(value, dtype))
+        return Header(shape, dtype, channels, pixel_size, [*left_out, *([note] if note else []), *remarks], gone)
 
 
 def tiff_pixels(path: Path) -> np.ndarray:
@@ -170,13 +174,21 @@ def plan_page(page: Any, path: Path) -> tuple[int, np.dtype, str | None, str]:
     if photometric == "SEPARATED" and samples >= 4 and dtype.kind == "u":
         return 3, dtype, CMYK, "cmyk"
     if photometric in ("MINISBLACK", "MINISWHITE") and samples in (1, 2):
-        invert = photometric == "MINISWHITE" and dtype.kind in "bu"
-        return 1, dtype, ALPHA if samples == 2 else None, "invert" if invert else "as is"
+        # tifffile, and what writes by it, calls bits so and means what it stores
+        plain = dtype == np.bool_ and str(page.tags.valueof(305, "")).startswith("tifffile")
+        invert = photometric == "MINISWHITE" and dtype.kind in "bu" and not plain
+        further = _further(page) if samples == 2 else None
+        return 1, dtype, further or (WHITE if invert else None), "invert" if invert else "as is"
     if photometric == "YCBCR" and page.compression == 1:
         raise InputError(f"{path}: holds YCbCr without JPEG; save it as RGB")
     if photometric in ("RGB", "YCBCR") and samples in (3, 4):
-        return 3, dtype, ALPHA if samples == 4 else None, "as is"
+        return 3, dtype, _further(page) if samples == 4 else None, "as is"
     raise InputError(f"{path}: {samples} samples a pixel ({photometric}) cannot be read; save it as grey or RGB")
+
+
+def _further(page: Any) -> str:
+    """What the sample after grey or RGB is: alpha if the file says so."""
+    return ALPHA if any(int(kind) in (1, 2) for kind in page.extrasamples) else EXTRA
 
 
 def _colours(page: Any) -> np.ndarray:

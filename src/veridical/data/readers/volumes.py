@@ -13,7 +13,7 @@ from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.data.axes import Plan, plan_axes
 from veridical.data.readers.imagefile import guard
-from veridical.data.readers.pixels import check_dtype
+from veridical.data.readers.pixels import check_dtype, fits
 from veridical.data.slices import Lazy, Slices
 
 MISSING = ("_FillValue", "missing_value", "nodata", "nodata_value", "NODATA_value")  # attributes, after CF and GDAL
@@ -78,7 +78,7 @@ def volume(
     decoded = 0 if mapped else pixels * plan.channels * dtype.itemsize
     check_cost(called, pixels=pixels, images=plan.count, nbytes=max(decoded, block))
     digits = max(4, len(str(plan.count - 1)))
-    gone = tuple(value for value in missing if _fits(value, dtype))
+    gone = tuple(value for value in missing if fits(value, dtype))
     words = ", ".join(f"{value:g}" for value in gone)
     return Slices(
         kind=kind,
@@ -93,14 +93,6 @@ def volume(
         notes=[*notes, *plan.notes, *([f"pixels of {words} are missing, as the file says"] if gone else [])],
         missing=gone,
     )
-
-
-def _fits(value: float, dtype: np.dtype) -> bool:
-    """Whether an array of a type can hold a value at all (NaN needs no mention)."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return not np.isnan(value) and not np.isinf(dtype.type(value))
-    return dtype.kind in "iu" and float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def _plane(handle: Lazy, path: Path, plan: Plan, missing: Sequence[float], index: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
+from veridical.data.axes import letter_of, named_axes
 from veridical.data.readers.companions import OUTSIDE, allows_outside
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.pixels import MICROMETRES, square_pixels
@@ -121,7 +122,7 @@ def _open(path: Path, key: str, options: Mapping[str, str], outside: bool) -> Sl
     letters, pixel_size, odd, names = _described(ome, level)
     if level and not letters and len(array.shape) == 5:
         letters = "tczyx"  # what NGFF 0.1 and 0.2 say of all images
-    letters = letters or _named_axes(array.dimensions, len(array.shape))
+    letters = letters or named_axes(array.dimensions, len(array.shape))
     slices = volume(
         "zarr",
         Lazy(CheckedArray, path, array),
@@ -200,15 +201,7 @@ def _image(path: Path, place: Path, options: Mapping[str, str], outside: bool) -
 
 
 def _letter(axis: _Axis | str) -> str:
-    name, kind = (axis, None) if isinstance(axis, str) else (axis.name, axis.type)
-    word = {"channel": "c", "time": "t"}.get(kind or name.lower(), name.lower())
-    return word if len(word) == 1 and word.isalpha() and word.isascii() and word != "s" else "q"
-
-
-def _named_axes(dimensions: Sequence[str | None], ndim: int) -> str | None:
-    """Letters from the names of dimensions, where height and width are among them."""
-    letters = "".join(_letter(name or "q") for name in dimensions)
-    return letters if len(letters) == ndim and letters.count("y") == letters.count("x") == 1 else None
+    return letter_of(axis) if isinstance(axis, str) else letter_of(axis.name, axis.type)
 
 
 def _pixel_size(scales: _Scales, level: _Level) -> tuple[float | None, list[str]]:
