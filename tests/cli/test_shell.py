@@ -76,6 +76,9 @@ def test_a_result_is_not_written_over_what_is_read(run, tiles, tmp_path):
     before = scan.read_bytes()
     code, _, error = run("data", scan, "--json", scan)
     assert code == 2 and "would be written over" in error and scan.read_bytes() == before
+    for name in ("0000.png", "new.tif"):
+        code, _, error = run("data", tiles, "--preview", tiles / name)
+        assert code == 2 and "among its images" in error and not (tiles / "new.tif").exists()
     code, _, error = run("audit", tiles, tiles, "--json", tmp_path / "a", "--html", tmp_path / "a")
     assert code == 2 and "given for two results" in error and not (tmp_path / "a").exists()
 

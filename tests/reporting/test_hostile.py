@@ -173,6 +173,15 @@ def test_what_is_no_file_of_a_bench_is_left_out(bench, kind):
             assert f"<li>{bench / name}" in text
 
 
+def test_values_beyond_all_measure_are_no_numbers(bench):
+    path = bench / "cells" / "gravel" / "edm-seed0" / "rows.json"
+    rows = json.loads(path.read_text())
+    for row in rows:
+        row |= {"value": 1e308, "low": -1e308, "high": 1e308}
+    path.write_text(json.dumps(rows))
+    assert "is not a finite number" in report(bench).read_text(encoding="utf-8")
+
+
 def test_more_cells_than_anybody_can_look_at(bench):
     spec = json.loads((bench / "spec.json").read_text())
     (bench / "spec.json").write_text(json.dumps(spec | {"seeds": list(range(60_000))}))

@@ -17,6 +17,7 @@ from veridical.auditing.independence import Units
 from veridical.auditing.measure import Measured
 from veridical.stats.conformal import conformal_p, fields_needed
 
+UNLIKELY = 0.5  # p-value of a defect that may be the name of what is unusual for other reasons
 CERTAIN = 100.0  # added to the score of what no real image can have
 
 
@@ -113,7 +114,8 @@ def judge_set(
     if explained is not None:
         misfit = {name: explained.whole[name] for name in tests if name in explained.whole}
     best = min(misfit, key=misfit.__getitem__)
-    if found and explained is not None and (found <= _unnamed() or misfit[best] <= explained.usual):
+    near = p[tests.index(best)] <= UNLIKELY  # what is as in most real sets is no name for what differs
+    if found and explained is not None and near and (found <= _unnamed() or misfit[best] <= explained.usual):
         found.add(best)
     findings = []
     for name in ordered(found, sure, misfit):
@@ -181,9 +183,16 @@ def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def set_findings(
-    tested: list[dict[str, Any]], images: list[dict[str, Any]], certain: dict[str, np.ndarray]
+    tested: list[dict[str, Any]],
+    images: list[dict[str, Any]],
+    certain: dict[str, np.ndarray],
+    alpha: float = 0.05,
 ) -> list[dict[str, Any]]:
-    """Findings of `judge_set` after those of defects that no real image can have, and of edits."""
+    """Findings of `judge_set` after those of defects that no real image can have, of edits, and of copies.
+
+    Images that are copies one by one make the set fail, too: twice the mean of p-values is one, however they depend on each other
+    (Vovk and Wang 2020, doi:10.1093/biomet/asaa027).
+    """
     found = []
     for name, which in certain.items():
         if which.any():
@@ -197,5 +206,11 @@ def set_findings(
             text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
             found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
                           "expected": None, "explanation": text})  # fmt: skip
+    for name in (name for name, row in DEFECTS.items() if row.needs == "copies" and row.level == "image"):
+        each = [next((f["p_value"] for f in image["findings"] if f["defect"] == name), 1.0) for image in images]
+        together, count = min(1.0, 2 * float(np.mean(each))), sum(p < 1 for p in each)
+        if 0 < together <= alpha:
+            found.append({"defect": name, "level": "image", "p_value": together, "statistic": count / len(images),
+                          "expected": None, "explanation": f"{count} of {len(images)} images: {DEFECTS[name].what}"})  # fmt: skip
     known = {f["defect"] for f in found}
     return found + [f for f in tested if f["defect"] not in known]

@@ -91,6 +91,10 @@ def audit(
         sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
+    if synth_groups is None and len(np.unique(other.groups)) < len(other.groups):
+        # Names that tell slices, as of REAL: those that show one place are one. Samples of a generator that are alike are not.
+        alike = same_place(other.images) | continues(other.images)
+        other = other._replace(groups=components(alike, other.groups).astype(str))
     exactly = simple(side.images)
     same = numbered(side.images, exactly=exactly)  # the same image twice, turned perhaps, is no second place
     linked = same_place(side.images) | (same[:, None] == same)
@@ -123,7 +127,7 @@ def audit(
             if found is not None:
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
-    findings = set_findings(judge_set(c, alpha, explained=explained), images, certain)
+    findings = set_findings(judge_set(c, alpha, explained=explained), images, certain, alpha)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
     verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
     counted, notes = _counted(c, alpha, told)

@@ -115,7 +115,8 @@ def utility(
 
 @app.command(
     epilog="Exit code 0: all cells done. 5: some failed, the report says why. 130: stopped.\n\n"
-    "The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n" + EXAMPLE
+    "The specification is a TOML file; docs/benchmarks.md explains this example:\n\n\b\n"
+    + EXAMPLE.replace("\n\n", "\n\n\b\n")  # lines of each paragraph stay lines
 )
 def bench(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],

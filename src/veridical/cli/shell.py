@@ -80,8 +80,11 @@ def say_table(table: RenderableType) -> None:
     say(captured.get().rstrip("\n"))
 
 
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+
 def check_outputs(*paths: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
-    """Refuse files that cannot be written, before the work begins; or that are what is read."""
+    """Refuse files that cannot be written, before the work begins; or that are what is read, or pictures among it."""
     given = [path for path in paths if path is not None]
     for path in given:
         files.check_output(path)
@@ -89,8 +92,11 @@ def check_outputs(*paths: Path | None, inputs: Iterable[str | Path | None] = ())
             same = False
             with contextlib.suppress(OSError, ValueError):  # what is not there
                 same = path.is_file() and other is not None and os.path.samefile(path, other)
+            with contextlib.suppress(OSError, ValueError):
+                if other is not None and path.suffix.lower() in PICTURES and Path(other).is_dir():
+                    same |= path.resolve().is_relative_to(Path(other).resolve())
             if same:
-                raise InputError(f"{path} would be written over {other}: choose another name.")
+                raise InputError(f"{path} would be written over {other}, or among its images: choose another place.")
     if len(set(given)) < len(given):
         raise InputError(f"{given[-1]} is given for two results: choose another name for one.")
 

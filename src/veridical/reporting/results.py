@@ -3,7 +3,6 @@
 The folder may be somebody else's: names and contents are checked, and nothing outside it is read or written.
 """
 
-import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from veridical.reporting.contents import (
 )
 
 NAME = re.compile(r"(?P<recipe>.+)-seed(?P<seed>\d{1,15})")
+LARGEST_VALUE = 1e100  # of a metric
 LARGEST_PICTURE = 32 * 2**20  # bytes of a PNG that is put on the page
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -210,7 +210,7 @@ def _read_cell(files: Files, dataset: str, recipe: str, seed: int) -> Cell:
 def _clean(row: dict[str, Any]) -> dict[str, Any]:
     """The row with None for anything that is not a number."""
     for key in ("value", "low", "high", "floor"):
-        if isinstance(row.get(key), float) and not math.isfinite(row[key]):
+        if isinstance(row.get(key), float) and not abs(row[key]) < LARGEST_VALUE:  # NaN, too
             row = row | {key: None, "reason": row.get("reason") or f"{key} is not a finite number"}
     return row
 
