@@ -1,6 +1,7 @@
 """Fixtures that more than one test file uses."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seeded() -> None:
     """The same random numbers in every run: a test that fails now and then tells nothing."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    """Run `veridical ARGUMENTS` in this process; return exit code, output and errors."""
+
+    from veridical import cli
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["veridical", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

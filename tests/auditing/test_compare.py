@@ -11,6 +11,7 @@ from veridical.auditing import case as cases
 from veridical.auditing import image_scores, set_tests
 from veridical.auditing.compare import compare, independent
 from veridical.auditing.copies import fair_distances
+from veridical.auditing.explain import Misfits
 from veridical.auditing.independence import Units, choose_units
 from veridical.auditing.judge import decides, judge_set
 from veridical.auditing.measure import Measured, measure
@@ -111,6 +112,21 @@ def test_real_images_are_judged_by_other_units():
     x = stand_in(rng, 48)
     c = compare(x[np.arange(40)], x[np.arange(40, 48)], fields, slices, np.arange(8), units)
     assert len(np.unique(c.scored.fold[:20])) == 5  # not one fold a slice
+
+
+@pytest.mark.parametrize(("p", "named"), [(0.3, True), (0.9, False)])
+def test_what_is_as_usual_as_not_is_no_name_for_what_differs(monkeypatch, p, named):
+    x = stand_in(np.random.default_rng(0), 24)
+    rows = np.arange(24)
+    units = Units(rows[:16], np.arange(8), "slices", True)
+    c = compare(x[rows[:16]], x[rows[16:]], rows[:16], rows[:16], np.arange(8), units)
+    tests = set_tests.names(c.searched)
+    adjusted = np.full(len(tests), 0.8)
+    adjusted[[tests.index("unlikely"), tests.index("spectrum_shift")]] = 0.01, p
+    monkeypatch.setattr(set_tests, "test_set", lambda *_, **__: (adjusted, adjusted))
+    explained = Misfits({}, {name: float(name != "spectrum_shift") for name in tests}, 0.5)
+    found = [f["defect"] for f in judge_set(c, 0.05, explained=explained)]
+    assert found == (["spectrum_shift", "unlikely"] if named else ["unlikely"])
 
 
 @pytest.fixture(scope="module")

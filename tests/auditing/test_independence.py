@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toy import texture
-from veridical.auditing.independence import continues, same_place
+from veridical.auditing.independence import continues, joined, same_place
 from veridical.stats.groups import components
 
 
@@ -17,6 +17,22 @@ def test_slices_of_one_place_are_one_field():
     series = [shift(p, (k, -k), mode="nearest") + 0.3 * rng.standard_normal(p.shape) for p in places for k in range(3)]
     field = components(same_place(np.array(series)[:, None]))
     np.testing.assert_array_equal(field, np.repeat(np.arange(12), 3))
+
+
+def test_slices_that_names_tell_are_one_where_they_show_one_place():
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    places = gaussian_filter(rng.standard_normal((8, 64, 64)), (0, 2, 2))
+    series = np.array([p / places.std() + 0.3 * rng.standard_normal(p.shape) for p in places for _ in range(2)])[
+        :, None
+    ]
+    names = np.array([f"place{k // 2}_depth{k % 2}" for k in range(16)])
+    tiles = np.concatenate([series, series[:, :, ::-1] + 0.3 * rng.standard_normal(series.shape)])  # two tiles a name
+    found = joined(tiles, np.concatenate([names, names]))
+    assert len(np.unique(found)) == 8 and np.array_equal(found[:16:2], found[1:16:2])
+    numbered = np.array([f"{k:06d}" for k in range(16)])  # a generator's samples, of which some are alike
+    assert np.array_equal(joined(series, numbered), numbered)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

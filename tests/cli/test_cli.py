@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -11,27 +10,9 @@ import torch
 from PIL import Image
 
 from toy import TOY, write_tiles
-from veridical import __version__, cli
+from veridical import __version__
 from veridical.cli.make import _places
 from veridical.core.errors import InputError
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `veridical ARGUMENTS` in this process; return exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["veridical", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -11,24 +11,7 @@ import pytest
 from PIL import Image
 
 from toy import write_tiles
-from veridical import cli
 from veridical.cli.shell import FAILED_CELLS, STOPPED
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["veridical", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

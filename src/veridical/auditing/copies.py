@@ -8,6 +8,7 @@ import numpy as np
 
 from veridical.auditing.inputs import Side
 from veridical.auditing.measure import Measured
+from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.stats.groups import merged
 
@@ -49,7 +50,6 @@ def with_copies(
     from scipy.fft import set_workers
 
     from veridical.metrics.novelty import nearest_crop
-    from veridical.scoring.result_rows import digests
 
     synth = other.images if other.images.shape[1] == side.images.shape[1] else other.images.mean(1, keepdims=True)
     files = set(digests(side.images)) | set(digests(train.images) if train else ())

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from veridical.stats.groups import merged
+from veridical.stats.groups import components, merged
 from veridical.stats.permutation import enough_blocks
 
 SIDE = 32  # images are compared at this size
@@ -97,6 +97,17 @@ def continues(images: np.ndarray) -> np.ndarray:
         found |= apart < min(STEP, CHANCE * rare)
     found |= found.T
     return found if found.any(1).mean() >= NEIGHBOURS else np.zeros_like(found)
+
+
+def joined(images: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Labels (N,) of slices, of which those that show one place or continue each other are one.
+
+    Labels that all differ, as names of files that are numbered do, tell no slices and stay: samples of a generator that are alike
+    are not of one place.
+    """
+    if len(np.unique(groups)) == len(groups):
+        return groups
+    return components(same_place(images) | continues(images), groups).astype(str)
 
 
 def choose_units(

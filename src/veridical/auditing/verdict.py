@@ -16,7 +16,7 @@ from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison, compare, independent
 from veridical.auditing.copies import with_copies
 from veridical.auditing.explain import Planted, chosen_rows, misfits, patterns
-from veridical.auditing.independence import FEWEST_SLICES, choose_units, continues, same_place
+from veridical.auditing.independence import FEWEST_SLICES, choose_units, continues, joined, same_place
 from veridical.auditing.inputs import CALLED, open_sides, with_groups
 from veridical.auditing.judge import certain_defects, decides, judge_images, judge_set, pair_findings, set_findings
 from veridical.auditing.measure import fit_segmentation, measure
@@ -91,10 +91,8 @@ def audit(
         sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
-    if synth_groups is None and len(np.unique(other.groups)) < len(other.groups):
-        # Names that tell slices, as of REAL: those that show one place are one. Samples of a generator that are alike are not.
-        alike = same_place(other.images) | continues(other.images)
-        other = other._replace(groups=components(alike, other.groups).astype(str))
+    if synth_groups is None:
+        other = other._replace(groups=joined(other.images, other.groups))
     exactly = simple(side.images)
     same = numbered(side.images, exactly=exactly)  # the same image twice, turned perhaps, is no second place
     linked = same_place(side.images) | (same[:, None] == same)

@@ -12,8 +12,9 @@ from typing import Any
 from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, needed
 from veridical.core.errors import InputError
 from veridical.core.files import read_text
+from veridical.core.limits import LARGEST_TILE
+from veridical.core.text import is_name
 from veridical.recipes.config import TrainConfig
-from veridical.reporting.contents import LARGEST_TILE, is_name
 
 LARGEST = 2**20  # bytes of a specification
 

@@ -179,6 +179,8 @@ class Condition:
         Network arguments that it decides, and how a user can change them.
     paired : bool
         Whether its rows belong to tiles of the target.
+    kept : (str, str), optional
+        Part and entry of ``run.json`` without which nobody can ask for it.
     """
 
     name: str
@@ -192,6 +194,7 @@ class Condition:
     arrays: tuple[str, ...] = ()
     sizes: dict[str, str] = field(default_factory=dict)
     paired: bool = True
+    kept: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.arrays:

@@ -78,4 +78,5 @@ LABEL = Condition(
     ask=_ask,
     located=_located,
     sizes={"classes": "change their number with --bins, or by other masks"},
+    kept=("dataset", "labels"),
 )

@@ -100,4 +100,5 @@ MASK = Condition(
     supply=_supply,
     ask=_ask,
     sizes={"classes": "change their number with --bins, or by other masks"},
+    kept=("dataset", "mask_values"),
 )

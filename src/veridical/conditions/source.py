@@ -99,4 +99,5 @@ SOURCE = Condition(
     present=_present,
     located=_located,
     paired=False,
+    kept=("source", "window"),
 )

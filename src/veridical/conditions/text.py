@@ -154,6 +154,7 @@ TEXT = Condition(
     ask=_ask,
     located=_located,
     arrays=("text", "value"),
+    kept=("text", "tokenizer"),
     sizes={
         "vocabulary": "change it by other captions",
         "tokens": "change it by other captions",

@@ -6,6 +6,8 @@ import os
 
 from veridical.core.errors import InputError
 
+LARGEST_TILE = 4096  # pixels along a side of a tile that a bench compares
+
 # Quantity: environment variable that raises the limit, limit, words.
 LIMITS = {
     "pixels": ("VERIDICAL_MAX_PIXELS", 2**32, "pixels in one image"),

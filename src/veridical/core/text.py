@@ -40,3 +40,9 @@ def shown(text: object, *, lines: bool = False) -> str:
         return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
     return UNSEEN.sub(escaped, str(text))
+
+
+def is_name(text: str) -> bool:
+    """Whether a dataset or a system may be called this: the name of a file or folder, and of nothing outside."""
+    printed = all(character.isprintable() for character in text)
+    return text not in ("", ".", "..") and not set(text) & set("/\\") and printed and len(text.encode()) <= 128

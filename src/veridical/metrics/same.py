@@ -7,14 +7,13 @@ ones differ by no more (`simple`), they are the same only if rounding explains w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from veridical.core.arrays import check_array
+from veridical.core.arrays import check_array, digests
 from veridical.core.orientation import unturn
 from veridical.metrics.novelty import MARGIN, Crops, nearest_crop
 from veridical.metrics.physics_spectrum import luminance, noise_level
@@ -115,7 +114,7 @@ def numbered(images: np.ndarray, *, exactly: bool = False) -> NDArray[Any]:
     """
     images = np.ascontiguousarray(check_array(images, "images", "(N, C, H, W)"), np.float32)
     first: dict[bytes, int] = {}
-    numbers = np.array([first.setdefault(hashlib.sha256(x.tobytes()).digest(), k) for k, x in enumerate(images)], int)
+    numbers = np.array([first.setdefault(each, k) for k, each in enumerate(digests(images))], int)
     rows = np.fromiter(first.values(), int)
     if len(rows) < 2:
         return numbers

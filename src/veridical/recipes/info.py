@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
 from typing_extensions import TypedDict
 
+from veridical.conditions.table import needed
 from veridical.core.errors import InputError
 from veridical.core.files import check_content
 from veridical.core.parse import listed
@@ -109,11 +110,6 @@ class Described(TypedDict, total=False):
 
 
 About = Annotated[dict[str, Any], Checked(Described)]
-# What sampling reads of the conditions that a recipe takes: part of run.json, entry.
-NEEDED = {
-    "label": ("dataset", "labels"), "mask": ("dataset", "mask_values"), "source": ("source", "window"),
-    "text": ("text", "tokenizer"),
-}  # fmt: skip
 
 
 def _settings(content: Any) -> Any:
@@ -297,8 +293,7 @@ class RunInfo:
         said = {"size": self.config.size, "channels": self.dataset.get("channels", self.channels)}
         if said != {"size": self.size, "channels": self.channels} or IntensityWindow(**window) != self.window:
             raise InputError(f"{path} says two sizes, channels or windows: it was damaged; restore it or train again.")
-        for need in table.find(self.recipe).needs:
-            part, entry = NEEDED.get(need, ("dataset", "spec"))
+        for part, entry in (row.kept for row in needed(table.find(self.recipe).needs) if row.kept):
             if about.get(part, {}).get(entry) is None:
                 raise InputError(f"{path} does not say {part}.{entry}: it was damaged; restore it or train again.")
 

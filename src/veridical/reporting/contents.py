@@ -11,14 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, FiniteFloat
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-LARGEST_TILE = 4096  # pixels along a side
+from veridical.core.limits import LARGEST_TILE
+from veridical.core.text import is_name
+
 MOST_CELLS = 100_000
-
-
-def is_name(text: str) -> bool:
-    """Whether a dataset or a system may be called this: the name of a file or folder, and of nothing outside."""
-    printed = all(character.isprintable() for character in text)
-    return text not in ("", ".", "..") and not set(text) & set("/\\") and printed and len(text.encode()) <= 128
 
 
 def _name(text: str) -> str:

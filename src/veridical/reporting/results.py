@@ -12,9 +12,9 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.files import check_regular, parse_json, read_bytes, read_json
-from veridical.core.limits import check_cost
+from veridical.core.limits import LARGEST_TILE, check_cost
+from veridical.core.text import is_name
 from veridical.reporting.contents import (
-    LARGEST_TILE,
     MOST_CELLS,
     Audited,
     Nearest,
@@ -23,7 +23,6 @@ from veridical.reporting.contents import (
     ResultRow,
     Spent,
     Status,
-    is_name,
 )
 
 NAME = re.compile(r"(?P<recipe>.+)-seed(?P<seed>\d{1,15})")

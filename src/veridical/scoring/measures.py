@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
-from veridical.scoring.result_rows import Row, digests, interval_row, null, row
+from veridical.scoring.result_rows import Row, interval_row, null, row
 from veridical.scoring.sets import COPIES, NEIGHBOURS, Equal, Sets
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 

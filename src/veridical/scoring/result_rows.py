@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
-
-from numpy.typing import NDArray
 
 from veridical.stats.jackknife import Interval
 
@@ -47,8 +44,3 @@ def interval_row(
     return row(
         metric, interval.value, n, low=interval.low, high=interval.high, floor=floor, reason=reason, settings=settings
     )
-
-
-def digests(images: NDArray[Any]) -> list[bytes]:
-    """One hash an image; equal where all pixels are."""
-    return [hashlib.sha256(image.tobytes()).digest() for image in images]

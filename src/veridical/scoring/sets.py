@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.metrics.novelty import nearest_crop
-from veridical.scoring.result_rows import digests
 from veridical.stats.groups import halves, independent, one_group, spread_evenly, units
 
 COPIES = "the synthetic images are the real images"

@@ -13,6 +13,7 @@ import tifffile
 import zarr
 from PIL import Image, ImageOps
 
+from refusing import refuse
 from veridical.core.errors import InputError
 from veridical.data.readers.open import open_slices
 
@@ -424,19 +425,6 @@ def test_options_of_a_phantom():
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
-
-
-def refuse(spec, *words, read=True):
-    """Opening, or reading at the latest, fails with one line that holds all the words."""
-    with pytest.raises(InputError) as caught:
-        slices = open_slices(spec)
-        assert read
-        for k in range(len(slices)):
-            slices[k]
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.tif", "nowhere.h5:/a", "nowhere.zarr"])

@@ -1,14 +1,17 @@
 """A folder of image files, or one file -> lazy slices, with the label images that go with them."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from veridical.core.errors import InputError
+from veridical.data.axes import check_options
 from veridical.data.names import bare, is_label_folder, side_of, sides_of, without_label_word
+from veridical.data.readers.companions import OUTSIDE, allows_outside
+from veridical.data.readers.formats import open_format_folder
 from veridical.data.readers.imagefile import SUFFIXES, read_header, read_image
 from veridical.data.readers.labelled import Sorted, tell_apart
 from veridical.data.readers.labelset import LabelSet
@@ -35,20 +38,19 @@ def open_file(path: Path) -> Slices:
     return _files("image", folder, Sorted([path], [found.masks[k]], doubts, []), [])
 
 
-def open_folder(
-    folder: Path,
-    open_stack: Callable[[Path], Slices],
-    open_others: Callable[[], Slices | None] = lambda: None,
-    *,
-    outside: bool = False,
-) -> Slices:
-    """Image files below `folder`; `open_stack` opens the only one, which may be a stack, `open_others` what is no image file.
+def open_folder(folder: Path, open_stack: Callable[[Path], Slices], options: Mapping[str, str] | None = None) -> Slices:
+    """Image files below `folder`, or what else is read there; `open_stack` opens the only one, which may be a stack.
 
-    Links that lead out of the folder are followed if `outside`.
+    With the option ``outside=yes``, links that lead out of the folder are followed. Others are of formats that are no image
+    files.
     """
+    others = dict(options or {})
+    outside = allows_outside(folder, others)
+    others.pop(OUTSIDE, None)
     files, aside = walk(folder, SUFFIXES, outside)
-    if not files and (found := open_others()):
+    if not files and (found := open_format_folder(folder, others, outside)):
         return found
+    check_options(folder, others, (OUTSIDE,))
     sorted_ = tell_apart(folder, files, _beside(folder))
     notes = [*sorted_.notes, *said(aside)]
     if not sorted_.images:

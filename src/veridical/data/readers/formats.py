@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ from veridical.data.readers.nifti import open_nifti
 from veridical.data.readers.npz import open_npz
 from veridical.data.readers.nrrd import open_nrrd
 from veridical.data.readers.raw import open_raw
+from veridical.data.readers.walk import walk
 from veridical.data.slices import Slices
 
 
@@ -80,10 +80,12 @@ def open_format(path: Path, inside: str | None, options: Mapping[str, str]) -> S
     return None
 
 
-def open_format_folder(folder: Path, options: Mapping[str, str]) -> Slices | None:
-    """Open a folder without image files that holds a DICOM series, or one file of the field; None if it does not."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    paths.sort(key=lambda path: _natural(path.relative_to(folder).as_posix()))
+def open_format_folder(folder: Path, options: Mapping[str, str], outside: bool = False) -> Slices | None:
+    """Open a folder without image files that holds a DICOM series, or one file of the field; None if it does not.
+
+    Links that lead out of the folder are followed if `outside`.
+    """
+    paths = walk(folder, ("",), outside).found
     series = [path for path in paths if path.name != "DICOMDIR" and is_dicom(path)]
     others = [path for path in paths if find_format(path) and path not in series and path.suffix.lower() != ".raw"]
     if series and not others:
@@ -103,7 +105,3 @@ def open_format_folder(folder: Path, options: Mapping[str, str]) -> Slices | Non
 def _need(path: Path, found: Format) -> None:
     if found.module and find_spec(found.module) is None:
         raise InputError(f"{path}: needs {found.package} to be read; pip install 'veridical[formats]'")
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -19,6 +18,7 @@ from veridical.data.readers.hdf5 import check_dataset, locate, open_file
 from veridical.data.readers.hdf5_filters import register_filters
 from veridical.data.readers.imagefile import guard
 from veridical.data.readers.volumes import volume
+from veridical.data.readers.walk import natural
 from veridical.data.slices import Lazy, Slices
 
 
@@ -48,7 +48,7 @@ def _open(path: Path, key: str, options: Mapping[str, str]) -> Slices:
         if not isinstance(group, h5py.Group):
             raise InputError(f"{path}: {where} is no group; check the path")
         names = [f"{where}/{other}" for other in group if fnmatchcase(other, pattern)]
-        names = sorted((n for n in names if isinstance(group.get(n, getlink=True), h5py.HardLink)), key=_natural)
+        names = sorted((n for n in names if isinstance(group.get(n, getlink=True), h5py.HardLink)), key=natural)
         names = [n for n in names if isinstance(file[n], h5py.Dataset)]
         if not names:
             raise InputError(f"{path}: nothing in {where or '/'} is called {pattern}; check the pattern")
@@ -93,7 +93,3 @@ class _Pile:
     def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
         image = self.file[self.names[index[0]]]
         return np.asarray(image[(0, *index[1:]) if image.ndim == 3 else index[1:]])
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text)]

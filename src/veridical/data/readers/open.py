@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.core.files import check_regular
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.data.axes import check_options
-from veridical.data.readers.companions import OUTSIDE, allows_outside
 from veridical.data.readers.folders import open_file, open_folder
-from veridical.data.readers.formats import FORMATS, open_format, open_format_folder
+from veridical.data.readers.formats import FORMATS, open_format
 from veridical.data.readers.hdf5 import open_hdf5
 from veridical.data.readers.hdf5_pile import open_pile
 from veridical.data.readers.imagefile import SUFFIXES, check_readable
@@ -86,17 +84,7 @@ def _open(given: Spec) -> Slices:
     if path.is_dir():
         if is_zarr(path):
             return open_zarr(path, key, options)
-        outside = allows_outside(path, options)
-        others = {name: value for name, value in options.items() if name != OUTSIDE}
-        if others and any(name.lower().endswith(SUFFIXES) for *_, names in os.walk(path) for name in names):
-            check_options(path, others, (OUTSIDE,))
-        return open_folder(
-            path,
-            lambda only: _open(Spec(only, None, {})),
-            lambda: open_format_folder(path, others),
-            outside=outside,
-        )
-    check_regular(path)
+        return open_folder(path, lambda only: _open(Spec(only, None, {})), options)
     check_readable(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
