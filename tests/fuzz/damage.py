@@ -227,7 +227,9 @@ def _renamed(base: Path, folder: Path, rng: random.Random) -> Path:
             "%s{0}",
         ]
     )
-    return first.rename(folder / f"{name}.png")
+    target = folder / f"{name}.png"
+    target.parent.mkdir(exist_ok=True)  # of a name with a slash
+    return first.rename(target)
 
 
 def _in_place(base: Path, folder: Path, rng: random.Random) -> Path:
