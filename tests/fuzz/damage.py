@@ -115,16 +115,24 @@ def damage_file(path: Path, rng: random.Random) -> None:
         no_file(path, rng)
     elif way < 0.15:
         path.unlink()
-    elif path.suffix == ".json" and way < 0.85:
-        path.write_bytes(json_text(json.loads(content), rng))
-    elif path.suffix == ".safetensors" and way < 0.7:
+    else:
+        try:
+            path.write_bytes(_odd(path.suffix, way, content, rng))
+        except (ValueError, RecursionError, struct.error):  # it was damaged before
+            path.write_bytes(junk(content, rng))
+
+
+def _odd(suffix: str, way: float, content: bytes, rng: random.Random) -> bytes:
+    """Content of the same form that says something odd, or junk."""
+    if suffix == ".json" and way < 0.85:
+        return json_text(json.loads(content), rng)
+    if suffix == ".safetensors" and way < 0.7:
         size = struct.unpack("<Q", content[:8])[0]
         header = json_text(json.loads(content[8 : 8 + size]), rng)
-        path.write_bytes(struct.pack("<Q", len(header)) + header + content[8 + size :])
-    elif path.suffix in (".jsonl", ".csv", ".toml") and way < 0.6:
-        path.write_bytes(text(content.decode(), rng))
-    else:
-        path.write_bytes(junk(content, rng))
+        return struct.pack("<Q", len(header)) + header + content[8 + size :]
+    if suffix in (".jsonl", ".csv", ".toml") and way < 0.6:
+        return text(content.decode(), rng)
+    return junk(content, rng)
 
 
 def damage_folder(folder: Path, rng: random.Random) -> None:
