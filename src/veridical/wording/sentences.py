@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from veridical.wording.place import PLACES
-from veridical.wording.table import NUMERALS, Range, row_of
+from veridical.wording.table import NO_NOUNS, NUMERALS, Range, row_of
 
 Value = float | int | bool | str | Range
 
@@ -124,9 +124,9 @@ def _choose(facts: Sequence[Fact], rng: np.random.Generator) -> Fact:
 
 
 def _sentence(subject: str, facts: Sequence[Fact], last: str) -> str:
-    """Subject and facts with commas between them; `last` is "" or " and", which no digit may follow."""
+    """Subject and facts with commas between them; `last` is "" or " and", which takes a digit's clause from it."""
     said = [fact.said for fact in facts]
-    if len(said) > 1 and last and not said[-1][0].isdigit():
+    if len(said) > 1 and last and not said[-1][0].isdigit() and not said[-1].startswith(NO_NOUNS):
         said[-2:] = [f"{said[-2]}{last} {said[-1]}"]
     text = ", ".join((subject, *said))
     return text[0].upper() + text[1:] + "."

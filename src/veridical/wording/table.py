@@ -203,6 +203,9 @@ def singular(many: str) -> str:
     return many[:-1] if many.endswith("s") and not many.endswith("ss") else many
 
 
+NO_NOUNS = ("without", "cracked", "uncracked", "damaged", "entirely")
+"""First words of the phrases that "and" cannot join to a noun."""
+
 NUMERALS: Sequence[str] = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
