@@ -1,5 +1,6 @@
 from .auditing.verdict import audit as audit
 from .benching.run import bench as bench
+from .captioning.caption import caption as caption
 from .core.errors import InputError as InputError
 from .core.version import __version__ as __version__
 from .data.dataset import open_dataset as open_dataset
