@@ -10,6 +10,7 @@ from .recipes.table import build as build
 from .reporting.report import report as report
 from .runs.draw import draw as draw
 from .runs.draw import sample as sample
+from .runs.find import find as find
 from .runs.run import load as load
 from .scoring.score import score as score
 from .training.loop import train as train

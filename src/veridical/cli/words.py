@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from veridical.cli.shell import Seed, app, pairs_of, say
+from veridical.cli.shell import Json, Seed, app, check_outputs, pairs_of, say, say_table, write_json
 from veridical.core.errors import InputError
 
 
@@ -72,3 +72,41 @@ def _value(text: str) -> int:
     except ValueError:
         pass
     raise InputError(f"--name {text}=... is no value of a label image: write --name 2=clay, or --name '#ff0000=clay'.")
+
+
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    'veridical find scans "three cracks, no binder" --clip runs/clip\n'
+    'veridical find core.tif "high porosity" --clip runs/clip --top 64 --picture found.png --json found.json'
+)
+def find(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Images to search.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence in words of the captions of --clip.")],
+    clip: Annotated[Path, typer.Option(metavar="RUN", help="Run folder of the recipe clip.")],
+    top: Annotated[int, typer.Option(help="How many images.")] = 16,
+    picture: Annotated[Path | None, typer.Option(help="Write a grid of the best tiles here (PNG).")] = None,
+    json_file: Json = None,
+    batch: Annotated[int, typer.Option(help="Tiles at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Search images by words with a trained clip; of larger images the best tile is named."""
+    import numpy as np
+    from rich.table import Table
+
+    from veridical.core.text import shown
+    from veridical.data.images import save_png, to_grid
+    from veridical.runs.find import find as search
+
+    check_outputs(picture, json_file, inputs=(data, clip))
+    found = search(data, text, clip, top=top, batch=batch, device=device, quiet=quiet)
+    table = Table("image", "top", "left", "clipscore_domain", box=None, padding=(0, 1))
+    for each in found:
+        table.add_row(shown(each.name), str(each.top), str(each.left), f"{each.score:.3f}")
+    rows = [{"name": each.name, "top": each.top, "left": each.left, "clipscore_domain": each.score} for each in found]
+    write_json(json_file, {"data": data, "text": text, "clip": str(clip), "found": rows})
+    if picture is not None:
+        save_png(picture, to_grid(np.stack([each.tile for each in found]), scale=2))
+    say_table(table)
+    if picture is not None:
+        say(f"picture: {picture}")

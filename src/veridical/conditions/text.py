@@ -143,11 +143,13 @@ def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, 
 TEXT = Condition(
     name="text",
     setting="text",
-    option=Option(
-        "prompt",
-        "What to draw, in words; repeatable, in turn. Default: captions of held-out images.",
-        metavar="TEXT",
-        several=True,
+    options=(
+        Option(
+            "prompt",
+            "What to draw, in words; repeatable, in turn. Default: captions of held-out images.",
+            metavar="TEXT",
+            several=True,
+        ),
     ),
     keywords=_keywords,
     supply=_supply,
