@@ -1,7 +1,8 @@
 """The condition ``text``: captions of images, and prompts for samples.
 
 Arrays: ``text``, int64 tokens (N, L), 0 after the end and throughout an empty caption; ``value``, float32 (N, L), the
-standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`).
+standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`);
+``spelled``, int64 (N, K): the same caption with all numbers as digits, for text towers that take tokens alone.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
     # Row 0 is the empty caption; those of a slice stand one after another.
-    ids, values, cut = vocabulary.encode(["", *(caption for of_slice in captions for caption in of_slice)])
+    arrays, cut = encoded(vocabulary, ["", *(caption for of_slice in captions for caption in of_slice)])
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
     if without := sum(not captions[index] for index in used):
@@ -72,11 +73,11 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
         rows = first[index] + (chance * counts[index]).astype(int)
-        return {"text": ids[rows], "value": values[rows]}
+        return {name: values[rows] for name, values in arrays.items()}
 
     def tiles(which: str, n: int | None) -> Arrays:
         rows = first[target.chosen(which, n)[0][:, 0]]  # the first caption of an image
-        return {"text": ids[rows], "value": values[rows]}
+        return {name: values[rows] for name, values in arrays.items()}
 
     content = vocabulary.to_json()
     about = {
@@ -86,8 +87,14 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         "numbers": list(vocabulary.numbers),
         "tokenizer": {"file": FILE, "sha256": _hash(content)},
     }
-    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length}
+    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length, "spelled_tokens": vocabulary.spelled}
     return Supply(batch, tiles, sizes, {"text": about}, {FILE: content})
+
+
+def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
+    """The arrays of captions, and which of them were cut."""
+    ids, values, cut = vocabulary.encode(captions)
+    return {"text": ids, "value": values, "spelled": vocabulary.spell(captions)}, cut
 
 
 def _hash(text: str) -> str:
@@ -101,10 +108,10 @@ def _ask(request: Request, given: str | Sequence[str] | None) -> Answer:
     asked = bool(prompts)
     if not asked:
         prompts = _held_out(request)
-    ids, values, cut = vocabulary.encode(prompts)
+    arrays, cut = encoded(vocabulary, prompts)
     notes = [f"prompt {prompts[k]!r}: it is longer than {vocabulary.length} tokens and loses its end" for k in cut]
     notes += [f"prompt {prompt!r}: {note}" for prompt in dict.fromkeys(prompts) for note in vocabulary.notes(prompt)]
-    return Answer({"text": ids, "value": values}, "text", prompts, notes=tuple(notes) if asked else ())
+    return Answer(arrays, "text", prompts, notes=tuple(notes) if asked else ())
 
 
 def load_vocabulary(request: Request) -> Vocabulary:
@@ -153,10 +160,11 @@ TEXT = Condition(
     supply=_supply,
     ask=_ask,
     located=_located,
-    arrays=("text", "value"),
+    arrays=("text", "value", "spelled"),
     kept=("text", "tokenizer"),
     sizes={
         "vocabulary": "change it by other captions",
         "tokens": "change it by other captions",
+        "spelled_tokens": "change it by other captions",
     },
 )
