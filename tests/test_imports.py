@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "veridical"
 
 # From the ground up: a room imports those of lower floors, never one of its own floor or above.
 FLOORS = (
-    ("core", "stats"),
+    ("core", "stats", "wording"),
     ("diffusion", "metrics", "nets", "phantoms"),
     ("data", "models"),
     ("conditions", "scoring"),
