@@ -235,7 +235,7 @@ def test_a_bench_asks_for_the_captions_of_held_out_tiles(tiles, tmp_path):
     _prepare(read_spec(spec), out, *_check(read_spec(spec), out))
     cond, n, distinct = _conditions(out / "datasets" / "own", ("text",), 9)
     held = open_data("painter", ("text",), tiles, DataSettings(size=32, text="auto")).conditions("test")
-    assert (n, distinct) == (9, 9) and list(cond) == ["text", "value"]
+    assert (n, distinct) == (9, 9) and list(cond) == ["text", "value", "spelled"]
     for name, rows in cond.items():
         np.testing.assert_array_equal(rows[:6], held[name])
         np.testing.assert_array_equal(rows[6:], held[name][:3])

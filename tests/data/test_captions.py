@@ -63,7 +63,7 @@ def test_a_text_file_beside_an_image_holds_a_caption_a_line(tmp_path):
 def test_phantoms_bring_their_own():
     slices = open_slices("phantom:rocks?n=2&size=32")
     captions, _ = read_captions("phantom:rocks", slices)
-    assert all(len(of_slice) == 1 and "porosity" in of_slice[0] for of_slice in captions)
+    assert all(len(of_slice) == 4 and "porosity" in of_slice[0] for of_slice in captions)
 
 
 def test_any_spelling_of_a_name_will_do_and_commas_in_numbers_are_said(tmp_path):

@@ -52,6 +52,53 @@ def test_same_seed_same_bytes_whatever_n_and_workers(kind):
     assert not np.array_equal(three.images[0], three.images[1])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_captions_say_what_the_mask_shows(kind):
+    made = phantoms.generate(kind, 12, 64, seed=11)
+    alone = phantoms.generate(kind, 3, 64, seed=11)
+    assert alone.captions == made.captions[:3]
+    for row, texts, told in zip(made.properties, made.captions, made.facts):
+        assert len(texts) == len(told) == 4 and len(set(texts)) >= 3
+        assert {fact.how for fact in told[0]} <= {"number", "count", "place"}
+        for fact in (fact for facts in told for fact in facts if fact.how in ("number", "count")):
+            assert fact.value == pytest.approx(row[fact.property], abs=0.51 if "px" in fact.property else 0.006)
+        assert all(facts for facts in told)
+
+
+def test_cracks_are_counted_only_where_they_can_be():
+    made = phantoms.generate("cmc", 60, 64, seed=1)
+    said = [{fact.property for fact in told[0]} for told in made.facts]
+    two = [names for names, row in zip(said, made.properties) if row["n_cracks"] == 2]
+    assert any("n_cracks" in names for names in two) and any("n_cracks" not in names for names in two)
+    assert all("n_cracks" in names for names, row in zip(said, made.properties) if row["n_cracks"] == 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_withheld_is_never_drawn_and_other_images_stay(kind):
+    names = {"cmc": "cracks+binder", "rocks": "minerals+no_tube", "roots": "laterals+no_several_main"}[kind]
+    options = phantoms.parse_options(kind, {"withhold": names})
+    made, plain = phantoms.generate(kind, 10, 32, options=options), phantoms.generate(kind, 10, 32)
+    assert phantoms.generate(kind, 4, 32, options=options).masks.tobytes() == made.masks[:4].tobytes()
+    same = [np.array_equal(a, b) for a, b in zip(made.images, plain.images)]
+    assert 0 < sum(same) < 10
+    has = {
+        "cmc": lambda row: row["n_cracks"] > 0 and row["binder_fraction"] > 0,
+        "rocks": lambda row: row["mineral_fraction"] > 0 and row["outside_fraction"] == 0,
+        "roots": lambda row: row["n_laterals"] > 0 and row["n_main"] <= 1,
+    }[kind]
+    assert not any(map(has, made.properties))
+    assert [not has(row) for row in plain.properties] == same
+
+
+def test_withholding_what_every_image_has():
+    with pytest.raises(InputError, match="names 'crack': join names from cracks, binder"):
+        phantoms.CmcOptions(withhold="crack+binder")
+    with pytest.raises(InputError, match="image 0 has it in 1000 draws"):
+        phantoms.generate(
+            "roots", 1, 32, options=RootsOptions(n_main=3, main_length=5, n_laterals=0, withhold="no_laterals")
+        )
+
+
 def test_a_small_image_is_a_smaller_view_not_a_smaller_structure():
     options = CmcOptions(mean_diameter=12.0, binder=0.0, cracks=0)
     small, large = (phantoms.generate("cmc", 2, size, options=options).properties for size in (64, 192))
@@ -101,7 +148,6 @@ def test_cmc_properties_agree_with_the_mask():
         assert row["std_diameter_px"] == pytest.approx(np.std(whole), abs=0.3)
         assert row["binder_fraction"] == pytest.approx((mask == cmc.LABELS["binder"]).mean())
         assert (row["n_cracks"] > 0) == bool((mask == cmc.LABELS["crack"]).any())
-        assert f"{row['n_fibres']} fibres" in phantoms.cmc._caption(row)
 
 
 def test_cmc_crack_length_against_the_mask_skeleton():
@@ -362,8 +408,11 @@ def test_written_set_holds_the_same(kind, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row.pop("file_name") for row in rows] == ["0000.png", "0001.png"]
     assert [{key: float(value) for key, value in row.items()} for row in rows] == made.properties
-    lines = (tmp_path / "set" / "captions.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["text"] for line in lines] == made.captions
+    lines = list(map(json.loads, (tmp_path / "set" / "captions.jsonl").read_text(encoding="utf-8").splitlines()))
+    assert [line["text"] for line in lines] == [*made.captions[0], *made.captions[1]]
+    assert [line["file_name"] for line in lines] == ["0000.png"] * 4 + ["0001.png"] * 4
+    assert all(fact["said"] in line["text"] for line in lines for fact in line["facts"])
+    assert [fact["property"] for fact in lines[0]["facts"]] == [fact.property for fact in made.facts[0][0]]
 
 
 def test_grey_images_are_written_in_eight_bits_if_asked_for(tmp_path):

@@ -35,7 +35,7 @@ class Levels(nn.Module):
         return torch.stack([angle.cos(), angle.sin()], 1)
 
     def embed_text(self, cond):
-        angle = cond["value"].sum(1) * np.pi / 4
+        angle = 1.15 * cond["value"].sum(1)
         return torch.stack([angle.cos(), angle.sin()], 1)
 
 

@@ -1,7 +1,8 @@
 """The condition ``text``: captions of images, and prompts for samples.
 
 Arrays: ``text``, int64 tokens (N, L), 0 after the end and throughout an empty caption; ``value``, float32 (N, L), the
-standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`).
+standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`);
+``spelled``, int64 (N, K): the same caption with all numbers as digits, for text towers that take tokens alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_text
 from veridical.core.notes import tell
 from veridical.core.settings import setting
+from veridical.core.tokens import NEGATIVE
 from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
 
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
 
 FILE = "tokenizer.json"
-ARRAYS = ("text", "value")
-NEGATIVE = "negative_"  # as guidance calls what it leads away from
+ARRAYS = ("text", "value", "spelled")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
     # Row 0 is the empty caption; those of a slice stand one after another.
-    ids, values, cut = vocabulary.encode(["", *(caption for of_slice in captions for caption in of_slice)])
+    arrays, cut = encoded(vocabulary, ["", *(caption for of_slice in captions for caption in of_slice)])
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
     if without := sum(not captions[index] for index in used):
@@ -80,11 +81,11 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
         rows = first[index] + (chance * counts[index]).astype(int)
-        return {"text": ids[rows], "value": values[rows]}
+        return {name: values[rows] for name, values in arrays.items()}
 
     def tiles(which: str, n: int | None) -> Arrays:
         rows = first[target.chosen(which, n)[0][:, 0]]  # the first caption of an image
-        return {"text": ids[rows], "value": values[rows]}
+        return {name: values[rows] for name, values in arrays.items()}
 
     content = vocabulary.to_json()
     about = {
@@ -94,14 +95,14 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         "numbers": list(vocabulary.numbers),
         "tokenizer": {"file": FILE, "sha256": _hash(content)},
     }
-    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length}
+    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length, "spelled_tokens": vocabulary.spelled}
     return Supply(batch, tiles, sizes, {"text": about}, {FILE: content})
 
 
 def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
     """The arrays of captions, and which of them were cut."""
     ids, values, cut = vocabulary.encode(captions)
-    return {"text": ids, "value": values}, cut
+    return {"text": ids, "value": values, "spelled": vocabulary.spell(captions)}, cut
 
 
 def _hash(text: str) -> str:
@@ -233,5 +234,6 @@ TEXT = Condition(
     sizes={
         "vocabulary": "change it by other captions",
         "tokens": "change it by other captions",
+        "spelled_tokens": "change it by other captions",
     },
 )

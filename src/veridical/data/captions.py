@@ -50,7 +50,7 @@ def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tu
         If a file cannot be read as such, with its line; if no image has a caption.
     """
     if where == AUTO and slices.captions is not None:
-        return [(_clean(text),) for text in slices.captions()], []
+        return [tuple(map(_clean, texts)) for texts in slices.captions()], []
     tables = [(Path(where).expanduser(), "")]
     if where == AUTO:
         found = [(next((p / t for t in TABLES if (p / t).exists()), None), side) for p, side in places_of(spec)]

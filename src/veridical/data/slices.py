@@ -49,7 +49,7 @@ class Slices:
     properties : callable or None
         Gives what is known of each slice: one dict of numbers a slice.
     captions : callable or None
-        Gives one sentence a slice, of phantoms.
+        Gives the captions of each slice, of phantoms.
     """
 
     kind: str
@@ -67,7 +67,7 @@ class Slices:
     read_mask: Callable[[int], np.ndarray] | None = None
     missing: tuple[float, ...] = ()
     properties: Callable[[], list[dict[str, float]]] | None = None
-    captions: Callable[[], list[str]] | None = None
+    captions: Callable[[], list[tuple[str, ...]]] | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from veridical.core.tokens import NEGATIVE
 from veridical.nets.dit import Block
 
 
@@ -17,9 +20,11 @@ class TextOrNone(nn.Module):
         Size of the vocabulary; id 0 is padding.
     dim : int
         A multiple of 32.
+    depth : int
+        Blocks of a transformer.
     """
 
-    def __init__(self, tokens: int, dim: int) -> None:
+    def __init__(self, tokens: int, dim: int, depth: int = 2) -> None:
         from diffusers.models.embeddings import Timesteps
 
         super().__init__()
@@ -27,7 +32,7 @@ class TextOrNone(nn.Module):
         self.value = nn.Linear(1, dim, bias=False)
         self.none = nn.Parameter(torch.zeros(dim))
         self.places = Timesteps(dim, flip_sin_to_cos=True, downscale_freq_shift=0)
-        self.block = Block(dim, "in_context", 0.0)
+        self.blocks = nn.ModuleList(Block(dim, "in_context", 0.0) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
 
     def forward(
@@ -53,5 +58,34 @@ class TextOrNone(nn.Module):
                 words = words + self.value(value.to(x.dtype)[..., None])
             known = ids != 0 if keep is None else (ids != 0) & keep[:, None]
             x, there = torch.cat([x, words], 1), torch.cat([there, known], 1)
-        x = self.block(x, x[:, 0], x, own=there)
+        for block in self.blocks:
+            x = block(x, x[:, 0], x, own=there)
         return self.norm(x), there
+
+
+class Heard(NamedTuple):
+    """A text that was read once, for many calls of a network: by its reader, and by that of its early copy."""
+
+    now: tuple[Tensor, Tensor]
+    early: tuple[Tensor, Tensor] | None
+
+
+def hear(cond: dict[str, Any], now: TextOrNone, early: TextOrNone | None = None) -> dict[str, Any]:
+    """Conditions whose text, and negative text, is `Heard`, if there is one."""
+    found = dict(cond)
+    for which in ("", NEGATIVE):
+        ids, value = cond.get(f"{which}text"), cond.get(f"{which}value")
+        if isinstance(ids, Tensor):
+            read = None if early is None else early(ids, len(ids), value)
+            found[f"{which}text"] = Heard(now(ids, len(ids), value), read)
+    return found
+
+
+def listen(
+    reader: TextOrNone, cond: dict[str, Any], n: int, keep: Tensor | None = None, early: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What `reader` makes of the text of conditions, or made of it, see `hear`."""
+    text = cond.get("text")
+    if isinstance(text, Heard):
+        return text.early if early and text.early else text.now
+    return reader(text, n, cond.get("value"), keep)

@@ -11,10 +11,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,17 +23,16 @@ from veridical.core.limits import check_cost
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
-from veridical.phantoms.packing import Drawn
+from veridical.phantoms.drawing import KINDS, Options, draw_phantom
 from veridical.phantoms.rocks import RocksOptions
 from veridical.phantoms.roots import RootsOptions
 from veridical.phantoms.tomography import Scan
+from veridical.wording import Fact
 
 __all__ = [
-    "KINDS", "CmcOptions", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "generate", "parse_options", "write_phantoms",
+    "KINDS", "CmcOptions", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "cmc", "generate", "parse_options", "rocks",
+    "roots", "write_phantoms",
 ]  # fmt: skip
-
-KINDS = {"cmc": (cmc, CmcOptions), "rocks": (rocks, RocksOptions), "roots": (roots, RootsOptions)}
-Options = CmcOptions | RocksOptions | RootsOptions
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,15 @@ class Phantoms:
     images : (N, C, S, S) float32 in [0, 1]; C is 1 for cmc and rocks, 3 for roots.
     masks : (N, S, S) uint8 labels; their meaning is in `LABELS` of the kind's module.
     properties : N rows of numbers measured from the truth, of what lies inside the image.
-    captions : N of one or two sentences.
+    captions : several sentences of each; the first says everything in numbers, the others some of it in other words.
+    facts : what each of those sentences says.
     """
 
     images: np.ndarray
     masks: np.ndarray
     properties: list[dict[str, float]]
-    captions: list[str]
+    captions: list[tuple[str, ...]]
+    facts: list[tuple[list[Fact], ...]]
 
 
 def generate(
@@ -91,15 +91,21 @@ def generate(
         raise InputError(f"a phantom set needs n >= 1, size >= 32 and seed >= 0, not n={n}, size={size}, seed={seed}")
     values = n * size**2 * (13 if kind == "roots" else 5)  # images are float32, masks uint8
     check_cost(f"phantom:{kind}?n={n}&size={size}", pixels=size**2, images=n, nbytes=values)
-    one = partial(_one, kind, size, seed, options or options_class())
+    one = partial(draw_phantom, kind, size, seed, options or options_class())
     workers = min(workers, n, os.cpu_count() or 1)
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
             made = list(pool.map(one, range(n), chunksize=max(1, n // (4 * workers))))
     else:
         made = [one(k) for k in range(n)]
-    images, masks, properties, captions = zip(*made)
-    return Phantoms(np.stack(images), np.stack(masks), list(properties), list(captions))
+    views = [view for view, _ in made]
+    return Phantoms(
+        np.stack([view.image for view in views]),
+        np.stack([view.mask for view in views]),
+        [view.properties for view in views],
+        [tuple(text for text, _ in said) for _, said in made],
+        [tuple(facts for _, facts in said) for _, said in made],
+    )
 
 
 def parse_options(kind: str, given: dict[str, str]) -> Options:
@@ -128,11 +134,6 @@ def parse_options(kind: str, given: dict[str, str]) -> Options:
         values[name] = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     options: Options = options_class(**values)
     return options
-
-
-def _one(kind: str, size: int, seed: int, options: Options, k: int) -> Drawn:
-    drawn: Drawn = KINDS[kind][0].generate_slice(np.random.default_rng([seed, k]), size, options)
-    return drawn
 
 
 def check_output(folder: str | Path, bits: int) -> Path:
@@ -195,16 +196,19 @@ def _write(folder: Path, names: Sequence[str], phantoms: Phantoms, bits: int) ->
         for which, shown in (("images", picture), ("masks", Image.fromarray(mask))):
             with replacing(folder / which / name) as temporary:
                 shown.save(temporary, format="png")
-    _write_tables(folder, names, phantoms.properties, phantoms.captions)
+    _write_tables(folder, names, phantoms)
 
 
-def _write_tables(
-    folder: Path, names: Sequence[str], properties: Sequence[dict[str, Any]], captions: Sequence[str]
-) -> None:
+def _write_tables(folder: Path, names: Sequence[str], phantoms: Phantoms) -> None:
+    properties = phantoms.properties
     text = io.StringIO()
     table = csv.DictWriter(text, ["file_name", *properties[0]])
     table.writeheader()
     table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
     write_text(folder / "properties.csv", text.getvalue())
-    lines = [json.dumps({"file_name": name, "text": caption}) + "\n" for name, caption in zip(names, captions)]
+    lines = [
+        json.dumps({"file_name": name, "text": text, "facts": [asdict(fact) for fact in facts]}) + "\n"
+        for name, texts, told in zip(names, phantoms.captions, phantoms.facts)
+        for text, facts in zip(texts, told)
+    ]
     write_text(folder / "captions.jsonl", "".join(lines))

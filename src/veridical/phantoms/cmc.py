@@ -1,17 +1,24 @@
 """Ceramic-matrix-composite tows in cross-section: packed fibres, dark matrix, a binder with a curved border, cracks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from veridical.phantoms.packing import Drawn, Range, check, draw, pack_discs, smooth_noise
-from veridical.phantoms.tomography import Scan, scan
+from veridical.phantoms.packing import Range, check, draw, pack_discs, smooth_noise
+from veridical.phantoms.tomography import Scan
 
 LABELS = {"matrix": 0, "fibre": 1, "binder": 2, "crack": 3}
+TRAITS: dict[str, Callable[[Mapping[str, float]], bool]] = {
+    "cracks": lambda p: p["n_cracks"] > 0,
+    "binder": lambda p: p["binder_fraction"] > 0,
+    "dense": lambda p: p["fibre_volume_fraction"] >= 0.57,
+    "thick": lambda p: p["mean_diameter_px"] >= 13,
+}
+"""What `CmcOptions.withhold` may name."""
+
 GAP = 1.0  # least matrix between two fibres, in pixels: every fibre is its own connected component of the mask
 
 Border = Callable[[np.ndarray], np.ndarray]
@@ -30,6 +37,7 @@ class CmcOptions:
     binder : probability that a binder region with a curved border enters the tile.
     cracks : number of cracks (drawn value is rounded).
     scan : microscope settings; None draws believable ones for each image.
+    withhold : a combination that is never drawn, such as "cracks+binder": names from `TRAITS`, "no_" before one denies it.
     """
 
     volume_fraction: Range = (0.5, 0.64)
@@ -38,38 +46,67 @@ class CmcOptions:
     binder: float = 0.45
     cracks: Range = (-1.5, 2.4)
     scan: Scan | None = None
+    withhold: str = ""
 
     def __post_init__(self) -> None:
         check(
-            self, volume_fraction=(0.05, 0.8), mean_diameter=(4, 200), diameter_spread=(0, 0.3), cracks=(-10, 20),
+            self, TRAITS, volume_fraction=(0.05, 0.8), mean_diameter=(4, 200), diameter_spread=(0, 0.3), cracks=(-10, 20),
             binder=(0, 1),
         )  # fmt: skip
 
 
-def generate_slice(rng: np.random.Generator, size: int, options: CmcOptions) -> Drawn:
-    """One slice: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
+@dataclass(frozen=True)
+class Tow:
+    """The structure of one slice, before any grey value.
+
+    Attributes
+    ----------
+    mask : (S, S) uint8 labels.
+    owner : (S, S), index of the fibre that covers each pixel, -1 for none.
+    centres, diameters : (N, 2) and (N,) of the fibres, in pixels; some may not be shown.
+    crack_lengths : of the cracks that are seen, in pixels.
+    diameter : mean fibre diameter that was asked for.
+    drawn : number of fibres that brought grey values of their own; those added later share them.
+    """
+
+    mask: np.ndarray
+    owner: np.ndarray
+    centres: np.ndarray
+    diameters: np.ndarray
+    crack_lengths: tuple[float, ...]
+    diameter: float
+    drawn: int
+
+
+def build(rng: np.random.Generator, size: int, options: CmcOptions) -> Tow:
+    """Draw the structure of one slice."""
     diameter = draw(rng, options.mean_diameter)
     fraction = draw(rng, options.volume_fraction)
     spread = draw(rng, options.diameter_spread)
     n_cracks = max(0, round(draw(rng, options.cracks)))
 
     centres, diameters = _fibres(rng, size, diameter, spread, fraction)
-    border = _border(rng, size) if rng.random() < options.binder else None
+    border = draw_border(rng, size) if rng.random() < options.binder else None
     cracks = [_crack(rng, size, diameter) for _ in range(n_cracks)]
-    binder, keep = _place_binder(rng, size, border, centres, diameters)
+    binder, keep = place_binder(rng, size, border, centres, diameters)
     for path, width in cracks:
         keep &= cKDTree(path).query(centres)[0] > 0.2 * diameters + width / 2
     centres = centres[keep]
     diameters = _trim(centres, diameters[keep])
-    owner = _owners(size, centres, diameters)
+    owner = owners(size, centres, diameters)
     owner = _thin(owner, _thin_order(rng, centres, border, size, diameter), fraction, binder)
 
     mask = np.where(binder, LABELS["binder"], LABELS["matrix"]).astype(np.uint8)
     mask[owner >= 0] = LABELS["fibre"]
     lengths = [_open_crack(mask, binder, path, width / 2 + 0.25 * diameter) for path, width in cracks]
-    properties = _measure(mask, owner, centres, diameters, [length for length in lengths if length is not None])
-    image = scan(_densities(rng, mask, owner, len(centres)), rng, options.scan or _believable_scan(rng))
-    return np.clip(image, 0, 1).astype(np.float32)[None], mask, properties, _caption(properties)
+    seen = tuple(length for length in lengths if length is not None)
+    return Tow(mask, owner, centres, diameters, seen, diameter, len(centres))
+
+
+def scene(rng: np.random.Generator, tow: Tow, options: CmcOptions) -> tuple[np.ndarray, Scan]:
+    """Relative attenuation of every pixel, and the settings of the scan."""
+    densities = _densities(rng, tow)
+    return densities, options.scan or _believable_scan(rng)
 
 
 def _fibres(
@@ -85,7 +122,7 @@ def _fibres(
     return pack_discs(rng, apart, side, steps=120) - 2 * diameter, diameters
 
 
-def _border(rng: np.random.Generator, size: int) -> Border:
+def draw_border(rng: np.random.Generator, size: int) -> Border:
     """A wavy line across the tile, as a function of points (N, 2): how far each lies beyond it, in the binder."""
     angle = rng.uniform(0, 2 * np.pi)
     normal, along = np.array([np.sin(angle), np.cos(angle)]), np.array([np.cos(angle), -np.sin(angle)])
@@ -103,7 +140,7 @@ def _border(rng: np.random.Generator, size: int) -> Border:
     return beyond
 
 
-def _place_binder(
+def place_binder(
     rng: np.random.Generator, size: int, border: Border | None, centres: np.ndarray, diameters: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The binder's pixels (S, S), and which fibres stay: none inside it, some at its edge drowned in it."""
@@ -113,7 +150,7 @@ def _place_binder(
     binder = border(pixels).reshape(size, size) > 0
     outward = border(centres) / diameters
     drowned = (outward > -0.4) & (outward < 0.25) & (rng.random(len(centres)) < 0.2)
-    binder |= _owners(size, centres[drowned], diameters[drowned]) >= 0
+    binder |= owners(size, centres[drowned], diameters[drowned]) >= 0
     return binder, (outward < 0.25) & ~drowned
 
 
@@ -162,7 +199,7 @@ def _trim(centres: np.ndarray, diameters: np.ndarray) -> np.ndarray:
     return diameters + shrink
 
 
-def _owners(size: int, centres: np.ndarray, diameters: np.ndarray) -> np.ndarray:
+def owners(size: int, centres: np.ndarray, diameters: np.ndarray) -> np.ndarray:
     """Index of the fibre that covers each pixel, -1 for none; (S, S)."""
     pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1)
     owner = np.full((size, size), -1)
@@ -201,15 +238,14 @@ def _thin(owner: np.ndarray, order: np.ndarray, fraction: float, binder: np.ndar
     return np.where(np.isin(owner, gone), -1, owner)
 
 
-def _densities(rng: np.random.Generator, mask: np.ndarray, owner: np.ndarray, n_fibres: int) -> np.ndarray:
-    """Relative attenuation of every pixel."""
-    size = mask.shape[0]
+def _densities(rng: np.random.Generator, tow: Tow) -> np.ndarray:
+    size = tow.mask.shape[0]
     matrix, fibre = rng.uniform(0.3, 0.36), rng.uniform(0.66, 0.72)
     image = np.full((size, size), matrix) + 0.008 * smooth_noise(rng, size, 6)
-    image[mask == LABELS["binder"]] = rng.uniform(0.54, 0.6)
-    image[mask == LABELS["crack"]] = rng.uniform(0.1, 0.18)
-    levels = np.append(rng.normal(fibre, 0.012, n_fibres), 0)
-    return np.where(owner >= 0, levels[owner], image)
+    image[tow.mask == LABELS["binder"]] = rng.uniform(0.54, 0.6)
+    image[tow.mask == LABELS["crack"]] = rng.uniform(0.1, 0.18)
+    levels = np.resize(np.append(rng.normal(fibre, 0.012, tow.drawn), fibre), len(tow.centres) + 1)
+    return np.where(tow.owner >= 0, levels[tow.owner], image)
 
 
 def _believable_scan(rng: np.random.Generator) -> Scan:
@@ -230,31 +266,21 @@ def _believable_scan(rng: np.random.Generator) -> Scan:
     )
 
 
-def _measure(
-    mask: np.ndarray, owner: np.ndarray, centres: np.ndarray, diameters: np.ndarray, crack_lengths: list[float]
-) -> dict[str, float]:
+def measure(tow: Tow) -> dict[str, float]:
     """Properties from the mask, and from the true circles for the fibres wholly inside the tile."""
+    mask, owner = tow.mask, tow.owner
     shown = np.unique(owner[owner >= 0])
-    c, d = centres[shown], diameters[shown]
+    c, d = tow.centres[shown], tow.diameters[shown]
     whole = ((c - d[:, None] / 2 >= 0) & (c + d[:, None] / 2 <= len(mask) - 1)).all(1)
     d = d[whole] if whole.any() else d
-    tow = (mask != LABELS["binder"]).sum()
+    matrix_side = (mask != LABELS["binder"]).sum()
     return {
-        "fibre_volume_fraction": float((mask == LABELS["fibre"]).sum() / max(tow, 1)),
+        "fibre_volume_fraction": float((mask == LABELS["fibre"]).sum() / max(matrix_side, 1)),
         "n_fibres": len(shown),
         "mean_diameter_px": float(d.mean()) if len(d) else 0.0,
         "std_diameter_px": float(d.std()) if len(d) else 0.0,
         "binder_fraction": float((mask == LABELS["binder"]).mean()),
-        "n_cracks": len(crack_lengths),
-        "crack_length_px": float(sum(crack_lengths)),
+        "n_cracks": len(tow.crack_lengths),
+        "crack_length_px": float(sum(tow.crack_lengths)),
         "crack_fraction": float((mask == LABELS["crack"]).mean()),
     }
-
-
-def _caption(p: dict[str, Any]) -> str:
-    cracks = {0: "no cracks", 1: "one crack", 2: "two cracks"}.get(p["n_cracks"], f"{p['n_cracks']} cracks")
-    binder = f"a binder region covers {100 * p['binder_fraction']:.0f} percent" if p["binder_fraction"] else "no binder"
-    return (
-        f"X-ray microCT slice of a ceramic matrix composite, fibre volume fraction {p['fibre_volume_fraction']:.2f}, "
-        f"{p['n_fibres']} fibres of mean diameter {p['mean_diameter_px']:.1f} px, {binder}, {cracks}."
-    )

@@ -1,19 +1,18 @@
 """Shared geometry of the phantoms: packed discs, smooth noise, ranges to draw from."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import fields
 from numbers import Real
 from typing import Any
 
 import numpy as np
-from scipy import fft
+from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 
 from veridical.core.errors import InputError
 
 Range = float | tuple[float, float]
-Drawn = tuple[np.ndarray, np.ndarray, dict[str, float], str]
-"""One phantom: image (C, S, S), mask (S, S), properties and caption."""
 
 
 def draw(rng: np.random.Generator, value: Range) -> float:
@@ -23,8 +22,21 @@ def draw(rng: np.random.Generator, value: Range) -> float:
     return float(value)
 
 
-def check(options: Any, **limits: tuple[float, float]) -> None:
-    """Raise InputError unless what can be a range is a number or a rising pair, and what has limits lies within them."""
+def traits_of(text: str) -> list[str]:
+    """The names in a combination such as "cracks+binder"; an address has a space for the plus."""
+    return text.replace("+", " ").split()
+
+
+def check(options: Any, traits: Iterable[str], **limits: tuple[float, float]) -> None:
+    """Raise InputError unless the options can be drawn.
+
+    What can be a range is a number or a rising pair, what has limits lies within them, and `withhold` names `traits`.
+    """
+    for name in traits_of(options.withhold):
+        if name.removeprefix("no_") not in traits:
+            raise InputError(
+                f"phantom option withhold={options.withhold} names {name!r}: join names from {', '.join(traits)} by +"
+            )
     for field in fields(options):
         ranged = isinstance(field.default, tuple)
         if not ranged and field.name not in limits:
@@ -95,3 +107,10 @@ def smooth_noise(
     noise = fft.irfft2(fft.rfft2(rng.standard_normal((length, length))) * response, (length, length))[:size, :size]
     weight = np.where((np.arange(length // 2 + 1) == 0) | (np.arange(length // 2 + 1) * 2 == length), 1.0, 2.0)
     return noise / np.sqrt((response**2 * weight).sum() / length**2)
+
+
+def whole_pieces(region: np.ndarray) -> int:
+    """Number of 4-connected pieces of a region (S, S) that do not touch the border of the image."""
+    pieces, n = ndimage.label(region)
+    cut = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
+    return int(n - (cut > 0).sum())

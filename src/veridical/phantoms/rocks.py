@@ -1,16 +1,23 @@
 """Sediment in a tube: angular grains of a size distribution, pores, bright minerals, inner texture."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from skimage.measure import label, regionprops_table
 
-from veridical.phantoms.packing import Drawn, Range, check, draw, pack_discs, smooth_noise
-from veridical.phantoms.tomography import Scan, scan
+from veridical.phantoms.packing import Range, check, draw, pack_discs, smooth_noise
+from veridical.phantoms.tomography import Scan
 
 LABELS = {"pore": 0, "grain": 1, "mineral": 2, "outside": 3}
+TRAITS: dict[str, Callable[[Mapping[str, float]], bool]] = {
+    "minerals": lambda p: p["mineral_fraction"] > 0,
+    "tube": lambda p: p["outside_fraction"] > 0,
+    "porous": lambda p: p["porosity"] >= 0.42,
+    "coarse": lambda p: p["mean_grain_diameter_px"] >= 26,
+}
+"""What `RocksOptions.withhold` may name."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class RocksOptions:
     bubbles : air in the pores.
     tube : probability that the tube's wall crosses the tile.
     scan : microscope settings; None draws believable ones for each image.
+    withhold : a combination that is never drawn, such as "minerals+tube": names from `TRAITS`, "no_" before one denies it.
     """
 
     porosity: Range = (0.28, 0.5)
@@ -37,16 +45,48 @@ class RocksOptions:
     bubbles: bool = True
     tube: float = 0.3
     scan: Scan | None = None
+    withhold: str = ""
 
     def __post_init__(self) -> None:
         check(
-            self, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5),
+            self, TRAITS, porosity=(0, 0.95), mean_diameter=(4, 400), diameter_spread=(0, 1.5), mineral_fraction=(-1, 0.5),
             contrast=(0, 0.5), tube=(0, 1),
         )  # fmt: skip
 
 
-def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions) -> Drawn:
-    """One slice: image, mask, properties and caption, see `veridical.phantoms.Phantoms`."""
+@dataclass(frozen=True)
+class Sediment:
+    """The structure of one slice, before any grey value.
+
+    Attributes
+    ----------
+    grains : (S, S), number of the grain at each pixel, 0 for none.
+    mineral : (S, S) bool, bright.
+    wall : (S, S) depth into the wall of the tube in pixels, negative inside; None where there is no tube.
+    airy : (S, S) bool, where pores were wide enough for air.
+    diameter : mean grain diameter that was asked for.
+    drawn : largest number of a grain when it was drawn.
+    """
+
+    grains: np.ndarray
+    mineral: np.ndarray
+    wall: np.ndarray | None
+    airy: np.ndarray
+    diameter: float
+    drawn: int
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(S, S) uint8 labels."""
+        mask = np.where(self.grains > 0, LABELS["grain"], LABELS["pore"]).astype(np.uint8)
+        mask[self.mineral] = LABELS["mineral"]
+        if self.wall is not None:
+            mask[self.wall > 0] = LABELS["outside"]
+        return mask
+
+
+def build(rng: np.random.Generator, size: int, options: RocksOptions) -> Sediment:
+    """Draw the structure of one slice."""
     diameter = draw(rng, options.mean_diameter)
     spread = draw(rng, options.diameter_spread)
     porosity = draw(rng, options.porosity)
@@ -55,13 +95,15 @@ def generate_slice(rng: np.random.Generator, size: int, options: RocksOptions) -
 
     grains = _grains(rng, size, diameter, spread, porosity, inside)
     solid = grains > 0
-    mineral = _minerals(rng, grains, solid, minerals, diameter)
-    mask = np.where(mineral, LABELS["mineral"], np.where(solid, LABELS["grain"], LABELS["pore"])).astype(np.uint8)
-    mask[~inside] = LABELS["outside"]
-    properties = _measure(mask, grains)
+    mineral = minerals_in(rng, grains, solid, minerals, diameter)
+    airy = ndimage.binary_erosion(~solid & inside, iterations=2)
+    return Sediment(grains, mineral, wall, airy, diameter, int(grains.max()))
+
+
+def scene(rng: np.random.Generator, sediment: Sediment, options: RocksOptions) -> tuple[np.ndarray, Scan]:
+    """Relative attenuation of every pixel, and the settings of the scan."""
     settings = options.scan or _believable_scan(rng)
-    image = scan(_densities(rng, mask, grains, wall, options), rng, settings)
-    return np.clip(image, 0, 1).astype(np.float32)[None], mask, properties, _caption(properties)
+    return _densities(rng, sediment, options), settings
 
 
 def _tube(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +194,7 @@ def _without_crumbs(pieces: np.ndarray, min_area: int) -> np.ndarray:
     return number[pieces]
 
 
-def _minerals(
+def minerals_in(
     rng: np.random.Generator, grains: np.ndarray, solid: np.ndarray, fraction: float, diameter: float
 ) -> np.ndarray:
     """Bright minerals: most of a few heavy grains, and some specks elsewhere; their share is exact."""
@@ -168,12 +210,10 @@ def _minerals(
     return solid & (speck >= np.sort(speck[solid])[-count])
 
 
-def _densities(
-    rng: np.random.Generator, mask: np.ndarray, grains: np.ndarray, wall: np.ndarray | None, options: RocksOptions
-) -> np.ndarray:
-    """Relative attenuation of every pixel."""
-    size = mask.shape[0]
-    n = grains.max() + 1
+def _densities(rng: np.random.Generator, sediment: Sediment, options: RocksOptions) -> np.ndarray:
+    grains, wall = sediment.grains, sediment.wall
+    size = grains.shape[0]
+    n = sediment.drawn + 1
     pore = rng.uniform(0.36, 0.43)
     grain = pore + draw(rng, options.contrast)
     coarse, fine = smooth_noise(rng, size, 4.0), smooth_noise(rng, size, 1.4)
@@ -186,10 +226,10 @@ def _densities(
     lines = np.abs(smooth_noise(rng, size, 2.5, 3.0, rng.uniform(0, np.pi))) < 0.05
     texture -= 0.06 * (lines & weathered[grains])
     image = np.where(grains > 0, texture, image)
-    air = ndimage.binary_erosion(mask == LABELS["pore"], iterations=2) & (smooth_noise(rng, size, 6) > 2.2)
+    air = sediment.airy & (grains == 0) & (smooth_noise(rng, size, 6) > 2.2)
     if options.bubbles:
         image[air] = 0.2
-    image[mask == LABELS["mineral"]] = rng.uniform(0.7, 0.95)
+    image[sediment.mineral] = rng.uniform(0.7, 0.95)
     if wall is not None:
         thickness = rng.uniform(10, 30)
         image = np.where(wall > 0, pore + 0.05 + 0.02 * coarse, image)
@@ -215,29 +255,21 @@ def _believable_scan(rng: np.random.Generator) -> Scan:
     )
 
 
-def _measure(mask: np.ndarray, grains: np.ndarray) -> dict[str, float]:
+def measure(sediment: Sediment) -> dict[str, float]:
+    """Properties from the labels; diameters of the grains wholly inside the tile."""
+    grains, mask = sediment.grains, sediment.mask
     size = mask.shape[0]
     inside = (mask != LABELS["outside"]).sum()
     solid = (grains > 0).sum()
     table = regionprops_table(grains, properties=("equivalent_diameter_area", "bbox"))
     whole = (table["bbox-0"] > 0) & (table["bbox-1"] > 0) & (table["bbox-2"] < size) & (table["bbox-3"] < size)
-    diameters = table["equivalent_diameter_area"]
-    diameters = diameters[whole] if whole.any() else diameters
+    diameters_of_all = table["equivalent_diameter_area"]
+    diameters = diameters_of_all[whole] if whole.any() else diameters_of_all
     return {
         "porosity": float((mask == LABELS["pore"]).sum() / max(inside, 1)),
-        "n_grains": int(grains.max()),
+        "n_grains": len(diameters_of_all),
         "mean_grain_diameter_px": float(diameters.mean()) if len(diameters) else 0.0,
         "std_grain_diameter_px": float(diameters.std()) if len(diameters) else 0.0,
         "mineral_fraction": float((mask == LABELS["mineral"]).sum() / max(solid, 1)),
         "outside_fraction": float((mask == LABELS["outside"]).mean()),
     }
-
-
-def _caption(p: dict[str, Any]) -> str:
-    bright = p["mineral_fraction"]
-    minerals = "no" if bright == 0 else "few" if bright < 0.02 else "many"
-    tube = ", the wall of the tube crosses the image" if p["outside_fraction"] else ""
-    return (
-        f"X-ray microCT slice of sediment grains, porosity {p['porosity']:.2f}, {p['n_grains']} grains of mean "
-        f"diameter {p['mean_grain_diameter_px']:.0f} px, {minerals} bright minerals{tube}."
-    )

@@ -214,3 +214,24 @@ def scan(image: np.ndarray, rng: np.random.Generator, settings: Scan) -> np.ndar
     return mean + reconstruct(
         signal, angles, size, axis=settings.axis, filter_name=settings.filter_name, cutoff=settings.cutoff
     )
+
+
+def scan_change(change: np.ndarray, settings: Scan) -> np.ndarray:
+    """What a change of a slice adds to its scan, with noise and rings as they were.
+
+    A scan is linear but for its noise, so that this is the scan of the change alone in an empty surrounding.
+
+    Parameters
+    ----------
+    change : (S, S) float array, in the units of the image.
+    settings : of the scan that the change is added to.
+
+    Returns
+    -------
+    (S, S) float64 array.
+    """
+    angles = view_angles(settings.n_angles)
+    sinogram = project(change, angles, axis=settings.axis, phase=settings.phase, blur=settings.blur)
+    return reconstruct(
+        sinogram, angles, change.shape[0], axis=settings.axis, filter_name=settings.filter_name, cutoff=settings.cutoff
+    )

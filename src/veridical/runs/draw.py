@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
+from veridical.models.contract import Generating
 from veridical.recipes import table
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
@@ -56,6 +57,7 @@ def draw(
     -------
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
+    table.find_drawing(run.info.recipe)
     if cond is None:
         cond = conditions_of(run, n, **asked).cond
     elif asked:
@@ -75,7 +77,9 @@ def draw(
 def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> Images:
     """Images with these numbers, of conditions with a row each."""
     with torch.no_grad():
-        sampled = run.model.sample(len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device))
+        sampled = cast(Generating, run.model).sample(
+            len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
+        )
     if not torch.isfinite(sampled).all():
         raise InputError(
             f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
@@ -94,7 +98,7 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     **asked
         What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``, ``extrapolate`` (see `sample`).
     """
-    row = table.find(run.info.recipe)
+    row = table.find_drawing(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
     return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink)
 
@@ -163,7 +167,7 @@ def sample(
     check_folder(Path(out))
     loaded = load(run, device, settings)
     use_threads()
-    row, info = table.find(loaded.info.recipe), loaded.info
+    row, info = table.find_drawing(loaded.info.recipe), loaded.info
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
     found = conditions_of(loaded, n, **asked)
     for text in found.notes:

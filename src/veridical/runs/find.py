@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from veridical.conditions.delivery import as_tensors
+from veridical.conditions.request import ask
 from veridical.core.arrays import Images
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
@@ -20,7 +21,6 @@ from veridical.core.progress import Progress
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.data.tiles import resize
-from veridical.runs.draw import conditions_of
 from veridical.runs.run import Run, load
 
 MOST = 4096  # images that are returned
@@ -87,7 +87,7 @@ def find(
         raise InputError(
             f"{clip} is a run of {run.info.recipe}, which compares no words with images: train the recipe clip."
         )
-    asked = conditions_of(run, 1, prompt=[text])
+    asked = ask(run.info.to_json(), run.folder, run.needs, 1, {"prompt": [text]})
     for note in asked.notes:
         tell(clip, note)
     use_threads()

@@ -118,8 +118,13 @@ def describe(
 
 
 def _choose(facts: Sequence[Fact], rng: np.random.Generator) -> Fact:
-    """First how, then in which words: a manner with many paraphrases is no more frequent than one with few."""
+    """First how, then in which words: a manner with many paraphrases is no more frequent than one with few.
+
+    What is absent is called so: "no binder", not "binder share 0 percent".
+    """
     manners = list(dict.fromkeys(fact.how for fact in facts))
+    if any(fact.value is False for fact in facts) and "number" in manners:
+        manners.remove("number")
     how = manners[rng.integers(len(manners))]
     same = [fact for fact in facts if fact.how == how]
     return same[rng.integers(len(same))]

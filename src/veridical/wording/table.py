@@ -98,6 +98,12 @@ ROWS: dict[str, Row] = {
         present=("cracked", "damaged by cracking"),
         seen=1,
     ),
+    "crack_fraction": Row(
+        (_percent("crack extent {}", "a crack extent of {}"),),
+        absent=("no cracks", "without cracks", "uncracked"),
+        present=("cracked", "damaged by cracking"),
+        seen=0.01,
+    ),
     # rocks and sediment
     "porosity": Row(
         (Number(("porosity {}", "a porosity of {}")), _percent("a pore volume of {}", "pore volume {}")),
@@ -130,10 +136,10 @@ ROWS: dict[str, Row] = {
     "outside_fraction": Row(
         (_percent("outside area {}", "an outside area of {}"),),
         absent=("no tube wall", "entirely inside the tube"),
-        present=("the wall of the tube", "the tube wall in view"),
+        present=("the tube wall in view", "part of the tube wall"),
         seen=0.01,
     ),
-    "tube_place": Row(places=("the tube wall {}", "the wall of the tube {}")),
+    "tube_place": Row(places=("the wall of the tube {}", "the rim of the tube {}")),
     # roots
     "total_length_px": Row((_pixels("total root length {}", "a root length of {}", "root length {}", decimals=0),)),
     "n_main": Row(count=("main root", "main roots")),
@@ -151,7 +157,7 @@ ROWS: dict[str, Row] = {
     ),
     "root_area_fraction": Row(
         (_percent("root cover {}", "a root cover of {}", decimals=1),),
-        words=(((0.0, 0.03), ("sparse roots",)), ((0.07, None), ("dense roots", "roots over much of the image"))),
+        words=(((0.0, 0.03), ("sparse roots",)), ((0.07, None), ("dense roots", "a dense root cover"))),
     ),
     # images without label images, see `veridical.captioning`
     "mean_grey_level": Row(

@@ -178,5 +178,5 @@ def _phantom_properties(made: Callable[[], Any]) -> list[dict[str, float]]:
     return made().properties
 
 
-def _phantom_captions(made: Callable[[], Any]) -> list[str]:
+def _phantom_captions(made: Callable[[], Any]) -> list[tuple[str, ...]]:
     return made().captions
