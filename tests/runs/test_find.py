@@ -66,8 +66,8 @@ def test_images_that_fit_best_come_first_and_of_large_ones_the_best_tile(clip, t
     data = tmp_path / "search"
     for k, level in enumerate(LEVELS):
         write(data / f"tile{k}.png", np.full((16, 16), level), k)
-    large = np.full((40, 60), 10)
-    large[17:33, 40:60] = 225
+    large = np.full((40, 60), 80)
+    large[16:32, 44:60] = 225
     write(data / "large.png", large)
     write(data / "small.png", np.full((8, 16), 240))
     out, grid = tmp_path / "found.json", tmp_path / "found.png"
