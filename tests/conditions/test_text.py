@@ -113,7 +113,7 @@ def test_a_toy_system_learns_words_and_numbers_and_is_asked_for_them(tiles, tmp_
 def test_a_prompt_with_words_that_were_never_said_is_noted_once(tiles, tmp_path):
     run = train("painter", tiles, tmp_path / "run", text="auto", steps=1, **SMALL)
     command = ["sample", str(run), "-n", "4", "--out", str(tmp_path / "out"), "--quiet"]
-    result = CliRunner().invoke(app, [*command, "--prompt", "brigth tile, level 9", "--prompt", ""])
+    result = CliRunner().invoke(app, [*command, "--prompt", "brigth tile, level 9", "--prompt", "", "--extrapolate"])
     assert result.exit_code == 0, result.output
     note = "prompt 'brigth tile, level 9': the training captions never say 'brigth' (nearest: 'bright')"
     assert result.stderr.count(note) == 1

@@ -134,24 +134,30 @@ class Vocabulary:
         return (f" {text}" if text else ""), values  # a word is the same token at the beginning, after a space
 
     def notes(self, caption: str) -> list[str]:
-        """What the training captions never said: words, with those nearest to them, and properties beyond their range."""
+        """Which words the training captions never said, with those nearest to them."""
         text = _normal(caption)
         strange = [word for word in dict.fromkeys(_words(text)) if word not in self._known]
-        notes = []
         if strange:
             near = {word: difflib.get_close_matches(word, self.words, n=2, cutoff=0.6) for word in strange}
             said = ", ".join(
                 f"{word!r}" + (f" (nearest: {', '.join(map(repr, near[word]))})" if near[word] else "")
                 for word in strange
             )
-            notes.append(f"the training captions never say {said}")
+            return [f"the training captions never say {said}"]
+        return []
+
+    def beyond(self, caption: str) -> list[str]:
+        """Which properties lie outside the range of the training captions, by more than rounding, 1 % of it."""
+        text = _normal(caption)
+        found = []
         for word, value, start, end in _numbers(text):
             known = self.numbers.get(word)
-            if known is not None and not known.low <= value <= known.high:
-                notes.append(
+            slack = (known.high - known.low) / 100 if known else 0.0
+            if known and not known.low - slack <= value <= known.high + slack:
+                found.append(
                     f"{word!r} {text[start:end]} lies outside the training captions, {known.low:g} to {known.high:g}"
                 )
-        return notes
+        return found
 
     @cached_property
     def _known(self) -> frozenset[str]:

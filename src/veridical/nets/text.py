@@ -70,12 +70,14 @@ class Heard(NamedTuple):
 
 
 def hear(cond: dict[str, Any], now: TextOrNone, early: TextOrNone | None = None) -> dict[str, Any]:
-    """Conditions whose text is `Heard`, if there is one."""
-    ids = cond.get("text")
-    if not isinstance(ids, Tensor):
-        return cond
-    n, value = len(ids), cond.get("value")
-    return {**cond, "text": Heard(now(ids, n, value), None if early is None else early(ids, n, value))}
+    """Conditions whose text is `Heard`, and so is the negative one that guidance leads away from, if there are any."""
+    heard = {}
+    for of in ("", "negative_"):
+        ids, value = cond.get(f"{of}text"), cond.get(f"{of}value")
+        if isinstance(ids, Tensor):
+            n = len(ids)
+            heard[f"{of}text"] = Heard(now(ids, n, value), None if early is None else early(ids, n, value))
+    return {**cond, **heard}
 
 
 def listen(
