@@ -20,10 +20,12 @@ from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_text
 from veridical.core.notes import tell
+from veridical.core.orientation import ORIENTATIONS
 from veridical.core.settings import setting
 from veridical.core.tokens import NEGATIVE
 from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
+from veridical.wording import turned
 
 if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
@@ -61,8 +63,12 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     if not any(captions[index] for index in train):
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
-    # Row 0 is the empty caption; those of a slice stand one after another.
-    arrays, cut = encoded(vocabulary, ["", *(caption for of_slice in captions for caption in of_slice)])
+    # Row 0 is the empty caption; those of a slice stand one after another. What says a place is turned with the tile.
+    texts = ["", *(caption for of_slice in captions for caption in of_slice)]
+    said = [[turned(text, code) for text in texts] for code in range(ORIENTATIONS[target.augment])]
+    number = {text: k for k, text in enumerate(dict.fromkeys(text for of_code in said for text in of_code))}
+    as_turned = np.array([[number[text] for text in of_code] for of_code in said])
+    arrays, cut = encoded(vocabulary, list(number))
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
     if without := sum(not captions[index] for index in used):
@@ -81,10 +87,11 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
         rows = first[index] + (chance * counts[index]).astype(int)
-        return {name: values[rows] for name, values in arrays.items()}
+        return {name: values[as_turned[drawn.turns, rows]] for name, values in arrays.items()}
 
     def tiles(which: str, n: int | None) -> Arrays:
-        rows = first[target.chosen(which, n)[0][:, 0]]  # the first caption of an image
+        places, _, turns = target.chosen(which, n)
+        rows = as_turned[turns, first[places[:, 0]]]  # the first caption of an image
         return {name: values[rows] for name, values in arrays.items()}
 
     content = vocabulary.to_json()
@@ -200,7 +207,8 @@ def _held_out(request: Request) -> list[str]:
         masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
     )  # fmt: skip
     captions, _ = read_captions(spec, dataset.slices, settings.text)
-    return [next(iter(captions[index]), "") for index in dataset.chosen("test", request.n)[0][:, 0]]
+    places, _, turns = dataset.chosen("test", request.n)
+    return [turned(next(iter(captions[index]), ""), code) for index, code in zip(places[:, 0], turns, strict=True)]
 
 
 def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:

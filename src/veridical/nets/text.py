@@ -71,14 +71,14 @@ class Heard(NamedTuple):
 
 
 def hear(cond: dict[str, Any], now: TextOrNone, early: TextOrNone | None = None) -> dict[str, Any]:
-    """Conditions whose text, and negative text, is `Heard`, if there is one."""
-    found = dict(cond)
-    for which in ("", NEGATIVE):
-        ids, value = cond.get(f"{which}text"), cond.get(f"{which}value")
+    """Conditions whose text is `Heard`, and so is the negative one that guidance leads away from, if there are any."""
+    heard = {}
+    for of in ("", NEGATIVE):
+        ids, value = cond.get(f"{of}text"), cond.get(f"{of}value")
         if isinstance(ids, Tensor):
-            read = None if early is None else early(ids, len(ids), value)
-            found[f"{which}text"] = Heard(now(ids, len(ids), value), read)
-    return found
+            n = len(ids)
+            heard[f"{of}text"] = Heard(now(ids, n, value), None if early is None else early(ids, n, value))
+    return {**cond, **heard}
 
 
 def listen(
