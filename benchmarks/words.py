@@ -356,9 +356,7 @@ def main() -> None:
                 show(options, table, swaps)
 
 
-def show(
-    options: argparse.Namespace, table: dict[str, dict[str, float]], swaps: dict[str, dict[str, float]] | None = None
-) -> None:
+def show(options: argparse.Namespace, *tables: dict[str, dict[str, float]]) -> None:
     """Print the last row, and write all of them."""
     parts = []
     for rows in tables:
