@@ -53,7 +53,7 @@ def find(
     data : str or Path
         What `veridical.open_dataset` opens, with values and resolution of the images that `clip` was trained on.
     text : str
-        A sentence, in words of the captions that `clip` was trained on; others are named in a note.
+        A sentence, in words of the captions that `clip` was trained on; others, and numbers beyond theirs, are named in a note.
     clip : str or Path
         Run folder of the recipe ``clip``.
     top : int
@@ -74,8 +74,7 @@ def find(
     Raises
     ------
     InputError
-        If `clip` is no such run, the images cannot be read or are of another kind, or `text` is empty or has a number that no
-        training caption comes near.
+        If `clip` is no such run, the images cannot be read or are of another kind, or `text` is empty.
     """
     if not 1 <= top <= MOST or batch < 1:
         raise InputError(f"top={top}, batch={batch}: give 1 to {MOST} images, and a batch of at least 1.")
@@ -87,7 +86,7 @@ def find(
         raise InputError(
             f"{clip} is a run of {run.info.recipe}, which compares no words with images: train the recipe clip."
         )
-    asked = ask(run.info.to_json(), run.folder, run.needs, 1, {"prompt": [text]})
+    asked = ask(run.info.to_json(), run.folder, run.needs, 1, {"prompt": [text], "extrapolate": True})
     for note in asked.notes:
         tell(clip, note)
     use_threads()
