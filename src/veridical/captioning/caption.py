@@ -34,9 +34,8 @@ from veridical.wording import describe, state
 CAPTIONS, PROPERTIES = "captions.jsonl", "properties.csv"
 SUBJECT = "image"
 MOST = 100  # captions of an image
-LABELLED = (
-    0.9  # share of a tile that has a label, at least: fractions are of what has one, and the tile shows the rest, too
-)
+# Share of a tile that has a label, at least: fractions are of what has one, and the tile shows the rest, too
+LABELLED = 0.9
 
 _NAME = re.compile(r"[^\W\d_]+(?:[ '’-][^\W\d_]+)*")
 _ONES = (

@@ -17,9 +17,8 @@ from veridical.wording.table import singular
 
 COUNTED = 0.5  # share of an image up to which a class is parts that somebody counts, not what parts lie in
 TOGETHER = 0.5  # share of a class in its largest part, from which on the class has a place
-COMPACT = (
-    0.4  # width of a part over the diameter of the circle of its area, below which it is a thread that has no diameter
-)
+# Width of a part over the diameter of the circle of its area, below which it is a thread that has no diameter
+COMPACT = 0.4
 SMALLEST_SIDE = 16  # pixels, of an image whose texture means anything
 
 Measured = dict[str, float | str]
