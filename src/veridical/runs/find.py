@@ -21,7 +21,8 @@ from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.data.tiles import resize
 from veridical.runs.draw import conditions_of
-from veridical.runs.run import Run, load
+from veridical.runs.run import Run
+from veridical.runs.words import load_clip
 
 MOST = 4096  # images that are returned
 
@@ -81,12 +82,8 @@ def find(
         raise InputError(f"top={top}, batch={batch}: give 1 to {MOST} images, and a batch of at least 1.")
     if not text.strip():
         raise InputError("the text to search for is empty: give some words, such as 'three cracks'.")
-    run = load(clip, device)
+    run = load_clip(clip, device)
     model: Any = run.model
-    if not hasattr(model, "embed_image") or not hasattr(model, "embed_text"):
-        raise InputError(
-            f"{clip} is a run of {run.info.recipe}, which compares no words with images: train the recipe clip."
-        )
     asked = conditions_of(run, 1, prompt=[text])
     for note in asked.notes:
         tell(clip, note)
