@@ -12,7 +12,18 @@ from skimage.transform import iradon, radon
 
 from veridical import phantoms
 from veridical.core.errors import InputError
-from veridical.phantoms import CmcOptions, RocksOptions, RootsOptions, Scan, cmc, packing, rocks, roots, tomography
+from veridical.phantoms import (
+    CmcOptions,
+    RocksOptions,
+    RootsOptions,
+    Scan,
+    cmc,
+    packing,
+    rocks,
+    roots,
+    tomography,
+    writing,
+)
 
 KINDS = ["cmc", "rocks", "roots"]
 QUIET = Scan(n_angles=200, photons=1e12, gain_std=0.0, sample_diameter=100.0)
@@ -439,7 +450,7 @@ def test_write_refuses_a_folder_that_holds_something(tmp_path):
 @pytest.mark.parametrize("last", [0, 1, 4])
 def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path, monkeypatch, last):
     made = phantoms.generate("rocks", 2, 32)
-    replacing, written = phantoms.replacing, []
+    replacing, written = writing.replacing, []
 
     def full(path):
         written.append(path)
@@ -449,8 +460,8 @@ def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path, monkeypatch, last):
 
     (tmp_path / "old").mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(phantoms, "replacing", full)
-        patch.setattr(phantoms, "write_text", lambda path, text: full(path))
+        patch.setattr(writing, "replacing", full)
+        patch.setattr(writing, "write_text", lambda path, text: full(path))
         for folder in (tmp_path / "a" / "new", tmp_path / "old"):
             written.clear()
             with pytest.raises(InputError, match="full"):

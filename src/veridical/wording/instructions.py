@@ -24,7 +24,7 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "remove_grain": ("remove a grain", "take one grain out", "delete one of the grains"),
     # roots
     "add_laterals": ("add laterals", "grow more laterals", "let the root branch more"),
-    "remove_laterals": ("remove the laterals", "cut off all laterals", "leave the main root alone"),
+    "remove_laterals": ("remove the laterals", "cut off all laterals", "keep the main root only"),
     "thicker_roots": ("make the roots thicker", "thicken the roots", "give the roots a larger width"),
     "thinner_roots": ("make the roots thinner", "thin the roots", "give the roots a smaller width"),
     "longer_root": ("make the main root longer", "let the main root grow on", "lengthen the main root"),
