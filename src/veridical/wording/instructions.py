@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-INSTRUCTIONS: dict[str, tuple[str, ...]] = {
+INSTRUCTIONS: dict[str, Sequence[str]] = {
     # ceramic-matrix composites
     "add_crack": ("add a crack", "insert one crack", "let a crack run through the matrix", "put in a crack"),
     "remove_cracks": ("remove the cracks", "heal all cracks", "take the cracks away", "make it free of cracks"),
@@ -32,9 +32,14 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+NO_VERBS = ("more", "fewer", "no ")
+
+
 def instructions(names: Sequence[str]) -> tuple[str, ...]:
     """Paraphrases of one change or of several at once: "Add a crack and remove the binder."."""
     found = [INSTRUCTIONS[name] for name in names]
+    if len(names) > 1:  # "more pores" stands alone only
+        found = [[phrase for phrase in phrases if not phrase.startswith(NO_VERBS)] for phrases in found]
     texts = [" and ".join(phrases[k % len(phrases)] for phrases in found) for k in range(max(map(len, found)))]
     return tuple(text[0].upper() + text[1:] + "." for text in texts)
 
