@@ -43,7 +43,7 @@ CREDIT = (
 
 PAIRS = {"cmc": ("add_crack", "fewer_fibres", "add_binder"), "rocks": ("more_pores", "add_mineral", "remove_grain"),
          "roots": ("add_laterals", "thicker_roots", "longer_root")}  # fmt: skip
-PAIR_SIDE, PAIR_SEEDS = 112, {"cmc": 8, "rocks": 5, "roots": 5}
+PAIR_SIDE, PAIR_SEEDS = 112, {"cmc": 36, "rocks": 5, "roots": 5}
 
 
 def real_panel(path: Path, corner: tuple[int, int], scale: float) -> Image.Image:

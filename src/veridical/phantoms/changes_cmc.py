@@ -14,7 +14,7 @@ from veridical.phantoms.cmc import GAP, LABELS, CmcOptions, Tow, draw_border, ow
 
 MATRIX, FIBRE, BINDER, CRACK = (LABELS[name] for name in ("matrix", "fibre", "binder", "crack"))
 LEAST_CRACK = 80  # pixels of a crack that is added or taken
-LEAST_WIDTH = 4.5  # pixels, on average, of a crack that is added: the fringes of fibres are as dark as a thinner one
+LEAST_WIDTH = 6.0  # pixels, on average, of a crack that is added: the fringes of fibres are as dark as a thinner one
 
 
 def add_crack(rng: np.random.Generator, tow: Tow, options: CmcOptions) -> Tow | None:
