@@ -2,15 +2,19 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from toy import TOY, write_tiles
+from veridical.conditions.table import SIZES, arrays_of
 from veridical.core.batch import Batch, ImageNoise
-from veridical.models.contract import DenoisesImages, Denoising, Prepared, Staged
+from veridical.core.errors import InputError
+from veridical.models.contract import DenoisesImages, Denoising, Generating, Prepared, Staged
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -41,7 +45,13 @@ def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.T
         "mask": ((quarters + number[:, None, None]) % 3).to(torch.uint8),
         "source": torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1,
     }
-    return {k: cond[k] for k in RECIPES[name].needs}
+    tokens = (torch.arange(n)[:, None] % 3 + 4).expand(-1, 6)  # words, and all of them the same
+    cond |= {
+        "text": tokens,
+        "value": torch.zeros(n, 6),
+        "spelled": F.pad(F.pad(tokens, (1, 0), value=2), (0, 1), value=3),
+    }
+    return {k: cond[k] for k in arrays_of(RECIPES[name].needs)}
 
 
 def batch(name: str, channels: int, size: int, n: int = 4, step: int = 0, reached: float = 0.5) -> Batch:
@@ -71,7 +81,8 @@ def test_capability_is_had_by_name():
     """A VAE has a spectrum and VQ-VAE a factor: neither is a denoiser of images nor an upsampler for that."""
     models = {name: toy(name) for name in RECIPES}
     able = {kind: {n for n, m in models.items() if isinstance(m, kind)} for kind in (Denoising, DenoisesImages, Staged)}
-    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided"}
+    assert all(isinstance(models[name], Generating) == row.draws for name, row in RECIPES.items())
+    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided", "text_to_image"}
     assert able == {
         Denoising: pixels | {"latent_diffusion"},
         DenoisesImages: pixels,
@@ -107,7 +118,7 @@ def test_losses_are_finite_and_reach_every_parameter_of_their_part(name, channel
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name, row in RECIPES.items() if row.draws])
 def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
     model = toy(name, channels).eval()
     if isinstance(model, Prepared):
@@ -158,18 +169,21 @@ def stopping(last: int) -> Callable[..., Batch]:
     return made
 
 
+def settings(name: str, data: Path) -> dict[str, Any]:
+    """Of a brief training; what follows from the data is left to them."""
+    needs = set(RECIPES[name].needs)
+    asked = {"label": "kind", "text": "auto"} | ({} if RECIPES[name].own_source else {"source": str(data)})
+    own = {k: v for k, v in TOY[name].items() if k not in SIZES}
+    return {"size": 32, "batch": 4, "quiet": True, **{k: v for k, v in asked.items() if k in needs}, **own}
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
     """A run stopped after three steps and resumed ends with the weights, to the bit, and log of one that was not."""
     data = write_tiles(tmp_path / "data", conditions=True)
-    model = {k: v for k, v in TOY[name].items() if k != "classes"}  # those of the data
-    given = {"size": 32, "batch": 4, "quiet": True, **model}
-    source = {} if RECIPES[name].own_source else {"source": str(data)}
-    for need, setting in (("label", {"label": "kind"}), ("source", source)):
-        given |= setting if need in RECIPES[name].needs else {}
+    given = settings(name, data)
     for held, stage in RECIPES[name].first.items():
-        brief = {"steps": 2, "size": 32, "batch": 4, "quiet": True}
-        folder = train(stage.recipe, data, tmp_path / f"first-{held}", **brief, **TOY[stage.recipe])
+        folder = train(stage.recipe, data, tmp_path / f"first-{held}", steps=2, **settings(stage.recipe, data))
         given.setdefault("first", {})[held] = folder
     train(name, data, tmp_path / "whole", steps=6, **given)
     with monkeypatch.context() as patch:
@@ -183,6 +197,10 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
         assert all(torch.equal(whole[k], parts[k]) for k in whole)
     strip = lambda run: [line.split('"loss"')[1:] for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]  # noqa: E731
     assert strip("whole") == strip("parts")
+    if not RECIPES[name].draws:
+        with pytest.raises(InputError, match=f"{name} draws no images"):
+            draw(load(tmp_path / "whole"), 3)
+        return
     images = draw(load(tmp_path / "whole"), 3, batch=2)
     assert images.shape == (3, 1, 32, 32) and images.dtype == np.float32
     assert images.min() >= 0 and images.max() <= 1 and np.isfinite(images).all()

@@ -15,7 +15,7 @@ FLOORS = (
     ("core", "stats", "wording"),
     ("diffusion", "metrics", "nets", "phantoms"),
     ("data", "models"),
-    ("conditions", "scoring"),
+    ("captioning", "conditions", "scoring"),
     ("auditing", "recipes", "reporting"),
     ("runs",),
     ("editing", "training"),

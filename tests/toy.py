@@ -1,5 +1,6 @@
 """The smallest version of every recipe: seconds to train on one core."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,8 @@ TOY: dict[str, dict] = {
     "consistency": {"levels": 6},
     "autoencoder": {"widths": (16, 32)},
     "latent_diffusion": {**UNET, "sampling_steps": 4},
+    "clip": {"widths": (16, 16), "dim": 32, "width": 32, "layers": 1, "vocabulary": 300, "spelled_tokens": 32},
+    "text_to_image": {**UNET, "vocabulary": 300, "sampling_steps": 4},
 }
 
 
@@ -54,13 +57,13 @@ def write_tiles(
     dtype: str = "uint8",
     conditions: bool = False,
 ) -> Path:
-    """Write `n` images of soft blobs: something to learn, in no time; with `conditions` also label images of three classes
-    and a table with the column ``kind`` of as many.
+    """Write `n` images of soft blobs: something to learn, in no time; with `conditions` also label images of three classes,
+    a table with the column ``kind`` of as many, and captions.
     """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]
     top = 255 if dtype == "uint8" else 40000
-    kinds = ["name,kind"]
+    kinds, captions = ["name,kind"], []
     for which, count in (("train", n), ("test", max(2, n // 4))):
         (folder / which).mkdir(parents=True)
         if conditions:
@@ -78,8 +81,11 @@ def write_tiles(
                 mask = np.digitize(image[0], (0.4, 0.6)).astype(np.uint8)
                 Image.fromarray(mask).save(folder / which / "masks" / f"{which}_{k:03d}.png")
                 kinds.append(f"{which}_{k:03d},{'abc'[k % 3]}")
+                text = f"waves of kind {'abc'[k % 3]}, phase {phase.mean():.2f}"
+                captions.append(json.dumps({"file_name": f"{which}_{k:03d}.png", "text": text}))
     if conditions:
         (folder / "labels.csv").write_text("\n".join(kinds), encoding="utf-8")
+        (folder / "captions.jsonl").write_text("\n".join(captions), encoding="utf-8")
     return folder
 
 

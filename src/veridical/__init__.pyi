@@ -1,5 +1,6 @@
 from .auditing.verdict import audit as audit
 from .benching.run import bench as bench
+from .captioning.caption import caption as caption
 from .core.errors import InputError as InputError
 from .core.version import __version__ as __version__
 from .data.dataset import open_dataset as open_dataset
@@ -9,6 +10,7 @@ from .recipes.table import build as build
 from .reporting.report import report as report
 from .runs.draw import draw as draw
 from .runs.draw import sample as sample
+from .runs.find import find as find
 from .runs.run import load as load
 from .scoring.score import score as score
 from .training.loop import train as train

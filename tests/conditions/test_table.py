@@ -21,7 +21,7 @@ from veridical.training.loop import train
 
 def test_rows_are_called_by_their_names_and_share_nothing():
     assert all(name == row.name for name, row in CONDITIONS.items())
-    options = [row.option.name for row in CONDITIONS.values()]
+    options = [option.name for row in CONDITIONS.values() for option in row.options]
     arrays = arrays_of(CONDITIONS)
     assert len(set(options)) == len(options) and len(set(arrays)) == len(arrays) and "image" not in arrays
     assert {row.setting for row in CONDITIONS.values()} <= {"", *DATA_SETTINGS}
@@ -79,7 +79,7 @@ def supply(spec, target, settings):
 MEAN = Condition(
     name="mean",
     setting="",
-    option=Option("brightness", "How bright.", several=True),
+    options=(Option("brightness", "How bright.", several=True),),
     keywords=lambda recipe, settings: {},
     supply=supply,
     ask=lambda request, given: Answer({"mean": np.array(given, np.float32)}, "mean", given, notes=("dim",)),

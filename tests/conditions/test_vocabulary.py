@@ -86,9 +86,10 @@ def test_long_captions_are_cut_and_named():
 
 def test_what_training_captions_never_said_is_noted(vocabulary):
     assert vocabulary.notes("no cracks, porosity 0.3") == []
-    strange, beyond = vocabulary.notes("Porousity 7 of quartz, porosity 0.9")
-    assert strange == "the training captions never say 'porousity' (nearest: 'porosity'), 'quartz'"
-    assert beyond == "'porosity' 0.9 lies outside the training captions, 0.2 to 0.4"
+    said = "Porousity 7 of quartz, porosity 0.9"
+    assert vocabulary.notes(said) == ["the training captions never say 'porousity' (nearest: 'porosity'), 'quartz'"]
+    assert vocabulary.beyond(said) == ["'porosity' 0.9 lies outside the training captions, 0.2 to 0.4"]
+    assert vocabulary.beyond("porosity 0.401, porosity 0.2") == []  # rounding
 
 
 def test_the_same_captions_give_the_same_file_in_every_process(vocabulary):

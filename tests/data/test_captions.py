@@ -1,14 +1,18 @@
 """Captions are found beside images in the formats that people have; what is wrong with a file is said with its line."""
 
 import json
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.core.errors import InputError
-from veridical.data.captions import read_captions
+from veridical.data.captions import doubts, read_captions
 from veridical.data.readers.open import open_slices
 
 
@@ -127,3 +131,48 @@ def test_a_hundred_thousand_lines_take_about_a_second(tmp_path):
     captions, _ = read_captions(str(tmp_path), slices)
     assert len(captions) == 100_000 and captions[-1] == ("caption image99999",)
     assert time.process_time() - began < 3
+
+
+def test_a_caption_that_stands_there_twice_counts_once_and_is_said(tmp_path):
+    images(tmp_path, "a.png", "b.png")
+    lines(tmp_path / "captions.jsonl", ("a.png", "one"), ("a.png", "two"), ("a.png", "one "), ("b.png", "one"))
+    captions, notes = read(tmp_path)
+    assert captions == {"a": ("one", "two"), "b": ("one",)}
+    assert notes == ["1 captions repeat another of the same image word by word, and count once"]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_byte_order_marks_line_ends_and_other_entries_do_not_matter(mark, end, tmp_path):
+    images(tmp_path, "a.png", "b.png")
+    odd = ["null", "3", '"x"', "{}", '[[1], {"property": 3}]', "NaN"]
+    rows = [f'{{"file_name": "a.png", "text": "x{k}", "facts": {facts}}}'.encode() for k, facts in enumerate(odd)]
+    (tmp_path / "captions.jsonl").write_bytes(mark + end.join(rows) + end)
+    assert read(tmp_path) == ({"a": ("x0", "x1", "x2", "x3", "x4", "x5"), "b": ()}, [])
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=5), st.sampled_from(["utf-8", "utf-8-sig"]))
+def test_any_text_comes_back_with_its_white_space_as_one(texts, encoding):
+    with tempfile.TemporaryDirectory() as folder:
+        images(Path(folder), "a.png")
+        rows = [
+            json.dumps({"file_name": "a.png", "text": text}, ensure_ascii=k % 2 == 0) for k, text in enumerate(texts)
+        ]
+        content = "\n".join(rows).encode(encoding, "backslashreplace")
+        (Path(folder) / "captions.jsonl").write_bytes(content)
+        expected = tuple(dict.fromkeys(filter(None, (" ".join(text.split()) for text in texts))))
+        if not expected:
+            with pytest.raises(InputError, match="has the caption of an image that is here"):
+                read(Path(folder))
+        else:
+            assert read(Path(folder))[0] == {"a": expected}
+
+
+def test_captions_that_are_not_true_of_tiles_are_said():
+    texts = ["pores, binder in the upper left.", "a vertical crack", "grains left and right"]
+    assert doubts(texts, 0, "none") == doubts(texts[:1], 0, "dihedral") == []
+    assert doubts(texts, 0, "flip") == [
+        "1 captions say 'vertical', which may not be true of tiles that are turned: give --augment none, or say places as "
+        "'in the upper left', 'at the top', which turn with the tiles"
+    ]
+    assert "3 images are larger than a tile" in doubts([], 3, "dihedral")[0]

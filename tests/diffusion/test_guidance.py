@@ -116,3 +116,22 @@ def test_at_scale_one_the_worse_model_is_not_asked():
     assert torch.equal(
         autoguidance(unconditional, worse, 1.0)(noise(4), sigma, None), unconditional(noise(4), sigma, None)
     )
+
+
+def test_a_negative_condition_is_what_guidance_leads_away_from():
+    x, sigma = noise(2000), torch.full((2000,), 0.7, dtype=torch.float64)
+    other = {"negative_label": 1 - LABEL["label"]}
+    seen = []
+
+    def watched(x, sigma, cond):
+        seen.append(sorted(cond))
+        return denoise(x, sigma, cond)
+
+    guided = classifier_free(watched, 3.0)(x, sigma, LABEL | other | {"map": x})
+    mine, its = (denoise(x, sigma, {"label": label}) for label in (LABEL["label"], 1 - LABEL["label"]))
+    torch.testing.assert_close(guided, its + 3 * (mine - its))
+    assert seen[1] == ["label", "map"]
+    # by itself, or at scale 1, it changes nothing
+    same = classifier_free(denoise, 3.0)(x, sigma, LABEL | {"negative_label": LABEL["label"]})
+    torch.testing.assert_close(same, mine)
+    assert torch.equal(classifier_free(denoise, 1.0)(x, sigma, LABEL | other), mine)

@@ -208,7 +208,7 @@ def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
 
 
 def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Row:
-    from veridical.recipes.table import find, settings
+    from veridical.recipes.table import find_drawing, settings
 
     row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
     if "/" in name or "-seed" in name:
@@ -218,11 +218,12 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
+    drawn = find_drawing(row.recipe)
     settings(row.recipe, given)
     for dataset in row.datasets or datasets:
         if dataset not in datasets:
             raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
-        for need in needed(find(row.recipe).needs):
+        for need in needed(drawn.needs):
             if need.setting and not datasets[dataset].get(need.setting):
                 raise InputError(
                     f"{path}: {name} needs a {need.name}, which dataset {dataset!r} does not give; "

@@ -122,7 +122,10 @@ def sample(
         typer.Option("--set", metavar="NAME=VALUE", help="Setting of sampling: truncation, sampling_steps, solver."),
     ] = None,
     extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Draw labels outside the range of the training images, too.")
+        bool,
+        typer.Option(
+            "--extrapolate", help="Draw labels and numbers of prompts outside the range of the training images, too."
+        ),
     ] = False,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
@@ -152,10 +155,10 @@ def _sample_signature() -> inspect.Signature:
     """Arguments of `sample`: its own, and a flag for what each condition can be asked to be."""
     own = list(inspect.signature(sample, eval_str=True).parameters.values())[:-1]
     asked = []
-    for row in CONDITIONS.values():
-        kind: Any = list[str] | None if row.option.several else str | None
-        shown = typer.Option(row.option.flag, metavar=row.option.metavar, help=row.option.text)
-        asked.append(own[-1].replace(name=row.option.name, default=None, annotation=Annotated[kind, shown]))
+    for option in (option for row in CONDITIONS.values() for option in row.options):
+        kind: Any = list[str] | None if option.several else str | None
+        shown = typer.Option(option.flag, metavar=option.metavar, help=option.text)
+        asked.append(own[-1].replace(name=option.name, default=None, annotation=Annotated[kind, shown]))
     return inspect.Signature([*own[:3], *asked, *own[3:]])
 
 

@@ -116,6 +116,8 @@ class Answer:
         The label image of each row in the values of the data, where the condition is or has one.
     notes : tuple of str
         What the user should know.
+    beside : dict
+        What else ``provenance.json`` says of each row: name to words, in turn, too.
     """
 
     arrays: Arrays
@@ -123,6 +125,7 @@ class Answer:
     words: Sequence[Any]
     masks: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    beside: dict[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,20 +164,23 @@ class Condition:
         What recipes say in `needs`.
     setting : str
         The field of `DataSettings` that asks for it; "" where the need of a recipe is enough.
-    option : Option
+    options : tuple of Option
         What a user may say when sampling.
     keywords : callable
         ``keywords(recipe, settings)`` gives what it asks of `open_dataset`; an `InputError` names a setting that is missing.
     supply : callable
         ``supply(spec, target, settings)``: from the open data set to arrays, see `Supply`.
     ask : callable
-        ``ask(request, given)``: from what the user gave (None or empty: nothing) to arrays and words, see `Answer`.
+        ``ask(request, *given)``: from what the user gave for each option (None or empty: nothing) to arrays and words, see
+        `Answer`.
     present : callable
         From arrays to what a model gets of them.
     located : callable
         ``located(given, find)``: those of the settings in `given` that name files, each path found by ``find(path)``.
     arrays : tuple of str
         Names of its arrays; by default its own.
+    asked : tuple of str
+        Names of further arrays that samples may have, and training never: negative ones.
     sizes : dict
         Network arguments that it decides, and how a user can change them.
     paired : bool
@@ -185,13 +191,14 @@ class Condition:
 
     name: str
     setting: str
-    option: Option
+    options: tuple[Option, ...]
     keywords: Callable[[str, Any], dict[str, Any]]
     supply: Callable[[str, Dataset, Any], Supply]
-    ask: Callable[[Request, Any], Answer]
+    ask: Callable[..., Answer]
     present: Callable[[Arrays], Arrays] = _as_they_are
     located: Callable[[Mapping[str, Any], Callable[[str], str]], dict[str, Any]] = _nowhere
     arrays: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     sizes: dict[str, str] = field(default_factory=dict)
     paired: bool = True
     kept: tuple[str, str] | None = None

@@ -70,8 +70,12 @@ def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, 
 LABEL = Condition(
     name="label",
     setting="label",
-    option=Option(
-        "label", "Classes or values to draw, in turn; repeatable or with commas. Default: all in turn.", several=True
+    options=(
+        Option(
+            "label",
+            "Classes or values to draw, in turn; repeatable or with commas. Default: all in turn.",
+            several=True,
+        ),
     ),
     keywords=_keywords,
     supply=_supply,

@@ -95,7 +95,7 @@ def read_masks(spec: str | Path, size: int, values: Sequence[int]) -> tuple[np.n
 MASK = Condition(
     name="mask",
     setting="",
-    option=Option("masks", "Label images to draw from. Default: held-out ones.", metavar="FOLDER"),
+    options=(Option("masks", "Label images to draw from. Default: held-out ones.", metavar="FOLDER"),),
     keywords=_keywords,
     supply=_supply,
     ask=_ask,

@@ -45,7 +45,12 @@ class Asked:
 
     def words(self, k: int) -> dict[str, Any]:
         """Those of image k in words, for its provenance."""
-        return {answer.what: answer.words[k % len(answer.words)] for answer in self.answers}
+        said = {
+            name: words
+            for answer in self.answers
+            for name, words in ({answer.what: answer.words} | answer.beside).items()
+        }
+        return {name: words[k % len(words)] for name, words in said.items()}
 
     def mask(self, k: int) -> np.ndarray | None:
         """Label image (H, W) of image k in the values of the data, where its condition is or has one."""
@@ -73,9 +78,9 @@ def ask(
         Conditions that the recipe takes.
     n : int
     given : mapping, optional
-        What the user gave, by the name of the option of each condition (``label``, ``masks``, ``source``, ``prompt``); what
-        is left out has the default that the file of the condition states, mostly what the held-out tiles have. With a true
-        ``extrapolate``, labels may lie outside the range of the training images.
+        What the user gave, by the names of the options of each condition (``label``, ``masks``, ``source``, ``prompt``,
+        ``negative_prompt``); what is left out has the default that the file of the condition states, mostly what the held-out
+        tiles have. With a true ``extrapolate``, labels and numbers of prompts may lie outside the range of the training images.
     shrink : int
         How many times smaller than an image a source is that the user gives.
 
@@ -86,15 +91,15 @@ def ask(
     """
     rows, given = needed(needs), dict(given or {})
     extrapolate = bool(given.pop("extrapolate", False))
-    known = {row.option.name: row for row in CONDITIONS.values()}
+    known = {option.name: (row, option) for row in CONDITIONS.values() for option in row.options}
     for name, value in given.items():
         if name not in known:
             raise InputError(f"{name} is nothing that samples can be asked to be: use one of {', '.join(known)}.")
-        if value and known[name] not in rows:
-            row = known[name]
+        row, option = known[name]
+        if value and row not in rows:
             raise InputError(
-                f"{run['recipe']} takes no {row.name}: leave out {row.option.flag}, or train a recipe that needs one."
+                f"{run['recipe']} takes no {row.name}: leave out {option.flag}, or train a recipe that needs one."
             )
     settings = DataSettings(**{name: value for name, value in run["config"].items() if name in DATA_SETTINGS})
     request = Request(run, Path(folder), settings, n, shrink, extrapolate)
-    return Asked(n, tuple(row.ask(request, given.get(row.option.name)) for row in rows))
+    return Asked(n, tuple(row.ask(request, *(given.get(option.name) for option in row.options)) for row in rows))

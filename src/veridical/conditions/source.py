@@ -92,7 +92,9 @@ def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, 
 SOURCE = Condition(
     name="source",
     setting="source",
-    option=Option("source", "Images to translate or enlarge. Default: held-out ones of the source.", metavar="DATA"),
+    options=(
+        Option("source", "Images to translate or enlarge. Default: held-out ones of the source.", metavar="DATA"),
+    ),
     keywords=_keywords,
     supply=_supply,
     ask=_ask,

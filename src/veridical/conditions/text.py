@@ -1,7 +1,8 @@
 """The condition ``text``: captions of images, and prompts for samples.
 
 Arrays: ``text``, int64 tokens (N, L), 0 after the end and throughout an empty caption; ``value``, float32 (N, L), the
-standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`).
+standardised value where the token stands for the number of a property, else 0 (see `veridical.conditions.vocabulary`);
+``spelled``, int64 (N, K): the same caption with all numbers as digits, for text towers that take tokens alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +18,20 @@ import numpy as np
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
-from veridical.core.files import read_bytes
+from veridical.core.files import read_bytes, read_text
+from veridical.core.notes import tell
+from veridical.core.orientation import ORIENTATIONS
 from veridical.core.settings import setting
-from veridical.data.captions import AUTO, read_captions
+from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
+from veridical.wording import turned
 
 if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
 
 FILE = "tokenizer.json"
+ARRAYS = ("text", "value", "spelled")
+NEGATIVE = "negative_"  # as guidance calls what it leads away from
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,23 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     if not any(captions[index] for index in train):
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
-    # Row 0 is the empty caption; those of a slice stand one after another.
-    ids, values, cut = vocabulary.encode(["", *(caption for of_slice in captions for caption in of_slice)])
+    # Row 0 is the empty caption; those of a slice stand one after another. What says a place is turned with the tile.
+    texts = ["", *(caption for of_slice in captions for caption in of_slice)]
+    said = [[turned(text, code) for text in texts] for code in range(ORIENTATIONS[target.augment])]
+    number = {text: k for k, text in enumerate(dict.fromkeys(text for of_code in said for text in of_code))}
+    as_turned = np.array([[number[text] for text in of_code] for of_code in said])
+    arrays, cut = encoded(vocabulary, list(number))
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
     if without := sum(not captions[index] for index in used):
         notes = [*notes, f"{without} of {len(used)} images have no caption and are learned without one"]
     if cut:
         notes = [*notes, f"{len(cut)} captions are longer than {vocabulary.length} tokens and lose their end"]
+    larger = sum(max(target.slices.shapes[index]) > target.span for index in used)
+    notes = [*notes, *doubts([text for index in used for text in captions[index]], larger, target.augment)]
     target.notes.extend(notes)
+    for note in notes:
+        tell(spec, note)
 
     def batch(drawn: Drawn) -> Arrays:
         from veridical.core.batch import mix  # imports torch, which the help of the command line does without
@@ -72,11 +87,12 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
         rows = first[index] + (chance * counts[index]).astype(int)
-        return {"text": ids[rows], "value": values[rows]}
+        return {name: values[as_turned[drawn.turns, rows]] for name, values in arrays.items()}
 
     def tiles(which: str, n: int | None) -> Arrays:
-        rows = first[target.chosen(which, n)[0][:, 0]]  # the first caption of an image
-        return {"text": ids[rows], "value": values[rows]}
+        places, _, turns = target.chosen(which, n)
+        rows = as_turned[turns, first[places[:, 0]]]  # the first caption of an image
+        return {name: values[rows] for name, values in arrays.items()}
 
     content = vocabulary.to_json()
     about = {
@@ -86,25 +102,83 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         "numbers": list(vocabulary.numbers),
         "tokenizer": {"file": FILE, "sha256": _hash(content)},
     }
-    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length}
+    sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length, "spelled_tokens": vocabulary.spelled}
     return Supply(batch, tiles, sizes, {"text": about}, {FILE: content})
+
+
+def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
+    """The arrays of captions, and which of them were cut."""
+    ids, values, cut = vocabulary.encode(captions)
+    return {"text": ids, "value": values, "spelled": vocabulary.spell(captions)}, cut
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _ask(request: Request, given: str | Sequence[str] | None) -> Answer:
-    """Prompts; by default the captions of held-out tiles."""
+Given = str | Sequence[str] | None
+
+
+def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
+    """Prompts, by default the captions of held-out tiles; and negative ones, whose arrays have names that say so."""
     vocabulary = load_vocabulary(request)
-    prompts = [given] if isinstance(given, str) else list(given or ())
-    asked = bool(prompts)
-    if not asked:
-        prompts = _held_out(request)
-    ids, values, cut = vocabulary.encode(prompts)
-    notes = [f"prompt {prompts[k]!r}: it is longer than {vocabulary.length} tokens and loses its end" for k in cut]
-    notes += [f"prompt {prompt!r}: {note}" for prompt in dict.fromkeys(prompts) for note in vocabulary.notes(prompt)]
-    return Answer({"text": ids, "value": values}, "text", prompts, notes=tuple(notes) if asked else ())
+    prompts, against = _prompts(given), _prompts(negative)
+    asked = prompts or _held_out(request)
+    arrays, cut = encoded(vocabulary, asked)
+    notes = []
+    if len(prompts) > request.n:
+        notes.append(
+            f"{request.n} images have the first of {len(prompts)} prompts: ask for -n {len(prompts)} to have all"
+        )
+    if prompts:
+        notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
+    if against:
+        _check_guided(request)
+        unlike, cut = encoded(vocabulary, against)
+        arrays |= {NEGATIVE + name: rows for name, rows in unlike.items()}
+        notes += _notes(vocabulary, "negative prompt", against, cut, request.extrapolate)
+    return Answer(arrays, "text", asked, notes=tuple(notes), beside={"negative_text": against} if against else {})
+
+
+def _prompts(given: Given) -> list[str]:
+    """Prompts, those of a file in place of its name: one a line, empty lines left out."""
+    prompts = []
+    for text in [given] if isinstance(given, str) else list(given or ()):
+        if not text.startswith("@"):
+            prompts.append(text)
+            continue
+        path = Path(text[1:]).expanduser()
+        lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
+        if not any(lines):
+            raise InputError(f"{path} holds no prompt: write one a line.")
+        prompts += filter(None, lines)
+    return prompts
+
+
+def _notes(vocabulary: Vocabulary, what: str, texts: Sequence[str], cut: Sequence[int], extrapolate: bool) -> list[str]:
+    """What the user should know of prompts; an `InputError` for numbers that no image is known for."""
+    notes = [f"{what} {texts[k]!r}: it is longer than {vocabulary.length} tokens and loses its end" for k in cut]
+    for text in dict.fromkeys(texts):
+        beyond = vocabulary.beyond(text)
+        if beyond and not extrapolate:
+            raise InputError(
+                f"{what} {text!r}: {beyond[0]}: nothing is known of such images; ask for values in between, or add --extrapolate."
+            )
+        notes += [f"{what} {text!r}: {note}" for note in (*vocabulary.notes(text), *beyond)]
+    return notes
+
+
+def _check_guided(request: Request) -> None:
+    """Refuse a negative prompt that would change nothing."""
+    scale = request.run["args"].get("guidance_scale")
+    if scale is None:
+        raise InputError(
+            f"{request.run['recipe']} has no guidance, so nothing leads away from a negative prompt: leave it out."
+        )
+    if scale == 1:
+        raise InputError(
+            "guidance_scale=1 has no use for a negative prompt: add --set guidance_scale=3, or leave it out."
+        )
 
 
 def load_vocabulary(request: Request) -> Vocabulary:
@@ -133,7 +207,8 @@ def _held_out(request: Request) -> list[str]:
         masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
     )  # fmt: skip
     captions, _ = read_captions(spec, dataset.slices, settings.text)
-    return [next(iter(captions[index]), "") for index in dataset.chosen("test", request.n)[0][:, 0]]
+    places, _, turns = dataset.chosen("test", request.n)
+    return [turned(next(iter(captions[index]), ""), code) for index, code in zip(places[:, 0], turns, strict=True)]
 
 
 def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:
@@ -143,20 +218,30 @@ def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, 
 TEXT = Condition(
     name="text",
     setting="text",
-    option=Option(
-        "prompt",
-        "What to draw, in words; repeatable, in turn. Default: captions of held-out images.",
-        metavar="TEXT",
-        several=True,
+    options=(
+        Option(
+            "prompt",
+            "What to draw, in words, or @FILE with a prompt a line; repeatable, in turn. Default: captions of held-out images.",
+            metavar="TEXT",
+            several=True,
+        ),
+        Option(
+            "negative_prompt",
+            "What guidance leads away from, likewise; with --set guidance_scale=3 or the like.",
+            metavar="TEXT",
+            several=True,
+        ),
     ),
     keywords=_keywords,
     supply=_supply,
     ask=_ask,
     located=_located,
-    arrays=("text", "value"),
+    arrays=ARRAYS,
+    asked=tuple(NEGATIVE + name for name in ARRAYS),
     kept=("text", "tokenizer"),
     sizes={
         "vocabulary": "change it by other captions",
         "tokens": "change it by other captions",
+        "spelled_tokens": "change it by other captions",
     },
 )

@@ -1,7 +1,8 @@
 """Sentences -> tokens of fixed length, and back to what is strange in them: a vocabulary fitted on training captions.
 
 Words are byte-level pair encodings (Sennrich et al. 2016, arXiv:1508.07909), so that nothing is unknown. A number that is a
-property keeps its value: it is one token ``<num>`` beside which stands its standardised value; other numbers are digits.
+property keeps its value: it is one token ``<num>`` beside which stands its standardised value; other numbers are digits. For
+text towers that take tokens alone, all numbers can be spelled, between a token that begins and one that ends.
 
 The rule: a number belongs to the word before it (of the same clause, and not one such as "of" or "is"), or else to the word
 after it: "porosity 0.31" to "porosity", "12 fibres" to "fibres". It is a property if that word has numbers in at least two
@@ -26,10 +27,9 @@ from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
 from veridical.core.files import parse_json
+from veridical.core.tokens import BEGIN, END, NUM, PAD, SPECIAL
 
 FILE = "tokenizer.json"
-PAD, NUM = 0, 1
-SPECIAL = ("<pad>", "<num>")
 FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
 MOST_PIECES = 4096  # in the vocabulary
 LARGEST = 1e30  # number that is a value: a larger one, squared or standardised, may be none any more
@@ -70,14 +70,15 @@ class Vocabulary:
         The properties, by the word that their numbers belong to.
     words : tuple of str
         All words of the training captions, sorted.
-    length : int
-        Tokens of every caption.
+    length, spelled : int
+        Tokens of every caption: with values, and with all numbers spelled.
     """
 
     tokenizer: Tokenizer
     numbers: dict[str, Number]
     words: tuple[str, ...]
     length: int
+    spelled: int
 
     @property
     def size(self) -> int:
@@ -111,6 +112,15 @@ class Vocabulary:
             values[row, : len(found)] = beside[: self.length]
         return ids, values, cut
 
+    def spell(self, captions: Sequence[str]) -> np.ndarray:
+        """Tokens of captions whose numbers are all digits, int64 (N, spelled): `BEGIN`, the tokens, `END`, and 0 after it."""
+        ids = np.zeros((len(captions), self.spelled), np.int64)
+        texts = [f" {text}" if (text := _normal(caption)) else "" for caption in captions]
+        for row, encoding in enumerate(self.tokenizer.encode_batch_fast(texts)):
+            found = [BEGIN, *encoding.ids[: self.spelled - 2], END]
+            ids[row, : len(found)] = found
+        return ids
+
     def _written(self, text: str, numbers: list[Found]) -> tuple[str, list[float]]:
         """A text with ``<num>`` for each property, and their values."""
         pieces, values, at = [], [], 0
@@ -124,24 +134,30 @@ class Vocabulary:
         return (f" {text}" if text else ""), values  # a word is the same token at the beginning, after a space
 
     def notes(self, caption: str) -> list[str]:
-        """What the training captions never said: words, with those nearest to them, and properties beyond their range."""
+        """Which words the training captions never said, with those nearest to them."""
         text = _normal(caption)
         strange = [word for word in dict.fromkeys(_words(text)) if word not in self._known]
-        notes = []
         if strange:
             near = {word: difflib.get_close_matches(word, self.words, n=2, cutoff=0.6) for word in strange}
             said = ", ".join(
                 f"{word!r}" + (f" (nearest: {', '.join(map(repr, near[word]))})" if near[word] else "")
                 for word in strange
             )
-            notes.append(f"the training captions never say {said}")
+            return [f"the training captions never say {said}"]
+        return []
+
+    def beyond(self, caption: str) -> list[str]:
+        """Which properties lie outside the range of the training captions, by more than rounding, 1 % of it."""
+        text = _normal(caption)
+        found = []
         for word, value, start, end in _numbers(text):
             known = self.numbers.get(word)
-            if known is not None and not known.low <= value <= known.high:
-                notes.append(
+            slack = (known.high - known.low) / 100 if known else 0.0
+            if known and not known.low - slack <= value <= known.high + slack:
+                found.append(
                     f"{word!r} {text[start:end]} lies outside the training captions, {known.low:g} to {known.high:g}"
                 )
-        return notes
+        return found
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -151,6 +167,7 @@ class Vocabulary:
         """Return the content of ``tokenizer.json``; its entry ``tokenizer`` is what the library tokenizers reads."""
         content: dict[str, Any] = {
             "length": self.length,
+            "spelled": self.spelled,
             "numbers": {word: asdict(number) for word, number in self.numbers.items()},
             "words": self.words,
             "tokenizer": json.loads(self.tokenizer.to_str()),
@@ -173,13 +190,14 @@ class Vocabulary:
             raise InputError(f"{name}: its tokenizer cannot be read ({error}): restore it or train again.") from error
         if any(not number.std > 0 for number in stored["numbers"].values()):
             raise InputError(f"{name}: a number has no deviation: it was damaged; restore it or train again.")
-        return cls(tokenizer, stored["numbers"], tuple(stored["words"]), stored["length"])
+        return cls(tokenizer, stored["numbers"], tuple(stored["words"]), stored["length"], stored["spelled"])
 
 
 class Stored(TypedDict):
     """The content of ``tokenizer.json``."""
 
     length: Annotated[int, Field(strict=True, ge=1, le=MOST_TOKENS)]
+    spelled: Annotated[int, Field(strict=True, ge=2, le=MOST_TOKENS)]
     numbers: dict[str, Number]
     words: list[str]
     tokenizer: dict[str, Any]
@@ -209,9 +227,10 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
         values = np.array(seen[word])
         if len(of[word]) > 1 and values.std() > 0:
             numbers[word] = Number(*map(float, (values.mean(), values.std(), values.min(), values.max())))
-    draft = Vocabulary(Tokenizer(models.BPE()), numbers, tuple(words), MOST_TOKENS)
+    draft = Vocabulary(Tokenizer(models.BPE()), numbers, tuple(words), MOST_TOKENS, MOST_TOKENS)
     tokenizer = draft.tokenizer
-    tokenizer.add_special_tokens([SPECIAL[PAD], AddedToken(SPECIAL[NUM], lstrip=True, special=True)])
+    special = [SPECIAL[PAD], AddedToken(SPECIAL[NUM], lstrip=True, special=True), SPECIAL[BEGIN], SPECIAL[END]]
+    tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
@@ -219,20 +238,30 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
     trainer = trainers.BpeTrainer(
         vocab_size=MOST_PIECES,
         min_frequency=2,
-        special_tokens=[SPECIAL[PAD], AddedToken(SPECIAL[NUM], lstrip=True, special=True)],
+        special_tokens=special,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     written = [draft._written(text, in_text)[0] for text, in_text in zip(texts, found)]
     tokenizer.train_from_iterator(written, trainer)
-    longest = max(len(encoding) for encoding in tokenizer.encode_batch_fast(written))
-    length = max(FEWEST_TOKENS, -(-3 * longest // 16) * 8)  # half as many again: words never said take more tokens
-    return Vocabulary(tokenizer, numbers, tuple(words), min(MOST_TOKENS, length))
+    plain = [f" {text}" for text in texts]
+    return Vocabulary(
+        tokenizer, numbers, tuple(words), _length(_longest(tokenizer, written)), _length(2 + _longest(tokenizer, plain))
+    )
+
+
+def _longest(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
+    return max(len(encoding) for encoding in tokenizer.encode_batch_fast(texts))
+
+
+def _length(longest: int) -> int:
+    """Half as many again: words never said take more tokens."""
+    return min(MOST_TOKENS, max(FEWEST_TOKENS, -(-3 * longest // 16) * 8))
 
 
 def _normal(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).lower()
-    return " ".join(re.sub(r"<(?=(?:pad|num)>)", "< ", text).split())
+    return " ".join(re.sub(r"<(?=(?:pad|num|begin|end)>)", "< ", text).split())
 
 
 def _words(text: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from veridical.core.errors import InputError
@@ -18,6 +18,9 @@ AUTO = "auto"
 EXAMPLE = '{"file_name": "0001.png", "text": "a sentence"}'
 
 _COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,]|\.[0-9])")  # not in a list of three, nor in a date
+_BESIDE = re.compile(
+    r"\b(?:to the|vertical|horizontal|upright|(?:left|right|upper|lower) (?:half|part|side))\b", re.IGNORECASE
+)
 
 Rows = dict[str, list[str]]
 
@@ -55,7 +58,8 @@ def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tu
         tables = [(path, side) for path, side in found if path is not None]
     rows, told = _from_tables(tables) if tables else _from_text_files(spec, slices)
     keys = rows_of(spec, slices.names, list(rows))
-    captions = [tuple(filter(None, (text for key in of_image for text in rows[key]))) for of_image in keys]
+    lists = [[text for key in of_image for text in rows[key] if text] for of_image in keys]
+    captions = [tuple(dict.fromkeys(texts)) for texts in lists]
     if not any(captions):
         there = f"no line of {tables[0][0]} has the caption of an image that is here" if tables else "no image has one"
         raise InputError(
@@ -65,12 +69,41 @@ def read_captions(spec: str, slices: Slices, where: str = AUTO) -> tuple[list[tu
     strange = [key for key in rows if key not in used]
     with_comma = [match[0] for of_image in captions for text in of_image if (match := _COMMA.search(text))]
     notes = [f"{told[strange[0]]}: {strange[0]} is no image here; {len(strange)} such are left out"] if strange else []
+    if twice := sum(map(len, lists)) - sum(map(len, captions)):
+        notes.append(f"{twice} captions repeat another of the same image word by word, and count once")
     if with_comma:
         notes.append(
             f"{len(with_comma)} captions hold a number with a comma, such as {with_comma[0][:20]}: its digits are words, not a "
             "value; write a decimal point"
         )
     return captions, notes
+
+
+def doubts(captions: Sequence[str], larger: int, augment: str) -> list[str]:
+    """What makes captions false of the tiles that are trained on, as notes.
+
+    Parameters
+    ----------
+    captions : sequence of str
+        Of all images that are used.
+    larger : int
+        Images that are larger than a tile.
+    augment : str
+        How tiles are turned.
+    """
+    notes = []
+    if larger:
+        notes.append(
+            f"{larger} images are larger than a tile, of which their captions may not be true: veridical caption --tiles writes "
+            "tiles with captions of their own"
+        )
+    said = [match[0] for text in captions if (match := _BESIDE.search(text))] if augment != "none" else []
+    if said:
+        notes.append(
+            f"{len(said)} captions say {said[0]!r}, which may not be true of tiles that are turned: give --augment none, or "
+            "say places as 'in the upper left', 'at the top', which turn with the tiles"
+        )
+    return notes
 
 
 def _clean(text: str) -> str:

@@ -328,6 +328,11 @@ class Dataset:
             groups.append(group_of(without_side(self.slices.names[part.index])))
         return images, groups, min(1.0, sum(image[0].size for image in images) / pixels)
 
+    @property
+    def span(self) -> int:
+        """Side of a tile in stored pixels."""
+        return self._span
+
     def count(self, which: str = "test") -> int:
         """Number of tiles that `tiles` returns."""
         return self._layout.count(which)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,11 +10,16 @@ from torch import Tensor
 
 from veridical.diffusion.solvers import Denoise
 
+NEGATIVE = "negative_"  # begins the name of a condition that guidance leads away from
+
 
 def classifier_free(
     denoise: Denoise, scale: float, interval: tuple[float, float] = (0.0, float("inf")), key: str = "label"
 ) -> Denoise:
     """Go on from what is expected without a condition to what is expected with it (Ho and Salimans 2022, eq. 6).
+
+    Where there are conditions called ``negative_NAME``, go on from what is expected with these in place of NAME, so away from
+    them (a negative prompt; composable diffusion, Liu et al. 2022, arXiv:2206.01714, has the sum of several).
 
     Parameters
     ----------
@@ -32,10 +37,16 @@ def classifier_free(
         with_it = denoise(x, sigma, cond)
         if scale == 1 or not cond or key not in cond or not _inside(sigma, interval):
             return with_it
-        without = denoise(x, sigma, {name: value for name, value in cond.items() if name != key})
+        without = denoise(x, sigma, without_condition(cond, key))
         return without + scale * (with_it - without)
 
     return guided
+
+
+def without_condition(cond: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Conditions that guidance by `key` leads away from: none of that name, or the negative ones."""
+    kept = {name: value for name, value in cond.items() if name != key and not name.startswith(NEGATIVE)}
+    return kept | {name.removeprefix(NEGATIVE): value for name, value in cond.items() if name.startswith(NEGATIVE)}
 
 
 def autoguidance(denoise: Denoise, worse: Denoise, scale: float) -> Denoise:

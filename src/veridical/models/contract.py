@@ -42,6 +42,11 @@ class Model(Module, Protocol):
         """Yield names of parts and their losses, in any number and order; a part takes a step before the next is asked for."""
         ...
 
+
+@runtime_checkable
+class Generating(Protocol):
+    """A model that draws images: all but those that only say how near images and words are."""
+
     def sample(self, n: int, cond: dict[str, Tensor], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, H, W); `noise` gives each image its own."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -17,9 +19,11 @@ class TextOrNone(nn.Module):
         Size of the vocabulary; id 0 is padding.
     dim : int
         A multiple of 32.
+    depth : int
+        Blocks of a transformer.
     """
 
-    def __init__(self, tokens: int, dim: int) -> None:
+    def __init__(self, tokens: int, dim: int, depth: int = 2) -> None:
         from diffusers.models.embeddings import Timesteps
 
         super().__init__()
@@ -27,7 +31,7 @@ class TextOrNone(nn.Module):
         self.value = nn.Linear(1, dim, bias=False)
         self.none = nn.Parameter(torch.zeros(dim))
         self.places = Timesteps(dim, flip_sin_to_cos=True, downscale_freq_shift=0)
-        self.block = Block(dim, "in_context", 0.0)
+        self.blocks = nn.ModuleList(Block(dim, "in_context", 0.0) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
 
     def forward(
@@ -53,5 +57,34 @@ class TextOrNone(nn.Module):
                 words = words + self.value(value.to(x.dtype)[..., None])
             known = ids != 0 if keep is None else (ids != 0) & keep[:, None]
             x, there = torch.cat([x, words], 1), torch.cat([there, known], 1)
-        x = self.block(x, x[:, 0], x, own=there)
+        for block in self.blocks:
+            x = block(x, x[:, 0], x, own=there)
         return self.norm(x), there
+
+
+class Heard(NamedTuple):
+    """A text that was read once, for many calls of a network: by its reader, and by that of its early copy."""
+
+    now: tuple[Tensor, Tensor]
+    early: tuple[Tensor, Tensor] | None
+
+
+def hear(cond: dict[str, Any], now: TextOrNone, early: TextOrNone | None = None) -> dict[str, Any]:
+    """Conditions whose text is `Heard`, and so is the negative one that guidance leads away from, if there are any."""
+    heard = {}
+    for of in ("", "negative_"):
+        ids, value = cond.get(f"{of}text"), cond.get(f"{of}value")
+        if isinstance(ids, Tensor):
+            n = len(ids)
+            heard[f"{of}text"] = Heard(now(ids, n, value), None if early is None else early(ids, n, value))
+    return {**cond, **heard}
+
+
+def listen(
+    reader: TextOrNone, cond: dict[str, Any], n: int, keep: Tensor | None = None, early: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What `reader` makes of the text of conditions, or made of it, see `hear`."""
+    text = cond.get("text")
+    if isinstance(text, Heard):
+        return text.early if early and text.early else text.now
+    return reader(text, n, cond.get("value"), keep)

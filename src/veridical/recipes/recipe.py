@@ -61,6 +61,8 @@ class Recipe:
     enlarges : str
         Argument of `build` that says how many times smaller than an image the source is that a user gives; "" where they
         are of one size.
+    draws : bool
+        Whether its models draw images (`veridical.models.contract.Generating`).
     of_data : tuple of str
         Arguments of `build` whose values follow from the data, see `veridical.conditions.table.SIZES`.
     """
@@ -80,6 +82,7 @@ class Recipe:
     own_source: bool = False
     enlarges: str = ""
     of_data: tuple[str, ...] = ()
+    draws: bool = True
 
     @property
     def sampling(self) -> tuple[str, ...]:

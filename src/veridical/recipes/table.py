@@ -13,11 +13,11 @@ from veridical.conditions.table import SIZES
 from veridical.core.errors import InputError
 from veridical.core.parse import listed, parse_value
 from veridical.core.settings import check_value, made_of, types_of
-from veridical.recipes import classical, diffusion, gan, vae
+from veridical.recipes import classical, diffusion, gan, text, vae
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
 
-RECIPES: dict[str, Recipe] = {**classical.ROWS, **vae.ROWS, **gan.ROWS, **diffusion.ROWS}
+RECIPES: dict[str, Recipe] = {**classical.ROWS, **vae.ROWS, **gan.ROWS, **diffusion.ROWS, **text.ROWS}
 
 
 def find(name: str) -> Recipe:
@@ -27,6 +27,14 @@ def find(name: str) -> Recipe:
         hint = f"did you mean {near[0]!r}?" if near else "see `veridical recipes`."
         raise InputError(f"there is no recipe {name!r}: {hint}")
     return RECIPES[name]
+
+
+def find_drawing(name: str) -> Recipe:
+    """The row called `name`; an `InputError` for a system that draws no images."""
+    row = find(name)
+    if not row.draws:
+        raise InputError(f"{name} draws no images: it tells how near images and words are; use `veridical find`.")
+    return row
 
 
 def sampling_arguments(recipe: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import torch
 from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import as_tensors
 from veridical.conditions.request import Asked, ask
-from veridical.conditions.table import CONDITIONS, arrays_of
+from veridical.conditions.table import CONDITIONS, arrays_of, needed
 from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
@@ -24,12 +24,15 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
+from veridical.models.contract import Generating
 from veridical.recipes import table
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
 
 
-def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True) -> Images:
+def draw(
+    run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True, **asked: Any
+) -> Images:
     """Draw `n` images.
 
     Parameters
@@ -46,14 +49,20 @@ def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | Non
         `conditions_of`.
     quiet : bool
         Show no progress.
+    **asked
+        What the images are to be, in place of `cond`: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``,
+        ``extrapolate``, see `sample`.
 
     Returns
     -------
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
+    table.find_drawing(run.info.recipe)
     if cond is None:
-        cond = conditions_of(run, n).cond
-    names = arrays_of(run.needs)
+        cond = conditions_of(run, n, **asked).cond
+    elif asked:
+        raise ValueError(f"cond says already what {', '.join(asked)} is to say: leave one out")
+    names = [*arrays_of(run.needs), *(name for row in needed(run.needs) for name in row.asked if name in cond)]
     for name in names:
         if name not in cond or len(cond[name]) != n:
             raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
@@ -68,7 +77,9 @@ def draw(run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | Non
 def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> Images:
     """Images with these numbers, of conditions with a row each."""
     with torch.no_grad():
-        sampled = run.model.sample(len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device))
+        sampled = cast(Generating, run.model).sample(
+            len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
+        )
     if not torch.isfinite(sampled).all():
         raise InputError(
             f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
@@ -85,9 +96,9 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     run : Run
     n : int
     **asked
-        What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``extrapolate`` (see `sample`).
+        What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``, ``extrapolate`` (see `sample`).
     """
-    row = table.find(run.info.recipe)
+    row = table.find_drawing(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
     return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink)
 
@@ -131,8 +142,10 @@ def sample(
         - ``label``, sequence of str, or str with commas: classes, or numbers in the units of the data;
         - ``masks``, str or Path: label images in the values and the resolution of the training data; larger ones are cut;
         - ``source``, str or Path: images to translate, or to enlarge: then tiles are as much smaller than samples;
-        - ``prompt``, str or sequence of str;
-        - ``extrapolate``, bool: numbers of ``label`` outside the range of the training images are meant; else refused.
+        - ``prompt``, str or sequence of str: sentences, or ``@FILE`` for those of a file, one a line;
+        - ``negative_prompt``, likewise: what guidance leads away from, with a ``guidance_scale`` other than 1;
+        - ``extrapolate``, bool: numbers of ``label`` and ``prompt`` outside the range of the training images are meant; else
+          refused.
 
     Returns
     -------
@@ -154,12 +167,12 @@ def sample(
     check_folder(Path(out))
     loaded = load(run, device, settings)
     use_threads()
-    row, info = table.find(loaded.info.recipe), loaded.info
+    row, info = table.find_drawing(loaded.info.recipe), loaded.info
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
     found = conditions_of(loaded, n, **asked)
     for text in found.notes:
         tell(run, text)
-    places = [row.option.name for row in CONDITIONS.values() if not row.option.several]
+    places = [option.name for row in CONDITIONS.values() for option in row.options if not option.several]
     samples = Samples(
         Path(out),
         {

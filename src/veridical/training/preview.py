@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.notes import tell
 from veridical.data.images import save_png, to_grid
-from veridical.models.contract import Model
+from veridical.models.contract import Generating
 
 FAILURES = (OSError, ValueError, RuntimeError, MemoryError, ArithmeticError)
 
@@ -23,9 +22,11 @@ FAILURES = (OSError, ValueError, RuntimeError, MemoryError, ArithmeticError)
 def preview(model: nn.Module, cond: Arrays, out: Path, step: int, device: torch.device) -> float:
     """Draw sixteen samples of the averaged weights, always with the same noise and conditions; return the seconds."""
     began = time.monotonic()
+    if not isinstance(model, Generating):
+        return 0.0
     try:
         with torch.no_grad():
-            sampled = cast(Model, model).sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
+            sampled = model.sample(16, as_tensors(cond, device), ImageNoise(0, range(16), device))
         show(out / "samples" / f"step_{step:07d}.png", ((sampled.clamp(-1, 1) + 1) / 2).cpu().numpy())
     except FAILURES as error:
         tell(out, f"no preview of step {step} ({' '.join(str(error).split())})")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from veridical.wording.place import PLACES
-from veridical.wording.table import NO_NOUNS, NUMERALS, Range, row_of
+from veridical.wording.table import NO_NOUNS, NUMERALS, Range, row_of, said_as
 
 Value = float | int | bool | str | Range
 
@@ -38,6 +38,8 @@ def ways(name: str, value: float | str) -> list[Fact]:
     ValueError : a place that is none of `PLACES`.
     """
     row = row_of(name)
+    if isinstance(value, str) and not row.places:
+        return [Fact(name, value, "word", said_as(name, value))]
     if isinstance(value, str):
         if value not in PLACES:
             raise ValueError(f"{name}={value!r} is no place: give one of {', '.join(PLACES)}")
@@ -46,7 +48,7 @@ def ways(name: str, value: float | str) -> list[Fact]:
         return []
     found = []
     for number in row.numbers:
-        text = f"{value * number.scale:.{number.decimals}f}"
+        text = f"{value * number.scale:{'.4g' if number.decimals is None else f'.{number.decimals}f'}}"
         text = text.removeprefix("-") if float(text) == 0 else text
         as_said = round(float(text) / number.scale, 12)
         found += [Fact(name, as_said, "number", phrase.format(text)) for phrase in number.phrases]

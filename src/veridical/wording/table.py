@@ -20,12 +20,12 @@ class Number:
     Attributes
     ----------
     phrases : with ``{}`` where the number stands; none begins with it.
-    decimals : that are said.
+    decimals : that are said; None is four digits, wherever the point is.
     scale : what is said over the property's value, 100 for percent.
     """
 
     phrases: tuple[str, ...]
-    decimals: int = 2
+    decimals: int | None = 2
     scale: float = 1.0
 
 
@@ -159,6 +159,23 @@ ROWS: dict[str, Row] = {
         (_percent("root cover {}", "a root cover of {}", decimals=1),),
         words=(((0.0, 0.03), ("sparse roots",)), ((0.07, None), ("dense roots", "a dense root cover"))),
     ),
+    # images without label images, see `veridical.captioning`
+    "mean_grey_level": Row(
+        (Number(("mean grey level {}", "a grey level of {}")),),
+        words=(((0.0, 0.35), ("a dark image",)), ((0.65, None), ("a bright image",))),
+    ),
+    "contrast": Row(
+        (Number(("contrast {}", "a contrast of {}")),),
+        words=(((0.0, 0.08), ("low contrast",)), ((0.2, None), ("high contrast",))),
+    ),
+    "correlation_length_px": Row(
+        (_pixels("correlation-length {}", "a correlation-length of {}"),),
+        words=(((0.0, 2.0), ("a fine texture",)), ((6.0, None), ("a coarse texture",))),
+    ),
+    "alignment": Row(
+        (Number(("alignment {}", "an alignment of {}")),),
+        words=(((0.0, 0.1), ("no preferred direction",)), ((0.4, None), ("lines in one direction",))),
+    ),
 }
 
 
@@ -181,21 +198,26 @@ def row_of(name: str) -> Row:
         return Row((_pixels(f"mean {word}-diameter {{}}", f"a {word}-diameter of {{}}"),))
     if match := re.fullmatch(r"(.+)_place", name):
         return Row(places=(f"{_word(match[1])} {{}}",))
-    return Row((Number((f"{_word(name)} {{}}",), decimals=3),))
+    return Row((Number((f"{_word(name)} {{}}",), decimals=None),))
 
 
 def _area(word: str) -> Row:
     return Row(
-        (Number((f"area fraction of {word} {{}}", f"an area share of {word} of {{}}")),),
+        (Number((f"area fraction of {word} {{}}", f"an area share of {word} of {{}}"), 3),),
         words=(
             ((0.001, 0.02), (f"hardly any {word}", f"traces of {word}")),
-            ((0.02, 0.1), (f"a little {word}",)),
-            ((0.1, 0.3), (f"some {word}",)),
-            ((0.3, 0.5), (f"much {word}",)),
+            ((0.02, 0.1), (f"a small share of {word}",)),
+            ((0.1, 0.3), (f"a fair share of {word}",)),
+            ((0.3, 0.5), (f"a large share of {word}",)),
             ((0.5, None), (f"mostly {word}",)),
         ),
         absent=(f"no {word}", f"without {word}"),
     )
+
+
+def said_as(name: str, value: str) -> str:
+    """What a column of words says: the name of the column, then the word."""
+    return f"{_word(name)} {' '.join(value.split())}"
 
 
 def _word(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from veridical.nets import warp as warping
 from veridical.nets.dit import DiT
 from veridical.nets.label import LabelOrNone, LevelOrNone
 from veridical.nets.spectrum import Spectrum
-from veridical.nets.text import TextOrNone
+from veridical.nets.text import TextOrNone, hear, listen
 from veridical.nets.unet import UNet
 
 # Modules that make of conditions what the network hears, in the order of the seeds.
@@ -71,7 +71,7 @@ class Denoiser(nn.Module):
         channels, size, _ = shape
         self.inside = (channels * (2 if law.skip == "wiener" else 1) + embed.given) * network.patch**2
         out = channels * (2 if law.variance == "learned" else 1) * network.patch**2
-        vector = embed.classes >= 0 or law.warp > 0 or embed.level > 0
+        vector = embed.classes >= 0 or law.warp > 0 or embed.level > 0 or embed.vocabulary > 0
         self.net = _network(network, self.inside, out, size // network.patch, vector, embed.vocabulary > 0)
         self.label = LabelOrNone(embed.classes, self.net.dim) if embed.classes >= 0 else None
         # Without a bias: nothing said is nothing added.
@@ -140,7 +140,10 @@ class Denoiser(nn.Module):
             heard.append(of.said(known.seen.new_zeros(n, warping.NUMBERS) if said is None else said))
         if self.level is not None:
             heard.append(of.level(told.get("level"), n, keep))
-        text = () if self.text is None else of.text(told.get("text"), n, told.get("value"), keep)
+        text: Any = ()
+        if self.text is not None:
+            text = listen(of.text, told, n, keep, early)
+            heard.append(text[0][:, 0])  # its first vector says what the whole of it says
         output = F.pixel_shuffle(of.net(known.seen, known.time, sum(heard) if heard else None, *text), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread
@@ -259,6 +262,8 @@ class Denoiser(nn.Module):
         if self.law.variance == "learned" and how.solver == "ancestral":
             denoise = self._moments(how.clamp)
         x = self.start(noise, grid[0].item())
+        if self.text is not None:
+            cond = hear(cond, self.text, cast("TextOrNone | None", self.early and self.early["text"]))
         return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **_options(self.law, how)))
 
     def _moments(self, clamp: bool) -> Callable[[Tensor, Tensor, dict[str, Any] | None], tuple[Tensor, Tensor]]:

@@ -1,0 +1,36 @@
+"""Rows of systems that hear words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from veridical.models.text.clip import Clip
+from veridical.recipes.diffusion import DIFFUSION, STOCHASTIC, denoiser
+from veridical.recipes.recipe import Recipe
+
+CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
+
+ROWS: dict[str, Recipe] = {
+    "clip": Recipe(
+        Clip,
+        family="text",
+        task="similarity of image and words",
+        summary="two towers: an image is near its own caption; no generator, but scores, finds and leads",
+        citation="Radford et al. 2021, arXiv:2103.00020; Hessel et al. 2021, arXiv:2104.08718",
+        train=CONTRASTIVE,
+        needs=("text",),
+        of_data=("vocabulary", "spelled_tokens"),
+        draws=False,
+    ),
+    "text_to_image": Recipe(
+        denoiser,
+        family="text",
+        task="text to image",
+        summary="the denoiser in pixels hears the words of a caption by cross-attention; classifier-free guidance",
+        citation="Saharia et al. 2022, arXiv:2205.11487; Nichol et al. 2022, arXiv:2112.10741",
+        args={"guidance_scale": 1.5, **STOCHASTIC},
+        train=DIFFUSION,
+        needs=("text",),
+        of_data=("vocabulary",),
+    ),
+}
