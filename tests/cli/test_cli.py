@@ -34,6 +34,8 @@ def test_every_command_has_help(run):
         "recipes",
         "data",
         "phantom",
+        "caption",
+        "find",
         "train",
         "sample",
         "restore",

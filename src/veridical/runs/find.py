@@ -54,7 +54,7 @@ def find(
     data : str or Path
         What `veridical.open_dataset` opens, with values and resolution of the images that `clip` was trained on.
     text : str
-        A sentence, in words of the captions that `clip` was trained on; others are named in a note.
+        A sentence, in words of the captions that `clip` was trained on; others, and numbers beyond theirs, are named in a note.
     clip : str or Path
         Run folder of the recipe ``clip``.
     top : int
@@ -75,8 +75,7 @@ def find(
     Raises
     ------
     InputError
-        If `clip` is no such run, the images cannot be read or are of another kind, or `text` is empty or has a number that no
-        training caption comes near.
+        If `clip` is no such run, the images cannot be read or are of another kind, or `text` is empty.
     """
     if not 1 <= top <= MOST or batch < 1:
         raise InputError(f"top={top}, batch={batch}: give 1 to {MOST} images, and a batch of at least 1.")
@@ -84,7 +83,7 @@ def find(
         raise InputError("the text to search for is empty: give some words, such as 'three cracks'.")
     run = load_clip(clip, device)
     model: Any = run.model
-    asked = conditions_of(run, 1, prompt=[text])
+    asked = conditions_of(run, 1, prompt=[text], extrapolate=True)
     for note in asked.notes:
         tell(clip, note)
     use_threads()
