@@ -178,6 +178,7 @@ def test_instructions():
     assert instructions(["add_crack"])[0] == "Add a crack."
     both = instructions(["add_crack", "remove_binder"])
     assert both[0] == "Add a crack and remove the binder." and len(both) == 4
+    assert instructions(["more_pores", "add_mineral"])[0] == "Raise the porosity and add bright minerals."
     assert all(len(set(texts)) == len(texts) >= 3 for texts in INSTRUCTIONS.values())
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from veridical.conditions.delivery import as_tensors
-from veridical.conditions.request import ask
 from veridical.core.arrays import Images
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
@@ -21,7 +20,9 @@ from veridical.core.progress import Progress
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.data.tiles import resize
-from veridical.runs.run import Run, load
+from veridical.runs.draw import conditions_of
+from veridical.runs.run import Run
+from veridical.runs.words import load_clip
 
 MOST = 4096  # images that are returned
 
@@ -80,13 +81,9 @@ def find(
         raise InputError(f"top={top}, batch={batch}: give 1 to {MOST} images, and a batch of at least 1.")
     if not text.strip():
         raise InputError("the text to search for is empty: give some words, such as 'three cracks'.")
-    run = load(clip, device)
+    run = load_clip(clip, device)
     model: Any = run.model
-    if not hasattr(model, "embed_image") or not hasattr(model, "embed_text"):
-        raise InputError(
-            f"{clip} is a run of {run.info.recipe}, which compares no words with images: train the recipe clip."
-        )
-    asked = ask(run.info.to_json(), run.folder, run.needs, 1, {"prompt": [text], "extrapolate": True})
+    asked = conditions_of(run, 1, prompt=[text], extrapolate=True)
     for note in asked.notes:
         tell(clip, note)
     use_threads()
