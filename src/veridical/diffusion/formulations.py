@@ -104,8 +104,9 @@ def ddpm_levels(schedule: str) -> Tensor:
 
     Parameters
     ----------
-    schedule : {"linear", "cosine"}
-        Ho, Jain and Abbeel 2020, section 4; Nichol and Dhariwal 2021, eq. 17.
+    schedule : {"linear", "cosine", "scaled_linear"}
+        Ho, Jain and Abbeel 2020, section 4; Nichol and Dhariwal 2021, eq. 17; Stable Diffusion (the code of Rombach et al.
+        2022), whose roots of beta rise linearly.
 
     Returns
     -------
@@ -113,6 +114,8 @@ def ddpm_levels(schedule: str) -> Tensor:
     """
     if schedule == "linear":
         betas = torch.linspace(1e-4, 0.02, STEPS, dtype=torch.float64)
+    elif schedule == "scaled_linear":
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, STEPS, dtype=torch.float64).square()
     else:
         time = torch.arange(STEPS + 1, dtype=torch.float64) / STEPS
         left = ((time + 0.008) / 1.008 * math.pi / 2).cos().square()
@@ -152,10 +155,15 @@ def ddpm_law(normal: Tensor, span: Span, schedule: str) -> Tensor:
 
 
 def ddpm_grid(steps: int, span: Span, schedule: str) -> Tensor:
-    """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4)."""
+    """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4).
+
+    Of ``scaled_linear`` evenly from the last to none (Lin et al. 2024, arXiv:2305.08891, table 2, "trailing"), as pipelines of
+    Stable Diffusion are best sampled.
+    """
     if steps > STEPS:
         raise InputError(f"sampling_steps={steps} is more than the {STEPS} steps of ddpm: give at most {STEPS}.")
-    chosen = torch.linspace(STEPS - 1, 0, steps, dtype=torch.float64).round().long()
+    last = STEPS / steps - 1 if schedule == "scaled_linear" else 0
+    chosen = torch.linspace(STEPS - 1, last, steps, dtype=torch.float64).round().long()
     return _to_zero(ddpm_levels(schedule)[chosen])
 
 
@@ -287,6 +295,8 @@ FORMULATIONS: dict[str, Formulation] = {
     "ddpm_cosine": _ddpm(ddpm_scalings, "cosine"),
     "v_linear": _ddpm(v_scalings, "linear"),
     "v_cosine": _ddpm(v_scalings, "cosine"),
+    "ddpm_scaled_linear": _ddpm(ddpm_scalings, "scaled_linear"),
+    "v_scaled_linear": _ddpm(v_scalings, "scaled_linear"),
     "ncsn": Formulation(score_scalings, ncsn_law, _geometric, _as_set),
     "ve": Formulation(score_scalings, ve_law, _geometric, _as_set),
     "vp": _vp(sub=False),

@@ -146,6 +146,25 @@ class Sampling:
             )
 
 
+@dataclass(frozen=True)
+class Stable:
+    """What is left open of a Stable Diffusion."""
+
+    text_tower: str = setting(
+        "frozen",
+        "The text tower of clip stays as it is, or a copy of it learns on with the denoiser.",
+        choices=("frozen", "joint"),
+    )
+    prediction: str = setting(
+        "noise",
+        "What the network predicts: the noise, or the velocity of Salimans and Ho 2022, as later pipelines do.",
+        choices=("noise", "velocity"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def fits(shape: tuple[int, int, int], network: Network, law: Law) -> None:
     """Refuse images of a shape (C, S, S), or crops of them, that a network cannot see."""
     size, unit = shape[-1], network.patch * 2 ** (len(network.widths) - 1)
