@@ -15,7 +15,7 @@ from veridical.diffusion.formulations import FORMULATIONS, SIGMA_DATA, Span, min
 from veridical.diffusion.guidance import autoguidance, classifier_free, clipped
 from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.diffusion.variance import variational_bound
-from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits, options
 from veridical.nets import warp as warping
 from veridical.nets.dit import DiT
 from veridical.nets.label import LabelOrNone, LevelOrNone
@@ -274,7 +274,7 @@ class Denoiser(nn.Module):
         if self.text is not None:
             early: Any = self.early
             cond = hear(cond, n, self.text, None if early is None else early["text"])
-        return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **_options(self.law, how)))
+        return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **options(self.law, how)))
 
     def _moments(self, clamp: bool) -> Callable[[Tensor, Tensor, dict[str, Any] | None], tuple[Tensor, Tensor]]:
         def moments(x: Tensor, sigma: Tensor, cond: dict[str, Any] | None) -> tuple[Tensor, Tensor]:
@@ -292,16 +292,3 @@ def _network(network: Network, inside: int, out: int, size: int, vector: bool, w
         return DiT(inside, out, size, network.widths[0], network.layers, how, network.dropout, text)
     args = (network.widths, network.layers, network.attention, network.dropout, vector, text, width or 0)
     return UNet(inside, out, size, *args)
-
-
-def _options(law: Law, sampling: Sampling) -> dict[str, Any]:
-    """Arguments of the solver that others do not have."""
-    options: dict[str, dict[str, Any]] = {
-        "euler": {"churn": sampling.churn},
-        "heun": {"churn": sampling.churn},
-        "ddim": {"eta": sampling.eta},
-        "ancestral": {"spread": {"small": 0.0, "large": 1.0, "learned": None}[law.variance]},
-        "predictor_corrector": {"snr": sampling.snr, "corrections": sampling.langevin_steps},
-        "annealed_langevin": {"corrections": sampling.langevin_steps},
-    }
-    return options.get(sampling.solver, {})

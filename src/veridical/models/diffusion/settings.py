@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
@@ -185,6 +186,19 @@ def can_draw(law: Law, sampling: Sampling, early: bool) -> None:
         raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
     if sampling.autoguidance != 1 and not early:
         raise InputError(f"autoguidance={sampling.autoguidance} needs a run trained with early_steps, such as 300.")
+
+
+def options(law: Law, sampling: Sampling) -> dict[str, Any]:
+    """Arguments of the solver that others do not have."""
+    of: dict[str, dict[str, Any]] = {
+        "euler": {"churn": sampling.churn},
+        "heun": {"churn": sampling.churn},
+        "ddim": {"eta": sampling.eta},
+        "ancestral": {"spread": {"small": 0.0, "large": 1.0, "learned": None}[law.variance]},
+        "predictor_corrector": {"snr": sampling.snr, "corrections": sampling.langevin_steps},
+        "annealed_langevin": {"corrections": sampling.langevin_steps},
+    }
+    return of.get(sampling.solver, {})
 
 
 def _rising(low: float, high: float) -> None:
