@@ -123,6 +123,7 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
         beta_schedule=schedule,
         clip_sample=False,
         set_alpha_to_one=True,
+        steps_offset=1,  # not heeded by "trailing", but asked for
         prediction_type={"ddpm": "epsilon", "v": "v_prediction"}[process],
         timestep_spacing="trailing",
     )
