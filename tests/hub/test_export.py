@@ -21,11 +21,11 @@ CASES = [("noise", "frozen", 1), ("velocity", "joint", 3)]
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case[0])
 def exported(request, tmp_path_factory):
-    """A run whose weights are all random, and the folder it was exported to."""
+    """A run whose weights are all random, the folder it was exported to, and what plain diffusers loads from that."""
     prediction, tower, channels = request.param
     folder = tmp_path_factory.mktemp(prediction)
     data = write_tiles(folder / "data", n=8, size=32, channels=channels, conditions=True)
-    given = {"size": 32, "batch": 4, "steps": 1, "quiet": True}
+    given = {"size": 32, "batch": 4, "steps": 1, "threads": 1, "quiet": True}
     plain = {"linear": False, "patch": 1, "latent": 4, "widths": (16, 32)}
     first = {
         "autoencoder": train("autoencoder", data, folder / "autoencoder", **given, **plain),
@@ -40,13 +40,14 @@ def exported(request, tmp_path_factory):
         if "denoiser.net" in name:
             tensor.add_(0.1 * torch.randn(tensor.shape, generator=generator))
     write_tensors(run / "model.safetensors", own_tensors(model), step="1")
-    return run, export(run, folder / "pipeline")
+    pipeline = StableDiffusionPipeline.from_pretrained(export(run, folder / "pipeline"))
+    pipeline.set_progress_bar_config(disable=True)
+    return run, folder / "pipeline", pipeline
 
 
 @pytest.mark.parametrize("negative", [None, NEGATIVE])
 def test_plain_diffusers_draws_the_same_image(exported, negative):
-    folder, pipeline = exported[0], StableDiffusionPipeline.from_pretrained(exported[1])
-    pipeline.set_progress_bar_config(disable=True)
+    folder, _, pipeline = exported
     run = load(folder, "cpu", {"solver": "ddim", "sampling_steps": 10, "guidance_scale": 2.5})
     ours = draw(run, 2, seed=3, prompt=PROMPTS, **({} if negative is None else {"negative_prompt": negative}))
     # Ours begins with what noise leaves of nothing, theirs with noise of variance 1.
@@ -61,7 +62,7 @@ def test_plain_diffusers_draws_the_same_image(exported, negative):
 
 
 def test_its_autoencoder_gives_latents_of_the_denoiser(exported):
-    model, pipeline = load(exported[0], "cpu").model, StableDiffusionPipeline.from_pretrained(exported[1])
+    model, pipeline = load(exported[0], "cpu").model, exported[2]
     image = torch.rand(2, model.first.autoencoder.config.in_channels, 32, 32) * 2 - 1
     with torch.no_grad():
         latents = pipeline.vae.encode(image).latent_dist.mean * pipeline.vae.config.scaling_factor
@@ -75,7 +76,7 @@ def test_the_folder_says_what_it_is(exported):
 
 
 def test_what_cannot_be_exported_is_refused(exported, tmp_path):
-    run, pipeline = exported
+    run, pipeline, _ = exported
     with pytest.raises(InputError, match="could not be written"):
         export(run, pipeline)
     with pytest.raises(InputError, match="no format"):
@@ -91,7 +92,7 @@ def test_stages_must_fit(exported, tmp_path):
     run = exported[0]
     channels = load(run).info.channels
     other = write_tiles(tmp_path / "other", n=6, size=32, channels=channels, seed=9, conditions=True)
-    given = {"size": 32, "batch": 4, "steps": 1, "quiet": True}
+    given = {"size": 32, "batch": 4, "steps": 1, "threads": 1, "quiet": True}
     first = {"autoencoder": run.parent / "autoencoder", "clip": run.parent / "clip"}
     with pytest.raises(InputError, match="knows other words"):
         train("stable_diffusion", other, tmp_path / "run", text="auto", first=first, **given)

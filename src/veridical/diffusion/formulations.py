@@ -105,8 +105,7 @@ def ddpm_levels(schedule: str) -> Tensor:
     Parameters
     ----------
     schedule : {"linear", "cosine", "scaled_linear"}
-        Ho, Jain and Abbeel 2020, section 4; Nichol and Dhariwal 2021, eq. 17; Stable Diffusion (the code of Rombach et al.
-        2022), whose roots of beta rise linearly.
+        Ho, Jain and Abbeel 2020, section 4; Nichol and Dhariwal 2021, eq. 17; the code of Rombach et al. 2022.
 
     Returns
     -------
@@ -155,10 +154,8 @@ def ddpm_law(normal: Tensor, span: Span, schedule: str) -> Tensor:
 
 
 def ddpm_grid(steps: int, span: Span, schedule: str) -> Tensor:
-    """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4).
-
-    Of ``scaled_linear`` evenly from the last to none (Lin et al. 2024, arXiv:2305.08891, table 2, "trailing"), as pipelines of
-    Stable Diffusion are best sampled.
+    """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4), of
+    ``scaled_linear`` to none (Lin et al. 2024, arXiv:2305.08891, table 2, "trailing").
     """
     if steps > STEPS:
         raise InputError(f"sampling_steps={steps} is more than the {STEPS} steps of ddpm: give at most {STEPS}.")
@@ -226,6 +223,7 @@ def vp_grid(steps: int, span: Span, sub: bool) -> Tensor:
 # Flow matching.
 
 EARLIEST_FLOW, LATEST = 1e-4, 0.999  # at time 1 nothing is left of x0, and its level is infinite
+FLOW_ENDS = (EARLIEST_FLOW / (1 - EARLIEST_FLOW), LATEST / (1 - LATEST))
 
 
 def flow_scalings(sigma: Tensor) -> Scalings:
@@ -280,10 +278,6 @@ def _as_set(span: Span) -> tuple[float, float]:
     return span.low, span.high
 
 
-def _flow_ends(span: Span) -> tuple[float, float]:
-    return EARLIEST_FLOW / (1 - EARLIEST_FLOW), LATEST / (1 - LATEST)
-
-
 FORMULATIONS: dict[str, Formulation] = {
     "edm": Formulation(
         edm_scalings,
@@ -301,5 +295,5 @@ FORMULATIONS: dict[str, Formulation] = {
     "ve": Formulation(score_scalings, ve_law, _geometric, _as_set),
     "vp": _vp(sub=False),
     "sub_vp": _vp(sub=True),
-    "flow": Formulation(flow_scalings, flow_law, flow_grid, _flow_ends),
+    "flow": Formulation(flow_scalings, flow_law, flow_grid, lambda span: FLOW_ENDS),
 }
