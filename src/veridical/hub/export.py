@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +73,8 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
         raise InputError(f"there is no format {format!r} to export to: use {', '.join(FORMATS)}.")
     check_folder(out)
     loaded = load(run, device="cpu")
-    pipeline = stable_diffusion_pipeline(loaded)
+    with _silent():
+        pipeline = stable_diffusion_pipeline(loaded)
     info, how = loaded.info, loaded.model.sampling  # type: ignore[attr-defined]
     if how.guidance_scale != 1 and (how.guidance_interval[0] > 0.03 or how.guidance_interval[1] < 14):
         tell(run, f"pipelines guide at all noise levels: guidance_interval={how.guidance_interval} is left out")
@@ -90,7 +93,7 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
         version=__version__, prompt="WORDS OF YOUR CAPTIONS", scale=how.guidance_scale, steps=how.sampling_steps,
         kind="grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE,
     )  # fmt: skip
-    with new_folder(out) as folder:
+    with new_folder(out) as folder, _silent():
         pipeline.save_pretrained(folder)
         write_json(folder / PROVENANCE, about)
         write_text(folder / "README.md", card)
@@ -127,10 +130,29 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
         prediction_type={"ddpm": "epsilon", "v": "v_prediction"}[process],
         timestep_spacing="trailing",
     )
-    return StableDiffusionPipeline(
+    pipeline = StableDiffusionPipeline(
         vae=_normalised(model), text_encoder=tower, tokenizer=fast_tokenizer(vocabulary), unet=model.denoiser.net.net,
         scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
+    # The name that earlier versions of transformers know, too.
+    pipeline.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
+    return pipeline
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without what transformers says of packages that nothing here needs, and of files of no size."""
+    from transformers.utils import logging
+
+    before, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if shown:
+            logging.enable_progress_bar()
 
 
 @torch.no_grad()
