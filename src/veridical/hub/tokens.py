@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from veridical.conditions.vocabulary import Vocabulary
 from veridical.core.tokens import BEGIN, END, PAD, SPECIAL
@@ -37,7 +37,8 @@ def fast_tokenizer(vocabulary: Vocabulary) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{SPECIAL[BEGIN]} $A {SPECIAL[END]}", special_tokens=[(SPECIAL[BEGIN], BEGIN), (SPECIAL[END], END)]
     )
-    return PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast  # which has no types
+    made: PreTrainedTokenizerFast = make(
         tokenizer_object=tokenizer,
         bos_token=SPECIAL[BEGIN],
         eos_token=SPECIAL[END],
@@ -48,3 +49,4 @@ def fast_tokenizer(vocabulary: Vocabulary) -> PreTrainedTokenizerFast:
         split_special_tokens=True,  # "<pad>" in a sentence is text
         clean_up_tokenization_spaces=False,
     )
+    return made
