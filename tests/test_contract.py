@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from toy import TOY, write_tiles
+from toy import TOY, stage_toy, write_tiles
 from veridical.conditions.table import SIZES, arrays_of
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
@@ -31,8 +31,9 @@ def toy(name: str, channels: int = 1, size: int = 32) -> torch.nn.Module:
     torch.manual_seed(0)
     stages: dict[str, Any] = {}
     for held, stage in RECIPES[name].first.items():
-        stages[held] = build(stage.recipe, channels, size, TOY[stage.recipe])
-        stages[held].prepare(batch(stage.recipe, channels, size).image)
+        stages[held] = build(stage.recipe, channels, size, stage_toy(stage))
+        if isinstance(stages[held], Prepared):
+            stages[held].prepare(batch(stage.recipe, channels, size).image)
     return build(name, channels, size, TOY[name], stages)
 
 
@@ -84,9 +85,9 @@ def test_capability_is_had_by_name():
     assert all(isinstance(models[name], Generating) == row.draws for name, row in RECIPES.items())
     pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided", "text_to_image"}
     assert able == {
-        Denoising: pixels | {"latent_diffusion"},
+        Denoising: pixels | {"latent_diffusion", "stable_diffusion"},
         DenoisesImages: pixels,
-        Staged: {"latent_diffusion", "consistency"},
+        Staged: {"latent_diffusion", "stable_diffusion", "consistency"},
     }
     for name in able[Denoising]:
         assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))
@@ -183,7 +184,8 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
     data = write_tiles(tmp_path / "data", conditions=True)
     given = settings(name, data)
     for held, stage in RECIPES[name].first.items():
-        folder = train(stage.recipe, data, tmp_path / f"first-{held}", steps=2, **settings(stage.recipe, data))
+        own = stage.args | settings(stage.recipe, data)
+        folder = train(stage.recipe, data, tmp_path / f"first-{held}", steps=2, **own)
         given.setdefault("first", {})[held] = folder
     train(name, data, tmp_path / "whole", steps=6, **given)
     with monkeypatch.context() as patch:

@@ -18,7 +18,7 @@ FLOORS = (
     ("captioning", "conditions", "scoring"),
     ("auditing", "recipes", "reporting"),
     ("runs",),
-    ("editing", "training"),
+    ("editing", "hub", "training"),
     ("benching",),
     ("cli",),
     ("__main__",),

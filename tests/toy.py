@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from veridical.recipes.table import settings
+
 UNET = {"widths": (16, 32), "layers": 1, "attention": (False, True)}
 TOY: dict[str, dict] = {
     "random_phase": {"tiles": 16},
@@ -45,7 +47,13 @@ TOY: dict[str, dict] = {
     "latent_diffusion": {**UNET, "sampling_steps": 4},
     "clip": {"widths": (16, 16), "dim": 32, "width": 32, "layers": 1, "vocabulary": 300, "spelled_tokens": 32},
     "text_to_image": {**UNET, "vocabulary": 300, "sampling_steps": 4},
+    "stable_diffusion": {**UNET, "sampling_steps": 4},
 }
+
+
+def stage_toy(stage):
+    """Arguments of the smallest version of a stage of a recipe."""
+    return settings(stage.recipe, stage.args)[1] | TOY[stage.recipe]
 
 
 def write_tiles(

@@ -60,9 +60,19 @@ def test_grids_fall_to_zero_and_span_what_is_trained(name):
     assert all(v.isfinite().all() for v in scalings)
 
 
-@pytest.mark.parametrize(("schedule", "theirs"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
+STABLE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "theirs"),
+    [
+        ("linear", {"beta_schedule": "linear"}),
+        ("cosine", {"beta_schedule": "squaredcos_cap_v2"}),
+        ("scaled_linear", STABLE),
+    ],
+)
 def test_the_thousand_steps_are_reproduced_exactly(schedule, theirs):
-    left = diffusers.DDPMScheduler(beta_schedule=theirs).alphas_cumprod.double()
+    left = diffusers.DDPMScheduler(**theirs).alphas_cumprod.double()
     levels = ddpm_levels(schedule)
     torch.testing.assert_close(1 / (1 + levels**2), left, rtol=1e-4, atol=1e-12)
     for dtype in (torch.float64, torch.float32):
@@ -74,6 +84,15 @@ def test_the_thousand_steps_are_reproduced_exactly(schedule, theirs):
     assert torch.isin(row.grid(37, SPAN)[:-1], levels).all()
     between = (levels[500] * levels[501]).sqrt().reshape(1, 1, 1, 1)
     assert row.scalings(between).time.item() == pytest.approx(500.5)
+
+
+@pytest.mark.parametrize("steps", [10, 25, 40])
+def test_stable_diffusion_is_sampled_at_the_steps_of_the_library(steps):
+    scheduler = diffusers.DDIMScheduler(**STABLE, timestep_spacing="trailing", steps_offset=1)
+    scheduler.set_timesteps(steps)
+    row = FORMULATIONS["v_scaled_linear"]
+    grid = row.grid(steps, SPAN)
+    assert torch.equal(row.scalings(grid[:-1].reshape(-1, 1, 1, 1)).time, scheduler.timesteps.double())
 
 
 def test_noise_levels_follow_their_laws():

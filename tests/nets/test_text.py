@@ -1,10 +1,15 @@
 """A text reaches both networks: its padding does not count, and without one networks are what they were."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from veridical.core.batch import ImageNoise
+from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Network, Sampling
 from veridical.nets.dit import CONDITIONING, DiT
-from veridical.nets.text import TextOrNone
+from veridical.nets.text import TextOrNone, Tower, hear
 from veridical.nets.unet import UNet
 
 
@@ -91,3 +96,51 @@ def test_order_and_numbers_of_a_text_count():
         swapped, numbered = text(ids[:, [1, 0, 2]], 1)[0], text(ids, 1, value)[0]
         assert torch.equal(text(ids, 1, 0 * value)[0], plain)
     assert (swapped[:, 0] - plain[:, 0]).abs().max() > 1e-3 and (numbered[:, 0] - plain[:, 0]).abs().max() > 1e-3
+
+
+class Counting(torch.nn.Module):
+    """Stands for a text tower: each vector is the token, and whether it counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.config, self.calls = SimpleNamespace(hidden_size=2, max_position_embeddings=4), 0
+
+    def forward(self, input_ids, attention_mask):
+        self.calls += 1
+        return SimpleNamespace(last_hidden_state=torch.stack([input_ids, attention_mask], -1).float())
+
+
+def test_a_tower_reads_no_text_as_an_empty_one():
+    reader = Tower(Counting())
+    ids = torch.tensor([[2, 7, 3, 0], [2, 8, 9, 3]])
+    said, left, none = (
+        reader.read({"spelled": ids}, 2),
+        reader.read({"spelled": ids}, 2, keep=torch.tensor([False, True])),
+        reader.read({}, 2),
+    )
+    assert said.sequence[0].tolist() == [[2, 1], [7, 1], [3, 1], [0, 0]] and said.there is said.whole is None
+    assert none.sequence[0].tolist() == none.sequence[1].tolist() == [[2, 1], [3, 1], [0, 0], [0, 0]]
+    assert torch.equal(left.sequence, torch.stack([none.sequence[0], said.sequence[1]]))
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_text_is_read_once_a_draw_and_so_is_what_guidance_leads_away_from(negative):
+    torch.manual_seed(0)
+    tower = Counting()
+    network = Network(patch=1, widths=(32,), attention=(True,))
+    denoiser = Denoiser((1, 8, 8), network, reader=Tower(tower)).eval()
+    assert denoiser.parts == {"denoiser": denoiser.net} and denoiser.net.net.config.cross_attention_dim == 2
+    for parameter in denoiser.net.net.conv_out.parameters():
+        torch.nn.init.normal_(parameter)
+    cond = {"spelled": torch.tensor([[2, 7, 3, 0]])} | (
+        {"negative_spelled": torch.tensor([[2, 9, 3, 0]])} if negative else {}
+    )
+    with torch.no_grad():
+        heard = hear(cond, 1, denoiser.text)
+        assert torch.equal(heard["negative_spelled"].now.sequence[0, 1], torch.tensor([9.0 if negative else 3.0, 1.0]))
+        tower.calls = 0
+        drawn = [
+            denoiser.sample(1, cond, ImageNoise(0, [0]), Sampling(sampling_steps=4, guidance_scale=scale))
+            for scale in (1.0, 3.0)
+        ]
+    assert tower.calls == 4 and (drawn[0] - drawn[1]).abs().max() > 1e-4

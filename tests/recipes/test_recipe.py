@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from toy import TOY
+from toy import TOY, stage_toy
 from veridical.core.batch import ImageNoise
 from veridical.core.errors import InputError
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
@@ -80,7 +80,7 @@ def test_what_can_be_changed_on_a_trained_model(name, settable):
 @pytest.mark.parametrize("name", [n for n in RECIPES if "sampling" in RECIPES[n].kinds])
 def test_other_settings_replace_the_sampling_of_a_model_and_nothing_else(name):
     row = RECIPES[name]
-    stages = {held: build(stage.recipe, 1, 16, TOY[stage.recipe]) for held, stage in row.first.items()}
+    stages = {held: build(stage.recipe, 1, 16, stage_toy(stage)) for held, stage in row.first.items()}
     usual = build(name, 1, 16, TOY[name], stages)
     other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, stages)
     assert other.sampling == dataclasses.replace(usual.sampling, sampling_steps=7) != usual.sampling

@@ -269,7 +269,7 @@ def _length(longest: int) -> int:
 
 
 def _normal(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text).lower()
+    text = "".join(map(str.lower, unicodedata.normalize("NFKC", text)))  # a letter at a time, as other tokenizers do
     return " ".join(re.sub(r"<(?=(?:pad|num|begin|end)>)", "< ", text).split())
 
 

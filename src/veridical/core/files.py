@@ -69,6 +69,28 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to write to; what was written is at `path` only when it is whole.
+
+    Raises
+    ------
+    InputError
+        If something is at `path` that is no empty folder, or nothing can be written there.
+    """
+    temporary = _beside(path)
+    with _explained(path, "give the name of a new folder, where there is space and you may write"):
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
+            raise _error(errno.EEXIST)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def is_temporary(name: str) -> bool:
     """Whether a file name is one that `replacing` gives while it writes."""
     return _TEMPORARY.fullmatch(name) is not None

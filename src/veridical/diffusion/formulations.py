@@ -104,8 +104,8 @@ def ddpm_levels(schedule: str) -> Tensor:
 
     Parameters
     ----------
-    schedule : {"linear", "cosine"}
-        Ho, Jain and Abbeel 2020, section 4; Nichol and Dhariwal 2021, eq. 17.
+    schedule : {"linear", "cosine", "scaled_linear"}
+        Ho, Jain and Abbeel 2020, section 4; Nichol and Dhariwal 2021, eq. 17; the code of Rombach et al. 2022.
 
     Returns
     -------
@@ -113,6 +113,8 @@ def ddpm_levels(schedule: str) -> Tensor:
     """
     if schedule == "linear":
         betas = torch.linspace(1e-4, 0.02, STEPS, dtype=torch.float64)
+    elif schedule == "scaled_linear":
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, STEPS, dtype=torch.float64).square()
     else:
         time = torch.arange(STEPS + 1, dtype=torch.float64) / STEPS
         left = ((time + 0.008) / 1.008 * math.pi / 2).cos().square()
@@ -152,10 +154,13 @@ def ddpm_law(normal: Tensor, span: Span, schedule: str) -> Tensor:
 
 
 def ddpm_grid(steps: int, span: Span, schedule: str) -> Tensor:
-    """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4)."""
+    """Levels of `steps` of the thousand steps, evenly from the last to the first (Nichol and Dhariwal 2021, section 4), of
+    ``scaled_linear`` to none (Lin et al. 2024, arXiv:2305.08891, table 2, "trailing").
+    """
     if steps > STEPS:
         raise InputError(f"sampling_steps={steps} is more than the {STEPS} steps of ddpm: give at most {STEPS}.")
-    chosen = torch.linspace(STEPS - 1, 0, steps, dtype=torch.float64).round().long()
+    last = STEPS / steps - 1 if schedule == "scaled_linear" else 0
+    chosen = torch.linspace(STEPS - 1, last, steps, dtype=torch.float64).round().long()
     return _to_zero(ddpm_levels(schedule)[chosen])
 
 
@@ -218,6 +223,7 @@ def vp_grid(steps: int, span: Span, sub: bool) -> Tensor:
 # Flow matching.
 
 EARLIEST_FLOW, LATEST = 1e-4, 0.999  # at time 1 nothing is left of x0, and its level is infinite
+FLOW_ENDS = (EARLIEST_FLOW / (1 - EARLIEST_FLOW), LATEST / (1 - LATEST))
 
 
 def flow_scalings(sigma: Tensor) -> Scalings:
@@ -272,10 +278,6 @@ def _as_set(span: Span) -> tuple[float, float]:
     return span.low, span.high
 
 
-def _flow_ends(span: Span) -> tuple[float, float]:
-    return EARLIEST_FLOW / (1 - EARLIEST_FLOW), LATEST / (1 - LATEST)
-
-
 FORMULATIONS: dict[str, Formulation] = {
     "edm": Formulation(
         edm_scalings,
@@ -287,9 +289,11 @@ FORMULATIONS: dict[str, Formulation] = {
     "ddpm_cosine": _ddpm(ddpm_scalings, "cosine"),
     "v_linear": _ddpm(v_scalings, "linear"),
     "v_cosine": _ddpm(v_scalings, "cosine"),
+    "ddpm_scaled_linear": _ddpm(ddpm_scalings, "scaled_linear"),
+    "v_scaled_linear": _ddpm(v_scalings, "scaled_linear"),
     "ncsn": Formulation(score_scalings, ncsn_law, _geometric, _as_set),
     "ve": Formulation(score_scalings, ve_law, _geometric, _as_set),
     "vp": _vp(sub=False),
     "sub_vp": _vp(sub=True),
-    "flow": Formulation(flow_scalings, flow_law, flow_grid, _flow_ends),
+    "flow": Formulation(flow_scalings, flow_law, flow_grid, lambda span: FLOW_ENDS),
 }

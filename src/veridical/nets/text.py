@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from veridical.core.tokens import NEGATIVE
+from veridical.core.tokens import BEGIN, END, NEGATIVE, PAD
 from veridical.nets.dit import Block
+
+
+class Read(NamedTuple):
+    """What a reader makes of texts: vectors (N, L, width), which of them count (N, L), if not all, and what the whole of a text
+    says, (N, width), if that is heard beside time and label.
+    """
+
+    sequence: Tensor
+    there: Tensor | None
+    whole: Tensor | None
+
+
+class Reader(Protocol):
+    """A module that reads the texts of conditions for a network.
+
+    Attributes
+    ----------
+    key : str
+        The array that it cannot do without; where that is missing, there is no text.
+    width : int
+        Of its vectors.
+    """
+
+    key: str
+    width: int
+
+    def read(self, cond: dict[str, Any], n: int, keep: Tensor | None = None) -> Read:
+        """Read the texts of `n` images, those of ``keep == False`` (n,) as if there were none."""
+        ...
 
 
 class TextOrNone(nn.Module):
@@ -24,10 +53,13 @@ class TextOrNone(nn.Module):
         Blocks of a transformer.
     """
 
+    key = "text"
+
     def __init__(self, tokens: int, dim: int, depth: int = 2) -> None:
         from diffusers.models.embeddings import Timesteps
 
         super().__init__()
+        self.width = dim
         self.words = nn.Embedding(tokens, dim)
         self.value = nn.Linear(1, dim, bias=False)
         self.none = nn.Parameter(torch.zeros(dim))
@@ -62,30 +94,65 @@ class TextOrNone(nn.Module):
             x = block(x, x[:, 0], x, own=there)
         return self.norm(x), there
 
+    def read(self, cond: dict[str, Any], n: int, keep: Tensor | None = None) -> Read:
+        """See `Reader`; the first vector says what the whole of a text says."""
+        sequence, there = self(cond.get("text"), n, cond.get("value"), keep)
+        return Read(sequence, there, sequence[:, 0])
+
+
+class Tower(nn.Module):
+    """A text tower as a reader (Rombach et al. 2022, section 3.3): what it has learned elsewhere, or learns on here.
+
+    No text is an empty one: it begins, ends and is filled up. The tower itself heeds what is padding, but a network attends
+    to the vectors of all tokens, as `StableDiffusionPipeline` has it: those after the end have read the whole text.
+
+    Parameters
+    ----------
+    tower : nn.Module
+        transformers' `CLIPTextModel`.
+    """
+
+    key = "spelled"
+    empty: Tensor
+
+    def __init__(self, tower: Any) -> None:
+        super().__init__()
+        self.tower, self.width = tower, int(tower.config.hidden_size)
+        empty = torch.full((1, tower.config.max_position_embeddings), PAD)
+        empty[0, :2] = torch.tensor([BEGIN, END])
+        self.register_buffer("empty", empty, persistent=False)
+
+    def read(self, cond: dict[str, Any], n: int, keep: Tensor | None = None) -> Read:
+        """See `Reader`."""
+        ids = cond.get("spelled")
+        if ids is None:
+            ids = self.empty.expand(n, -1)
+        elif keep is not None:
+            ids = torch.where(keep[:, None], ids, self.empty[:, : ids.shape[1]])
+        return Read(self.tower(input_ids=ids, attention_mask=(ids != PAD).long()).last_hidden_state, None, None)
+
 
 class Heard(NamedTuple):
     """A text that was read once, for many calls of a network: by its reader, and by that of its early copy."""
 
-    now: tuple[Tensor, Tensor]
-    early: tuple[Tensor, Tensor] | None
+    now: Read
+    early: Read | None
 
 
-def hear(cond: dict[str, Any], now: TextOrNone, early: TextOrNone | None = None) -> dict[str, Any]:
-    """Conditions whose text is `Heard`, and so is the negative one that guidance leads away from, if there are any."""
+def hear(cond: dict[str, Any], n: int, now: Reader, early: Reader | None = None) -> dict[str, Any]:
+    """Conditions of `n` images whose text is `Heard`, and so is what guidance leads away from: a negative one, or none."""
+    if now.key not in cond:
+        return cond
     heard = {}
     for of in ("", NEGATIVE):
-        ids, value = cond.get(f"{of}text"), cond.get(f"{of}value")
-        if isinstance(ids, Tensor):
-            n = len(ids)
-            heard[f"{of}text"] = Heard(now(ids, n, value), None if early is None else early(ids, n, value))
+        told = {name.removeprefix(of): value for name, value in cond.items() if name.startswith(of)}
+        heard[f"{of}{now.key}"] = Heard(now.read(told, n), None if early is None else early.read(told, n))
     return {**cond, **heard}
 
 
-def listen(
-    reader: TextOrNone, cond: dict[str, Any], n: int, keep: Tensor | None = None, early: bool = False
-) -> tuple[Tensor, Tensor]:
+def listen(reader: Reader, cond: dict[str, Any], n: int, keep: Tensor | None = None, early: bool = False) -> Read:
     """What `reader` makes of the text of conditions, or made of it, see `hear`."""
-    text = cond.get("text")
+    text = cond.get(reader.key)
     if isinstance(text, Heard):
         return text.early if early and text.early else text.now
-    return reader(text, n, cond.get("value"), keep)
+    return reader.read(cond, n, keep)

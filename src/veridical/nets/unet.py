@@ -26,7 +26,9 @@ class UNet(nn.Module):
     conditional : bool
         It takes a vector of `dim` numbers, which is added to that of the time.
     text : bool
-        It takes a sequence of vectors of `dim` numbers, which the middle and the resolutions with attention attend to.
+        It takes a sequence of vectors, which the middle and the resolutions with attention attend to.
+    text_width : int
+        Of those vectors; 0: `dim`.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class UNet(nn.Module):
         dropout: float,
         conditional: bool = False,
         text: bool = False,
+        text_width: int = 0,
     ) -> None:
         from diffusers.models.unets.unet_2d import UNet2DModel
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -70,7 +73,7 @@ class UNet(nn.Module):
                 **same,
                 down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
                 up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
-                cross_attention_dim=self.dim,
+                cross_attention_dim=text_width or self.dim,
                 # In that class the number of heads.
                 attention_head_dim=tuple(width // 32 if width % 32 == 0 else 1 for width in widths),
             )
@@ -96,7 +99,7 @@ class UNet(nn.Module):
         token_mask: Tensor | None = None,
     ) -> Tensor:
         """Return a map (N, out, H, W) of `x` (N, inside, H, W); `time` (N,) is on a scale of hundreds, `vector` (N, dim) a
-        condition, `tokens` (N, L, dim) a text, of which those count that are true in `token_mask` (N, L).
+        condition, `tokens` (N, L, text_width) a text, of which those count that are true in `token_mask` (N, L).
         """
         if not self.text:
             return self.net(x, time, vector).sample

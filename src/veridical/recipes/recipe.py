@@ -22,10 +22,13 @@ class Stage:
     recipe : str
     share : float
         Share of the budget that goes to it.
+    args : dict
+        Settings that differ from those of its recipe.
     """
 
     recipe: str
     share: float = 0.5
+    args: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

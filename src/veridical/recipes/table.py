@@ -144,7 +144,10 @@ def build(
         raise InputError(f"{recipe} has no argument {sorted(unknown)[0]!r}: it has {', '.join(row.arguments())}.")
     given = dict(stages or {})
     held = {
-        name: given[name] if name in given else build(stage.recipe, channels, size) for name, stage in row.first.items()
+        name: given[name]
+        if name in given
+        else build(stage.recipe, channels, size, settings(stage.recipe, stage.args)[1])
+        for name, stage in row.first.items()
     }
     own = row.arguments()
     changed = {k: v for k, v in args.items() if k not in SIZES and listed(v) != listed(own[k])}

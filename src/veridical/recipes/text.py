@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
+from veridical.core.errors import InputError
+from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.latent import LatentDiffusion
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, Stable
 from veridical.models.text.clip import Clip
-from veridical.recipes.diffusion import DIFFUSION, STOCHASTIC, denoiser
-from veridical.recipes.recipe import Recipe
+from veridical.models.vae.autoencoder import Autoencoder
+from veridical.nets.text import Tower
+from veridical.recipes.diffusion import DIFFUSION, LATENT, STOCHASTIC, denoiser
+from veridical.recipes.recipe import Recipe, Stage
+
+
+def stable_diffusion(
+    autoencoder: Autoencoder, clip: Clip, network: Network, embed: Embed, stable: Stable, sampling: Sampling
+) -> LatentDiffusion:
+    """A `Denoiser` of the latents of a plain autoencoder that reads texts by the tower of `clip`."""
+    if autoencoder.linear or autoencoder.patch != 1:
+        raise InputError(
+            "stable_diffusion needs an autoencoder that pipelines of other people can load: train it with "
+            "--set linear=false --set patch=1, or leave out --first autoencoder=RUN."
+        )
+    frozen: dict[str, nn.Module] = {"autoencoder": autoencoder}
+    if stable.text_tower == "frozen":
+        frozen["clip"] = clip.eval().requires_grad_(False)
+        tower = clip.text
+    else:
+        tower = copy.deepcopy(clip.text).requires_grad_(True)
+    process = {"noise": "ddpm", "velocity": "v"}[stable.prediction]
+    law = Law(formulation=f"{process}_scaled_linear", skip="paper")
+    of = Denoiser(autoencoder.shape, replace(network, patch=1), law, embed, sampling, Tower(tower))
+    return LatentDiffusion(autoencoder, of, frozen)
+
+
+# The library's own class in all, see `Autoencoder`.
+PLAIN: dict[str, Any] = {
+    "linear": False,
+    "patch": 1,
+    "latent": 4,
+    "widths": (16, 32, 64),
+    "optimiser": "muon",
+    "lr": 1e-3,
+}
+
+HEARD = ("label_dropout", "guidance_scale", "guidance_interval", "eta", "text_tower", "prediction")
 
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
 
@@ -32,5 +76,17 @@ ROWS: dict[str, Recipe] = {
         train=DIFFUSION,
         needs=("text",),
         of_data=("vocabulary",),
+    ),
+    "stable_diffusion": Recipe(
+        stable_diffusion,
+        family="text",
+        task="text to image",
+        summary="in latents of a frozen autoencoder, the text read by the tower of clip; exports as a pipeline of diffusers",
+        citation="Rombach et al. 2022, arXiv:2112.10752; Salimans and Ho 2022, arXiv:2202.00512",
+        args={"guidance_scale": 3.0, "sampling_steps": 25, "solver": "dpm_solver_pp_2m"},
+        train=DIFFUSION,
+        offers=(*LATENT, *HEARD),
+        needs=("text",),
+        first={"autoencoder": Stage("autoencoder", 0.25, PLAIN), "clip": Stage("clip", 0.2)},
     ),
 }

@@ -115,6 +115,16 @@ def is_stage(folder: Path, stage: StageInfo) -> bool:
     return not stage.sha256 or (weights.is_file() and file_hash(weights) == stage.sha256)
 
 
+def check_words(folder: Path, about: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse the stage in `folder` if it was trained with another tokenizer than data of which ``run.json`` says `about`."""
+    theirs, mine = (said.get("text", {}).get("tokenizer") for said in (read_run(folder).conditions, about))
+    if theirs and mine and theirs["sha256"] != mine["sha256"]:
+        raise InputError(
+            f"{folder} knows other words than the captions of these data (its tokenizer.json differs): train it on the same "
+            "data with the same --text and --split, or leave it out of --first."
+        )
+
+
 @contextlib.contextmanager
 def built_for(run: Path, info: RunInfo) -> Iterator[None]:
     """Refuse what ``run.json`` describes where it is no model, or one that is far larger than what its files hold."""

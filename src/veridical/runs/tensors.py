@@ -99,7 +99,7 @@ def frozen_names(model: nn.Module) -> set[str]:
     """Names of the tensors of a model's frozen stages, see `veridical.models.contract.Staged`."""
     if not isinstance(model, Staged):
         return set()
-    held = {id(module) for module in model.frozen.values()}
+    held = {id(module) for stage in model.frozen.values() for module in stage.modules()}  # or a part of a stage
     places = tuple(f"{name}." for name, module in model.named_modules(remove_duplicate=False) if id(module) in held)
     return {name for name in model.state_dict() if name.startswith(places)}
 

@@ -41,7 +41,7 @@ from veridical.runs.folder import (
     write_run,
 )
 from veridical.runs.run import load_stage
-from veridical.runs.stages import find_stage, given_places, is_stage, own_place, refer
+from veridical.runs.stages import check_words, find_stage, given_places, is_stage, own_place, refer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
 from veridical.training.preview import preview, show
 from veridical.training.state import Average, Log, State
@@ -129,6 +129,8 @@ def train(
         if stages is None:
             return out
         modules, held, rest = stages
+        for stage in held.values():
+            check_words(Path(stage.path), about)
         info = RunInfo(
             __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size,
             opened.target.window, about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
@@ -168,7 +170,8 @@ def _stages(
             with training_alone(own[name]):  # nobody trains it on, and what a kill left there is removed
                 pass
         else:
-            train(row.first[name].recipe, data, own[name], resume=True, quiet=quiet, **settings)
+            stage = row.first[name]
+            train(stage.recipe, data, own[name], resume=True, quiet=quiet, **settings | stage.args)
         if not is_finished(own[name]):
             return None
     places = own | places | given

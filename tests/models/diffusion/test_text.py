@@ -1,5 +1,6 @@
 """A denoiser that is told a text."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,42 @@ import torch
 from veridical.core.batch import Batch, ImageNoise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
+from veridical.nets.text import Tower
 
 # dark, bright; <num> with a value.
 WORDS = torch.tensor([[1, 2, 0, 0], [1, 3, 0, 0]])
+
+
+def tower():
+    """A text tower that has learned nothing yet."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
+    return CLIPTextModel(CLIPTextConfig(vocab_size=8, max_position_embeddings=4, **small))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_it_learns_what_a_tower_reads(frozen):
+    reader = Tower(tower().eval().requires_grad_(not frozen))
+    before = copy.deepcopy(reader.state_dict())
+    torch.manual_seed(0)
+    small = Network(patch=2, widths=(32,), attention=(True,))
+    law = Law(formulation="v_scaled_linear", skip="paper")
+    denoiser = Denoiser((1, 8, 8), small, law, sampling=Sampling(sampling_steps=10, solver="ddim"), reader=reader)
+    images, _ = grey(32)
+    cond = {"spelled": torch.tensor([[2, 5, 3, 0], [2, 6, 3, 0]])[torch.arange(32) % 2]}
+    denoiser.prepare(images)
+    optimiser = torch.optim.Adam(denoiser.parts["denoiser"].parameters(), 3e-3)
+    for step in range(60):
+        optimiser.zero_grad()
+        loss_of(denoiser, images, cond, step).backward()
+        optimiser.step()
+    with torch.no_grad():
+        made = denoiser.eval().sample(16, {"spelled": cond["spelled"][:16]}, ImageNoise(0, range(16)))
+    assert (made[1::2].mean() - made[::2].mean()).item() > 0.6
+    moved = any(not torch.equal(value, before[name]) for name, value in reader.state_dict().items())
+    assert moved != frozen
 
 
 def model(**network):

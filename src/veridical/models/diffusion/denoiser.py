@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +15,12 @@ from veridical.diffusion.formulations import FORMULATIONS, SIGMA_DATA, Span, min
 from veridical.diffusion.guidance import autoguidance, classifier_free, clipped
 from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.diffusion.variance import variational_bound
-from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits, options
 from veridical.nets import warp as warping
 from veridical.nets.dit import DiT
 from veridical.nets.label import LabelOrNone, LevelOrNone
 from veridical.nets.spectrum import Spectrum
-from veridical.nets.text import TextOrNone, hear, listen
+from veridical.nets.text import Reader, TextOrNone, hear, listen
 from veridical.nets.unet import UNet
 
 # Modules that make of conditions what the network hears, in the order of the seeds.
@@ -54,6 +54,9 @@ class Denoiser(nn.Module):
     embed : Embed
     sampling : Sampling
         How it samples unless it is told otherwise; it may be replaced.
+    reader : Reader
+        What reads texts for a U-Net, in place of a reader of its own, and says nothing beside the time (`Read.whole`); it is
+        trained, too, unless it is frozen.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Denoiser(nn.Module):
         law: Law | None = None,
         embed: Embed | None = None,
         sampling: Sampling | None = None,
+        reader: Reader | None = None,
     ) -> None:
         super().__init__()
         network, law, embed = network or Network(), law or Law(), embed or Embed()
@@ -71,14 +75,17 @@ class Denoiser(nn.Module):
         channels, size, _ = shape
         self.inside = (channels * (2 if law.skip == "wiener" else 1) + embed.given) * network.patch**2
         out = channels * (2 if law.variance == "learned" else 1) * network.patch**2
-        vector = embed.classes >= 0 or law.warp > 0 or embed.level > 0 or embed.vocabulary > 0
-        self.net = _network(network, self.inside, out, size // network.patch, vector, embed.vocabulary > 0)
+        own = reader is None and embed.vocabulary > 0
+        vector = embed.classes >= 0 or law.warp > 0 or embed.level > 0 or own
+        width = reader.width if reader is not None else 0 if own else None
+        self.net = _network(network, self.inside, out, size // network.patch, vector, width)
         self.label = LabelOrNone(embed.classes, self.net.dim) if embed.classes >= 0 else None
         # Without a bias: nothing said is nothing added.
         self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if law.warp else None
         self.level = LevelOrNone(embed.level, self.net.dim) if embed.level else None
-        self.text = TextOrNone(embed.vocabulary, self.net.dim) if embed.vocabulary else None
-        beside = [part for name in BESIDE if (part := getattr(self, name)) is not None]
+        self.text: Any = TextOrNone(embed.vocabulary, self.net.dim) if own else reader
+        heard = [part for name in BESIDE if (part := getattr(self, name)) is not None]
+        beside = [part for part in heard if any(p.requires_grad for p in part.parameters())]
         self.parts: dict[str, nn.Module] = {"denoiser": nn.ModuleList([self.net, *beside]) if beside else self.net}
         self.early: nn.ModuleDict | None = None
         if law.early_steps:
@@ -142,8 +149,8 @@ class Denoiser(nn.Module):
             heard.append(of.level(told.get("level"), n, keep))
         text: Any = ()
         if self.text is not None:
-            text = listen(of.text, told, n, keep, early)
-            heard.append(text[0][:, 0])  # its first vector says what the whole of it says
+            *text, whole = listen(of.text, told, n, keep, early)
+            heard += [] if whole is None else [whole]
         output = F.pixel_shuffle(of.net(known.seen, known.time, sum(heard) if heard else None, *text), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread
@@ -161,7 +168,9 @@ class Denoiser(nn.Module):
         how = sampling or self.sampling
         denoise = autoguidance(self.denoise, self._denoise_early, how.autoguidance)
         low, high = how.guidance_interval
-        return classifier_free(denoise, how.guidance_scale, (low, high), "label" if self.text is None else "text")
+        return classifier_free(
+            denoise, how.guidance_scale, (low, high), "label" if self.text is None else self.text.key
+        )
 
     def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         return self._expected(self.precondition(x, sigma, cond), cond, early=True)[0]
@@ -263,8 +272,9 @@ class Denoiser(nn.Module):
             denoise = self._moments(how.clamp)
         x = self.start(noise, grid[0].item())
         if self.text is not None:
-            cond = hear(cond, self.text, cast("TextOrNone | None", self.early and self.early["text"]))
-        return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **_options(self.law, how)))
+            early: Any = self.early
+            cond = hear(cond, n, self.text, None if early is None else early["text"])
+        return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **options(self.law, how)))
 
     def _moments(self, clamp: bool) -> Callable[[Tensor, Tensor, dict[str, Any] | None], tuple[Tensor, Tensor]]:
         def moments(x: Tensor, sigma: Tensor, cond: dict[str, Any] | None) -> tuple[Tensor, Tensor]:
@@ -274,21 +284,11 @@ class Denoiser(nn.Module):
         return moments
 
 
-def _network(network: Network, inside: int, out: int, size: int, vector: bool, text: bool) -> UNet | DiT:
+def _network(network: Network, inside: int, out: int, size: int, vector: bool, width: int | None) -> UNet | DiT:
+    """`width` of the vectors of a text, 0: that of the network; None: no text."""
+    text = width is not None
     if network.network == "dit":
-        width, how = network.widths[0], network.conditioning
-        return DiT(inside, out, size, width, network.layers, how, network.dropout, text)
-    return UNet(inside, out, size, network.widths, network.layers, network.attention, network.dropout, vector, text)
-
-
-def _options(law: Law, sampling: Sampling) -> dict[str, Any]:
-    """Arguments of the solver that others do not have."""
-    options: dict[str, dict[str, Any]] = {
-        "euler": {"churn": sampling.churn},
-        "heun": {"churn": sampling.churn},
-        "ddim": {"eta": sampling.eta},
-        "ancestral": {"spread": {"small": 0.0, "large": 1.0, "learned": None}[law.variance]},
-        "predictor_corrector": {"snr": sampling.snr, "corrections": sampling.langevin_steps},
-        "annealed_langevin": {"corrections": sampling.langevin_steps},
-    }
-    return options.get(sampling.solver, {})
+        how = network.conditioning
+        return DiT(inside, out, size, network.widths[0], network.layers, how, network.dropout, text)
+    args = (network.widths, network.layers, network.attention, network.dropout, vector, text, width or 0)
+    return UNet(inside, out, size, *args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -24,19 +24,22 @@ class LatentDiffusion(nn.Module):
         Trained first stage; it is frozen.
     denoiser : Denoiser
         Denoiser of that shape.
+    frozen : mapping of str to nn.Module, optional
+        All frozen stages by name, where the denoiser holds some, too; by default the first stage is the only one.
     """
 
-    def __init__(self, first: Latent, denoiser: Denoiser) -> None:
+    def __init__(self, first: Latent, denoiser: Denoiser, frozen: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.first: Any = cast(nn.Module, first).eval().requires_grad_(False)
         self.denoiser, self.sampling = denoiser, denoiser.sampling
         self.shape, self.parts = denoiser.shape, dict(denoiser.parts)
-        self.frozen = {"first": self.first}
+        self.frozen = {"first": self.first} if frozen is None else dict(frozen)
 
     def train(self, mode: bool = True) -> LatentDiffusion:
-        """Set the mode of the denoiser; the first stage stays as it is."""
+        """Set the mode of the denoiser; frozen stages stay as they are."""
         super().train(mode)
-        self.first.eval()
+        for stage in self.frozen.values():
+            stage.eval()
         return self
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
@@ -146,6 +147,25 @@ class Sampling:
             )
 
 
+@dataclass(frozen=True)
+class Stable:
+    """What is left open of a Stable Diffusion."""
+
+    text_tower: str = setting(
+        "frozen",
+        "The text tower of clip stays as it is, or a copy of it learns on with the denoiser.",
+        choices=("frozen", "joint"),
+    )
+    prediction: str = setting(
+        "noise",
+        "What the network predicts: the noise, or the velocity of Salimans and Ho 2022, as later pipelines do.",
+        choices=("noise", "velocity"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def fits(shape: tuple[int, int, int], network: Network, law: Law) -> None:
     """Refuse images of a shape (C, S, S), or crops of them, that a network cannot see."""
     size, unit = shape[-1], network.patch * 2 ** (len(network.widths) - 1)
@@ -166,6 +186,19 @@ def can_draw(law: Law, sampling: Sampling, early: bool) -> None:
         raise InputError("variance=learned cannot be guided: use another solver, or train with variance=large.")
     if sampling.autoguidance != 1 and not early:
         raise InputError(f"autoguidance={sampling.autoguidance} needs a run trained with early_steps, such as 300.")
+
+
+def options(law: Law, sampling: Sampling) -> dict[str, Any]:
+    """Arguments of the solver that others do not have."""
+    of: dict[str, dict[str, Any]] = {
+        "euler": {"churn": sampling.churn},
+        "heun": {"churn": sampling.churn},
+        "ddim": {"eta": sampling.eta},
+        "ancestral": {"spread": {"small": 0.0, "large": 1.0, "learned": None}[law.variance]},
+        "predictor_corrector": {"snr": sampling.snr, "corrections": sampling.langevin_steps},
+        "annealed_langevin": {"corrections": sampling.langevin_steps},
+    }
+    return of.get(sampling.solver, {})
 
 
 def _rising(low: float, high: float) -> None:

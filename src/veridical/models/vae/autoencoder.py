@@ -20,7 +20,8 @@ class Autoencoder(nn.Module):
     """diffusers' `AutoencoderKL`, trained by reconstruction, a slight divergence and a patch discriminator.
 
     The network adds to the principal components of the squares of pixels that a latent stands for, which are measured once:
-    the untrained system is already the best linear one.
+    the untrained system is already the best linear one. Without this, and with ``patch=1``, all of it is the library's class,
+    as pipelines of other people load it.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ class Autoencoder(nn.Module):
         Weight of the divergence, in units of the squared error summed over pixels.
     adversarial : float
         Weight of the discriminator's opinion; it brings back the texture that a squared error averages away.
+    linear : bool
+        Add to the principal components.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Autoencoder(nn.Module):
         widths: tuple[int, ...] = (32, 64),
         kl: float = 1e-4,
         adversarial: float = 0.05,
+        linear: bool = True,
     ) -> None:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -55,7 +59,7 @@ class Autoencoder(nn.Module):
             raise InputError(
                 f"tiles of {size} pixels do not divide by {factor}: choose another --size or other widths."
             )
-        self.patch, self.kl, self.adversarial = patch, kl, adversarial
+        self.patch, self.kl, self.adversarial, self.linear = patch, kl, adversarial, linear
         self.shape = (latent, size // factor, size // factor)
         self.autoencoder = AutoencoderKL(
             in_channels=channels * patch**2,
@@ -69,11 +73,13 @@ class Autoencoder(nn.Module):
             sample_size=size // patch,
             mid_block_add_attention=False,
         )
-        # What the network adds begins as nothing, and the posterior narrow.
-        for layer in (self.autoencoder.quant_conv, self.autoencoder.decoder.conv_out):
+        # What the network adds to something begins as nothing, and the posterior narrow.
+        quant: Any = self.autoencoder.quant_conv
+        for layer in (quant, self.autoencoder.decoder.conv_out) if linear else ():
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        nn.init.constant_(self.autoencoder.quant_conv.bias[latent:], -4)
+        nn.init.zeros_(quant.weight[latent:])
+        nn.init.constant_(quant.bias[latent:], -4)
         self.mean: Tensor
         self.basis: Tensor
         self.scale: Tensor
@@ -86,6 +92,8 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def prepare(self, image: Tensor) -> None:
         """Measure mean and principal components of squares of pixels of training tiles (N, C, H, W)."""
+        if not self.linear:
+            return
         self.mean.copy_(image.mean((0, 2, 3), keepdim=True))
         squares = F.unfold(image - self.mean, self.basis.shape[-1], stride=self.basis.shape[-1]).mT.flatten(0, 1)
         variances, axes = torch.linalg.eigh(squares.double().mT @ squares.double() / len(squares))
@@ -98,6 +106,8 @@ class Autoencoder(nn.Module):
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self.autoencoder.encode(F.pixel_unshuffle(x, self.patch)).latent_dist
+        if not self.linear:
+            return posterior.mean, posterior.logvar
         linear = F.conv2d((x - self.mean) * self.scale, self.basis, stride=self.basis.shape[-1])
         return linear + posterior.mean, posterior.logvar
 
@@ -107,8 +117,11 @@ class Autoencoder(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """Images of latents."""
+        image = F.pixel_shuffle(self.autoencoder.decode(z).sample, self.patch)
+        if not self.linear:
+            return image
         linear = F.conv_transpose2d(z / self.scale, self.basis, stride=self.basis.shape[-1]) + self.mean
-        return linear + F.pixel_shuffle(self.autoencoder.decode(z).sample, self.patch)
+        return linear + image
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the discriminator's hinge loss, then the autoencoder's loss."""

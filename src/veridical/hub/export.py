@@ -1,0 +1,166 @@
+"""A run as a folder that other libraries load."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from veridical.conditions.condition import Request
+from veridical.conditions.text import load_vocabulary
+from veridical.core.errors import InputError
+from veridical.core.files import check_folder, file_hash, new_folder, write_json, write_text
+from veridical.core.notes import tell
+from veridical.core.version import __version__
+from veridical.hub.tokens import fast_tokenizer
+from veridical.models.diffusion.latent import LatentDiffusion
+from veridical.nets.text import Tower
+from veridical.runs.run import Run, load
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+FORMATS = ("diffusers",)
+PROVENANCE = "veridical.json"
+
+CARD = """---
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+Weights of the recipe stable_diffusion of veridical {version}. **Every image it draws is synthetic.**
+
+```python
+from diffusers import StableDiffusionPipeline
+
+pipeline = StableDiffusionPipeline.from_pretrained("FOLDER")
+image = pipeline("{prompt}", guidance_scale={scale:g}, num_inference_steps={steps}, output_type="np").images[0]
+```
+
+Images are {kind}, {size} x {size} pixels, in [0, 1]. Their counts are those of the window in `{provenance}`, which also says what
+the weights were trained on. Give a number of steps that divides 1000.
+"""
+
+
+def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Path:
+    """Write a run as a folder that other libraries load.
+
+    Parameters
+    ----------
+    run : str or Path
+        Run folder of the recipe ``stable_diffusion``.
+    out : str or Path
+        A new folder.
+    format : {"diffusers"}
+        An ordinary `StableDiffusionPipeline`: ``StableDiffusionPipeline.from_pretrained(out)`` loads it, and with the same
+        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000).
+
+    Returns
+    -------
+    Path
+        The folder `out`.
+
+    Raises
+    ------
+    InputError
+        If `run` cannot be loaded or has no such form, or something is at `out`.
+    """
+    out = Path(out)
+    if format not in FORMATS:
+        raise InputError(f"there is no format {format!r} to export to: use {', '.join(FORMATS)}.")
+    check_folder(out)
+    loaded = load(run, device="cpu")
+    with _silent():
+        pipeline = stable_diffusion_pipeline(loaded)
+    info, how = loaded.info, loaded.model.sampling  # type: ignore[attr-defined]
+    if how.guidance_scale != 1 and (how.guidance_interval[0] > 0.03 or how.guidance_interval[1] < 14):
+        tell(run, f"pipelines guide at all noise levels: guidance_interval={how.guidance_interval} is left out")
+    about = {
+        "made_by": f"veridical {__version__}",
+        "synthetic": "every image that these weights draw",
+        "recipe": info.recipe,
+        "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": info.cost.steps},
+        "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")},
+        "window": info.window.to_json(),
+        "pixel_size": info.dataset.get("pixel_size"),
+        "guidance_scale": how.guidance_scale,
+        "num_inference_steps": how.sampling_steps,
+    }
+    card = CARD.format(
+        version=__version__, prompt="WORDS OF YOUR CAPTIONS", scale=how.guidance_scale, steps=how.sampling_steps,
+        kind="grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE,
+    )  # fmt: skip
+    with new_folder(out) as folder, _silent():
+        pipeline.save_pretrained(folder)
+        write_json(folder / PROVENANCE, about)
+        write_text(folder / "README.md", card)
+    return out
+
+
+def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
+    """The pipeline of diffusers that a loaded run is.
+
+    Raises
+    ------
+    InputError
+        For a run of another kind.
+    """
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    model: Any = run.model
+    if not isinstance(model, LatentDiffusion) or not isinstance(model.denoiser.text, Tower):
+        raise InputError(
+            f"{run.folder} is a run of {run.info.recipe}, which is no pipeline of diffusers: export one of stable_diffusion."
+        )
+    vocabulary = load_vocabulary(Request(run.info.to_json(), run.folder, settings=None, n=1))
+    tower = copy.deepcopy(model.denoiser.text.tower)
+    tower.config.use_attention_mask = True  # the tower heeds what is padding
+    process, _, schedule = model.denoiser.law.formulation.partition("_")
+    scheduler = DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule=schedule,
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,  # not heeded by "trailing", but asked for
+        prediction_type={"ddpm": "epsilon", "v": "v_prediction"}[process],
+        timestep_spacing="trailing",
+    )
+    pipeline = StableDiffusionPipeline(
+        vae=_normalised(model), text_encoder=tower, tokenizer=fast_tokenizer(vocabulary), unet=model.denoiser.net.net,
+        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    # The name that earlier versions of transformers know, too.
+    pipeline.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
+    return pipeline
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without what transformers says of packages that nothing here needs, and of files of no size."""
+    from transformers.utils import logging
+
+    before, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if shown:
+            logging.enable_progress_bar()
+
+
+@torch.no_grad()
+def _normalised(model: LatentDiffusion) -> AutoencoderKL:
+    """The autoencoder with latents of mean 0, and the factor that makes them those of the denoiser."""
+    vae = copy.deepcopy(model.first.autoencoder)
+    mean, scale = model.denoiser.spectrum.mean.flatten(), model.denoiser.spectrum.scale.item()
+    vae.quant_conv.bias[: len(mean)] -= mean
+    vae.post_quant_conv.bias += vae.post_quant_conv.weight[:, :, 0, 0] @ mean
+    vae.register_to_config(scaling_factor=scale)
+    return vae
