@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,8 @@ from veridical.core.errors import InputError
 from veridical.core.settings import setting
 from veridical.core.tokens import BEGIN, END, PAD
 from veridical.diffusion.formulations import STEPS
-from veridical.models.contract import Diffusive
+from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Sampling
 from veridical.models.text.clip import Clip
 from veridical.models.text.noising import Normaliser, noised, random_level
@@ -65,7 +66,7 @@ class UnClip(nn.Module):
     def __init__(
         self,
         clip: Clip,
-        decoder: Diffusive,
+        decoder: Denoiser | LatentDiffusion,
         tokens: int,
         vocabulary: int,
         how: Imagining,
@@ -79,13 +80,13 @@ class UnClip(nn.Module):
                 "the stage 'clip' was trained on captions of another vocabulary: train it on the same data, or leave out --first."
             )
         self.clip = clip.eval().requires_grad_(False)
-        self.decoder: Any = cast(nn.Module, decoder)
+        self.decoder = decoder
         self.prior = PRIORS[how.prior](clip.dim, clip.width, max(tokens, 2), how)
         self.normaliser = Normaliser(clip.dim)
         self.sampling, self.words, self.noisy = sampling, words, isinstance(sampling, NoisedSampling)
         self.shape, self.critic_steps = decoder.shape, SHARES
-        self.parts: dict[str, nn.Module] = {"prior": self.prior, "decoder": self.decoder.parts["denoiser"]}
-        self.frozen: dict[str, nn.Module] = {"clip": self.clip, **getattr(self.decoder, "frozen", {})}
+        self.parts: dict[str, nn.Module] = {"prior": self.prior, "decoder": decoder.parts["denoiser"]}
+        self.frozen: dict[str, nn.Module] = {"clip": self.clip, **getattr(decoder, "frozen", {})}
 
     def train(self, mode: bool = True) -> UnClip:
         """Set the mode of prior and decoder; CLIP stays as it is."""
@@ -103,11 +104,11 @@ class UnClip(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Images to the space of the decoder."""
-        return cast(Tensor, self.decoder.encode(x))
+        return self.decoder.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Back to images."""
-        return cast(Tensor, self.decoder.decode(z))
+        return self.decoder.decode(z)
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected `x0`, told the ``embedding`` (N, dim) of an image, of length 1, if there is one.
@@ -118,19 +119,19 @@ class UnClip(nn.Module):
         if (z := told.get("embedding")) is not None:
             level = torch.zeros(len(z), dtype=torch.long, device=z.device)
             told["embedding"] = self._heard(z, level, torch.zeros_like(z))
-        return cast(Tensor, self.decoder.denoise(x, sigma, told))
+        return self.decoder.denoise(x, sigma, told)
 
     def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""
-        return cast(tuple[float, float], self.decoder.ends(sampling or self.sampling))
+        return self.decoder.ends(sampling or self.sampling)
 
     def grid(self, sampling: Sampling | None = None) -> Tensor:
         """See `Denoiser.grid`."""
-        return cast(Tensor, self.decoder.grid(sampling or self.sampling))
+        return self.decoder.grid(sampling or self.sampling)
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """See `Denoiser.start`."""
-        return cast(Tensor, self.decoder.start(noise, sigma))
+        return self.decoder.start(noise, sigma)
 
     def embed(self, x: Tensor) -> Tensor:
         """CLIP's embeddings, (N, dim) of length 1, of images in [-1, 1]."""
@@ -180,14 +181,23 @@ class UnClip(nn.Module):
         return every[torch.arange(len(every), device=every.device), best]
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: ImaginedSampling | None = None) -> Tensor:
-        """Images in [-1, 1], shape (n, C, H, W), of a text, or of the ``embedding`` (n, dim) of an image where there is one."""
+        """Images in [-1, 1], shape (n, C, H, W), of a text, or in its place of other images.
+
+        These are given as ``source`` (n, C, H, W), of which variations are drawn, or as their ``embedding`` (n, dim).
+        """
         how = sampling or self.sampling
-        z = cond["embedding"] if "embedding" in cond else self.imagine(cond, noise, how)
+        given = "embedding" in cond or "source" in cond
+        if given and not self.words and "text" in cond:
+            raise InputError(
+                "the decoder hears no text beside an image: leave the prompt out, or train with words=true."
+            )
+        told = {"embedding": self.embed(cond["source"])} if "source" in cond else cond
+        z = told["embedding"] if given else self.imagine(cond, noise, how)
         level = torch.full((n,), how.noise_level if isinstance(how, NoisedSampling) else 0, device=z.device)
-        told = {"embedding": self._heard(z, level, noise((self.clip.dim,)))}
+        heard = {"embedding": self._heard(z, level, noise((self.clip.dim,)))}
         if self.words:
-            told |= {name: cond[name] for name in ("text", "value") if name in cond}
-        return cast(Tensor, self.decoder.sample(n, told, noise, how))
+            heard |= {name: cond[name] for name in ("text", "value") if name in cond}
+        return self.decoder.sample(n, heard, noise, how)
 
 
 def empty(spelled: Tensor) -> Tensor:
