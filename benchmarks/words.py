@@ -65,20 +65,12 @@ def rocks(mask: np.ndarray) -> Measured:
     """Of a mask of sediment."""
     inside, solid = (mask != 3).sum(), (mask == 1) | (mask == 2)
     outside = float((mask == 3).mean())
-    # Grains touch: their size is that of the lines inside them, on which it depends linearly.
-    runs = np.concatenate([_runs(solid), _runs(solid.T)])
     return {
         "porosity": (mask == 0).sum() / inside if inside else np.nan,
-        "mean_grain_diameter_px": np.average(runs, weights=runs) if len(runs) else np.nan,
         "mineral_fraction": (mask == 2).sum() / max(solid.sum(), 1),
         "outside_fraction": outside,
         "tube_place": place_of(mask == 3) if outside >= 0.01 else None,
     }
-
-
-def _runs(region: np.ndarray) -> np.ndarray:
-    edges = np.diff(np.pad(region.astype(int), ((0, 0), (1, 1))), axis=1)
-    return (np.argwhere(edges == -1) - np.argwhere(edges == 1))[:, 1]
 
 
 def roots(mask: np.ndarray) -> Measured:
@@ -122,7 +114,7 @@ MATERIALS = {
         {"fibre_volume_fraction": (0.3, 0.5), "binder_fraction": (0.0, 0.4), "n_cracks": (0, 2)},
     ),
     "rocks": Material(
-        4, rocks, ("porosity", "outside_fraction", "mineral_fraction", "mean_grain_diameter_px"),
+        4, rocks, ("porosity", "outside_fraction", "mineral_fraction"),
         {"outside_fraction": 0.01, "mineral_fraction": 0.002}, (), "tube_place",
         {"porosity": (0.2, 0.4), "mineral_fraction": (0.0, 0.03), "outside_fraction": (0.0, 0.3)},
     ),
