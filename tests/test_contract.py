@@ -50,7 +50,7 @@ def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.T
     cond |= {
         "text": tokens,
         "value": torch.zeros(n, 6),
-        "spelled": F.pad(F.pad(tokens, (1, 0), value=2), (0, 1), value=3),
+        "spelled": F.pad(F.pad(F.pad(tokens, (1, 0), value=2), (0, 1), value=3), (0, 24)),
     }
     return {k: cond[k] for k in arrays_of(RECIPES[name].needs)}
 
@@ -85,9 +85,9 @@ def test_capability_is_had_by_name():
     assert all(isinstance(models[name], Generating) == row.draws for name, row in RECIPES.items())
     pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided", "text_to_image"}
     assert able == {
-        Denoising: pixels | {"latent_diffusion", "stable_diffusion"},
+        Denoising: pixels | {"latent_diffusion", "stable_diffusion", "unclip", "stable_unclip"},
         DenoisesImages: pixels,
-        Staged: {"latent_diffusion", "stable_diffusion", "consistency"},
+        Staged: {"latent_diffusion", "stable_diffusion", "consistency", "unclip", "stable_unclip"},
     }
     for name in able[Denoising]:
         assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))

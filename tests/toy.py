@@ -10,6 +10,15 @@ from scipy.ndimage import gaussian_filter
 from veridical.recipes.table import settings
 
 UNET = {"widths": (16, 32), "layers": 1, "attention": (False, True)}
+PRIOR = {
+    "prior_width": 32,
+    "prior_layers": 1,
+    "components": 8,
+    "buckets": 16,
+    "prior_steps": 4,
+    "vocabulary": 300,
+    "spelled_tokens": 32,
+}
 TOY: dict[str, dict] = {
     "random_phase": {"tiles": 16},
     "vae": {"width": 8, "latent": 8},
@@ -48,6 +57,8 @@ TOY: dict[str, dict] = {
     "clip": {"widths": (16, 16), "dim": 32, "width": 32, "layers": 1, "vocabulary": 300, "spelled_tokens": 32},
     "text_to_image": {**UNET, "vocabulary": 300, "sampling_steps": 4},
     "stable_diffusion": {**UNET, "sampling_steps": 4},
+    "unclip": {**UNET, **PRIOR, "words": True, "sampling_steps": 4},
+    "stable_unclip": {**UNET, **PRIOR, "prior": "autoregressive", "sampling_steps": 4},
 }
 
 

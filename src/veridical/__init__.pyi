@@ -9,6 +9,7 @@ from .phantoms import generate as generate
 from .phantoms import write_phantoms as write_phantoms
 from .recipes.table import build as build
 from .reporting.report import report as report
+from .runs.blend import blend as blend
 from .runs.draw import draw as draw
 from .runs.draw import sample as sample
 from .runs.find import find as find

@@ -273,7 +273,7 @@ def test_samples_that_are_no_numbers_are_not_written(run, trained, tmp_path, mon
     ("recipe", "given", "said"),
     [
         ("edm", "dropout=1", "dropout=1.0 cannot be: give a number from 0 on, below 1."),
-        ("edm", "given=1", "given and level are of a map that no data bring: leave them out."),
+        ("edm", "given=1", "given, level and embedding are of what no data bring: leave them out."),
         ("edm", "solver=hein", "solver=hein is not known: use one of euler, "),
         ("edm", "guidance_interval=5,1", "guidance_interval=(5.0, 1.0) needs two rising noise levels"),
         ("upsampler", "condition_noise=0.5", "condition_noise=0.5 must lie between 0 and augmentation=0.3."),

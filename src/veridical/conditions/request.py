@@ -65,6 +65,7 @@ def ask(
     n: int,
     given: Mapping[str, Any] | None = None,
     shrink: int = 1,
+    instead: Iterable[str] = (),
 ) -> Asked:
     """Gather the conditions of `n` images.
 
@@ -83,23 +84,28 @@ def ask(
         tiles have. With a true ``extrapolate``, labels and numbers of prompts may lie outside the range of the training images.
     shrink : int
         How many times smaller than an image a source is that the user gives.
+    instead : iterable of str
+        Conditions that take the place of `needs` where the user gives one of them; of these then only those that were given, too.
 
     Raises
     ------
     InputError
         For conditions that the run does not take, or that cannot be read.
     """
-    rows, given = needed(needs), dict(given or {})
+    rows, other, given = needed(needs), needed(instead), dict(given or {})
     extrapolate = bool(given.pop("extrapolate", False))
     known = {option.name: (row, option) for row in CONDITIONS.values() for option in row.options}
     for name, value in given.items():
         if name not in known:
             raise InputError(f"{name} is nothing that samples can be asked to be: use one of {', '.join(known)}.")
         row, option = known[name]
-        if value and row not in rows:
+        if value and row not in (*rows, *other):
             raise InputError(
                 f"{run['recipe']} takes no {row.name}: leave out {option.flag}, or train a recipe that needs one."
             )
+    asked = [row for row in (*rows, *other) if any(given.get(option.name) for option in row.options)]
+    if any(row in other for row in asked):
+        rows = asked
     settings = DataSettings(**{name: value for name, value in run["config"].items() if name in DATA_SETTINGS})
     request = Request(run, Path(folder), settings, n, shrink, extrapolate)
     return Asked(n, tuple(row.ask(request, *(given.get(option.name) for option in row.options)) for row in rows))

@@ -57,9 +57,15 @@ def _supply(spec: str, target: Dataset, settings: SourceSettings) -> Supply:
 def _ask(request: Request, given: str | Path | None) -> Answer:
     """Images cut into tiles, or to enlarge: then tiles are as much smaller; by default held-out tiles of the training source.
 
-    Where all images have a label image, these come along.
+    Where all images have a label image, these come along. A run without a source of its own takes images like those that it was
+    trained on.
     """
     run, settings = request.run, request.settings
+    known = (
+        run["source"]
+        if run.get("source")
+        else {"window": run["window"], "pixel_size": run["dataset"].get("pixel_size")}
+    )
     spec, split = (str(given), "none") if given else (settings.source, None)
     masked = open_slices(spec).masked if given or exists(spec) else []
     size, scale, labelled = settings.size, settings.source_scale, bool(masked) and all(masked)
@@ -68,11 +74,11 @@ def _ask(request: Request, given: str | Path | None) -> Answer:
         size, scale, labelled = size // request.shrink, 1.0, False
     dataset = reopened(
         spec, "--source DATA", size, augment=settings.augment, scale=scale, split=split, masks=labelled,
-        window=IntensityWindow.from_json(run["source"]["window"]),
+        window=IntensityWindow.from_json(known["window"]),
     )  # fmt: skip
     if dataset.channels != run["channels"]:
         raise InputError(f"{spec} has {dataset.channels} channels and the run {run['channels']}: convert the images.")
-    sizes = {spec: dataset.pixel_size, "the source of the training": run["source"].get("pixel_size")}
+    sizes = {spec: dataset.pixel_size, "the source of the training": known.get("pixel_size")}
     tiles, names = dataset.tiles("test", request.n, oriented=not given)
     masks = dataset.tile_conditions("test", request.n, oriented=not given).get("mask")
     return Answer(

@@ -18,8 +18,8 @@ from veridical.recipes.recipe import Recipe, Stage
 
 def denoiser(channels: int, size: int, network: Network, law: Law, embed: Embed, sampling: Sampling) -> Denoiser:
     """A `Denoiser` of square images, beside which no map is seen."""
-    if embed.given or embed.level:
-        raise InputError("given and level are of a map that no data bring: leave them out.")
+    if embed.given or embed.level or embed.embedding:
+        raise InputError("given, level and embedding are of what no data bring: leave them out.")
     return Denoiser((channels, size, size), network, law, embed, sampling)
 
 

@@ -51,6 +51,8 @@ class Recipe:
         Training settings that differ from those of `TrainConfig`.
     needs : tuple of str
         Conditions that the data must bring: label, text, mask, source.
+    instead : tuple of str
+        Conditions that samples may be given in their place.
     idle : tuple of str
         Fields of the builder's `sampling` that cannot be changed on a trained model: its training has fixed them, or nothing
         hears them.
@@ -79,6 +81,7 @@ class Recipe:
     train: dict[str, Any] = field(default_factory=dict)
     offers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     drawn: tuple[str, ...] = ()
     first: dict[str, Stage] = field(default_factory=dict)

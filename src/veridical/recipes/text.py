@@ -9,10 +9,13 @@ from typing import Any
 from torch import nn
 
 from veridical.core.errors import InputError
+from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, Stable
 from veridical.models.text.clip import Clip
+from veridical.models.text.prior import Imagining
+from veridical.models.text.unclip import ImaginedSampling, NoisedSampling, UnClip, told
 from veridical.models.vae.autoencoder import Autoencoder
 from veridical.nets.text import Tower
 from veridical.recipes.diffusion import DIFFUSION, LATENT, STOCHASTIC, denoiser
@@ -52,7 +55,46 @@ PLAIN: dict[str, Any] = {
 
 HEARD = ("label_dropout", "guidance_scale", "guidance_interval", "eta", "text_tower", "prediction")
 
+
+def unclip(
+    channels: int,
+    size: int,
+    clip: Clip,
+    network: Network,
+    law: Law,
+    how: Imagining,
+    sampling: ImaginedSampling,
+    vocabulary: int = 0,
+    spelled_tokens: int = 0,
+    words: bool = False,
+) -> UnClip:
+    """An `UnClip` whose decoder makes pixels."""
+    embed = told(clip, vocabulary, words, noisy=False)
+    decoder = Denoiser((channels, size, size), network, law, embed, sampling)
+    return UnClip(clip, decoder, spelled_tokens, vocabulary, how, sampling, words)
+
+
+def stable_unclip(
+    clip: Clip,
+    first: Latent,
+    network: Network,
+    how: Imagining,
+    sampling: NoisedSampling,
+    vocabulary: int = 0,
+    spelled_tokens: int = 0,
+    words: bool = False,
+) -> UnClip:
+    """An `UnClip` whose decoder makes latents of `first`, of embeddings with noise."""
+    embed = told(clip, vocabulary, words, noisy=True)
+    decoder = Denoiser(first.shape, replace(network, patch=1), Law(noise_mean=-1.2), embed, sampling)
+    return UnClip(clip, LatentDiffusion(first, decoder), spelled_tokens, vocabulary, how, sampling, words)
+
+
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
+
+# The decoder learns from half of a batch.
+UNCLIP: dict[str, Any] = DIFFUSION | {"batch": 16}
+IMAGINED = ("prior", "prior_width", "prior_layers", "components", "buckets", "prior_steps", "prior_guidance", "draws")
 
 ROWS: dict[str, Recipe] = {
     "clip": Recipe(
@@ -88,5 +130,32 @@ ROWS: dict[str, Recipe] = {
         offers=(*LATENT, *HEARD),
         needs=("text",),
         first={"autoencoder": Stage("autoencoder", 0.25, PLAIN), "clip": Stage("clip", 0.2)},
+    ),
+    "unclip": Recipe(
+        unclip,
+        family="text",
+        task="text to image, variations",
+        summary="a prior imagines CLIP's embedding of an image, a decoder in pixels draws it; variations, interpolation",
+        citation="Ramesh et al. 2022, arXiv:2204.06125",
+        args={"guidance_scale": 1.5, **STOCHASTIC},
+        train=UNCLIP,
+        needs=("text",),
+        instead=("source",),
+        of_data=("vocabulary", "spelled_tokens"),
+        first={"clip": Stage("clip", 0.3)},
+    ),
+    "stable_unclip": Recipe(
+        stable_unclip,
+        family="text",
+        task="text to image, variations",
+        summary="unclip in the latents of a frozen autoencoder; its decoder is told how much noise there is on the embedding",
+        citation="Ramesh et al. 2022, arXiv:2204.06125; Rombach et al. 2022, arXiv:2112.10752",
+        args={"guidance_scale": 1.5, **STOCHASTIC},
+        offers=(*LATENT, *IMAGINED, "noise_level", "guidance_scale", "guidance_interval"),
+        train=UNCLIP,
+        needs=("text",),
+        instead=("source",),
+        of_data=("vocabulary", "spelled_tokens"),
+        first={"clip": Stage("clip", 0.25), "first": Stage("autoencoder", 0.2)},
     ),
 }

@@ -57,12 +57,17 @@ def draw(
     -------
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
-    table.find_drawing(run.info.recipe)
+    row = table.find_drawing(run.info.recipe)
     if cond is None:
         cond = conditions_of(run, n, **asked).cond
     elif asked:
         raise ValueError(f"cond says already what {', '.join(asked)} is to say: leave one out")
-    names = [*arrays_of(run.needs), *(name for row in needed(run.needs) for name in row.asked if name in cond)]
+    other = arrays_of(row.instead)
+    if any(name in cond for name in other):
+        needs = [name for name in (*arrays_of(run.needs), *other) if name in cond]
+    else:
+        needs = arrays_of(run.needs)
+    names = [*needs, *(name for of in needed(run.needs) for name in of.asked if name in cond)]
     for name in names:
         if name not in cond or len(cond[name]) != n:
             raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
@@ -100,7 +105,7 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     """
     row = table.find(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
-    return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink)
+    return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink, row.instead)
 
 
 def sample(

@@ -18,13 +18,14 @@ from veridical.diffusion.variance import variational_bound
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits, options
 from veridical.nets import warp as warping
 from veridical.nets.dit import DiT
+from veridical.nets.embedding import EmbeddingOrNone, joined
 from veridical.nets.label import LabelOrNone, LevelOrNone
 from veridical.nets.spectrum import Spectrum
 from veridical.nets.text import Reader, TextOrNone, hear, listen
 from veridical.nets.unet import UNet
 
 # Modules that make of conditions what the network hears, in the order of the seeds.
-BESIDE = ("label", "said", "level", "text")
+BESIDE = ("label", "said", "level", "text", "embedding")
 
 
 class Preconditioned(NamedTuple):
@@ -76,14 +77,15 @@ class Denoiser(nn.Module):
         self.inside = (channels * (2 if law.skip == "wiener" else 1) + embed.given) * network.patch**2
         out = channels * (2 if law.variance == "learned" else 1) * network.patch**2
         own = reader is None and embed.vocabulary > 0
-        vector = embed.classes >= 0 or law.warp > 0 or embed.level > 0 or own
-        width = reader.width if reader is not None else 0 if own else None
+        told = own or embed.embedding > 0
+        vector = told or embed.classes >= 0 or law.warp > 0 or embed.level > 0
+        width = reader.width if reader is not None else 0 if told else None
         self.net = _network(network, self.inside, out, size // network.patch, vector, width)
         self.label = LabelOrNone(embed.classes, self.net.dim) if embed.classes >= 0 else None
-        # Without a bias: nothing said is nothing added.
-        self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if law.warp else None
+        self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if law.warp else None  # nothing said adds 0
         self.level = LevelOrNone(embed.level, self.net.dim) if embed.level else None
         self.text: Any = TextOrNone(embed.vocabulary, self.net.dim) if own else reader
+        self.embedding = EmbeddingOrNone(embed.embedding, self.net.dim) if embed.embedding else None
         heard = [part for name in BESIDE if (part := getattr(self, name)) is not None]
         beside = [part for part in heard if any(p.requires_grad for p in part.parameters())]
         self.parts: dict[str, nn.Module] = {"denoiser": nn.ModuleList([self.net, *beside]) if beside else self.net}
@@ -136,7 +138,7 @@ class Denoiser(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Expected x0 and spread of the variance (only where it is learned), by the network or its early copy.
 
-        Label, level and text are known where `keep`; `said` is how tiles were warped.
+        Label, level, text and embedding are known where `keep`; `said` is how tiles were warped.
         """
         n, told = len(known.seen), cond or {}
         of: Any = self.early if early else self
@@ -151,6 +153,10 @@ class Denoiser(nn.Module):
         if self.text is not None:
             *text, whole = listen(of.text, told, n, keep, early)
             heard += [] if whole is None else [whole]
+        if self.embedding is not None:
+            vectors = of.embedding(told.get("embedding"), n, keep)
+            heard.append(vectors[:, 0])
+            text = joined(vectors[:, 1:], text)
         output = F.pixel_shuffle(of.net(known.seen, known.time, sum(heard) if heard else None, *text), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread
@@ -159,18 +165,17 @@ class Denoiser(nn.Module):
         """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
 
         What is not in `cond` is not known: ``label`` (N,), ``text`` (N, L) of token ids, where 0 is padding, with the numbers
-        ``value`` (N, L) of some of them, ``level`` (N,); but for ``map`` (N, `given`, S, S), which is always there.
+        ``value`` (N, L) of some, ``embedding`` (N, E), ``level`` (N,); but for ``map`` (N, `given`, S, S), which is always there.
         """
         return self._expected(self.precondition(x, sigma, cond), cond)[0]
 
     def guided(self, sampling: Sampling | None = None) -> Denoise:
-        """`denoise` with the guidance of the settings: by the text, where there is one."""
+        """`denoise` with the guidance of the settings: by the embedding, else the text, else the label."""
         how = sampling or self.sampling
         denoise = autoguidance(self.denoise, self._denoise_early, how.autoguidance)
         low, high = how.guidance_interval
-        return classifier_free(
-            denoise, how.guidance_scale, (low, high), "label" if self.text is None else self.text.key
-        )
+        by = "embedding" if self.embedding is not None else "label" if self.text is None else self.text.key
+        return classifier_free(denoise, how.guidance_scale, (low, high), by)
 
     def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         return self._expected(self.precondition(x, sigma, cond), cond, early=True)[0]
@@ -191,7 +196,7 @@ class Denoiser(nn.Module):
         z = self.encode(image)
         sigma = FORMULATIONS[self.law.formulation].law(batch.normal(), self.law.span)
         x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
-        told = any(part is not None for part in (self.label, self.level, self.text))
+        told = any(part is not None for part in (self.label, self.level, self.text, self.embedding))
         keep = batch.uniform() >= self.embed.label_dropout if told else None
         known = self.precondition(x, sigma, batch.cond)
         if self.law.crop:
@@ -211,8 +216,7 @@ class Denoiser(nn.Module):
         corners = (where * ((self.shape[1] - self.law.crop) // self.patch + 1)).long().tolist()
 
         def cut(maps: Tensor, pixels: int) -> Tensor:
-            side = self.law.crop // pixels
-            scale = self.patch // pixels
+            side, scale = self.law.crop // pixels, self.patch // pixels
             return torch.stack(
                 [m[:, y * scale :, x * scale :][:, :side, :side] for m, (y, x) in zip(maps, corners, strict=True)]
             )

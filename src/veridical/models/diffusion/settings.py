@@ -100,10 +100,11 @@ class Embed:
 
     classes: int = setting(-1, "Classes of the label; 0: a standardised number; -1: no label.", low=-1)
     label_dropout: float = setting(
-        0.1, "Share of training images whose label, level and text are left out.", low=0, high=1
+        0.1, "Share of training images whose label, level, text and embedding are left out.", low=0, high=1
     )
     given: int = setting(0, "Channels of a map of the same size that the network sees beside the image.", low=0)
     vocabulary: int = setting(0, "Size of the vocabulary of a text; 0: no text.", low=0)
+    embedding: int = setting(0, "Length of an embedding of the image, such as CLIP's; 0: none.", low=0)
     level: float = setting(0.0, "Strongest noise on the given map, of which the network is told; 0: none.", low=0)
 
     def __post_init__(self) -> None:

@@ -139,11 +139,17 @@ class Clip(nn.Module):
 
     def embed_text(self, cond: dict[str, Any]) -> Tensor:
         """Vectors of length 1, (N, dim), of captions: their array ``spelled``."""
-        return F.normalize(self.projection(self._read(cond["spelled"]).pooler_output), dim=-1)
+        return self.read(cond)[0]
 
     def words(self, cond: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """What cross-attention attends to: vectors of tokens (N, L, width), and which of them count (N, L)."""
-        return self._read(cond["spelled"]).last_hidden_state, cond["spelled"] != PAD
+        return self.read(cond)[1:]
+
+    def read(self, cond: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """`embed_text` and `words` at once."""
+        found = self._read(cond["spelled"])
+        vectors = F.normalize(self.projection(found.pooler_output), dim=-1)
+        return vectors, found.last_hidden_state, cond["spelled"] != PAD
 
     def regions(self, x: Tensor) -> Tensor:
         """Features of squares of images, before pooling: (N, widths[-1], S / factor, S / factor)."""
