@@ -32,7 +32,8 @@ def toy(name: str, channels: int = 1, size: int = 32) -> torch.nn.Module:
     stages: dict[str, Any] = {}
     for held, stage in RECIPES[name].first.items():
         stages[held] = build(stage.recipe, channels, size, TOY[stage.recipe])
-        stages[held].prepare(batch(stage.recipe, channels, size).image)
+        if isinstance(stages[held], Prepared):
+            stages[held].prepare(batch(stage.recipe, channels, size).image)
     return build(name, channels, size, TOY[name], stages)
 
 
@@ -82,11 +83,11 @@ def test_capability_is_had_by_name():
     models = {name: toy(name) for name in RECIPES}
     able = {kind: {n for n, m in models.items() if isinstance(m, kind)} for kind in (Denoising, DenoisesImages, Staged)}
     assert all(isinstance(models[name], Generating) == row.draws for name, row in RECIPES.items())
-    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided", "text_to_image"}
+    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided", "text_to_image", "dalle3"}
     assert able == {
         Denoising: pixels | {"latent_diffusion"},
         DenoisesImages: pixels,
-        Staged: {"latent_diffusion", "consistency"},
+        Staged: {"latent_diffusion", "consistency", "dalle"},
     }
     for name in able[Denoising]:
         assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))

@@ -45,6 +45,8 @@ TOY: dict[str, dict] = {
     "latent_diffusion": {**UNET, "sampling_steps": 4},
     "clip": {"widths": (16, 16), "dim": 32, "width": 32, "layers": 1, "vocabulary": 300, "spelled_tokens": 32},
     "text_to_image": {**UNET, "vocabulary": 300, "sampling_steps": 4},
+    "dalle3": {**UNET, "vocabulary": 300, "sampling_steps": 4},
+    "dalle": {"width": 32, "layers": 2, "best_of": 2, "vocabulary": 300, "tokens": 16, "spelled_tokens": 32},
 }
 
 

@@ -8,6 +8,7 @@ standardised value where the token stands for the number of a property, else 0 (
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,20 @@ import numpy as np
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
-from veridical.core.files import read_bytes, read_text
+from veridical.core.files import read_bytes, read_json, read_text
 from veridical.core.notes import tell
 from veridical.core.settings import setting
 from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
+from veridical.wording.completing import Completer
 
 if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
 
 FILE = "tokenizer.json"
+COMPLETE = "captions.json"  # complete captions of the training images, of a run that completes prompts
 ARRAYS = ("text", "value", "spelled")
+UPSAMPLED = "completed_text"  # what a short prompt became
 NEGATIVE = "negative_"  # as guidance calls what it leads away from
 
 
@@ -40,6 +44,13 @@ class TextSettings(TileSettings):
         "",
         "Captions of the images, for recipes that need text: auto (captions.jsonl, metadata.jsonl or NAME.txt beside the "
         "images, or a phantom's own), or a file of JSON lines with file_name and text.",
+    )
+    complete: float = setting(
+        -1.0,
+        "Share of training tiles that are told the first caption of their image, which says most; the others one of the "
+        "rest; -1: every caption equally often.",
+        low=-1,
+        high=1,
     )
 
 
@@ -80,7 +91,7 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
 
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
-        rows = first[index] + (chance * counts[index]).astype(int)
+        rows = first[index] + _turn(chance, counts[index], settings.complete)
         return {name: values[rows] for name, values in arrays.items()}
 
     def tiles(which: str, n: int | None) -> Arrays:
@@ -96,7 +107,19 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         "tokenizer": {"file": FILE, "sha256": _hash(content)},
     }
     sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length, "spelled_tokens": vocabulary.spelled}
-    return Supply(batch, tiles, sizes, {"text": about}, {FILE: content})
+    files = {FILE: content}
+    if settings.complete > 0:
+        files[COMPLETE] = json.dumps([captions[index][0] for index in train if captions[index]], indent=0) + "\n"
+        about["complete"] = {"file": COMPLETE, "sha256": _hash(files[COMPLETE])}
+    return Supply(batch, tiles, sizes, {"text": about}, files)
+
+
+def _turn(chance: np.ndarray, counts: np.ndarray, complete: float) -> np.ndarray:
+    """Which of `counts` captions (N,) tile k is told, from `chance` (N,), uniform in [0, 1)."""
+    if complete < 0:
+        return (chance * counts).astype(int)
+    rest = (chance - complete) / max(1 - complete, 1e-9)
+    return np.where((rest < 0) | (counts < 2), 0, 1 + (rest * (counts - 1)).astype(int))
 
 
 def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
@@ -118,19 +141,41 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
     prompts, against = _prompts(given), _prompts(negative)
     asked = prompts or _held_out(request)
     arrays, cut = encoded(vocabulary, asked)
-    notes = []
+    notes, beside = [], {}
     if len(prompts) > request.n:
         notes.append(
             f"{request.n} images have the first of {len(prompts)} prompts: ask for -n {len(prompts)} to have all"
         )
     if prompts:
         notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
+        if request.run["args"].get("upsample"):
+            asked = [prompts[k % len(prompts)] for k in range(request.n)]
+            beside[UPSAMPLED], told = _completed(request, asked)
+            arrays, _ = encoded(vocabulary, beside[UPSAMPLED])
+            notes += told
     if against:
         _check_guided(request)
         unlike, cut = encoded(vocabulary, against)
         arrays |= {NEGATIVE + name: rows for name, rows in unlike.items()}
         notes += _notes(vocabulary, "negative prompt", against, cut, request.extrapolate)
-    return Answer(arrays, "text", asked, notes=tuple(notes), beside={"negative_text": against} if against else {})
+    if against:
+        beside["negative_text"] = against
+    return Answer(arrays, "text", asked, notes=tuple(notes), beside=beside)
+
+
+def _completed(request: Request, prompts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The complete caption of each prompt, image k's by a chance that depends on k alone, and notes."""
+    known = read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
+    completer = Completer(known)
+    found = [completer.complete(prompt, np.random.default_rng([k])) for k, prompt in enumerate(prompts)]
+    notes: dict[str, None] = {}
+    for prompt, one in zip(prompts, found, strict=True):
+        if one.text == prompt:
+            notes[f"prompt {prompt!r} states nothing that the training captions state: it is drawn as it is"] = None
+        for what, clauses in (("nothing known", one.unread), ("what the rest of it contradicts", one.broken)):
+            if clauses and one.text != prompt:
+                notes[f"prompt {prompt!r} states {what}: {', '.join(map(repr, clauses))}"] = None
+    return [one.text for one in found], list(notes)
 
 
 def _prompts(given: Given) -> list[str]:
@@ -184,11 +229,18 @@ def load_vocabulary(request: Request) -> Vocabulary:
     """
     from veridical.conditions.vocabulary import Vocabulary
 
-    path = request.folder / FILE
-    content = read_bytes(path)
-    if hashlib.sha256(content).hexdigest() != request.run["text"]["tokenizer"]["sha256"]:
+    path = _kept(request, FILE, request.run["text"]["tokenizer"])
+    return Vocabulary.from_json(read_bytes(path), path)
+
+
+def _kept(request: Request, name: str, about: Mapping[str, str] | None) -> Path:
+    """A file of the run folder that is still what the training wrote."""
+    path = request.folder / name
+    if about is None:
+        raise InputError(f"{request.folder} was trained without complete captions: add --set upsample=false.")
+    if hashlib.sha256(read_bytes(path)).hexdigest() != about["sha256"]:
         raise InputError(f"{path} is not the file that the run was trained with: restore it or train again.")
-    return Vocabulary.from_json(content, path)
+    return path
 
 
 def _held_out(request: Request) -> list[str]:
