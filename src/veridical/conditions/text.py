@@ -119,7 +119,8 @@ def _turn(chance: np.ndarray, counts: np.ndarray, complete: float) -> np.ndarray
     if complete < 0:
         return (chance * counts).astype(int)
     rest = (chance - complete) / max(1 - complete, 1e-9)
-    return np.where((rest < 0) | (counts < 2), 0, 1 + (rest * (counts - 1)).astype(int))
+    turn: np.ndarray = np.where((rest < 0) | (counts < 2), 0, 1 + (rest * (counts - 1)).astype(int))
+    return turn
 
 
 def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
@@ -141,7 +142,8 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
     prompts, against = _prompts(given), _prompts(negative)
     asked = prompts or _held_out(request)
     arrays, cut = encoded(vocabulary, asked)
-    notes, beside = [], {}
+    notes: list[str] = []
+    beside: dict[str, Sequence[Any]] = {}
     if len(prompts) > request.n:
         notes.append(
             f"{request.n} images have the first of {len(prompts)} prompts: ask for -n {len(prompts)} to have all"
@@ -150,8 +152,9 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
         notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
         if request.run["args"].get("upsample"):
             asked = [prompts[k % len(prompts)] for k in range(request.n)]
-            beside[UPSAMPLED], told = _completed(request, asked)
-            arrays, _ = encoded(vocabulary, beside[UPSAMPLED])
+            completed, told = _completed(request, asked)
+            arrays, _ = encoded(vocabulary, completed)
+            beside[UPSAMPLED] = completed
             notes += told
     if against:
         _check_guided(request)

@@ -115,7 +115,7 @@ class Dalle(nn.Module):
         self.gpt = GPT2Model(
             GPT2Config(
                 vocab_size=words,
-                n_positions=self.tokens + 2,  # of BEGIN, of the text, and one that all codes share
+                n_positions=1 + self.tokens + self.shape[0] * self.shape[1],
                 n_embd=width,
                 n_layer=layers,
                 n_head=width // HEAD,
@@ -175,10 +175,10 @@ class Dalle(nn.Module):
         k = torch.arange(first, first + codes.shape[1], device=codes.device)
         return self.code(codes) + self.row(k // self.shape[1]) + self.column(k % self.shape[1])
 
-    def hidden(self, x: Tensor, first: int = 0, past: Any = None) -> Any:
-        """What the transformer makes of vectors (N, K, width) at the places from `first` on, after those in the cache `past`."""
-        places = torch.arange(first, first + x.shape[1], device=x.device).clamp(max=self.tokens + 1)
-        return self.gpt(inputs_embeds=x, position_ids=places[None], past_key_values=past, use_cache=past is not None)
+    def hidden(self, x: Tensor, past: Any = None) -> Tensor:
+        """What the transformer makes of vectors (N, K, width), after those in the cache `past`; it adds their places."""
+        found: Tensor = self.gpt(inputs_embeds=x, past_key_values=past, use_cache=past is not None).last_hidden_state
+        return found
 
     def logits(self, ids: Tensor, value: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of all text tokens (N, tokens, words) and codes (N, K, codes), each given those before it.
@@ -190,7 +190,7 @@ class Dalle(nn.Module):
         codes : Tensor of int64, shape (N, K)
         """
         x = torch.cat([self.embed_text(ids, value), self.embed_codes(codes[:, :-1])], 1)
-        found = self.hidden(x).last_hidden_state
+        found = self.hidden(x)
         return self.next_word(found[:, : self.tokens]), self.next_code(found[:, self.tokens :])
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
@@ -235,8 +235,7 @@ class Dalle(nn.Module):
         past = DynamicCache(config=self.gpt.config)
         x, codes = self.embed_text(ids, value), torch.zeros_like(normal, dtype=torch.long)
         for k in range(normal.shape[1]):
-            found = self.hidden(x, self.tokens + k if k else 0, past)
-            logits = self.next_code(found.last_hidden_state[:, -1])
+            logits = self.next_code(self.hidden(x, past)[:, -1])
             if guided:
                 logits = logits[n:] + how.guidance_scale * (logits[:n] - logits[n:])
             codes[:, k] = _choose(logits, uniform[:, k : k + 1], how)
