@@ -44,7 +44,7 @@ def rows(path):
 
 
 def test_discs_of_known_size_number_and_place():
-    found = measure_classes(discs(), NAMES, places=True)
+    found = measure_classes(discs(), NAMES)
     areas = [(discs(places=[place]) == 0).sum() for place in ((16, 16, 6), (16, 44, 6), (44, 40, 10))]
     assert found["pores_area_fraction"] == sum(areas) / 64**2 and found["n_pores"] == 3
     assert found["mean_pore_diameter_px"] == pytest.approx(np.sqrt(4 / np.pi * np.array(areas)).mean())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
-from veridical.core.tokens import BEGIN, END, NUM, PAD
+from veridical.core.tokens import BEGIN, END, NEGATIVE, NUM, PAD
 from veridical.models.text.clip import Clip
 from veridical.models.vae.vqvae import VQVAE
 
@@ -230,7 +230,7 @@ class Dalle(nn.Module):
         uniform = torch.special.ndtr(normal.double())
         ids, value = self.read(cond)
         if guided := how.guidance_scale != 1:
-            other = self.read(cond, "negative_") if "negative_text" in cond else (self._padded(ids * PAD), value)
+            other = self.read(cond, NEGATIVE) if f"{NEGATIVE}text" in cond else (self._padded(ids * PAD), value)
             ids, value = torch.cat([ids, other[0]]), torch.cat([value, other[1]])
         past = DynamicCache(config=self.gpt.config)
         x, codes = self.embed_text(ids, value), torch.zeros_like(normal, dtype=torch.long)
