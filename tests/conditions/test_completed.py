@@ -56,7 +56,7 @@ def test_a_short_prompt_is_completed_and_provenance_says_how(run, tmp_path):
     said = [image["condition"] for image in about["images"]]
     assert [one["text"] for one in said] == ["porosity 0.233", "a tile of 30 grains, ordinary"] * 2
     assert all("porosity 0.233, " in one["completed_text"] for one in said[::2])
-    assert all(one["completed_text"].startswith("slice of rock, porosity 0.") for one in said)
+    assert all(one["completed_text"].startswith("Slice of rock, porosity 0.") for one in said)
     assert about["notes"] and about["settings"]["upsample"] is True
 
 
@@ -76,9 +76,9 @@ def test_a_prompt_can_be_taken_as_it_is(run):
 
 def test_other_complete_captions_than_those_of_the_training_are_refused(run):
     content = (run / COMPLETE).read_text()
-    assert "slice of rock" in content
+    assert "Slice of rock" in content
     try:
-        (run / COMPLETE).write_text(content.replace("rock", "bone"))
+        (run / COMPLETE).write_text(content.replace("rock", "bone"), "utf-8")
         with pytest.raises(InputError, match=r"captions\.json is not the file that the run was trained with"):
             conditions_of(load(run), 2, prompt="porosity 0.2")
     finally:
