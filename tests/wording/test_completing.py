@@ -67,6 +67,7 @@ def test_captions_of_named_classes_are_read():
         ("fibre loading 45%", {"fibre_volume_fraction": 0.45}),
         ("Three cracks and no binder.", {"n_cracks": 3, "binder_fraction": 0.0}),
         ("tomogram of a composite, 17 fibres, binder in the upper left", {"n_fibres": 17, "binder_place": "upper left"}),
+        ("a composite with three cracks and 17 fibres", {"n_cracks": 3, "n_fibres": 17}),
         ("a mean fibre diameter of 10.3 px, one crack", {"mean_diameter_px": 10.3, "n_cracks": 1}),
     ],
 )  # fmt: skip
@@ -111,3 +112,15 @@ def test_what_cannot_be_read_or_be_true_is_said():
     assert completer.complete("a cat", np.random.default_rng(0)).text == "a cat"
     done = completer.complete("dense fibres, fibre volume fraction 0.3", np.random.default_rng(0))
     assert done.broken == ("dense fibres",) and stated(done.text)["fibre_volume_fraction"] == 0.3
+
+
+def test_comparisons_are_no_facts_and_are_kept_as_they_are():
+    for prompt in (
+        "no binder, fewer than 12 fibres",
+        "between 10 and 12 fibres, no binder",
+        "no binder, not dense fibres",
+    ):
+        found = read(prompt, named(CAPTIONS))
+        assert [fact.property for (fact, *_) in found.stated] == ["binder_fraction"] and len(found.unread) == 1
+        done = Completer(CAPTIONS).complete(prompt, np.random.default_rng(0))
+        assert done.unread == found.unread and done.text.endswith(f"{found.unread[0]}.")

@@ -21,15 +21,38 @@ _CLASSES = (
 )
 
 
+# Numbers that are left, and words that make another thing of the fact beside them.
+_DOUBT = re.compile(
+    r"[0-9]|\b(?:not|than|less|more|fewer|between|least|most|up to|over|under|above|below|around|about|nearly|almost|from|or)\b",
+    re.IGNORECASE,
+)
+_JOINING = (
+    "with",
+    "and",
+    "of",
+    "that",
+    "has",
+    "having",
+    "showing",
+    "contains",
+    "containing",
+    "a",
+    "an",
+    "the",
+    "in",
+    "it",
+)
+
+
 @dataclass(frozen=True)
 class Read:
     """What a sentence says.
 
     Attributes
     ----------
-    subject : its first clause, if that states no fact; else "".
+    subject : what its first clause says besides facts.
     stated : one entry a clause: the facts that it may be, of which one is meant ("no cracks": a number or a share of 0).
-    unread : the other clauses.
+    unread : what is neither, to be kept as it is: numbers that belong to nothing known, comparisons.
     """
 
     subject: str
@@ -41,14 +64,41 @@ def read(text: str, names: Sequence[str]) -> Read:
     """What a sentence says of the properties `names`; capitals, articles and the full stop do not matter."""
     subject, stated, unread = "", [], []
     for k, clause in enumerate(_clauses(text)):
-        parts = [clause] if (found := _facts(clause, names)) else clause.split(" and ")
-        each = [found] if found else [_facts(part.strip(), names) for part in parts]
-        if k == 0 and not any(each):
-            subject = clause
-            continue
-        stated += [facts for facts in each if facts]
-        unread += [part.strip() for part, facts in zip(parts, each) if not facts]
+        found = _facts(clause, names)
+        each, rest = ([found], "") if found else _inside(clause, names)
+        stated += each
+        if k == 0 and not _DOUBT.search(rest):
+            subject = rest
+        elif rest:
+            unread.append(rest)
     return Read(subject, tuple(stated), tuple(unread))
+
+
+def _inside(clause: str, names: Sequence[str]) -> tuple[list[tuple[Fact, ...]], str]:
+    """Facts that stand among other words, "a tow with three cracks and no binder", and the other words."""
+    found, rest = _facts_out(clause, names)
+    if _DOUBT.search(rest):
+        return [], clause
+    words = rest.split()
+    while words and words[-1].lower() in _JOINING:
+        words.pop()
+    while words and words[0].lower() in _JOINING and found:
+        words.pop(0)
+    return found, " ".join(words)
+
+
+def _facts_out(clause: str, names: Sequence[str]) -> tuple[list[tuple[Fact, ...]], str]:
+    """Facts of a clause, the longest phrases first, and the words around them."""
+    found: list[tuple[Fact, ...]] = []
+    rest = clause
+    while True:
+        alone = (re.compile(rf"(?<!\S){pattern.pattern}(?!\S)") for pattern, _ in _patterns(tuple(names)))
+        spans = [m for pattern in alone for m in pattern.finditer(rest.lower())]
+        if not spans:
+            return found, rest
+        longest = max(spans, key=lambda m: len(m[0]))
+        found.append(_facts(longest[0], names))
+        rest = " ".join((rest[: longest.start()] + rest[longest.end() :]).split())
 
 
 def named(captions: Iterable[str]) -> list[str]:
