@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from veridical.conditions.completed import complete_all
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
@@ -27,7 +28,6 @@ from veridical.core.tokens import NEGATIVE
 from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
 from veridical.wording import turned
-from veridical.wording.completing import Completer
 
 if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
@@ -131,11 +131,9 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
 
 def _turn(chance: np.ndarray, counts: np.ndarray, complete: float) -> np.ndarray:
     """Which of `counts` captions (N,) tile k is told, from `chance` (N,), uniform in [0, 1)."""
-    if complete < 0:
-        return (chance * counts).astype(int)
     rest = (chance - complete) / max(1 - complete, 1e-9)
-    turn: np.ndarray = np.where((rest < 0) | (counts < 2), 0, 1 + (rest * (counts - 1)).astype(int))
-    return turn
+    turn = np.where((rest < 0) | (counts < 2), 0, 1 + rest * (counts - 1))
+    return (chance * counts if complete < 0 else turn).astype(np.int64)
 
 
 def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
@@ -167,7 +165,8 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
         notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
         if request.run["args"].get("upsample"):
             asked = [prompts[k % len(prompts)] for k in range(request.n)]
-            completed, told = _completed(request, asked)
+            known = read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
+            completed, told = complete_all(known, asked)
             arrays, _ = encoded(vocabulary, completed)
             beside[UPSAMPLED] = completed
             notes += told
@@ -179,21 +178,6 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
     if against:
         beside["negative_text"] = against
     return Answer(arrays, "text", asked, notes=tuple(notes), beside=beside)
-
-
-def _completed(request: Request, prompts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The complete caption of each prompt, image k's by a chance that depends on k alone, and notes."""
-    known = read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
-    completer = Completer(known)
-    found = [completer.complete(prompt, np.random.default_rng([k])) for k, prompt in enumerate(prompts)]
-    notes: dict[str, None] = {}
-    for prompt, one in zip(prompts, found, strict=True):
-        if one.text == prompt:
-            notes[f"prompt {prompt!r} states nothing that the training captions state: it is drawn as it is"] = None
-        for what, clauses in (("nothing known", one.unread), ("what the rest of it contradicts", one.broken)):
-            if clauses and one.text != prompt:
-                notes[f"prompt {prompt!r} states {what}: {', '.join(map(repr, clauses))}"] = None
-    return [one.text for one in found], list(notes)
 
 
 def _prompts(given: Given) -> list[str]:
