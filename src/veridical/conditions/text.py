@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FILE = "tokenizer.json"
 COMPLETE = "captions.json"  # complete captions of the training images, of a run that completes prompts
 KEPT = 20_000  # captions whose arrays are kept; of more, they are encoded again when their turn comes
+KNOWN = 10_000  # complete captions that prompts are completed from, at most
 ARRAYS = ("text", "value", "spelled")
 UPSAMPLED = "completed_text"  # what a short prompt became
 
@@ -124,7 +125,8 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length, "spelled_tokens": vocabulary.spelled}
     files = {FILE: content}
     if settings.complete > 0:
-        files[COMPLETE] = json.dumps([captions[index][0] for index in train if captions[index]], indent=0) + "\n"
+        known = [captions[index][0] for index in train if captions[index]]
+        files[COMPLETE] = json.dumps(known[:: -(-len(known) // KNOWN)], indent=0) + "\n"
         about["complete"] = {"file": COMPLETE, "sha256": _hash(files[COMPLETE])}
     return Supply(batch, tiles, sizes, {"text": about}, files)
 

@@ -48,16 +48,16 @@ class Completer:
         self._names = tuple(named(captions[:1000]))
         found = [read(caption, self._names) for caption in captions]
         self._known = [(r.subject, {f[0].property: _number(f[0]) for f in r.stated}) for r in found if r.stated]
+        self._found: dict[tuple[tuple[Fact, ...], ...], list[int]] = {}
 
     def complete(self, text: str, rng: np.random.Generator) -> Completed:
         """The sentence completed; `rng` chooses among the images that agree with it."""
         given = read(text, self._names)
-        if not given.stated or not self._known:
-            return Completed(text, given.unread)
         # What is said exactly is written last, over what is said vaguely.
-        stated = sorted(given.stated, key=lambda facts: facts[0].how in ("number", "count"))
-        distances = np.array([self._distance(stated, values) for _, values in self._known])
-        near = np.flatnonzero(distances <= distances.min() + NEAR)
+        stated = tuple(sorted(given.stated, key=lambda facts: facts[0].how in ("number", "count")))
+        near = self._nearest(stated)
+        if not stated or not near:
+            return Completed(text, given.unread)
         subject, donor = self._known[near[rng.integers(len(near))]]
         values = dict(donor)
         for facts in stated:
@@ -73,8 +73,13 @@ class Completer:
         said = [_exactly(name, value) for name, value in values.items()]
         return Completed(", ".join((subject, *said, *given.unread)) + ".", given.unread, broken)
 
-    def _distance(self, stated: Sequence[Sequence[Fact]], values: Mapping[str, float | str]) -> float:
-        return sum(min(self._far(fact, values) for fact in facts) for facts in stated)
+    def _nearest(self, stated: tuple[tuple[Fact, ...], ...]) -> list[int]:
+        """Which known images agree with all facts, or nearly as well as the nearest; found once for each prompt."""
+        if stated not in self._found:
+            far = [sum(min(self._far(fact, of) for fact in facts) for facts in stated) for _, of in self._known]
+            least = min(far, default=0.0)
+            self._found[stated] = [k for k, distance in enumerate(far) if distance <= least + NEAR]
+        return self._found[stated]
 
     def _far(self, fact: Fact, values: Mapping[str, float | str]) -> float:
         """How far values are from a fact, in standard deviations of its property; 0: it is true of them."""
@@ -88,7 +93,7 @@ class Completer:
             return 0.0
         return max(
             low - value if low is not None else 0.0, value - high if high is not None else 0.0, 1e-6
-        ) / self._std(fact)
+        ) / self._stds.get(fact.property, 1.0)
 
     def _kept(self, fact: Fact, values: Mapping[str, float | str]) -> float | str:
         """A value of the fact's property of which it is true: the known image's own where it can be."""
@@ -104,9 +109,6 @@ class Completer:
             return float(np.median(among))
         return low if low is not None else 0.0
 
-    def _std(self, fact: Fact) -> float:
-        return float(np.std(self._numbers.get(fact.property, [0.0]))) or 1.0
-
     @cached_property
     def _numbers(self) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
@@ -115,6 +117,10 @@ class Completer:
                 if not isinstance(value, str):
                     found.setdefault(name, []).append(value)
         return found
+
+    @cached_property
+    def _stds(self) -> dict[str, float]:
+        return {name: float(np.std(values)) or 1.0 for name, values in self._numbers.items()}
 
 
 def _range(fact: Fact) -> Range:
