@@ -37,7 +37,8 @@ KINDS = {
         "root_area_fraction": FRACTION,
     },
     "real": {
-        "clay_area_fraction": FRACTION, "dense_mineral_area_fraction": FRACTION, "n_pores": COUNT, "n_cavities": COUNT,
+        "clay_area_fraction": FRACTION, "pores_area_fraction": FRACTION,
+        "dense_mineral_area_fraction": FRACTION, "n_pores": COUNT, "n_cavities": COUNT,
         "mean_pore_diameter_px": LENGTH, "clay_place": PLACE, "temperature": LENGTH,
     },
     "grey": {
@@ -150,7 +151,7 @@ def test_describe_varies_and_says_at_least_one_fact():
 
 def test_classes_of_real_images():
     assert ways("n_cavities", 1)[-1].said == "one cavity"
-    assert ways("dense_mineral_area_fraction", 0.31)[0].said == "area fraction of dense-mineral 0.310"
+    assert ways("dense_mineral_area_fraction", 0.31)[0].said == "dense-mineral-fraction 0.310"
     assert row_of("clay_area_fraction") == row_of("clay_area_fraction")
     assert ways("porosity", float("nan")) == []
     with pytest.raises(ValueError, match="no place: give one of right"):
