@@ -82,7 +82,7 @@ class Dalle(nn.Module):
         tokens: int = 0,
         spelled_tokens: int = 0,
         width: int = 128,
-        layers: int = 6,
+        layers: int = 4,
         numbers: str = "value",
         text_loss: float = 0.125,
         text_dropout: float = 0.1,
