@@ -83,11 +83,12 @@ def test_capability_is_had_by_name():
     models = {name: toy(name) for name in RECIPES}
     able = {kind: {n for n, m in models.items() if isinstance(m, kind)} for kind in (Denoising, DenoisesImages, Staged)}
     assert all(isinstance(models[name], Generating) == row.draws for name, row in RECIPES.items())
-    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided", "text_to_image"}
+    pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided"}
+    words = {"text_to_image", "dalle3"}
     assert able == {
-        Denoising: pixels | {"latent_diffusion", "stable_diffusion", "unclip", "stable_unclip"},
+        Denoising: pixels | words | {"latent_diffusion", "stable_diffusion", "unclip", "stable_unclip"},
         DenoisesImages: pixels,
-        Staged: {"latent_diffusion", "stable_diffusion", "consistency", "unclip", "stable_unclip"},
+        Staged: {"latent_diffusion", "stable_diffusion", "consistency", "unclip", "stable_unclip", "dalle", *words},
     }
     for name in able[Denoising]:
         assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))

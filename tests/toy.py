@@ -59,6 +59,8 @@ TOY: dict[str, dict] = {
     "stable_diffusion": {**UNET, "sampling_steps": 4},
     "unclip": {**UNET, **PRIOR, "words": True, "sampling_steps": 4},
     "stable_unclip": {**UNET, **PRIOR, "prior": "autoregressive", "sampling_steps": 4},
+    "dalle3": {**UNET, "vocabulary": 300, "sampling_steps": 4},
+    "dalle": {"width": 32, "layers": 2, "best_of": 2, "vocabulary": 300, "tokens": 16, "spelled_tokens": 32},
 }
 
 

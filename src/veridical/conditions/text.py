@@ -8,6 +8,7 @@ standardised value where the token stands for the number of a property, else 0 (
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from veridical.conditions.completed import complete_all
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
-from veridical.core.files import read_bytes, read_text
+from veridical.core.files import read_bytes, read_json, read_text
 from veridical.core.notes import tell
 from veridical.core.settings import setting
 from veridical.core.tokens import NEGATIVE
@@ -31,8 +33,11 @@ if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
 
 FILE = "tokenizer.json"
+COMPLETE = "captions.json"  # complete captions of the training images, of a run that completes prompts
 KEPT = 20_000  # captions whose arrays are kept; of more, they are encoded again when their turn comes
+KNOWN = 10_000  # complete captions that prompts are completed from, at most
 ARRAYS = ("text", "value", "spelled")
+UPSAMPLED = "completed_text"  # what a short prompt became
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,13 @@ class TextSettings(TileSettings):
         "",
         "Captions of the images, for recipes that need text: auto (captions.jsonl, metadata.jsonl or NAME.txt beside the "
         "images, or a phantom's own), or a file of JSON lines with file_name and text.",
+    )
+    complete: float = setting(
+        -1.0,
+        "Share of training tiles that are told the first caption of their image, which says most; the others one of the "
+        "rest; -1: every caption equally often.",
+        low=-1,
+        high=1,
     )
 
 
@@ -95,7 +107,7 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
 
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
-        rows = first[index] + (chance * counts[index]).astype(int)
+        rows = first[index] + _turn(chance, counts[index], settings.complete)
         return arrays(rows, drawn.turns)
 
     def tiles(which: str, n: int | None) -> Arrays:
@@ -111,7 +123,19 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         "tokenizer": {"file": FILE, "sha256": _hash(content)},
     }
     sizes = {"vocabulary": vocabulary.size, "tokens": vocabulary.length, "spelled_tokens": vocabulary.spelled}
-    return Supply(batch, tiles, sizes, {"text": about}, {FILE: content})
+    files = {FILE: content}
+    if settings.complete > 0:
+        known = [captions[index][0] for index in train if captions[index]]
+        files[COMPLETE] = json.dumps(known[:: -(-len(known) // KNOWN)], indent=0) + "\n"
+        about["complete"] = {"file": COMPLETE, "sha256": _hash(files[COMPLETE])}
+    return Supply(batch, tiles, sizes, {"text": about}, files)
+
+
+def _turn(chance: np.ndarray, counts: np.ndarray, complete: float) -> np.ndarray:
+    """Which of `counts` captions (N,) tile k is told, from `chance` (N,), uniform in [0, 1)."""
+    rest = (chance - complete) / max(1 - complete, 1e-9)
+    turn = np.where((rest < 0) | (counts < 2), 0, 1 + rest * (counts - 1))
+    return (chance * counts if complete < 0 else turn).astype(np.int64)
 
 
 def encoded(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[Arrays, list[int]]:
@@ -133,19 +157,29 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
     prompts, against = _prompts(given), _prompts(negative)
     asked = prompts or _held_out(request)
     arrays, cut = encoded(vocabulary, asked)
-    notes = []
+    notes: list[str] = []
+    beside: dict[str, Sequence[Any]] = {}
     if len(prompts) > request.n:
         notes.append(
             f"{request.n} images have the first of {len(prompts)} prompts: ask for -n {len(prompts)} to have all"
         )
     if prompts:
         notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
+        if request.run["args"].get("upsample"):
+            asked = [prompts[k % len(prompts)] for k in range(request.n)]
+            known = read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
+            completed, told = complete_all(known, asked)
+            arrays, _ = encoded(vocabulary, completed)
+            beside[UPSAMPLED] = completed
+            notes += told
     if against:
         _check_guided(request)
         unlike, cut = encoded(vocabulary, against)
         arrays |= {NEGATIVE + name: rows for name, rows in unlike.items()}
         notes += _notes(vocabulary, "negative prompt", against, cut, request.extrapolate)
-    return Answer(arrays, "text", asked, notes=tuple(notes), beside={"negative_text": against} if against else {})
+    if against:
+        beside["negative_text"] = against
+    return Answer(arrays, "text", asked, notes=tuple(notes), beside=beside)
 
 
 def _prompts(given: Given) -> list[str]:
@@ -199,11 +233,18 @@ def load_vocabulary(request: Request) -> Vocabulary:
     """
     from veridical.conditions.vocabulary import Vocabulary
 
-    path = request.folder / FILE
-    content = read_bytes(path)
-    if hashlib.sha256(content).hexdigest() != request.run["text"]["tokenizer"]["sha256"]:
+    path = _kept(request, FILE, request.run["text"]["tokenizer"])
+    return Vocabulary.from_json(read_bytes(path), path)
+
+
+def _kept(request: Request, name: str, about: Mapping[str, str] | None) -> Path:
+    """A file of the run folder that is still what the training wrote."""
+    path = request.folder / name
+    if about is None:
+        raise InputError(f"{request.folder} was trained without complete captions: add --set upsample=false.")
+    if hashlib.sha256(read_bytes(path)).hexdigest() != about["sha256"]:
         raise InputError(f"{path} is not the file that the run was trained with: restore it or train again.")
-    return Vocabulary.from_json(content, path)
+    return path
 
 
 def _held_out(request: Request) -> list[str]:

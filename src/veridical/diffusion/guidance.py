@@ -13,7 +13,10 @@ from veridical.diffusion.solvers import Denoise
 
 
 def classifier_free(
-    denoise: Denoise, scale: float, interval: tuple[float, float] = (0.0, float("inf")), key: str = "label"
+    denoise: Denoise,
+    scale: float,
+    interval: tuple[float, float] = (0.0, float("inf")),
+    key: str | tuple[str, ...] = "label",
 ) -> Denoise:
     """Go on from what is expected without a condition to what is expected with it (Ho and Salimans 2022, eq. 6).
 
@@ -28,23 +31,24 @@ def classifier_free(
         1 is the condition alone, 0 none, more than 1 exaggerates it: the paper's ``1 + w``.
     interval : (float, float)
         Noise levels where it acts; elsewhere the condition alone (Kynkäänniemi et al. 2024, arXiv:2404.07724, eq. 5).
-    key : str
-        The condition in question; others are always there.
+    key : str or tuple of str
+        The condition in question, or several that say the same; others are always there.
     """
+    keys = (key,) if isinstance(key, str) else key
 
     def guided(x: Tensor, sigma: Tensor, cond: Any) -> Tensor:
         with_it = denoise(x, sigma, cond)
-        if scale == 1 or not cond or key not in cond or not _inside(sigma, interval):
+        if scale == 1 or not cond or not any(name in cond for name in keys) or not _inside(sigma, interval):
             return with_it
-        without = denoise(x, sigma, without_condition(cond, key))
+        without = denoise(x, sigma, without_condition(cond, *keys))
         return without + scale * (with_it - without)
 
     return guided
 
 
-def without_condition(cond: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Conditions that guidance by `key` leads away from: none of that name, or the negative ones."""
-    kept = {name: value for name, value in cond.items() if name != key and not name.startswith(NEGATIVE)}
+def without_condition(cond: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Conditions that guidance by `keys` leads away from: none of these names, or the negative ones."""
+    kept = {name: value for name, value in cond.items() if name not in keys and not name.startswith(NEGATIVE)}
     return kept | {name.removeprefix(NEGATIVE): value for name, value in cond.items() if name.startswith(NEGATIVE)}
 
 

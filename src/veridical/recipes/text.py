@@ -14,11 +14,13 @@ from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, Stable
 from veridical.models.text.clip import Clip
+from veridical.models.text.dalle import Dalle
 from veridical.models.text.prior import Imagining
+from veridical.models.text.told import ToldDenoiser
 from veridical.models.text.unclip import ImaginedSampling, NoisedSampling, UnClip, told
 from veridical.models.vae.autoencoder import Autoencoder
 from veridical.nets.text import Tower
-from veridical.recipes.diffusion import DIFFUSION, LATENT, STOCHASTIC, denoiser
+from veridical.recipes.diffusion import DIFFUSION, LATENT, STOCHASTIC
 from veridical.recipes.recipe import Recipe, Stage
 
 
@@ -90,6 +92,28 @@ def stable_unclip(
     return UnClip(clip, LatentDiffusion(first, decoder), spelled_tokens, vocabulary, how, sampling, words)
 
 
+def text_to_image(
+    channels: int, size: int, clip: Clip, network: Network, law: Law, embed: Embed, sampling: Sampling
+) -> ToldDenoiser:
+    """A `Denoiser` of pixels that is told words and the vector of the whole text."""
+    told = replace(embed, embedding=clip.dim)
+    return ToldDenoiser(clip, Denoiser((channels, size, size), network, law, told, sampling))
+
+
+def dalle3(
+    channels: int,
+    size: int,
+    clip: Clip,
+    network: Network,
+    law: Law,
+    embed: Embed,
+    sampling: Sampling,
+    upsample: bool = True,
+) -> ToldDenoiser:
+    """`text_to_image` that learns complete captions; with `upsample` short prompts are completed before it hears them."""
+    return text_to_image(channels, size, clip, network, law, embed, sampling)
+
+
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
 
 # The decoder learns from half of a batch.
@@ -109,15 +133,16 @@ ROWS: dict[str, Recipe] = {
         draws=False,
     ),
     "text_to_image": Recipe(
-        denoiser,
+        text_to_image,
         family="text",
         task="text to image",
-        summary="the denoiser in pixels hears the words of a caption by cross-attention; classifier-free guidance",
+        summary="the denoiser in pixels hears words by cross-attention, and what a frozen clip makes of the whole text",
         citation="Saharia et al. 2022, arXiv:2205.11487; Nichol et al. 2022, arXiv:2112.10741",
         args={"guidance_scale": 1.5, **STOCHASTIC},
         train=DIFFUSION,
         needs=("text",),
         of_data=("vocabulary",),
+        first={"clip": Stage("clip", 0.3)},
     ),
     "stable_diffusion": Recipe(
         stable_diffusion,
@@ -157,5 +182,29 @@ ROWS: dict[str, Recipe] = {
         instead=("source",),
         of_data=("vocabulary", "spelled_tokens"),
         first={"clip": Stage("clip", 0.25), "first": Stage("autoencoder", 0.2)},
+    ),
+    "dalle": Recipe(
+        Dalle,
+        family="text",
+        task="text to image",
+        summary="words and codes of a vqvae in one causal transformer; of several candidates clip keeps the nearest",
+        citation="Ramesh et al. 2021, arXiv:2102.12092",
+        train={"optimiser": "muon", "lr": 1e-3, "batch": 8, "warmup": 20, "decay": 0.5},
+        needs=("text",),
+        first={"vqvae": Stage("vqvae", 0.3), "clip": Stage("clip", 0.2)},
+        of_data=("vocabulary", "tokens", "spelled_tokens"),
+    ),
+    "dalle3": Recipe(
+        dalle3,
+        family="text",
+        task="text to image",
+        summary="text_to_image that learns complete captions; a short prompt is completed from them before it is drawn",
+        citation="Betker et al. 2023, https://cdn.openai.com/papers/dall-e-3.pdf; Saharia et al. 2022, arXiv:2205.11487",
+        args={"guidance_scale": 1.5, **STOCHASTIC},
+        train={**DIFFUSION, "complete": 0.95},
+        needs=("text",),
+        of_data=("vocabulary",),
+        drawn=("upsample",),
+        first={"clip": Stage("clip", 0.3)},
     ),
 }

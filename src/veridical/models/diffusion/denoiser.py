@@ -170,12 +170,13 @@ class Denoiser(nn.Module):
         return self._expected(self.precondition(x, sigma, cond), cond)[0]
 
     def guided(self, sampling: Sampling | None = None) -> Denoise:
-        """`denoise` with the guidance of the settings: by the embedding, else the text, else the label."""
+        """`denoise` with the guidance of the settings: by embedding and text, where there are any, else by the label."""
         how = sampling or self.sampling
         denoise = autoguidance(self.denoise, self._denoise_early, how.autoguidance)
         low, high = how.guidance_interval
-        by = "embedding" if self.embedding is not None else "label" if self.text is None else self.text.key
-        return classifier_free(denoise, how.guidance_scale, (low, high), by)
+        words = () if self.text is None else (self.text.key,)
+        by = words if self.embedding is None else ("embedding", *words)
+        return classifier_free(denoise, how.guidance_scale, (low, high), by or "label")
 
     def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         return self._expected(self.precondition(x, sigma, cond), cond, early=True)[0]
