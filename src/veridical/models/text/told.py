@@ -74,7 +74,7 @@ class ToldDenoiser(nn.Module):
         return self.denoiser.start(noise, sigma)
 
     def told(self, cond: dict[str, Any]) -> dict[str, Any]:
-        """Conditions with the vector of each caption, of variance 1 a number; that of an empty caption is 0, which says nothing."""
+        """Conditions with the vector of each caption, of variance 1 a number; for an empty caption 0: it says nothing."""
         found = dict(cond)
         for of in ("", NEGATIVE):
             if f"{of}spelled" in cond:
