@@ -74,7 +74,7 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
     check_folder(out)
     loaded = load(run, device="cpu")
     with _silent():
-        pipeline = stable_diffusion_pipeline(loaded)
+        pipeline: Any = stable_diffusion_pipeline(loaded)
     info, how = loaded.info, loaded.model.sampling  # type: ignore[attr-defined]
     if how.guidance_scale != 1 and (how.guidance_interval[0] > 0.03 or how.guidance_interval[1] < 14):
         tell(run, f"pipelines guide at all noise levels: guidance_interval={how.guidance_interval} is left out")
@@ -108,8 +108,9 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
     InputError
         For a run of another kind.
     """
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
+    import diffusers
 
+    library: Any = diffusers  # whose constructors have no types
     model: Any = run.model
     if not isinstance(model, LatentDiffusion) or not isinstance(model.denoiser.text, Tower):
         raise InputError(
@@ -119,7 +120,7 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
     tower = copy.deepcopy(model.denoiser.text.tower)
     tower.config.use_attention_mask = True  # the tower heeds what is padding
     process, _, schedule = model.denoiser.law.formulation.partition("_")
-    scheduler = DDIMScheduler(
+    scheduler = library.DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
         beta_end=0.012,
@@ -130,20 +131,22 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
         prediction_type={"ddpm": "epsilon", "v": "v_prediction"}[process],
         timestep_spacing="trailing",
     )
-    pipeline = StableDiffusionPipeline(
+    pipeline = library.StableDiffusionPipeline(
         vae=_normalised(model), text_encoder=tower, tokenizer=fast_tokenizer(vocabulary), unet=model.denoiser.net.net,
         scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     # The name that earlier versions of transformers know, too.
     pipeline.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
-    return pipeline
+    made: StableDiffusionPipeline = pipeline
+    return made
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """Without what transformers says of packages that nothing here needs, and of files of no size."""
-    from transformers.utils import logging
+    import transformers
 
+    logging: Any = transformers.utils.logging
     before, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

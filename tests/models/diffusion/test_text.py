@@ -21,7 +21,9 @@ def tower():
 
     torch.manual_seed(0)
     small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
-    return CLIPTextModel(CLIPTextConfig(vocab_size=8, max_position_embeddings=4, **small))
+    return CLIPTextModel(
+        CLIPTextConfig(vocab_size=8, max_position_embeddings=4, bos_token_id=2, eos_token_id=3, pad_token_id=0, **small)
+    )
 
 
 @pytest.mark.parametrize("frozen", [True, False])
