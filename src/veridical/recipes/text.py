@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from veridical.models.gan.gigagan import GigaGAN
+from veridical.models.gan.stackgan import StackGAN
 from veridical.models.text.clip import Clip
 from veridical.recipes.diffusion import DIFFUSION, STOCHASTIC, denoiser
-from veridical.recipes.recipe import Recipe
+from veridical.recipes.gan import ADAM_GAN, ADAM_STYLE
+from veridical.recipes.recipe import Recipe, Stage
 
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
 
@@ -32,5 +35,25 @@ ROWS: dict[str, Recipe] = {
         train=DIFFUSION,
         needs=("text",),
         of_data=("vocabulary",),
+    ),
+    "stackgan": Recipe(
+        StackGAN,
+        family="text",
+        task="text to image",
+        summary="two GANs one behind the other: a small image of a caption, then a large one of both; mismatched pairs",
+        citation="Zhang et al. 2017, arXiv:1612.03242; Reed et al. 2016, arXiv:1605.05396",
+        train=ADAM_GAN,
+        needs=("text",),
+        first={"clip": Stage("clip", 0.2)},
+    ),
+    "gigagan": Recipe(
+        GigaGAN,
+        family="text",
+        task="text to image",
+        summary="style generator with kernels mixed for each image, attention to words, CLIP's loss; no upsampler",
+        citation="Kang et al. 2023, arXiv:2303.05511",
+        train=ADAM_STYLE,
+        needs=("text",),
+        first={"clip": Stage("clip", 0.2)},
     ),
 }
