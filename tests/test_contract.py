@@ -87,7 +87,7 @@ def test_capability_is_had_by_name():
     assert able == {
         Denoising: pixels | {"latent_diffusion"},
         DenoisesImages: pixels,
-        Staged: {"latent_diffusion", "consistency", "stackgan", "gigagan"},
+        Staged: {"latent_diffusion", "consistency", "stackgan", "attngan", "gigagan"},
     }
     for name in able[Denoising]:
         assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))

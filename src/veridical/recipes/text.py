@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from veridical.models.gan.attngan import AttnGAN
 from veridical.models.gan.gigagan import GigaGAN
 from veridical.models.gan.stackgan import StackGAN
 from veridical.models.text.clip import Clip
@@ -53,6 +54,16 @@ ROWS: dict[str, Recipe] = {
         summary="style generator with kernels mixed for each image, attention to words, CLIP's loss; no upsampler",
         citation="Kang et al. 2023, arXiv:2303.05511",
         train=ADAM_STYLE,
+        needs=("text",),
+        first={"clip": Stage("clip", 0.2)},
+    ),
+    "attngan": Recipe(
+        AttnGAN,
+        family="text",
+        task="text to image",
+        summary="three resolutions, at each of which places ask the words what to draw; regions are matched with words",
+        citation="Xu et al. 2018, arXiv:1711.10485",
+        train=ADAM_GAN,
         needs=("text",),
         first={"clip": Stage("clip", 0.2)},
     ),

@@ -93,15 +93,18 @@ class PairDiscriminator(nn.Module):
     channels, size, width : int
     text, code : int
         Length of the caption's vector, and of what it is compressed to.
+    alone : bool
+        Judge images by themselves, too.
     """
 
-    def __init__(self, channels: int, size: int, width: int, text: int, code: int) -> None:
+    def __init__(self, channels: int, size: int, width: int, text: int, code: int, alone: bool = False) -> None:
         super().__init__()
         widths = channel_widths(width, halvings(size))
         self.body = halving_body([channels, *widths], "group", deviation=True)
         self.code = nn.Sequential(nn.Linear(text, code), nn.LeakyReLU(0.2))
         self.joint = nn.Sequential(nn.Conv2d(widths[-1] + code, widths[-1], 1), nn.LeakyReLU(0.2))
         self.head = nn.Conv2d(widths[-1], 1, 4)
+        self.alone = nn.Conv2d(widths[-1], 1, 4) if alone else None
 
     def features(self, image: Tensor) -> Tensor:
         """Maps (N, width, 4, 4) of images, which may be compared with several captions."""

@@ -68,10 +68,14 @@ class ImageTower(nn.Module):
             found.append(F.silu(norm(x)))
         return found
 
-    def forward(self, x: Tensor) -> Tensor:
+    def pooled(self, maps: list[Tensor]) -> Tensor:
+        """Vectors of `maps`."""
         # The mean says how much of something there is, the deviation how it varies.
-        pooled = [[seen.mean((2, 3)), (seen.var((2, 3), unbiased=False) + 1e-6).sqrt()] for seen in self.maps(x)]
+        pooled = [[seen.mean((2, 3)), (seen.var((2, 3), unbiased=False) + 1e-6).sqrt()] for seen in maps]
         return self.out(torch.cat([part for pair in pooled for part in pair], 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pooled(self.maps(x))
 
 
 class Clip(nn.Module):
@@ -171,7 +175,14 @@ def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor | float, alike: 
     alike : Tensor of bool, shape (N, N), optional
         Captions that say the same: an image with the very caption of another is no negative of it.
     """
-    logits = scale * image @ text.mT
+    return pairs_loss(scale * image @ text.mT, alike)
+
+
+def pairs_loss(logits: Tensor, alike: Tensor | None = None) -> Tensor:
+    """Mean of the cross-entropies of rows among columns and of columns among rows, of logits (N, N) whose diagonal is of pairs.
+
+    `alike` as in `contrastive_loss`.
+    """
     if alike is not None:
         others = alike & ~torch.eye(len(alike), dtype=torch.bool, device=alike.device)
         logits = logits.masked_fill(others, -torch.inf)
