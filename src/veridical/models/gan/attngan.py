@@ -155,7 +155,7 @@ class AttnGAN(nn.Module):
         self.discriminators = nn.ModuleList(
             PairDiscriminator(channels, side, width, clip.dim, told, alone=True) for side in self.sides
         )
-        self.matcher = Damsm(clip.images.norms[-1].num_channels, clip.width, common)
+        self.matcher = Damsm(clip.images.width, clip.width, common)
         self.parts = {
             **{f"discriminator_{side}": d for side, d in zip(self.sides, self.discriminators, strict=True)},
             "damsm": self.matcher,
@@ -180,7 +180,8 @@ class AttnGAN(nn.Module):
         """Yield the losses of the discriminators from coarse to fine, of the matcher, then of the generator."""
         text, words = caption_vectors(self.clip, batch.cond), self._words(batch.cond)
         fake, _, divergence = self.generator(text, *words, batch.noise)
-        for side, critic, image in zip(self.sides, self.discriminators, fake, strict=True):
+        critics: Any = self.discriminators
+        for side, critic, image in zip(self.sides, critics, fake, strict=True):
             yield (
                 f"discriminator_{side}",
                 self._judge(critic, shrunk(batch.image, side), image.detach(), text, batch, step),
@@ -188,7 +189,7 @@ class AttnGAN(nn.Module):
         unit = F.normalize(text, dim=1)
         yield "damsm", self.matcher.loss(self.clip, batch.image, unit, words, batch.cond)
         total = self.divergence * divergence
-        for critic, image in zip(self.discriminators, fake, strict=True):
+        for critic, image in zip(critics, fake, strict=True):
             features = critic.features(self._seen(image, batch))
             total = total + self.loss[1](critic.match(features, text)) + self.loss[1](critic.alone(features).flatten())
         if weight := lazy(self.damsm, step, 4):
@@ -233,8 +234,8 @@ def attention_maps(model: AttnGAN, image: Tensor, cond: dict[str, Any]) -> Tenso
     cond : dict
         With ``spelled`` (N, L).
     """
-    maps = model.clip.regions(image)
-    words, keep = model.clip.words(cond)
+    clip: Any = model.clip
+    maps, (words, keep) = clip.regions(image), clip.words(cond)
     shares = shares_of_words(model.matcher.word(words), keep, model.matcher.places(maps)).unflatten(2, maps.shape[2:])
     return F.interpolate(shares, size=image.shape[2:], mode="bilinear", align_corners=False)
 

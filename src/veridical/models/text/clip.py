@@ -48,7 +48,7 @@ class ImageTower(nn.Module):
         super().__init__()
         if not widths or any(width < 16 or width % 16 for width in widths):
             raise InputError(f"widths={widths} cannot be: give multiples of 16, such as 32,64,128.")
-        self.factor = 2 ** len(widths)
+        self.factor, self.width = 2 ** len(widths), widths[-1]
         self.into = nn.Conv2d(4 * channels, widths[0], 3, padding=1, padding_mode="reflect")
         self.down, self.blocks = nn.ModuleList([nn.Identity()]), nn.ModuleList()
         for before, after in zip((widths[0], *widths[:-1]), widths, strict=True):
