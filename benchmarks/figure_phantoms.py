@@ -1,4 +1,4 @@
-"""Real images and phantoms side by side at the same scale: makes docs/img/phantoms.png.
+"""Real images and phantoms side by side at the same scale, and pairs: makes docs/img/phantoms.png and pairs.png.
 
     python benchmarks/figure_phantoms.py [FOLDER_OF_REAL_IMAGES] [OUTPUT]
 
@@ -41,6 +41,11 @@ CREDIT = (
 )
 
 
+PAIRS = {"cmc": ("add_crack", "fewer_fibres", "add_binder"), "rocks": ("more_pores", "add_mineral", "remove_grain"),
+         "roots": ("add_laterals", "thicker_roots", "longer_root")}  # fmt: skip
+PAIR_SIDE, PAIR_SEEDS = 112, {"cmc": 36, "rocks": 5, "roots": 5}
+
+
 def real_panel(path: Path, corner: tuple[int, int], scale: float) -> Image.Image:
     picture = Image.open(path).convert("RGB")
     picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
@@ -66,6 +71,22 @@ def few_colours(sheet: Image.Image) -> Image.Image:
     return sheet.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
+def pairs_sheet() -> Image.Image:
+    """Three changes of each kind: before, after, region of change."""
+    block, high = 3 * (PAIR_SIDE + 2) + 10, PAIR_SIDE + 20
+    sheet = Image.new("RGB", (3 * block - 10, 3 * high), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for row, (kind, names) in enumerate(PAIRS.items()):
+        for column, name in enumerate(names):
+            made = phantoms.pairs(kind, name, 1, PAIR_SIDE, seed=PAIR_SEEDS[kind])
+            left, top = column * block, row * high
+            draw.text((left, top + 2), made.instructions[0], fill="black", font=font)
+            for k, image in enumerate((made.before[0], made.after[0], made.changed[:1])):
+                stored = np.round(np.broadcast_to(image, (3, PAIR_SIDE, PAIR_SIDE)).transpose(1, 2, 0) * 255)
+                sheet.paste(Image.fromarray(stored.astype(np.uint8)), (left + k * (PAIR_SIDE + 2), top + 18))
+    return sheet.quantize(96, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+
+
 def main(data: Path, output: Path) -> None:
     width, height = LEFT + 6 * (SIDE + PAD) + 3 * PAD, TOP + 3 * (SIDE + PAD) + BOTTOM
     sheet = Image.new("RGB", (width, height), "white")
@@ -86,7 +107,10 @@ def main(data: Path, output: Path) -> None:
         draw.text((LEFT, height - BOTTOM + 6 + 16 * line), text, fill="#555555", font=small)
     output.parent.mkdir(parents=True, exist_ok=True)
     few_colours(sheet).save(output, optimize=True)
-    print(f"{output}: {output.stat().st_size / 1024:.0f} KB")
+    pairs = output.with_name("pairs.png")
+    pairs_sheet().save(pairs, optimize=True)
+    for written in (output, pairs):
+        print(f"{written}: {written.stat().st_size / 1024:.0f} KB")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ names = ["a"] * 8
 rows = v.score(drawn, drawn.astype(np.float64), real_groups=names, synth_groups=np.arange(8), train=list(drawn), paired=True)
 values: list[float | None] = [row["value"] for row in rows]
 folder: Path = v.sample("run", 8, "samples", label="0,1")
+said: Path = v.caption("phantoms/images", "captions.jsonl", names={0: "pores", 2: "clay"}, columns=["porosity"], seed=1)
+scores: list[float] = [found.score for found in v.find("phantoms/images", "three cracks", "clip", top=4)]
 verdict = v.audit("phantoms/images", folder, source=None, size=32, progress=lambda share, text: print(share, text))
 passed: str = verdict["verdict"]
 page: Path = v.report(v.bench("bench.toml", "out", say=print))
@@ -46,6 +48,8 @@ WRONG = (
     "v.draw(run, 8)",
     'v.load("run", settings=["steps"])',
     'v.sample("run", "8", "samples")',
+    "v.caption('data', 'out', names=['pores'])",
+    "v.find('data', 3, 'clip')",
     "v.score(3, drawn)",
     "v.score(drawn, drawn, paried=True)",
     "v.audit(drawn, drawn, alpha='small')",

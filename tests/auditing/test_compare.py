@@ -15,6 +15,8 @@ from veridical.auditing.explain import Misfits
 from veridical.auditing.independence import Units, choose_units
 from veridical.auditing.judge import decides, judge_set
 from veridical.auditing.measure import Measured, measure
+from veridical.auditing.set_scores import collapse
+from veridical.stats.rotation import contrasts, moderated_t, smallest_contrast
 
 
 def test_everybody_is_searched_for_in_as_many_parts():
@@ -192,3 +194,16 @@ def test_only_what_is_near_counts_as_a_copy():
     x, real = (SimpleNamespace(copy_distance=d) for d in (np.array([0.02, 0.6]), rng.uniform(0.7, 0.9, 50)))
     found = image_scores.copied(cases.Case(x, real, None, None))
     assert found[0] > 5 and found[1] == 0
+
+
+def test_a_slice_that_says_nothing_of_a_property_does_not_count():
+    """One image has no fellow: its slice is left out of how slices vary, and contrasts of the others stay contrasts."""
+    column = np.array([0.0, 0.1, -0.1, np.nan, 0.05, 1.0])
+    contrast = contrasts(5, 1, 500)
+    t = set_tests._of_known(column, contrast, 5)
+    alone = moderated_t(column[np.isfinite(column), None], contrasts(4, 1, 500), smallest_contrast(4, 1))
+    assert t[0, 0] == pytest.approx(alone[0, 0]) and (t[1:, 0] < t[0, 0]).mean() > 0.97
+    outlier = moderated_t(np.where(np.isnan(column), -7, column)[:, None], contrast, smallest_contrast(5, 1))
+    assert t[0, 0] > 3 * outlier[0, 0]
+    assert not set_tests._of_known(np.where(np.arange(6) == 5, np.nan, column), contrast, 5).any()
+    assert np.isnan(collapse(np.full((3, 3), np.inf), np.array([True, False, False])))

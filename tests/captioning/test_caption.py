@@ -44,7 +44,7 @@ def rows(path):
 
 
 def test_discs_of_known_size_number_and_place():
-    found = measure_classes(discs(), NAMES, places=True)
+    found = measure_classes(discs(), NAMES)
     areas = [(discs(places=[place]) == 0).sum() for place in ((16, 16, 6), (16, 44, 6), (44, 40, 10))]
     assert found["pores_area_fraction"] == sum(areas) / 64**2 and found["n_pores"] == 3
     assert found["mean_pore_diameter_px"] == pytest.approx(np.sqrt(4 / np.pi * np.array(areas)).mean())
@@ -101,8 +101,8 @@ def test_every_sentence_can_be_checked_and_is_read_as_a_caption_of_its_image(tmp
                 assert fact["value"] == pytest.approx(value, abs=0.06)
             if fact["how"] == "presence":
                 assert fact["value"] is (value > 0)
-    assert said[0]["text"].startswith("Slice of a core, area fraction of pores 0.133, 3 pores, mean pore-diameter")
-    assert "area fraction of clay 0.000" in said[0]["text"]
+    assert said[0]["text"].startswith("Slice of a core, pore-fraction 0.133, 3 pores, mean pore-diameter")
+    assert "clay-fraction 0.000" in said[0]["text"]
     captions, notes = read_captions(str(data), open_slices(data))
     assert [len(of_image) for of_image in captions] == [
         sum(r["file_name"] == f"core{k}.tif" for r in said) for k in range(3)
@@ -174,10 +174,8 @@ def test_columns_are_said_and_of_tiles_with_a_note(tmp_path, run_command):
 def test_painted_label_images_and_those_without_names(tmp_path):
     data = write(tmp_path / "data", [discs(), discs(places=[(30, 30, 8)])])
     out = veridical.caption(data, tmp_path / "plain", captions=1, quiet=True)
-    assert rows(out)[0]["text"].startswith(
-        "Image, area fraction of class-zero 0.133, 3 class-zero-parts, mean class-zero-part"
-    )
-    assert rows(out)[0]["text"].endswith(", area fraction of class-one 0.867.")
+    assert rows(out)[0]["text"].startswith("Image, class-zero-fraction 0.133, 3 class-zero-parts, mean class-zero-part")
+    assert rows(out)[0]["text"].endswith(", class-one-fraction 0.867.")
     colours = {0: 0xFF0000, 1: 0x0000FF}
     for k, mask in enumerate([discs(), discs(places=[(30, 30, 8)])]):
         painted = BLACK + np.vectorize(colours.get)(mask).astype(np.int32)

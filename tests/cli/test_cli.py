@@ -34,6 +34,8 @@ def test_every_command_has_help(run):
         "recipes",
         "data",
         "phantom",
+        "caption",
+        "find",
         "train",
         "sample",
         "restore",
@@ -60,6 +62,16 @@ def test_phantoms_that_cannot_be_written_are_not_drawn(run, tmp_path, monkeypatc
     for place in (tmp_path / "mine.txt", tmp_path / "mine.txt" / "new"):
         code, _, error = run("phantom", "rocks", "--out", place)
         assert code == 2 and "mine.txt is no folder" in error
+
+
+def test_pairs_of_phantoms(run, tmp_path):
+    code, text, _ = run(
+        "phantom", "roots", "--pairs", "thicker_roots", "-n", 2, "--size", 32, "--out", tmp_path / "new"
+    )
+    assert code == 0 and "2 roots pairs of thicker_roots" in " ".join(text.split())
+    assert len((tmp_path / "new" / "pairs.jsonl").read_text("utf-8").splitlines()) == 2
+    code, _, error = run("phantom", "roots", "--pairs", "help", "--out", tmp_path / "other")
+    assert code == 2 and "choose from add_laterals" in error and not (tmp_path / "other").exists()
 
 
 def test_version(run):

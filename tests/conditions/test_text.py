@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ from veridical.benching.spec import read_spec
 from veridical.cli import app
 from veridical.conditions.delivery import open_data
 from veridical.conditions.table import DataSettings
+from veridical.conditions.vocabulary import Vocabulary
 from veridical.core.errors import InputError
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES, settings
@@ -239,3 +241,29 @@ def test_a_bench_asks_for_the_captions_of_held_out_tiles(tiles, tmp_path):
     for name, rows in cond.items():
         np.testing.assert_array_equal(rows[:6], held[name])
         np.testing.assert_array_equal(rows[6:], held[name][:3])
+
+
+def test_a_caption_turns_with_its_tile(tmp_path):
+    """A bright corner is where its caption says, however the tile is turned."""
+    for which, n in (("train", 8), ("test", 4)):
+        (tmp_path / which).mkdir()
+        for k in range(n):
+            image = np.random.default_rng(k).integers(90, 130, (32, 32)).astype(np.uint8)
+            image[:8, :8] += 90
+            Image.fromarray(image).save(tmp_path / which / f"{which}{k}.png")
+    lines = [
+        f'{{"file_name": "{w}{k}.png", "text": "bright in the upper left"}}'
+        for w in ("train", "test")
+        for k in range(8)
+    ]
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines[:12]), encoding="utf-8")
+    data = open_data("painter", ("text",), str(tmp_path), DataSettings(size=32, text="auto"))
+    vocabulary = Vocabulary.from_json(data.files()["tokenizer.json"])
+    tiles, cond = data.batch(64, 0, 0)
+    seen = set()
+    for tile, ids in zip(tiles[:, 0], cond["text"], strict=True):
+        said = vocabulary.tokenizer.decode(ids[ids > 0].tolist()).strip()
+        y, x = np.argwhere(tile > 0.7 * tile.max()).mean(0)
+        assert said == f"bright in the {'upper' if y < 16 else 'lower'} {'left' if x < 16 else 'right'}"
+        seen.add(said)
+    assert len(seen) == 4

@@ -65,7 +65,7 @@ def test_rows_are_complete_and_json():
         json.dumps(row, allow_nan=False)
     found = by_metric(rows)
     assert [*found] == [
-        "copied_share", "ssim", "psnr", "lpips_efficientnet_lite0", *SET_METRICS, "memorised", "spacing_tiny",
+        "copied_share", "ssim", "psnr", "lpips_efficientnet_lite0", *SET_METRICS, "memorised", "spacing_tiny", "clipscore_domain",
     ]  # fmt: skip
     for name in SET_METRICS:
         row = found[name]

@@ -16,6 +16,7 @@ from veridical.reporting.report import report
 from veridical.scoring.measures import between_sets, mean_of_pairs
 from veridical.scoring.metric import NEEDS, OF_KIND, Metric
 from veridical.scoring.score import gather, measure, score
+from veridical.scoring.sets import Words
 from veridical.scoring.table import HEADLINE, METRICS, find
 
 LEVELS = np.linspace(0, 1, 101)
@@ -73,18 +74,20 @@ def test_the_report_of_another_version(tmp_path):
     """A metric that this version does not know, and ranked ones that nobody measured."""
     folder = make_bench(tmp_path / "b", {"brick": "brick"}, size=32)
     path = folder / "cells" / "brick" / "edm-seed0" / "rows.json"
-    write(path, [*json.loads(path.read_text()), result_row("brick", "edm", 0, "clipscore_domain", 0.31)])
+    write(path, [*json.loads(path.read_text()), result_row("brick", "edm", 0, "clipscore_web", 0.31)])
     with mock.patch.dict(METRICS):  # gives back what was there in its order
         del METRICS["memorised"], METRICS["fd"]
         page = report(folder).read_text(encoding="utf-8")
-    assert "clipscore_domain" in page and "clipscore_domain" in (folder / "tables" / "metrics.csv").read_text()
-    assert find("clipscore_domain") is None and "memorised</th>" not in page
+    assert "clipscore_web" in page and "clipscore_web" in (folder / "tables" / "metrics.csv").read_text()
+    assert find("clipscore_web") is None and "memorised</th>" not in page
     assert (folder / "tables" / "metrics.md").read_text().count("| memorised |") == 5
 
 
 def test_rows_keep_the_rule_of_their_floor():
     real, synth, train = texture(20, 32, 0), texture(20, 32, 1), texture(20, 32, 2)
-    rows = score(real, synth, train=train, paired=True)
+    near = np.linspace(0, 1, 20)
+    words = Words(near, near / 2, near, np.arange(20))
+    rows = score(real, synth, train=train, paired=True, words=words)
     for row in rows:
         metric = find(row["metric"])
         assert (row["value"] is None) == (row["reason"] is not None)
@@ -102,7 +105,10 @@ def test_metrics_refuse_sets_of_another_kind(kind, monkeypatch):
 
     monkeypatch.setitem(METRICS, "mine", Metric("mine", kind, mean_of_pairs(never, ""), "mine"))
     row = measure(gather(texture(3, 16), texture(3, 16, 1)), ["mine"])[0]
-    assert row["value"] is None and row["reason"] == {"paired": "needs pairs", "text": "needs prompts"}[kind]
+    assert (
+        row["value"] is None
+        and row["reason"] == {"paired": "needs pairs", "text": "needs prompts, and a CLIP of the domain (--clip)"}[kind]
+    )
 
 
 def test_names_state_the_extractor():

@@ -6,7 +6,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from veridical.conditions.vocabulary import _numbers
-from veridical.wording import INSTRUCTIONS, PLACES, ROWS, Fact, describe, instructions, place_of, row_of, state, ways
+from veridical.core.orientation import turn
+from veridical.wording import (
+    INSTRUCTIONS,
+    PLACES,
+    ROWS,
+    Fact,
+    describe,
+    instructions,
+    place_of,
+    row_of,
+    state,
+    turned,
+    ways,
+)
 
 FRACTION, COUNT, LENGTH = st.floats(0, 1), st.integers(0, 400), st.floats(0.5, 3000)
 PLACE = st.sampled_from(list(PLACES))
@@ -24,7 +37,8 @@ KINDS = {
         "root_area_fraction": FRACTION,
     },
     "real": {
-        "clay_area_fraction": FRACTION, "dense_mineral_area_fraction": FRACTION, "n_pores": COUNT, "n_cavities": COUNT,
+        "clay_area_fraction": FRACTION, "pores_area_fraction": FRACTION,
+        "dense_mineral_area_fraction": FRACTION, "n_pores": COUNT, "n_cavities": COUNT,
         "mean_pore_diameter_px": LENGTH, "clay_place": PLACE, "temperature": LENGTH,
     },
     "grey": {
@@ -137,7 +151,7 @@ def test_describe_varies_and_says_at_least_one_fact():
 
 def test_classes_of_real_images():
     assert ways("n_cavities", 1)[-1].said == "one cavity"
-    assert ways("dense_mineral_area_fraction", 0.31)[0].said == "area fraction of dense-mineral 0.310"
+    assert ways("dense_mineral_area_fraction", 0.31)[0].said == "dense-mineral-fraction 0.310"
     assert row_of("clay_area_fraction") == row_of("clay_area_fraction")
     assert ways("porosity", float("nan")) == []
     with pytest.raises(ValueError, match="no place: give one of right"):
@@ -164,4 +178,17 @@ def test_instructions():
     assert instructions(["add_crack"])[0] == "Add a crack."
     both = instructions(["add_crack", "remove_binder"])
     assert both[0] == "Add a crack and remove the binder." and len(both) == 4
+    assert instructions(["more_pores", "add_mineral"])[0] == "Raise the porosity and add bright minerals."
     assert all(len(set(texts)) == len(texts) >= 3 for texts in INSTRUCTIONS.values())
+
+
+@pytest.mark.parametrize("code", range(8))
+@pytest.mark.parametrize("name", list(PLACES))
+def test_what_is_said_of_a_place_turns_with_the_image(name, code):
+    down = 2 * (("lower" in name or name == "bottom") - ("upper" in name or name == "top")) + 2
+    right = 2 * (name.endswith("right") - name.endswith("left")) + 2
+    region = np.zeros((5, 5), bool)
+    region[down, right] = True
+    text = f"Binder {PLACES[name]}, no cracks."
+    assert turned(text, code) == f"Binder {PLACES[place_of(turn(region, code))]}, no cracks."
+    assert turned("grains left and right, to the left", code) == "grains left and right, to the left"

@@ -68,10 +68,13 @@ def power_spectrum(x: Measured) -> np.ndarray:
 
 
 def collapse(distance: np.ndarray, synth: np.ndarray) -> float:
-    """Minus the mean logarithm of the distance to the nearest fellow, over the images called synthetic, (T,) bool."""
+    """Minus the mean logarithm of the distance to the nearest fellow, over the images called synthetic, (T,) bool.
+
+    NaN where none has a fellow: one image by itself says nothing.
+    """
     nearest = distance[synth][:, synth].min(1)
     nearest = nearest[np.isfinite(nearest)]
-    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else -np.log(1e3)
+    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else np.nan
 
 
 def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:

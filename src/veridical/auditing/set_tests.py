@@ -82,7 +82,8 @@ def _exchanged(
     # A block is moved as a whole, so its images are no fellows: else they would be near to each other in all ways.
     fellow = np.where(block[:, None] == block, np.inf, distance)[np.ix_(thin, thin)]
     spacings = [test.function for test in _of(Spacing, c.searched).values()]
-    found.append(np.array([[spacing(fellow, way[block[thin]]) for spacing in spacings] for way in called]))
+    spaced = np.array([[spacing(fellow, way[block[thin]]) for spacing in spacings] for way in called])
+    found.append(np.nan_to_num(spaced, nan=-np.inf))  # what says nothing is no evidence
     return np.concatenate(found, 1)
 
 
@@ -97,8 +98,20 @@ def _rotated(
         t = moderated_t(np.mean([_means([part], block, thin) for thin in draws], 0), contrast, smallest)
         found.append(np.abs(t).max(1, keepdims=True) if k else t)
     spaced = np.mean([_spaced(c, distance[np.ix_(thin, thin)], block[thin]) for thin in draws], 0)
-    found += [moderated_t(column[:, None], contrast, smallest) for column in spaced.T]
+    found += [_of_known(column, contrast, c.units.sizes[0]) for column in spaced.T]
     return np.concatenate(found, 1)
+
+
+def _of_known(column: np.ndarray, contrast: np.ndarray, real: int) -> np.ndarray:
+    """`moderated_t` of the blocks that say something, (P, 1); 0 where they are too few."""
+    known = np.isfinite(column)
+    sizes = int(known[:real].sum()), int(known[real:].sum())
+    if sizes[0] < 2 or not sizes[1] or sum(sizes) < 4:
+        return np.zeros((len(contrast), 1))
+    # What is left of contrasts, about its mean, are contrasts of the blocks that are left.
+    left = contrast[:, known] - contrast[:, known].mean(1, keepdims=True)
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    return moderated_t(column[known, None], left, smallest_contrast(*sizes))
 
 
 def _spaced(c: Comparison, distance: np.ndarray, block: np.ndarray) -> np.ndarray:

@@ -34,9 +34,8 @@ from veridical.wording import describe, state
 CAPTIONS, PROPERTIES = "captions.jsonl", "properties.csv"
 SUBJECT = "image"
 MOST = 100  # captions of an image
-LABELLED = (
-    0.9  # share of a tile that has a label, at least: fractions are of what has one, and the tile shows the rest, too
-)
+# Share of a tile that has a label, at least: fractions are of what has one, and the tile shows the rest, too
+LABELLED = 0.9
 
 _NAME = re.compile(r"[^\W\d_]+(?:[ '’-][^\W\d_]+)*")
 _ONES = (
@@ -56,7 +55,6 @@ def caption(
     captions: int = 4,
     tiles: int = 0,
     split: str | Path | None = None,
-    places: bool = False,
     seed: int = 0,
     quiet: bool = False,
 ) -> Path:
@@ -92,8 +90,6 @@ def caption(
         Names keep the slice (``core_y0x64``), so that splits and intervals go by slice.
     split : str or Path, optional
         As in training; with `tiles` alone.
-    places : bool
-        Say where classes lie, too. A tile that is turned in training makes such a caption false: train with ``augment="none"``.
     seed : int
     quiet : bool
         Show no progress.
@@ -132,7 +128,7 @@ def caption(
             if tiles and labels is not None and labelled_share(labels, classes) < LABELLED:
                 outside += 1
                 continue
-            found = measure_classes(labels, classes, places) if labels is not None else {}
+            found = measure_classes(labels, classes) if labels is not None else {}
             rows[piece.file] = found = (found or measure_texture(pieces.unit(counts))) | told.get(piece.index, {})
             lines += _lines(piece.file, subject.strip(), found, captions, seed)
             if tiles:

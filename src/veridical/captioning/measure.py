@@ -17,15 +17,14 @@ from veridical.wording.table import singular
 
 COUNTED = 0.5  # share of an image up to which a class is parts that somebody counts, not what parts lie in
 TOGETHER = 0.5  # share of a class in its largest part, from which on the class has a place
-COMPACT = (
-    0.4  # width of a part over the diameter of the circle of its area, below which it is a thread that has no diameter
-)
+# Width of a part over the diameter of the circle of its area, below which it is a thread that has no diameter
+COMPACT = 0.4
 SMALLEST_SIDE = 16  # pixels, of an image whose texture means anything
 
 Measured = dict[str, float | str]
 
 
-def measure_classes(labels: np.ndarray, names: Mapping[int, str], places: bool = False) -> Measured:
+def measure_classes(labels: np.ndarray, names: Mapping[int, str]) -> Measured:
     """Measure each class of a label image.
 
     Parameters
@@ -34,8 +33,6 @@ def measure_classes(labels: np.ndarray, names: Mapping[int, str], places: bool =
     names : mapping
         Name of each label value that stands for a class, or "" for one that nothing is said of; pixels of other values have no
         label. A name in the plural ("pores") is one of things that are counted, any other of a substance ("clay").
-    places : bool
-        Say where classes lie, too.
 
     Returns
     -------
@@ -68,7 +65,7 @@ def measure_classes(labels: np.ndarray, names: Mapping[int, str], places: bool =
             widths = 2 * maximum(distance_transform_edt(mine), parts, 1 + np.flatnonzero(areas >= SMALLEST))
             if np.median(widths / diameters) >= COMPACT:
                 found[f"mean_{singular(many)}_diameter_px"] = float(diameters.mean())
-            if places and areas.max() >= TOGETHER * areas.sum():
+            if areas.max() >= TOGETHER * areas.sum():
                 found[f"{key(name)}_place"] = str(place_of(parts == 1 + areas.argmax()))
     return found
 

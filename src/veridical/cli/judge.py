@@ -28,14 +28,23 @@ def score(
     ] = None,
     extractor: Annotated[str, typer.Option(help="efficientnet_lite0 or inception.")] = "efficientnet_lite0",
     inception: Annotated[Path | None, typer.Option(help="TorchScript file of the FID Inception network.")] = None,
+    clip: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="A run of clip: how near samples are to their prompts (clipscore_domain)."),
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
 
-    check_outputs(json_file, inputs=(real, synth, train, inception))
-    rows = compare(real, synth, train=train, paired=paired, extractor=extractor, inception=inception)
+    check_outputs(json_file, inputs=(real, synth, train, inception, clip))
+    words = None
+    if clip is not None:
+        from veridical.runs.words import words_of
+
+        words = words_of(real, synth, clip)
+    rows = compare(real, synth, train=train, paired=paired, extractor=extractor, inception=inception, words=words)
     write_json(json_file, rows)
     say_table(format_rows(rows))
 

@@ -76,7 +76,9 @@ def data(
 @app.command(
     epilog="Examples:\n\n\b\n"
     "veridical phantom rocks -n 200 --size 256 --out phantoms/rocks\n"
-    "veridical phantom rocks -n 200 --set porosity=0.1,0.4 --set tube=0 --out phantoms/tight"
+    "veridical phantom rocks -n 200 --set porosity=0.1,0.4 --set tube=0 --out phantoms/tight\n\n"
+    "veridical phantom cmc -n 400 --size 64 --set withhold=cracks+binder --out phantoms/withheld\n\n"
+    "veridical phantom cmc --pairs add_crack -n 400 --out phantoms/cracked"
 )
 def phantom(
     kind: Annotated[str, typer.Argument(help="cmc, rocks or roots.")],
@@ -89,11 +91,25 @@ def phantom(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="What to draw, a number or LOW,HIGH: porosity=0.1,0.4."),
     ] = None,
+    pairs: Annotated[
+        str,
+        typer.Option(
+            metavar="CHANGE",
+            help="Pairs before and after an instruction instead (before/, after/, changed/, pairs.jsonl): add_crack, or two "
+            "joined by +; any other word lists what there is.",
+        ),
+    ] = "",
 ) -> None:
     """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
-    from veridical.phantoms import check_output, generate, parse_options, write_phantoms
+    from veridical import phantoms
 
-    check_output(out, bits)
-    options = parse_options(kind, pairs_of(set_ or []))
-    write_phantoms(out, generate(kind, n, size, seed, options=options, workers=os.cpu_count() or 1), bits)
+    phantoms.check_output(out, bits)
+    options = phantoms.parse_options(kind, pairs_of(set_ or []))
+    workers = os.cpu_count() or 1
+    if pairs:
+        made = phantoms.pairs(kind, pairs, n, size, seed, options=options, workers=workers)
+        phantoms.write_pairs(out, made, bits)
+        say(f"{n} {kind} pairs of {pairs}: {out}")
+        return
+    phantoms.write_phantoms(out, phantoms.generate(kind, n, size, seed, options=options, workers=workers), bits)
     say(f"{n} {kind} phantoms: {out}")

@@ -42,9 +42,6 @@ def caption(
         ),
     ] = 0,
     split: Annotated[str | None, typer.Option(help="With --tiles, as in training: a CSV file, or none.")] = None,
-    places: Annotated[
-        bool, typer.Option("--places", help="Say where classes lie, too; train on such with --augment none.")
-    ] = False,
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -54,7 +51,7 @@ def caption(
     names = {_value(text): words for text, words in pairs_of(name or [], "--name", "WORDS").items()}
     path = write(
         data, out, names=names, columns=column or (), subject=subject, captions=captions, tiles=tiles, split=split,
-        places=places, seed=seed, quiet=quiet,
+        seed=seed, quiet=quiet,
     )  # fmt: skip
     say(f"{'tiles and captions' if tiles else 'captions'}: {path}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,17 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_text
 from veridical.core.notes import tell
 from veridical.core.settings import setting
+from veridical.core.tokens import NEGATIVE
 from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
+from veridical.wording import turned
 
 if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
 
 FILE = "tokenizer.json"
+KEPT = 20_000  # captions whose arrays are kept; of more, they are encoded again when their turn comes
 ARRAYS = ("text", "value", "spelled")
-NEGATIVE = "negative_"  # as guidance calls what it leads away from
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def _keywords(recipe: str, settings: TextSettings) -> dict[str, Any]:
 
 
 def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
-    from veridical.conditions.vocabulary import fit_vocabulary
+    from veridical.conditions.vocabulary import MOST_TOKENS, fit_vocabulary
 
     captions, notes = read_captions(spec, target.slices, settings.text)
     train = target.images_of("train")
@@ -61,19 +64,31 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     if not any(captions[index] for index in train):
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
-    # Row 0 is the empty caption; those of a slice stand one after another.
-    arrays, cut = encoded(vocabulary, ["", *(caption for of_slice in captions for caption in of_slice)])
+    # Text 0 is the empty caption; those of a slice stand one after another.
+    texts = ["", *(caption for of_slice in captions for caption in of_slice)]
+    # training captions fit, unless they are too long for any network
+    asked = used if vocabulary.length == MOST_TOKENS else sorted({*used} - {*train})
+    cut = vocabulary.cut([caption for index in asked for caption in captions[index]])
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
     if without := sum(not captions[index] for index in used):
         notes = [*notes, f"{without} of {len(used)} images have no caption and are learned without one"]
     if cut:
-        notes = [*notes, f"{len(cut)} captions are longer than {vocabulary.length} tokens and lose their end"]
+        notes = [*notes, f"{cut} captions are longer than {vocabulary.length} tokens and lose their end"]
     larger = sum(max(target.slices.shapes[index]) > target.span for index in used)
     notes = [*notes, *doubts([text for index in used for text in captions[index]], larger, target.augment)]
     target.notes.extend(notes)
     for note in notes:
         tell(spec, note)
+
+    @lru_cache(maxsize=KEPT)
+    def row(text: str) -> Arrays:
+        return {name: rows[0] for name, rows in encoded(vocabulary, [text])[0].items()}
+
+    def arrays(rows: np.ndarray, turns: np.ndarray) -> Arrays:
+        """Of the texts with these numbers; what says a place is turned with the tile."""
+        found = [row(turned(texts[k], code)) for k, code in zip(rows.tolist(), turns.tolist(), strict=True)]
+        return {name: np.stack([each[name] for each in found]) for name in ARRAYS}
 
     def batch(drawn: Drawn) -> Arrays:
         from veridical.core.batch import mix  # imports torch, which the help of the command line does without
@@ -81,11 +96,11 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
         index = drawn.places[:, 0]
         chance = np.random.default_rng([mix(drawn.seed, 2), drawn.step]).random(drawn.n)[drawn.start : drawn.stop]
         rows = first[index] + (chance * counts[index]).astype(int)
-        return {name: values[rows] for name, values in arrays.items()}
+        return arrays(rows, drawn.turns)
 
     def tiles(which: str, n: int | None) -> Arrays:
-        rows = first[target.chosen(which, n)[0][:, 0]]  # the first caption of an image
-        return {name: values[rows] for name, values in arrays.items()}
+        places, _, turns = target.chosen(which, n)
+        return arrays(first[places[:, 0]], turns)  # the first caption of an image
 
     content = vocabulary.to_json()
     about = {
@@ -200,7 +215,8 @@ def _held_out(request: Request) -> list[str]:
         masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
     )  # fmt: skip
     captions, _ = read_captions(spec, dataset.slices, settings.text)
-    return [next(iter(captions[index]), "") for index in dataset.chosen("test", request.n)[0][:, 0]]
+    places, _, turns = dataset.chosen("test", request.n)
+    return [turned(next(iter(captions[index]), ""), code) for index, code in zip(places[:, 0], turns, strict=True)]
 
 
 def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from veridical.core.tokens import BEGIN, END, NUM, PAD, SPECIAL
 
 FILE = "tokenizer.json"
 FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
+LOOK = 2000  # captions among which the longest is looked for
 MOST_PIECES = 4096  # in the vocabulary
 LARGEST = 1e30  # number that is a value: a larger one, squared or standardised, may be none any more
 
@@ -111,6 +112,12 @@ class Vocabulary:
             ids[row, : len(found)] = found[: self.length]
             values[row, : len(found)] = beside[: self.length]
         return ids, values, cut
+
+    def cut(self, captions: Sequence[str]) -> int:
+        """How many captions are longer, and lose their end."""
+        # a token is a byte at least, so that short ones need not be looked at
+        long = [text for text in map(_normal, captions) if len(text.encode()) >= self.length]
+        return len(self.encode(long)[2])
 
     def spell(self, captions: Sequence[str]) -> np.ndarray:
         """Tokens of captions whose numbers are all digits, int64 (N, spelled): `BEGIN`, the tokens, `END`, and 0 after it."""
@@ -251,7 +258,9 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
 
 
 def _longest(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
-    return max(len(encoding) for encoding in tokenizer.encode_batch_fast(texts))
+    """Tokens of the longest text, looked for among those of most letters."""
+    few = sorted(dict.fromkeys(texts), key=len)[-LOOK:]
+    return max(len(encoding) for encoding in tokenizer.encode_batch_fast(few))
 
 
 def _length(longest: int) -> int:

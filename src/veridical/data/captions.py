@@ -18,8 +18,9 @@ AUTO = "auto"
 EXAMPLE = '{"file_name": "0001.png", "text": "a sentence"}'
 
 _COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,]|\.[0-9])")  # not in a list of three, nor in a date
-_SIDE = re.compile(r"\b(?:on|in|at|to) the (?:(?:upper|lower) )?(?:left|right)\b", re.IGNORECASE)
-_PLACE = re.compile(r"\b(?:on|in|at|to) the (?:(?:upper|lower) )?(?:left|right|top|bottom)\b", re.IGNORECASE)
+_BESIDE = re.compile(
+    r"\b(?:to the|vertical|horizontal|upright|(?:left|right|upper|lower) (?:half|part|side))\b", re.IGNORECASE
+)
 
 Rows = dict[str, list[str]]
 
@@ -96,12 +97,11 @@ def doubts(captions: Sequence[str], larger: int, augment: str) -> list[str]:
             f"{larger} images are larger than a tile, of which their captions may not be true: veridical caption --tiles writes "
             "tiles with captions of their own"
         )
-    turned = _SIDE if augment == "flip" else _PLACE
-    said = [match[0] for text in captions if (match := turned.search(text))] if augment != "none" else []
+    said = [match[0] for text in captions if (match := _BESIDE.search(text))] if augment != "none" else []
     if said:
         notes.append(
-            f"{len(said)} captions say where something lies ({said[0]!r}), which is not true of tiles that are turned: give "
-            "--augment none, or leave places out"
+            f"{len(said)} captions say {said[0]!r}, which may not be true of tiles that are turned: give --augment none, or "
+            "say places as 'in the upper left', 'at the top', which turn with the tiles"
         )
     return notes
 

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from veridical.core.tokens import NEGATIVE
 from veridical.diffusion.solvers import Denoise
-
-NEGATIVE = "negative_"  # begins the name of a condition that guidance leads away from
 
 
 def classifier_free(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from veridical.core.tokens import NEGATIVE
 from veridical.nets.dit import Block
 
 
@@ -72,7 +73,7 @@ class Heard(NamedTuple):
 def hear(cond: dict[str, Any], now: TextOrNone, early: TextOrNone | None = None) -> dict[str, Any]:
     """Conditions whose text is `Heard`, and so is the negative one that guidance leads away from, if there are any."""
     heard = {}
-    for of in ("", "negative_"):
+    for of in ("", NEGATIVE):
         ids, value = cond.get(f"{of}text"), cond.get(f"{of}value")
         if isinstance(ids, Tensor):
             n = len(ids)

@@ -1,58 +1,32 @@
 """Images with known answers: label mask, table of properties and caption for three materials.
 
-`generate` makes a set in memory and `write_phantoms` writes it as a folder. Image k depends only on the seed and k.
+`generate` makes a set in memory and `write_phantoms` writes it as a folder. Image k depends only on the seed and k. `pairs` makes
+images before and after an instruction, and `write_pairs` writes them.
 """
 
-import contextlib
-import csv
-import io
-import json
 import os
-import shutil
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from veridical.core.errors import InputError
-from veridical.core.files import check_folder, replacing, write_text
 from veridical.core.limits import check_cost
 from veridical.core.parse import parse_value
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
 from veridical.phantoms.drawing import KINDS, Options, draw_phantom
+from veridical.phantoms.pairing import CHANGES, Pairs, pairs
 from veridical.phantoms.rocks import RocksOptions
 from veridical.phantoms.roots import RootsOptions
 from veridical.phantoms.tomography import Scan
-from veridical.wording import Fact
+from veridical.phantoms.writing import Phantoms, check_output, write_pairs, write_phantoms
 
 __all__ = [
-    "KINDS", "CmcOptions", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "cmc", "generate", "parse_options", "rocks",
-    "roots", "write_phantoms",
+    "CHANGES", "KINDS", "CmcOptions", "Pairs", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "check_output", "cmc",
+    "generate", "pairs", "parse_options", "rocks", "roots", "write_pairs", "write_phantoms",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Phantoms:
-    """A set of phantoms.
-
-    Attributes
-    ----------
-    images : (N, C, S, S) float32 in [0, 1]; C is 1 for cmc and rocks, 3 for roots.
-    masks : (N, S, S) uint8 labels; their meaning is in `LABELS` of the kind's module.
-    properties : N rows of numbers measured from the truth, of what lies inside the image.
-    captions : several sentences of each; the first says everything in numbers, the others some of it in other words.
-    facts : what each of those sentences says.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray
-    properties: list[dict[str, float]]
-    captions: list[tuple[str, ...]]
-    facts: list[tuple[list[Fact], ...]]
 
 
 def generate(
@@ -134,81 +108,3 @@ def parse_options(kind: str, given: dict[str, str]) -> Options:
         values[name] = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     options: Options = options_class(**values)
     return options
-
-
-def check_output(folder: str | Path, bits: int) -> Path:
-    """The folder that `write_phantoms` may write to; before they are drawn, which takes long.
-
-    Raises
-    ------
-    InputError : the folder exists and is not empty, a file is in its way, or `bits` is neither 8 nor 16.
-    """
-    folder = Path(folder)
-    if bits not in (8, 16):
-        raise InputError(f"phantoms of {bits} bits cannot be written; use 8 or 16")
-    check_folder(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not an empty folder: name a new one for the phantoms")
-    return folder
-
-
-def write_phantoms(folder: str | Path, phantoms: Phantoms, bits: int = 16) -> list[Path]:
-    """Write a set as ``images/NNNN.png``, ``masks/NNNN.png``, ``properties.csv`` and ``captions.jsonl``.
-
-    One-channel images are PNG of `bits` 8 or 16, colour images 8-bit PNG; the file of a mask has its image's name. Lines of
-    the two tables name their image in `file_name`.
-
-    Returns
-    -------
-    Paths of the images.
-
-    Raises
-    ------
-    InputError : as `check_output` says.
-    """
-    folder = check_output(folder, bits)
-    names = [f"{k:04d}.png" for k in range(len(phantoms.images))]
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        _write(folder, names, phantoms, bits)
-    except BaseException:  # a full disk, Ctrl-C: the same command must find what it found before
-        for name in ("images", "masks"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in ("properties.csv", "captions.jsonl"):
-            (folder / name).unlink(missing_ok=True)
-        for place in made:
-            with contextlib.suppress(OSError):
-                place.rmdir()
-        raise
-    return [folder / "images" / name for name in names]
-
-
-def _write(folder: Path, names: Sequence[str], phantoms: Phantoms, bits: int) -> None:
-    from PIL import Image
-
-    (folder / "images").mkdir(parents=True)
-    (folder / "masks").mkdir()
-    for name, image, mask in zip(names, phantoms.images, phantoms.masks):
-        if image.shape[0] == 1 and bits == 16:
-            picture = Image.fromarray(np.round(image[0] * 65535).astype(np.uint16))
-        else:
-            picture = Image.fromarray(np.round(image.transpose(1, 2, 0) * 255).astype(np.uint8).squeeze())
-        for which, shown in (("images", picture), ("masks", Image.fromarray(mask))):
-            with replacing(folder / which / name) as temporary:
-                shown.save(temporary, format="png")
-    _write_tables(folder, names, phantoms)
-
-
-def _write_tables(folder: Path, names: Sequence[str], phantoms: Phantoms) -> None:
-    properties = phantoms.properties
-    text = io.StringIO()
-    table = csv.DictWriter(text, ["file_name", *properties[0]])
-    table.writeheader()
-    table.writerows({"file_name": name, **row} for name, row in zip(names, properties))
-    write_text(folder / "properties.csv", text.getvalue())
-    lines = [
-        json.dumps({"file_name": name, "text": text, "facts": [asdict(fact) for fact in facts]}) + "\n"
-        for name, texts, told in zip(names, phantoms.captions, phantoms.facts)
-        for text, facts in zip(texts, told)
-    ]
-    write_text(folder / "captions.jsonl", "".join(lines))

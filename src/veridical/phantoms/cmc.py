@@ -62,6 +62,7 @@ class Tow:
     Attributes
     ----------
     mask : (S, S) uint8 labels.
+    binder : (S, S) bool, where binder would be without the fibres.
     owner : (S, S), index of the fibre that covers each pixel, -1 for none.
     centres, diameters : (N, 2) and (N,) of the fibres, in pixels; some may not be shown.
     crack_lengths : of the cracks that are seen, in pixels.
@@ -70,6 +71,7 @@ class Tow:
     """
 
     mask: np.ndarray
+    binder: np.ndarray
     owner: np.ndarray
     centres: np.ndarray
     diameters: np.ndarray
@@ -100,7 +102,7 @@ def build(rng: np.random.Generator, size: int, options: CmcOptions) -> Tow:
     mask[owner >= 0] = LABELS["fibre"]
     lengths = [_open_crack(mask, binder, path, width / 2 + 0.25 * diameter) for path, width in cracks]
     seen = tuple(length for length in lengths if length is not None)
-    return Tow(mask, owner, centres, diameters, seen, diameter, len(centres))
+    return Tow(mask, binder, owner, centres, diameters, seen, diameter, len(centres))
 
 
 def scene(rng: np.random.Generator, tow: Tow, options: CmcOptions) -> tuple[np.ndarray, Scan]:

@@ -23,14 +23,15 @@ def _cmc(mask: np.ndarray, p: Mapping[str, float]) -> Said:
     if p["binder_fraction"] >= 0.01 and (place := place_of(mask == cmc.LABELS["binder"])):
         said["binder_place"] = place
     # Cracks that meet look like one, and one of which hardly a pixel is open like none.
-    if p["n_cracks"] == _cracks_seen(mask == cmc.LABELS["crack"]):
+    if p["n_cracks"] == cracks_seen(mask == cmc.LABELS["crack"]):
         said["n_cracks"] = p["n_cracks"]
     elif p["crack_fraction"] * mask.size >= SEEN:
         said["crack_fraction"] = p["crack_fraction"]
     return said
 
 
-def _cracks_seen(crack: np.ndarray) -> int:
+def cracks_seen(crack: np.ndarray) -> int:
+    """Cracks that an eye counts in the pixels of cracks (S, S): pieces, a pixel apart, of at least `SEEN`."""
     pieces, n = ndimage.label(ndimage.binary_dilation(crack))
     return int((ndimage.sum_labels(crack, pieces, np.arange(1, n + 1)) >= SEEN).sum())
 

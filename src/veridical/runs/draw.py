@@ -98,7 +98,7 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     **asked
         What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``, ``extrapolate`` (see `sample`).
     """
-    row = table.find_drawing(run.info.recipe)
+    row = table.find(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
     return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink)
 

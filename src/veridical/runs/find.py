@@ -21,7 +21,8 @@ from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.data.tiles import resize
 from veridical.runs.draw import conditions_of
-from veridical.runs.run import Run, load
+from veridical.runs.run import Run
+from veridical.runs.words import load_clip
 
 MOST = 4096  # images that are returned
 
@@ -53,7 +54,7 @@ def find(
     data : str or Path
         What `veridical.open_dataset` opens, with values and resolution of the images that `clip` was trained on.
     text : str
-        A sentence, in words of the captions that `clip` was trained on; others are named in a note.
+        A sentence, in words of the captions that `clip` was trained on; others, and numbers beyond theirs, are named in a note.
     clip : str or Path
         Run folder of the recipe ``clip``.
     top : int
@@ -74,20 +75,15 @@ def find(
     Raises
     ------
     InputError
-        If `clip` is no such run, the images cannot be read or are of another kind, or `text` is empty or has a number that no
-        training caption comes near.
+        If `clip` is no such run, the images cannot be read or are of another kind, or `text` is empty.
     """
     if not 1 <= top <= MOST or batch < 1:
         raise InputError(f"top={top}, batch={batch}: give 1 to {MOST} images, and a batch of at least 1.")
     if not text.strip():
         raise InputError("the text to search for is empty: give some words, such as 'three cracks'.")
-    run = load(clip, device)
+    run = load_clip(clip, device)
     model: Any = run.model
-    if not hasattr(model, "embed_image") or not hasattr(model, "embed_text"):
-        raise InputError(
-            f"{clip} is a run of {run.info.recipe}, which compares no words with images: train the recipe clip."
-        )
-    asked = conditions_of(run, 1, prompt=[text])
+    asked = conditions_of(run, 1, prompt=[text], extrapolate=True)
     for note in asked.notes:
         tell(clip, note)
     use_threads()

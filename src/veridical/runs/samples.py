@@ -22,7 +22,7 @@ from veridical.data.masks import paint
 from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
 
-PROVENANCE, GRID = "provenance.json", "grid.png"
+PROVENANCE, GRID, CAPTIONS = "provenance.json", "grid.png", "captions.jsonl"
 SHOWN = 64  # images on the grid
 EVERY = 10.0  # seconds between records of what was drawn; they never take more than 5 % of the time
 
@@ -153,6 +153,16 @@ class Samples:
         said = {"file": self._file(k).name, "number": k, "synthetic": True} | ({"condition": words} if words else {})
         return dict(json.loads(json.dumps(said)))
 
+    def _tell_prompts(self) -> None:
+        """Write the prompts as captions, so that the folder is a captioned set."""
+        if "text" not in self._said(0).get("condition", {}):
+            return
+        with replacing(self._folder / CAPTIONS) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for k in (k for k in range(len(self._there)) if self._there[k]):
+                said = self._said(k)
+                row = {"file_name": said["file"], "text": said["condition"]["text"]}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
     def _write(self, path: Path, write: Callable[[Path], None]) -> None:
         """Write a file, unless it is there; then it has to be the same."""
         if not path.exists():
@@ -178,6 +188,7 @@ class Samples:
                     file.write(f"{between}  {json.dumps(self._said(k), allow_nan=False)}")
                     between = ",\n"
             file.write("\n ]\n}\n")
+        self._tell_prompts()
         self._saved = time.monotonic()
         self._pause = self._saved - began
 

@@ -101,6 +101,20 @@ def lpips_efficientnet_lite0(real: NDArray[Any], synth: NDArray[Any]) -> NDArray
     return lpips_efficientnet_lite0(real, synth)
 
 
+def clipscore(sets: Sets, metric: Metric) -> Row:
+    """2.5 times the cosine of an image and its prompt, 0 where that is negative (Hessel et al. 2021, eq. 1): the mean."""
+    assert sets.words is not None
+    synth, others, real = (2.5 * values.clip(0) for values in sets.words[:3])
+    interval = jackknife(lambda i: float(synth[i].mean()), [sets.words.synth_groups], bounds=metric.bounds)
+    settings = {
+        "definition": "2.5 max(cosine, 0) in a CLIP of the domain; the real-against-real value is that of real images and "
+        "their own captions",
+        "prompts of other images": float(others.mean()),
+        "n of the real images": len(real),
+    }
+    return interval_row(metric.name, interval, len(synth), float(real.mean()) if len(real) else None, settings)
+
+
 # ------------------------------------------------------------------------------------------------ of equal n
 
 

@@ -15,7 +15,7 @@ EXTRACTOR = "{extractor}"
 # What a metric may need, and why sets of images do not have it; None if they do.
 NEEDS: dict[str, Callable[[Sets], str | None]] = {
     "pairs": lambda sets: None if sets.pairs else "needs pairs",
-    "prompts": lambda sets: "needs prompts",  # no command takes any yet
+    "prompts": lambda sets: None if sets.words is not None else "needs prompts, and a CLIP of the domain (--clip)",
     "new images": lambda sets: sets.copied,
     "features": lambda sets: sets.without_features,
     "training images": lambda sets: None if sets.train is not None else "needs training images (--train)",

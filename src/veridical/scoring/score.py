@@ -16,7 +16,7 @@ from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
 from veridical.scoring.result_rows import Row, null
-from veridical.scoring.sets import Sets, Training
+from veridical.scoring.sets import Sets, Training, Words
 from veridical.scoring.table import METRICS, find
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def score(
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
     paired: bool = False,
+    words: Words | None = None,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     recipe: str | None = None,
@@ -64,6 +65,7 @@ def score(
     extractor : row of `features.EXTRACTORS`
     inception : path of the Inception file, for `extractor="inception"`
     paired : image k of synth belongs to image k of real
+    words : how near the images are to their prompts, for `clipscore_domain`, see `veridical.runs.words.words_of`
     cache : folder for features, or None
     progress : function called with (done, total) images of a set whose features are computed
     recipe, dataset, seed : copied into the rows
@@ -83,7 +85,8 @@ def score(
     """
     sets = gather(
         real, synth, real_groups=real_groups, synth_groups=synth_groups, floor_real=floor_real, floor_groups=floor_groups,
-        train=train, phase=phase, extractor=extractor, inception=inception, paired=paired, cache=cache, progress=progress,
+        train=train, phase=phase, extractor=extractor, inception=inception, paired=paired, words=words, cache=cache,
+        progress=progress,
     )  # fmt: skip
     return measure(sets, recipe=recipe, dataset=dataset, seed=seed)
 
@@ -132,6 +135,7 @@ def gather(
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
     paired: bool = False,
+    words: Words | None = None,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sets:
@@ -174,7 +178,8 @@ def gather(
     return Sets(
         real, synth, found.real_groups, synth_groups, floor_real, cast("NDArray[Any] | None", floor_groups), phase,
         pairs=len(real) if paired else 0, train=None if train is None else Training(train), extractor=extractor,
-        inception=inception, cache=cache, progress=progress, remarks=tuple(remarks), floor_remarks=tuple(found.remarks),
+        inception=inception, words=words, cache=cache, progress=progress, remarks=tuple(remarks),
+        floor_remarks=tuple(found.remarks),
     )  # fmt: skip
 
 

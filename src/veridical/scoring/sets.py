@@ -32,6 +32,16 @@ class Training(NamedTuple):
     searched: float = 1.0
 
 
+class Words(NamedTuple):
+    """Cosines of images and words in a CLIP of the domain: of synthetic images and their own prompts (N,), and the prompts of
+    others (N,); and of real images and their own captions (M,), with the label of each."""
+
+    synth: NDArray[Any]
+    others: NDArray[Any]
+    real: NDArray[Any]
+    synth_groups: NDArray[Any]
+
+
 class Rows(NamedTuple):
     """Row numbers of real images and synthetic ones, sorted by content; of other real images, which stand in the place of
     synthetic ones for the floor, and of the real ones `half` beside them; and the labels of all four."""
@@ -99,6 +109,7 @@ class Sets:
     distinct : the first so many synthetic images were made from conditions of their own; None: all
     train : what was trained on, or None
     test_distance : distances of `real` to the nearest training crop that is not itself, if they are known
+    words : how near images and words are, or None
     remarks, floor_remarks : what has to be said of every number, and of those with a real-against-real floor
     extractor, inception, cache, progress : see `veridical.metrics.features.extract`
     """
@@ -114,6 +125,7 @@ class Sets:
     distinct: int | None = None
     train: Training | None = None
     test_distance: NDArray[Any] | None = None
+    words: Words | None = None
     remarks: tuple[str, ...] = ()
     floor_remarks: tuple[str, ...] = ()
     extractor: str = "efficientnet_lite0"

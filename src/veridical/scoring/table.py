@@ -75,6 +75,11 @@ METRICS: dict[str, Metric] = {
         "median distance of a sample to the nearest other one in image features, over that of other real tiles; near 0 = one "
         "image or a few repeated, 1 = as various as real ones", "neither", "real", (0, math.inf), ("features",),
     ),
+    "clipscore_domain": Metric(
+        "clipscore_domain", "text", measures.clipscore,
+        "how near images are to the words they were asked for, in a CLIP of the domain (2.5 times the cosine)", "higher", "real",
+        (0, 2.5), remark="; real images and their own captions are the ceiling, prompts of other images what chance gives",
+    ),
 }  # fmt: skip
 
 

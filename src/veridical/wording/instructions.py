@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-INSTRUCTIONS: dict[str, tuple[str, ...]] = {
+INSTRUCTIONS: dict[str, Sequence[str]] = {
     # ceramic-matrix composites
     "add_crack": ("add a crack", "insert one crack", "let a crack run through the matrix", "put in a crack"),
     "remove_cracks": ("remove the cracks", "heal all cracks", "take the cracks away", "make it free of cracks"),
@@ -24,7 +24,7 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "remove_grain": ("remove a grain", "take one grain out", "delete one of the grains"),
     # roots
     "add_laterals": ("add laterals", "grow more laterals", "let the root branch more"),
-    "remove_laterals": ("remove the laterals", "cut off all laterals", "leave the main root alone"),
+    "remove_laterals": ("remove the laterals", "cut off all laterals", "keep the main root only"),
     "thicker_roots": ("make the roots thicker", "thicken the roots", "give the roots a larger width"),
     "thinner_roots": ("make the roots thinner", "thin the roots", "give the roots a smaller width"),
     "longer_root": ("make the main root longer", "let the main root grow on", "lengthen the main root"),
@@ -32,9 +32,14 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+NO_VERBS = ("more", "fewer", "no ")
+
+
 def instructions(names: Sequence[str]) -> tuple[str, ...]:
     """Paraphrases of one change or of several at once: "Add a crack and remove the binder."."""
     found = [INSTRUCTIONS[name] for name in names]
+    if len(names) > 1:  # "more pores" stands alone only
+        found = [[phrase for phrase in phrases if not phrase.startswith(NO_VERBS)] for phrases in found]
     texts = [" and ".join(phrases[k % len(phrases)] for phrases in found) for k in range(max(map(len, found)))]
     return tuple(text[0].upper() + text[1:] + "." for text in texts)
 

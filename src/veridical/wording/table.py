@@ -202,8 +202,9 @@ def row_of(name: str) -> Row:
 
 
 def _area(word: str) -> Row:
+    one = singular(word)  # not the plural, whose numbers are counts
     return Row(
-        (Number((f"area fraction of {word} {{}}", f"an area share of {word} of {{}}"), 3),),
+        (Number((f"{one}-fraction {{}}", f"a {one}-fraction of {{}}"), 3),),
         words=(
             ((0.001, 0.02), (f"hardly any {word}", f"traces of {word}")),
             ((0.02, 0.1), (f"a small share of {word}",)),

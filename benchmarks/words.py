@@ -1,0 +1,374 @@
+"""Is a prompt obeyed? Numbers, presence, counts and places that captions ask for, measured in what is drawn.
+
+    python benchmarks/words.py KIND [--run NAME=RUN ...] [--scales 1,2,4] [--clip RUN] [--swap] [--out DIR] [--phantom KEY=VALUE]
+
+KIND is cmc, rocks or roots. The ruler is a segmentation network, trained on other phantoms and their masks. What it measures is
+read by the straight line on which its measurements of training phantoms lie, and its own error on held-out phantoms stands
+beside every number. 128 complete captions of phantoms that no run has seen are asked for. Printed are, for each property, R2 of
+asked numbers (1 minus squared error over variance), balanced accuracy of presence, exact counts, places within 45 degrees, and
+the same with captions shuffled. With --swap one phrase of a prompt is changed under the same noise: how often what it names moves
+as asked, and how often what it does not name stays within three errors of the ruler. With --clip the `clip` run is asked: which
+of 64 captions is the image's own (R@1, R@5), numbers and presence without training (zero-shot), true against false captions. DIR
+keeps the ruler, and gets the tables (KIND.md) and a grid of each run.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from skimage.measure import regionprops_table
+from skimage.morphology import skeletonize
+
+from veridical import draw, load
+from veridical.conditions.text import encoded
+from veridical.conditions.vocabulary import Vocabulary
+from veridical.core.device import use_threads
+from veridical.data.images import save_png, to_grid
+from veridical.nets.segmentation import predict_masks, train_segmentation
+from veridical.phantoms import Phantoms, generate, parse_options
+from veridical.phantoms.telling import KINDS, cracks_seen
+from veridical.runs.draw import conditions_of
+from veridical.wording import PLACES, place_of, state
+
+Measured = dict[str, Any]
+HELD_OUT, RULER = 7_001, 7_002  # seeds of phantoms that no run has seen
+
+
+def diameters(region: np.ndarray, smallest: int = 12) -> np.ndarray:
+    """Diameters of circles of the areas of the pieces of a region, those that the border cuts left out."""
+    pieces, n = ndimage.label(region)
+    areas = ndimage.sum_labels(region, pieces, np.arange(1, n + 1))
+    cut = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
+    whole = ~np.isin(np.arange(1, n + 1), cut) & (areas >= smallest)
+    return np.sqrt(4 / np.pi * areas[whole])
+
+
+def cmc(mask: np.ndarray) -> Measured:
+    """Of a mask of composites."""
+    tow, found = (mask != 2).sum(), diameters(mask == 1)
+    binder = float((mask == 2).mean())
+    return {
+        "fibre_volume_fraction": (mask == 1).sum() / tow if tow else np.nan,
+        "n_fibres": ndimage.label(mask == 1)[1],
+        "mean_diameter_px": found.mean() if len(found) else np.nan,
+        "binder_fraction": binder,
+        "binder_place": place_of(mask == 2) if binder >= 0.01 else None,
+        "n_cracks": cracks_seen(mask == 3),
+    }
+
+
+def rocks(mask: np.ndarray) -> Measured:
+    """Of a mask of sediment."""
+    inside, solid = (mask != 3).sum(), (mask == 1) | (mask == 2)
+    outside = float((mask == 3).mean())
+    # Grains touch: their size is that of the lines inside them, on which it depends linearly.
+    runs = np.concatenate([_runs(solid), _runs(solid.T)])
+    return {
+        "porosity": (mask == 0).sum() / inside if inside else np.nan,
+        "mean_grain_diameter_px": np.average(runs, weights=runs) if len(runs) else np.nan,
+        "mineral_fraction": (mask == 2).sum() / max(solid.sum(), 1),
+        "outside_fraction": outside,
+        "tube_place": place_of(mask == 3) if outside >= 0.01 else None,
+    }
+
+
+def _runs(region: np.ndarray) -> np.ndarray:
+    edges = np.diff(np.pad(region.astype(int), ((0, 0), (1, 1))), axis=1)
+    return (np.argwhere(edges == -1) - np.argwhere(edges == 1))[:, 1]
+
+
+def roots(mask: np.ndarray) -> Measured:
+    """Of a mask of roots."""
+    root = (mask == 1) | (mask == 2)
+    thin = skeletonize(np.pad(root, 8, mode="edge"))[8:-8, 8:-8]
+    straight = (thin[1:] & thin[:-1]).sum() + (thin[:, 1:] & thin[:, :-1]).sum()
+    down = thin[1:, 1:] & thin[:-1, :-1] & ~thin[1:, :-1] & ~thin[:-1, 1:]
+    up = thin[1:, :-1] & thin[:-1, 1:] & ~thin[1:, 1:] & ~thin[:-1, :-1]
+    width = 2 * ndimage.distance_transform_edt(np.pad(root, 8, mode="edge"))[8:-8, 8:-8]
+    return {
+        "total_length_px": straight + np.sqrt(2) * (down.sum() + up.sum()),
+        "mean_width_px": width[thin].mean() if thin.any() else np.nan,
+        "root_area_fraction": root.mean(),
+        "n_main": _pieces(mask == 1),
+        "n_laterals": _pieces(mask == 2),
+    }
+
+
+def _pieces(region: np.ndarray, smallest: int = 12) -> int:
+    table = regionprops_table(ndimage.label(region, np.ones((3, 3)))[0], properties=("area",))
+    return int((table["area"] >= smallest).sum())
+
+
+class Material(NamedTuple):
+    """What is asked of a kind of phantom, and how it is measured."""
+
+    classes: int
+    measure: Callable[[np.ndarray], Measured]
+    numbers: tuple[str, ...]  # R2
+    present: Mapping[str, float]  # balanced accuracy: from which value on it is there
+    counts: tuple[str, ...]  # exact
+    place: str
+    swaps: Mapping[str, tuple[float, float]]  # what a phrase changes, from and to
+
+
+MATERIALS = {
+    "cmc": Material(
+        4, cmc, ("fibre_volume_fraction", "binder_fraction", "n_fibres", "mean_diameter_px"),
+        {"binder_fraction": 0.01, "n_cracks": 1}, ("n_cracks",), "binder_place",
+        {"fibre_volume_fraction": (0.3, 0.5), "binder_fraction": (0.0, 0.4), "n_cracks": (0, 2)},
+    ),
+    "rocks": Material(
+        4, rocks, ("porosity", "outside_fraction", "mineral_fraction", "mean_grain_diameter_px"),
+        {"outside_fraction": 0.01, "mineral_fraction": 0.002}, (), "tube_place",
+        {"porosity": (0.2, 0.4), "mineral_fraction": (0.0, 0.03), "outside_fraction": (0.0, 0.3)},
+    ),
+    "roots": Material(
+        5, roots, ("root_area_fraction", "total_length_px", "mean_width_px"),
+        {"n_laterals": 1}, ("n_main",), "",
+        {"root_area_fraction": (0.04, 0.1), "n_laterals": (0, 4)},
+    ),
+}  # fmt: skip
+
+
+class Ruler(NamedTuple):
+    """What measures images."""
+
+    material: Material
+    network: torch.nn.Module
+    lines: Mapping[str, tuple[float, float]]
+
+    def measure(self, images: np.ndarray) -> list[Measured]:
+        """Properties of images (N, C, H, W) in [0, 1], in the units of the phantoms."""
+        found = [self.material.measure(mask) for mask in predict_masks(self.network, images)]
+        for one in found:
+            for name, (slope, offset) in self.lines.items():
+                one[name] = (one[name] - offset) / slope
+        return found
+
+
+def make_ruler(kind: str, options: argparse.Namespace) -> Ruler:
+    """Train what measures, or take it from DIR."""
+    material, path = MATERIALS[kind], options.out / f"ruler-{kind}.pt"
+    known = phantoms(kind, options.images, RULER, options)
+    if path.exists():
+        network = torch.load(path, weights_only=False)
+    else:
+        network = train_segmentation(known.images, known.masks, classes=material.classes, steps=options.steps)
+        torch.save(network, path)
+    raw = [material.measure(mask) for mask in predict_masks(network, known.images[:400])]
+    lines = {}
+    for name in material.numbers:
+        seen, true = values(raw, name), values(known.properties[:400], name)
+        ok = np.isfinite(seen) & np.isfinite(true)
+        lines[name] = tuple(np.polyfit(true[ok], seen[ok], 1))
+    return Ruler(material, network, lines)
+
+
+def phantoms(kind: str, n: int, seed: int, options: argparse.Namespace) -> Phantoms:
+    """Phantoms of 64 x 64 pixels."""
+    given = dict(pair.split("=", 1) for pair in options.phantom)
+    return generate(kind, n, 64, seed, options=parse_options(kind, given))
+
+
+def values(rows: list[Measured], name: str) -> np.ndarray:
+    """One property of all rows, NaN where there is none."""
+    return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
+
+
+def asked_of(caption: str, facts: list[Any]) -> Measured:
+    """What a caption asks for, by property."""
+    return {fact.property: fact.value for fact in facts if fact.how in ("number", "count", "place")}
+
+
+def determination(asked: np.ndarray, measured: np.ndarray) -> float:
+    """R2 of "as asked for"."""
+    ok = np.isfinite(asked) & np.isfinite(measured)
+    return 1 - np.square(measured - asked)[ok].sum() / np.square(asked[ok] - asked[ok].mean()).sum()
+
+
+def balanced(true: np.ndarray, found: np.ndarray) -> float:
+    """Mean of the shares of right answers among those that have it, and among those that do not."""
+    return float((found[true].mean() + (~found[~true]).mean()) / 2)
+
+
+def near(asked: list[str | None], measured: list[str | None]) -> float:
+    """Share of places that lie in the direction that was asked for, or in one beside it."""
+    names = [name for name in PLACES if name != "middle"]
+    turns = [
+        abs((names.index(a) - names.index(m) + 4) % 8 - 4) <= 1 if m in names else False
+        for a, m in zip(asked, measured, strict=True)
+        if a in names
+    ]
+    return float(np.mean(turns)) if turns else np.nan
+
+
+def adherence(material: Material, asked: list[Measured], measured: list[Measured]) -> dict[str, float]:
+    """One number for each thing that is asked for."""
+    found = {}
+    for name in material.numbers:
+        found[f"R2 {name}"] = determination(values(asked, name), values(measured, name))
+    for name, least in material.present.items():
+        true, seen = values(asked, name), values(measured, name)
+        ok = np.isfinite(true)
+        found[f"presence {name}"] = balanced(true[ok] >= least, seen[ok] >= least)
+    for name in material.counts:
+        true, seen = values(asked, name), values(measured, name)
+        ok = np.isfinite(true)
+        found[f"exact {name}"] = float((np.rint(seen[ok]) == true[ok]).mean())
+    if material.place:
+        found[material.place] = near([a.get(material.place) for a in asked], [m.get(material.place) for m in measured])
+    return found
+
+
+def swapped(kind: str, run: Any, ruler: Ruler, errors: Mapping[str, float], n: int) -> dict[str, float]:
+    """Share of pairs in which what a phrase names moves as asked, and of others that stay, for each phrase."""
+    subject, found = KINDS[kind][0][0], {}
+    swaps = ruler.material.swaps
+    usual = {name: low if low == 0 else (low + high) / 2 for name, (low, high) in swaps.items()}
+    for name, ends in swaps.items():
+        texts = [state(subject, usual | {name: end})[0] for end in ends]
+        pair = [
+            ruler.measure(draw(run, n, seed=3, cond=conditions_of(run, n, prompt=text, extrapolate=True).cond))
+            for text in texts
+        ]
+        before, after = ({other: values(rows, other) for other in swaps} for rows in pair)
+        found[f"moves {name}"] = float((after[name] > before[name]).mean())
+        stays = [np.abs(after[o] - before[o]) <= 3 * np.hypot(errors[o], errors[o]) for o in swaps if o != name]
+        found[f"others stay, {name}"] = float(np.mean(stays))
+    return found
+
+
+def clip_answers(kind: str, folder: Path, known: Phantoms, material: Material) -> dict[str, float]:
+    """What a clip run knows of held-out phantoms."""
+    run = load(folder)
+    model: Any = run.model
+    vocabulary = Vocabulary.from_json((folder / "tokenizer.json").read_bytes())
+
+    def text(captions: list[str]) -> torch.Tensor:
+        spelled = torch.from_numpy(encoded(vocabulary, captions)[0]["spelled"])
+        return torch.cat([model.embed_text({"spelled": part}) for part in spelled.split(256)])
+
+    with torch.no_grad():
+        images = torch.cat([model.embed_image(2 * part - 1) for part in torch.from_numpy(known.images).split(64)])
+        own = text([captions[0] for captions in known.captions])
+        rest = text([captions[1] for captions in known.captions])
+        ranks = []
+        for part in range(0, len(images) - 63, 64):
+            near = images[part : part + 64] @ own[part : part + 64].T
+            ranks.append((near >= near.diag()[:, None]).sum(1))
+        rank = torch.cat(ranks)
+        true, false = (images * own).sum(1), (images * own.roll(1, 0)).sum(1)
+        found = {
+            "R@1 of 64": float((rank == 1).float().mean()), "R@5 of 64": float((rank <= 5).float().mean()),
+            "AUC true against others' captions": auc(true, false),
+            "AUC, captions that say less": auc((images * rest).sum(1), (images * rest.roll(1, 0)).sum(1)),
+            "clipscore_domain": float(2.5 * true.clamp(min=0).mean()),
+            "clipscore_domain, shuffled": float(2.5 * false.clamp(min=0).mean()),
+        }  # fmt: skip
+        subjects = KINDS[kind][0]
+        scale = float(model.scale())
+        for name in material.numbers[:1]:
+            truth = values(known.properties, name)
+            grid = np.linspace(truth.min(), truth.max(), 41)
+            score = sum(images @ text([state(subject, {name: v})[0] for v in grid]).T for subject in subjects) / len(
+                subjects
+            )
+            weights = (scale * score).softmax(1).numpy()
+            found[f"zero-shot R2 {name}"] = determination(truth, weights @ grid)
+        for name, least in material.present.items():
+            truth = values(known.properties, name) >= least
+            said = [text([f"{subject}, {phrase}." for subject in subjects]).mean(0) for phrase in PRESENCE[name]]
+            score = images @ (said[0] - said[1])
+            # Where both are as likely: the middle between the two means is not known without answers; zero is.
+            found[f"zero-shot presence {name}"] = balanced(truth, (score > 0).numpy())
+    return found
+
+
+PRESENCE = {
+    "binder_fraction": ("a binder region", "no binder"),
+    "n_cracks": ("cracked", "no cracks"),
+    "mineral_fraction": ("bright minerals", "no bright minerals"),
+    "outside_fraction": ("the tube wall in view", "no tube wall"),
+    "n_laterals": ("lateral roots in view", "no laterals"),
+}
+
+
+def auc(high: torch.Tensor, low: torch.Tensor) -> float:
+    """Share of pairs in which the first is higher."""
+    return float((high[:, None] > low[None]).float().mean())
+
+
+def main() -> None:
+    """Train the ruler, ask, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=MATERIALS)
+    parser.add_argument("--run", action="append", default=[], metavar="NAME=RUN")
+    parser.add_argument("--scales", default="", help="guidance scales; empty: as each run has it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="sampling settings of the runs")
+    parser.add_argument("--clip", type=Path)
+    parser.add_argument("--swap", action="store_true")
+    parser.add_argument("--n", type=int, default=128)
+    parser.add_argument("--out", type=Path, default=Path("runs/words"))
+    parser.add_argument("--images", type=int, default=1200, help="phantoms that the ruler learns")
+    parser.add_argument("--steps", type=int, default=1200, help="training steps of the ruler")
+    parser.add_argument("--phantom", action="append", default=[], metavar="KEY=VALUE", help="what is drawn")
+    options = parser.parse_args()
+    use_threads()
+    options.out.mkdir(parents=True, exist_ok=True)
+    held = phantoms(options.kind, 512 if options.clip else options.n, HELD_OUT, options)
+    if options.clip:
+        for what, value in clip_answers(options.kind, options.clip, held, MATERIALS[options.kind]).items():
+            print(f"| {what} | {value:.3f} |", flush=True)
+        return
+    ruler = make_ruler(options.kind, options)
+    asked = [asked_of(captions[0], facts[0]) for captions, facts in zip(held.captions, held.facts, strict=True)]
+    seen = ruler.measure(held.images)
+    mixed = [seen[k] for k in np.random.default_rng(0).permutation(len(seen))]
+    table = {"held-out phantoms (the ruler's error)": adherence(ruler.material, asked, seen)}
+    table["held-out phantoms, captions shuffled"] = adherence(ruler.material, asked, mixed)
+    errors = {
+        name: float(np.nanstd(values(seen, name) - values(held.properties, name))) for name in ruler.material.swaps
+    }
+    show(options, table)
+    swaps: dict[str, dict[str, float]] = {}
+    for named in options.run:
+        name, _, folder = named.partition("=")
+        for scale in options.scales.split(",") if options.scales else [""]:
+            given = dict(pair.split("=", 1) for pair in options.set) | ({"guidance_scale": scale} if scale else {})
+            run = load(folder, settings=given)
+            label = f"{name}, guidance scale {scale}" if scale else name
+            prompts = [captions[0] for captions in held.captions]
+            images = draw(
+                run, len(prompts), seed=1, cond=conditions_of(run, len(prompts), prompt=prompts, extrapolate=True).cond
+            )
+            table[label] = adherence(ruler.material, asked, ruler.measure(images))
+            grid = np.concatenate([held.images[:16], images[:16]])
+            save_png(
+                options.out / f"{options.kind}-{name}{scale and f'-{scale}'}.png", to_grid(grid, columns=8, scale=2)
+            )
+            show(options, table)
+            if options.swap:
+                swaps[label] = swapped(options.kind, run, ruler, errors, 32)
+                show(options, table, swaps)
+
+
+def show(options: argparse.Namespace, *tables: dict[str, dict[str, float]]) -> None:
+    """Print the last row, and write all of them."""
+    parts = []
+    for rows in tables:
+        if rows:
+            names = list(next(iter(rows.values())))
+            head = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+            parts.append(
+                [*head, *(f"| {name} | {' | '.join(f'{v:.2f}' for v in row.values())} |" for name, row in rows.items())]
+            )
+    print(parts[-1][0], parts[-1][-1], sep="\n", flush=True)
+    (options.out / f"{options.kind}.md").write_text("\n\n".join("\n".join(part) for part in parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Pairs of phantoms, before and after an instruction, that differ in nothing else.
+
+The structure is drawn once, its objects are changed from a random stream of their own, and both are seen with the same grey
+values, noise and rings: outside the written region of change every pixel of the two is equal to the bit.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from veridical.core.errors import InputError
+from veridical.core.limits import check_cost
+from veridical.core.notes import tell
+from veridical.phantoms import changes_cmc, changes_rocks, changes_roots
+from veridical.phantoms.drawing import CHANGE, KINDS, Options, View, draw_structure, stream, views
+from veridical.wording import instruct, instructions
+
+CHANGES: dict[str, dict[str, Callable[..., Any]]] = {
+    "cmc": changes_cmc.CHANGES,
+    "rocks": changes_rocks.CHANGES,
+    "roots": changes_roots.CHANGES,
+}
+"""What can be changed, by kind; each is a function (rng, structure, options) -> structure or None."""
+
+VISIBLE = 0.01  # change of an image value that belongs to the region of change; noise is two to five times as large
+SPECK = 6  # pixels; smaller pieces of visible change, where no label changes, are streaks of the reconstruction
+REACH = 3  # pixels round it that belong to it too
+TRIES = 50  # phantoms that are looked through for each pair, and as many more whatever n is
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images before and after an instruction.
+
+    Attributes
+    ----------
+    before, after : (N, C, S, S) float32 in [0, 1]; equal to the bit where `changed` is False.
+    changed : (N, S, S) bool.
+    before_masks, after_masks : (N, S, S) uint8 labels, as of phantoms.
+    before_properties, after_properties : N rows of numbers.
+    instructions : one sentence each.
+    paraphrases : all sentences that say the same.
+    numbers : which phantom of the seed each `before` is.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    changed: np.ndarray
+    before_masks: np.ndarray
+    after_masks: np.ndarray
+    before_properties: list[dict[str, float]]
+    after_properties: list[dict[str, float]]
+    instructions: list[str]
+    paraphrases: tuple[str, ...]
+    numbers: list[int]
+
+
+def pairs(
+    kind: str,
+    name: str,
+    n: int,
+    size: int = 256,
+    seed: int = 0,
+    *,
+    options: Options | None = None,
+    workers: int = 1,
+) -> Pairs:
+    """Make pairs of one change, or of several at once.
+
+    Phantoms in which there is nothing to change are passed over, so that `before` is a choice of the phantoms of this seed;
+    pair j depends neither on n nor on the number of processes.
+
+    Parameters
+    ----------
+    kind : "cmc", "rocks" or "roots".
+    name : a key of ``CHANGES[kind]``, or several joined by "+", which are done one after another.
+    n, size, seed, options, workers : as in `veridical.phantoms.generate`.
+
+    Raises
+    ------
+    InputError : unknown kind or change, numbers out of range, or phantoms that hardly ever allow the change.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no phantom {kind!r}: choose one of {', '.join(KINDS)}")
+    names = name.split("+")
+    for one in names:
+        if one not in CHANGES[kind]:
+            raise InputError(
+                f"{kind} phantoms have no change {one!r}: choose from {', '.join(CHANGES[kind])}, joined by +"
+            )
+    options = options or KINDS[kind][1]()
+    if not isinstance(options, KINDS[kind][1]):
+        raise InputError(f"options of the {kind} phantom must be {KINDS[kind][1].__name__}")
+    if n < 1 or size < 32 or seed < 0:
+        raise InputError(f"pairs need n >= 1, size >= 32 and seed >= 0, not n={n}, size={size}, seed={seed}")
+    values = n * size**2 * (27 if kind == "roots" else 11)  # two float32 images, two uint8 masks and a bool
+    check_cost(f"pairs of phantom {kind}", pixels=size**2, images=2 * n, nbytes=values)
+    found = _find(partial(_pair, kind, names, size, seed, options), n, min(workers, n, os.cpu_count() or 1))
+    if len(found) < n:
+        raise InputError(
+            f"phantom {kind}: only {len(found)} of the first {_most(n)} allow {name}, {n} are asked for; ask for others with "
+            "its options"
+        )
+    passed = found[-1][0] + 1 - n
+    if passed:
+        tell(f"phantom:{kind}", f"{passed} of {passed + n} phantoms do not allow {name} and are passed over")
+    return Pairs(
+        np.stack([before.image for _, before, *_ in found]),
+        np.stack([after.image for _, _, after, *_ in found]),
+        np.stack([changed for _, _, _, changed, _ in found]),
+        np.stack([before.mask for _, before, *_ in found]),
+        np.stack([after.mask for _, _, after, *_ in found]),
+        [before.properties for _, before, *_ in found],
+        [after.properties for _, _, after, *_ in found],
+        [text for *_, text in found],
+        instructions(names),
+        [k for k, *_ in found],
+    )
+
+
+Pair = tuple[int, View, View, np.ndarray, str]
+
+
+def _find(one: Callable[[int], Pair | None], n: int, workers: int) -> list[Pair]:
+    """The first n pairs, in the order of their phantoms."""
+    found: list[Pair] = []
+    if workers <= 1:
+        for k in range(_most(n)):
+            if pair := one(k):
+                found.append(pair)
+            if len(found) == n:
+                break
+        return found
+    with ProcessPoolExecutor(workers) as pool:
+        for first in range(0, _most(n), n):
+            made = pool.map(one, range(first, first + n), chunksize=max(1, n // (4 * workers)))
+            found += [pair for pair in made if pair]
+            if len(found) >= n:
+                break
+    return found[:n]
+
+
+def _most(n: int) -> int:
+    return TRIES * (n + 1)
+
+
+def _pair(kind: str, names: list[str], size: int, seed: int, options: Options, k: int) -> Pair | None:
+    structure, rng = draw_structure(kind, size, seed, options, k)
+    changed = structure
+    for number, name in enumerate(names):
+        changed = CHANGES[kind][name](stream(seed, k, *CHANGE, number), changed, options)
+        if changed is None:
+            return None
+    before, after = views(kind, rng, [structure, changed], options)
+    region = _region(before, after)
+    after = View(np.where(region, after.image, before.image), after.mask, after.properties)
+    return k, before, after, region, instruct(names, stream(seed, k, *CHANGE, len(names)))
+
+
+def _region(before: View, after: View) -> np.ndarray:
+    """Where labels differ, or image values visibly, and what lies near; (S, S) bool."""
+    labels = after.mask != before.mask
+    differs = labels | (np.abs(after.image - before.image).max(0) > VISIBLE)
+    pieces, n = ndimage.label(differs, structure=np.ones((3, 3)))
+    numbers = np.arange(n + 1)
+    keep = (ndimage.sum_labels(differs, pieces, numbers) >= SPECK) | (ndimage.sum_labels(labels, pieces, numbers) > 0)
+    keep[0] = False
+    if not keep.any():
+        return np.zeros_like(labels)
+    return np.asarray(ndimage.distance_transform_edt(~keep[pieces]) <= REACH)
