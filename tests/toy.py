@@ -46,7 +46,7 @@ TOY: dict[str, dict] = {
     "clip": {"widths": (16, 16), "dim": 32, "width": 32, "layers": 1, "vocabulary": 300, "spelled_tokens": 32},
     "stackgan": {"width": 8, "latent": 8, "code": 8, "told": 8, "blocks": 1},
     "gigagan": {"latent": 8, "width": 4, "mapping": 2, "bank": 2},
-    "attngan": {"latent": 8, "width": 8, "code": 8, "told": 8, "common": 8},
+    "attngan": {"latent": 8, "width": 8, "code": 8, "told": 8, "common": 32},
     "text_to_image": {**UNET, "vocabulary": 300, "sampling_steps": 4},
 }
 

@@ -224,7 +224,11 @@ class AttnGAN(nn.Module):
 
 @torch.no_grad()
 def attention_maps(model: AttnGAN, image: Tensor, cond: dict[str, Any]) -> Tensor:
-    """Where the words of captions are found in images, by the matcher: maps (N, L, H, W) of shares of words, 0 to 1.
+    """Where each word of captions looks in images: maps (N, L, H, W), softmax over regions of its inner products with them,
+    enlarged.
+
+    Shares of words (`drawn_maps`) say which word a place hears; where something is seen at all, one of its many words takes it
+    and the others lose it. Maps of one word are therefore compared by inner products.
 
     Parameters
     ----------
@@ -236,8 +240,9 @@ def attention_maps(model: AttnGAN, image: Tensor, cond: dict[str, Any]) -> Tenso
     """
     clip: Any = model.clip
     maps, (words, keep) = clip.regions(image), clip.words(cond)
-    shares = shares_of_words(model.matcher.word(words), keep, model.matcher.places(maps)).unflatten(2, maps.shape[2:])
-    return F.interpolate(shares, size=image.shape[2:], mode="bilinear", align_corners=False)
+    inner = model.matcher.read(words, keep) @ model.matcher.places(maps).mT
+    look = inner.softmax(-1).unflatten(2, maps.shape[2:])
+    return F.interpolate(look, size=image.shape[2:], mode="bilinear", align_corners=False)
 
 
 @torch.no_grad()

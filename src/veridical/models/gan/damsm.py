@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.models.text.clip import Clip, contrastive_loss, pairs_loss
+from veridical.nets.dit import Block
 from veridical.nets.whole import whole_batch
 
 # gamma 1 to 3 of the paper: how sharply a word looks at regions, the best word counts, and pairs are told apart.
@@ -48,17 +49,25 @@ def word_similarity(words: Tensor, keep: Tensor, regions: Tensor) -> Tensor:
 class Damsm(nn.Module):
     """Maps regions and words of a frozen CLIP to one space, and says how well images fit captions.
 
-    The paper trains an image network for it; here only the two linear maps are, beside the generator, on real pairs.
+    The paper trains a bidirectional text network and an image network for it. Here a linear map of regions and a block of
+    attention over words are, beside the generator, on real pairs: to CLIP a word is all that was said before it, so that "binder"
+    does not yet know how much of it there is.
 
     Parameters
     ----------
     regions, words, dim : int
-        Lengths of a region's vector, of a word's, and in the common space.
+        Lengths of a region's vector, of a word's, and in the common space (a multiple of 32).
     """
 
     def __init__(self, regions: int, words: int, dim: int) -> None:
         super().__init__()
         self.region, self.word = nn.Linear(regions, dim), nn.Linear(words, dim)
+        self.block = Block(dim, "in_context", 0.0)
+
+    def read(self, words: Tensor, keep: Tensor) -> Tensor:
+        """Vectors (N, L, dim) of words (N, L, words), of which `keep` (N, L) count, each knowing the whole caption."""
+        x: Tensor = self.word(words)
+        return self.block(x, x[:, 0], x, own=keep)
 
     def places(self, maps: Tensor) -> Tensor:
         """Vectors (N, K, dim) of regions (N, regions, h, w)."""
@@ -68,7 +77,7 @@ class Damsm(nn.Module):
         """Similarities (N, M) of images, by their regions (N, regions, h, w), with captions, by their words (M, L, words)."""
         longest = keep.any(0)  # padding of all captions is not worth a look
         words, keep = words[:, longest], keep[:, longest]
-        return word_similarity(self.word(words)[None], keep[None], self.places(maps)[:, None])
+        return word_similarity(self.read(words, keep)[None], keep[None], self.places(maps)[:, None])
 
     def loss(
         self, clip: Clip, image: Tensor, text: Tensor, words: tuple[Tensor, Tensor], cond: dict[str, Any]
