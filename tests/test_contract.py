@@ -84,11 +84,20 @@ def test_capability_is_had_by_name():
     able = {kind: {n for n, m in models.items() if isinstance(m, kind)} for kind in (Denoising, DenoisesImages, Staged)}
     assert all(isinstance(models[name], Generating) == row.draws for name, row in RECIPES.items())
     pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided"}
-    words = {"text_to_image", "dalle3"}
+    words, games = {"text_to_image", "dalle3"}, {"stackgan", "attngan", "gigagan"}
     assert able == {
         Denoising: pixels | words | {"latent_diffusion", "stable_diffusion", "unclip", "stable_unclip"},
         DenoisesImages: pixels,
-        Staged: {"latent_diffusion", "stable_diffusion", "consistency", "unclip", "stable_unclip", "dalle", *words},
+        Staged: {
+            "latent_diffusion",
+            "stable_diffusion",
+            "consistency",
+            "unclip",
+            "stable_unclip",
+            "dalle",
+            *words,
+            *games,
+        },
     }
     for name in able[Denoising]:
         assert {"shape", "ends", "grid", "start"} <= set(dir(models[name]))
@@ -108,8 +117,8 @@ def test_every_recipe_cites_its_paper():
 def test_losses_are_finite_and_reach_every_parameter_of_their_part(name, channels, size):
     model = toy(name, channels, size)
     missing = {(part, k) for part, module in model.parts.items() for k, _ in module.named_parameters()}
-    # A growing network fades in its layers one after another.
-    for step in range(24 if name == "progan" else 1):
+    # A growing network fades in its layers one after another; a second stage begins later.
+    for step in range(24 if name in ("progan", "stackgan") else 1):
         for part, loss in model.losses(batch(name, channels, size, reached=step / 24), step):
             assert loss.dim() == 0 and torch.isfinite(loss)
             parameters = dict(model.parts[part].named_parameters())

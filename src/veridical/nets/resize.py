@@ -6,14 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def up_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def up_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1) -> Tensor:
     """3 x 3 convolution of `x` after nearest-neighbour doubling, as one transposed convolution.
 
     Parameters
     ----------
     x : Tensor, shape (N, C, H, W)
-    weight : Tensor, shape (D, C, 3, 3)
+    weight : Tensor, shape (D, C / groups, 3, 3)
     bias : Tensor, shape (D,), optional
+    groups : int
+        Equal shares of the channels that are convolved apart.
 
     Returns
     -------
@@ -21,7 +23,8 @@ def up_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     """
     # Each stored pixel reaches the output through two neighbouring taps in each direction: their sum is its weight.
     kernel = _four_shifts(weight.flip(2, 3))
-    return F.conv_transpose2d(x, kernel.transpose(0, 1), bias, stride=2, padding=1)
+    kernel = kernel.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1, groups=groups)
 
 
 def down_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -14,6 +14,8 @@ from veridical.recipes.recipe import Recipe
 
 # Radford et al. 2016, section 4.
 ADAM_GAN: dict[str, Any] = {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 16, "warmup": 0}
+# Karras et al. 2020, arXiv:1912.04958, appendix B.
+ADAM_STYLE: dict[str, Any] = {"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 8, "warmup": 0, "ema": 0.998}
 
 ROWS: dict[str, Recipe] = {
     "gan": Recipe(
@@ -84,7 +86,7 @@ ROWS: dict[str, Recipe] = {
         task="unconditional",
         summary="styles in every layer, noise, style mixing, lazy regularisers, adaptive augmentation",
         citation="Karras et al. 2019, arXiv:1812.04948; 2020, arXiv:1912.04958; 2020, arXiv:2006.06676",
-        train={"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 8, "warmup": 0, "ema": 0.998},
+        train=ADAM_STYLE,
         drawn=("truncation",),
     ),
     "pix2pix": Recipe(

@@ -13,6 +13,9 @@ from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, Stable
+from veridical.models.gan.attngan import AttnGAN
+from veridical.models.gan.gigagan import GigaGAN
+from veridical.models.gan.stackgan import StackGAN
 from veridical.models.text.clip import Clip
 from veridical.models.text.dalle import Dalle
 from veridical.models.text.prior import Imagining
@@ -21,6 +24,7 @@ from veridical.models.text.unclip import ImaginedSampling, NoisedSampling, UnCli
 from veridical.models.vae.autoencoder import Autoencoder
 from veridical.nets.text import Tower
 from veridical.recipes.diffusion import DIFFUSION, LATENT, STOCHASTIC
+from veridical.recipes.gan import ADAM_GAN, ADAM_STYLE
 from veridical.recipes.recipe import Recipe, Stage
 
 
@@ -206,5 +210,35 @@ ROWS: dict[str, Recipe] = {
         of_data=("vocabulary",),
         drawn=("upsample",),
         first={"clip": Stage("clip", 0.3)},
+    ),
+    "stackgan": Recipe(
+        StackGAN,
+        family="text",
+        task="text to image",
+        summary="two GANs one behind the other: a small image of a caption, then a large one of both; mismatched pairs",
+        citation="Zhang et al. 2017, arXiv:1612.03242; Reed et al. 2016, arXiv:1605.05396",
+        train=ADAM_GAN,
+        needs=("text",),
+        first={"clip": Stage("clip", 0.2)},
+    ),
+    "gigagan": Recipe(
+        GigaGAN,
+        family="text",
+        task="text to image",
+        summary="style generator with kernels mixed for each image, attention to words, CLIP's loss; no upsampler",
+        citation="Kang et al. 2023, arXiv:2303.05511",
+        train=ADAM_STYLE,
+        needs=("text",),
+        first={"clip": Stage("clip", 0.2)},
+    ),
+    "attngan": Recipe(
+        AttnGAN,
+        family="text",
+        task="text to image",
+        summary="three resolutions, at each of which places ask the words what to draw; regions are matched with words",
+        citation="Xu et al. 2018, arXiv:1711.10485",
+        train=ADAM_GAN,
+        needs=("text",),
+        first={"clip": Stage("clip", 0.2)},
     ),
 }

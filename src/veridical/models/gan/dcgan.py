@@ -54,6 +54,20 @@ class Generator(nn.Module):
         return self.net(z[:, :, None, None])
 
 
+def halving_body(widths: list[int], norm: str, deviation: bool) -> nn.Sequential:
+    """Layers that halve maps once for each step of `widths`, their channels; `norm` and `deviation` as in `Discriminator`."""
+    layers: list[nn.Module] = []
+    for level, (current, following) in enumerate(pairwise(widths), 1):
+        if deviation and level == len(widths) - 1:
+            layers += [MinibatchDeviation()]
+            current += 1
+        layers += [nn.Conv2d(current, following, 4, 2, 1, bias=norm == "none" or level == 1)]
+        if norm != "none" and level > 1:
+            layers += [BatchNorm2d(following) if norm == "batch" else nn.GroupNorm(1, following)]
+        layers += [nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers)
+
+
 class Discriminator(nn.Module):
     """Image to logit (N,) by strided convolutions, leaky ReLU and, but in the first layer, norm (Radford et al. 2016).
 
@@ -84,16 +98,7 @@ class Discriminator(nn.Module):
         check_known("conditioning", conditioning, ("projection", "concatenation"))
         widths = channel_widths(width, halvings(size))
         joined = 0 if classes is None or conditioning == "projection" else 8
-        layers: list[nn.Module] = []
-        for level, (current, following) in enumerate(pairwise([channels + joined, *widths]), 1):
-            if deviation and level == len(widths):
-                layers += [MinibatchDeviation()]
-                current += 1
-            layers += [nn.Conv2d(current, following, 4, 2, 1, bias=norm == "none" or level == 1)]
-            if norm != "none" and level > 1:
-                layers += [BatchNorm2d(following) if norm == "batch" else nn.GroupNorm(1, following)]
-            layers += [nn.LeakyReLU(0.2)]
-        self.body = nn.Sequential(*layers)
+        self.body = halving_body([channels + joined, *widths], norm, deviation)
         self.head = nn.Conv2d(widths[-1], 1, 4)
         self.label = None if classes is None else LabelEmbedding(classes, joined or widths[-1])
         self.conditioning = conditioning

@@ -48,7 +48,7 @@ class ImageTower(nn.Module):
         super().__init__()
         if not widths or any(width < 16 or width % 16 for width in widths):
             raise InputError(f"widths={widths} cannot be: give multiples of 16, such as 32,64,128.")
-        self.factor = 2 ** len(widths)
+        self.factor, self.width = 2 ** len(widths), widths[-1]
         self.into = nn.Conv2d(4 * channels, widths[0], 3, padding=1, padding_mode="reflect")
         self.down, self.blocks = nn.ModuleList([nn.Identity()]), nn.ModuleList()
         for before, after in zip((widths[0], *widths[:-1]), widths, strict=True):
@@ -68,10 +68,14 @@ class ImageTower(nn.Module):
             found.append(F.silu(norm(x)))
         return found
 
-    def forward(self, x: Tensor) -> Tensor:
+    def pooled(self, maps: list[Tensor]) -> Tensor:
+        """Vectors of `maps`."""
         # The mean says how much of something there is, the deviation how it varies.
-        pooled = [[seen.mean((2, 3)), (seen.var((2, 3), unbiased=False) + 1e-6).sqrt()] for seen in self.maps(x)]
+        pooled = [[seen.mean((2, 3)), (seen.var((2, 3), unbiased=False) + 1e-6).sqrt()] for seen in maps]
         return self.out(torch.cat([part for pair in pooled for part in pair], 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pooled(self.maps(x))
 
 
 class Clip(nn.Module):
@@ -177,7 +181,14 @@ def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor | float, alike: 
     alike : Tensor of bool, shape (N, N), optional
         Captions that say the same: an image with the very caption of another is no negative of it.
     """
-    logits = scale * image @ text.mT
+    return pairs_loss(scale * image @ text.mT, alike)
+
+
+def pairs_loss(logits: Tensor, alike: Tensor | None = None) -> Tensor:
+    """Mean of the cross-entropies of rows among columns and of columns among rows, of logits (N, N) whose diagonal is of pairs.
+
+    `alike` as in `contrastive_loss`.
+    """
     if alike is not None:
         others = alike & ~torch.eye(len(alike), dtype=torch.bool, device=alike.device)
         logits = logits.masked_fill(others, -torch.inf)
