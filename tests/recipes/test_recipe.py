@@ -82,8 +82,10 @@ def test_other_settings_replace_the_sampling_of_a_model_and_nothing_else(name):
     row = RECIPES[name]
     stages = {held: build(stage.recipe, 1, 16, stage_toy(stage)) for held, stage in row.first.items()}
     usual = build(name, 1, 16, TOY[name], stages)
-    other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, {"sampling_steps": "7"})}, stages)
-    assert other.sampling == dataclasses.replace(usual.sampling, sampling_steps=7) != usual.sampling
+    changed = {"sampling_steps": 7} if "sampling_steps" in row.sampling else {"best_of": 7}
+    given = {k: str(v) for k, v in changed.items()}
+    other = build(name, 1, 16, {**TOY[name], **sampling_arguments(name, given)}, stages)
+    assert other.sampling == dataclasses.replace(usual.sampling, **changed) != usual.sampling
     assert usual.state_dict().keys() == other.state_dict().keys()
 
 
