@@ -45,16 +45,15 @@ def main() -> None:
     cond = {name: torch.from_numpy(rows) for name, rows in encoded(vocabulary, captions[: options.n])[0].items()}
     arguments = {"sampling_steps": 12, "solver": "sde_dpm_solver_pp_2m"}
     sizes = {"vocabulary": vocabulary.size}
+    clip = build("clip", 1, 64, sizes | {"spelled_tokens": vocabulary.spelled}).eval()
+
+    def told(scale: float) -> torch.nn.Module:
+        return build("text_to_image", 1, 64, arguments | sizes | {"guidance_scale": scale}, {"clip": clip})
+
     systems = {
         "edm, without words": (build("edm", 1, 64, arguments | {"early_steps": 0, "autoguidance": 1.0}), {}),
-        "text_to_image, guidance scale 1": (
-            build("text_to_image", 1, 64, arguments | sizes | {"guidance_scale": 1.0}),
-            cond,
-        ),
-        "text_to_image, guidance scale 2": (
-            build("text_to_image", 1, 64, arguments | sizes | {"guidance_scale": 2.0}),
-            cond,
-        ),
+        "text_to_image, guidance scale 1": (told(1.0), cond),
+        "text_to_image, guidance scale 2": (told(2.0), cond),
     }
     for model, _ in systems.values():
         model.prepare(2 * torch.from_numpy(known.images[:64]) - 1)
@@ -71,7 +70,6 @@ def main() -> None:
     print("| drawing | ms an image | times as long |", "|---|---|---|", sep="\n")
     for name, seconds in found.items():
         print(f"| {name} | {1000 * seconds / options.n:.0f} | {seconds / usual:.2f} |")
-    clip = build("clip", 1, 64, sizes | {"spelled_tokens": vocabulary.spelled}).eval()
     spelled = torch.from_numpy(vocabulary.spell(captions))
 
     def read() -> None:

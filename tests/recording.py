@@ -31,6 +31,7 @@ from skimage import data as skimage_data
 
 import veridical
 from toy import TOY, write_tiles
+from veridical.conditions.table import SIZES
 from veridical.recipes.table import RECIPES
 
 FILE = Path(__file__).with_name("recording.json")
@@ -97,7 +98,9 @@ def settings(name: str, data: Path) -> dict[str, Any]:
     """Arguments of `veridical.train` for the toy version of a recipe on `data`, which has labels and masks."""
     row = RECIPES[name]
     given = {"size": 32, "batch": 4, "threads": 1, "device": "cpu", "quiet": True}
-    given |= {key: value for key, value in TOY[name].items() if key != "classes"}  # those of the data
+    given |= {key: value for key, value in TOY[name].items() if key not in SIZES}  # those of the data
+    if "text" in row.needs:
+        given["text"] = "auto"
     if "label" in row.needs:
         given["label"] = "kind"
     if "source" in row.needs and not row.own_source:
@@ -106,16 +109,18 @@ def settings(name: str, data: Path) -> dict[str, Any]:
 
 
 def train_first(name: str, data: Path, out: Path) -> dict[str, Any]:
-    """Train the first stage of recipe `name`, if it has one; the argument that the second stage is given."""
-    for stage in RECIPES[name].first.values():  # no more than one so far
-        veridical.train(stage.recipe, data, out, steps=2, **settings(stage.recipe, data))
-        return {"first": out}
-    return {}
+    """Train the first stages of recipe `name`, if it has any; the argument that the last stage is given."""
+    places = {held: out / held for held in RECIPES[name].first}
+    for held, stage in RECIPES[name].first.items():
+        veridical.train(stage.recipe, data, places[held], steps=2, **stage.args | settings(stage.recipe, data))
+    return {"first": places} if places else {}
 
 
 def draw(run: Path) -> np.ndarray:
-    """Three images, one more than a batch."""
+    """Three images, one more than a batch; black pixels of a system that draws none."""
     loaded = veridical.load(run, device="cpu")
+    if not RECIPES[loaded.info.recipe].draws:
+        return np.zeros((3, 1, 32, 32), np.float32)
     torch.set_num_threads(1)
     return veridical.draw(loaded, 3, batch=2)
 

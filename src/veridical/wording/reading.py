@@ -13,7 +13,7 @@ _DIGITS = r"([0-9]+(?:\.[0-9]+)?)"
 _ARTICLE = r"(?:an? |the )?"
 # Of complete captions: the properties of named classes, and columns of a table.
 _CLASSES = (
-    (re.compile(rf"area fraction of (\S+) {_DIGITS}"), "{}_area_fraction"),
+    (re.compile(rf"(\S+)-fraction {_DIGITS}"), "{}_area_fraction"),
     (re.compile(rf"mean (\S+)-diameter {_DIGITS} px"), "mean_{}_diameter_px"),
     (re.compile(r"number of (\S+) [0-9]+|[0-9]+ (\S+)"), "n_{}"),
     (re.compile(rf"(\S+) (?:{'|'.join(PLACES.values())})"), "{}_place"),
