@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from veridical.conditions.completed import complete_all
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
@@ -27,7 +26,6 @@ from veridical.core.settings import setting
 from veridical.core.tokens import NEGATIVE
 from veridical.data.captions import AUTO, doubts, read_captions
 from veridical.data.dataset import Dataset
-from veridical.wording import turned
 
 if TYPE_CHECKING:
     from veridical.conditions.vocabulary import Vocabulary
@@ -69,6 +67,7 @@ def _keywords(recipe: str, settings: TextSettings) -> dict[str, Any]:
 
 def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     from veridical.conditions.vocabulary import MOST_TOKENS, fit_vocabulary
+    from veridical.wording import turned  # its tables are not read where nothing is said
 
     captions, notes = read_captions(spec, target.slices, settings.text)
     train = target.images_of("train")
@@ -166,6 +165,8 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
     if prompts:
         notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
         if request.run["args"].get("upsample"):
+            from veridical.conditions.completed import complete_all
+
             asked = [prompts[k % len(prompts)] for k in range(request.n)]
             known = read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
             completed, told = complete_all(known, asked)
@@ -248,6 +249,8 @@ def _kept(request: Request, name: str, about: Mapping[str, str] | None) -> Path:
 
 
 def _held_out(request: Request) -> list[str]:
+    from veridical.wording import turned
+
     settings = request.settings
     spec = request.run["dataset"]["spec"]
     dataset = reopened(

@@ -4,7 +4,7 @@ import torch
 
 from test_contract import batch, conditions, toy
 from veridical.core.batch import ImageNoise
-from veridical.models.gan.captions import caption_vectors
+from veridical.models.text.clip import caption_vectors
 
 
 def test_coarse_images_are_judged_by_themselves():

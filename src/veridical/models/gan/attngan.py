@@ -14,7 +14,6 @@ from veridical.core.batch import Batch, Noise
 from veridical.models.gan.captions import (
     ConditioningAugmentation,
     PairDiscriminator,
-    caption_vectors,
     differing,
     matching_loss,
     of_others,
@@ -23,7 +22,7 @@ from veridical.models.gan.captions import (
 from veridical.models.gan.damsm import Damsm, shares_of_words
 from veridical.models.gan.game import adversarial, lazy, lazy_r1, r1_penalty
 from veridical.models.gan.stackgan import ResidualBlock, UpBlock
-from veridical.models.text.clip import Clip
+from veridical.models.text.clip import Clip, caption_vectors
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP

@@ -6,8 +6,6 @@ real images with captions of others, too, and has to tell them from their own (R
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,14 +44,6 @@ def matching_loss(loss: DiscriminatorLoss, real: Tensor, fake: Tensor, mismatche
     if not differ.any():
         return loss(real, fake)
     return (loss(real, fake) + loss(real, mismatched[..., differ])) / 2
-
-
-def caption_vectors(clip: nn.Module, cond: dict[str, Any]) -> Tensor:
-    """Vectors (N, dim) of captions by the frozen text tower, as loud as standard normal noise."""
-    embed: Callable[[dict[str, Any]], Tensor] = clip.embed_text  # type: ignore[assignment]
-    with torch.no_grad():
-        vector = embed(cond)
-    return vector * math.sqrt(vector.shape[1])
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:

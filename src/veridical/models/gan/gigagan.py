@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
-from veridical.models.gan.captions import caption_vectors, differing, matching_loss, of_others, shrunk
+from veridical.models.gan.captions import differing, matching_loss, of_others, shrunk
 from veridical.models.gan.game import ADVERSARIAL, lazy, lazy_r1, projected, r1_penalty
-from veridical.models.text.clip import Clip, contrastive_loss
+from veridical.models.text.clip import Clip, caption_vectors, contrastive_loss
 from veridical.nets.adaptive import AdaptiveConvolution, PlacesAndWords
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import channel_widths, halvings

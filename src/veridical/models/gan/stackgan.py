@@ -15,14 +15,13 @@ from veridical.core.errors import InputError
 from veridical.models.gan.captions import (
     ConditioningAugmentation,
     PairDiscriminator,
-    caption_vectors,
     differing,
     matching_loss,
     of_others,
     shrunk,
 )
 from veridical.models.gan.game import adversarial, lazy_r1, r1_penalty
-from veridical.models.text.clip import Clip
+from veridical.models.text.clip import Clip, caption_vectors
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import channel_widths, halvings
 from veridical.nets.equalised import GROUP, add_noise

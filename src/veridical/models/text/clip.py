@@ -169,6 +169,12 @@ class Clip(nn.Module):
         yield "clip", contrastive_loss(image, text, self.scale(), (spelled[:, None] == spelled).all(-1))
 
 
+@torch.no_grad()
+def caption_vectors(clip: Clip, cond: dict[str, Any]) -> Tensor:
+    """Vectors (N, dim) of captions by a frozen tower, as loud as standard normal noise: what generators are told."""
+    return clip.embed_text(cond) * math.sqrt(clip.dim)
+
+
 def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor | float, alike: Tensor | None = None) -> Tensor:
     """Mean of the cross-entropies of images among captions and of captions among images.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from veridical.core.batch import Batch, Noise
 from veridical.core.tokens import NEGATIVE
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
-from veridical.models.text.clip import Clip
+from veridical.models.text.clip import Clip, caption_vectors
 
 
 class ToldDenoiser(nn.Module):
@@ -78,8 +77,7 @@ class ToldDenoiser(nn.Module):
         found = dict(cond)
         for of in ("", NEGATIVE):
             if f"{of}spelled" in cond:
-                with torch.no_grad():
-                    vector = self.clip.embed_text({"spelled": cond[f"{of}spelled"]}) * math.sqrt(self.clip.dim)
+                vector = caption_vectors(self.clip, {"spelled": cond[f"{of}spelled"]})
                 said = (cond[f"{of}text"] != 0).any(1, keepdim=True)
                 found[f"{of}embedding"] = torch.where(said, vector, torch.zeros_like(vector))
         return found
