@@ -7,7 +7,7 @@ from scipy.stats import chi2
 from torch import nn
 
 from veridical import InputError
-from veridical.diffusion.posterior import tiled
+from veridical.diffusion.tiles import tiled
 from veridical.editing.restore import Settings, hidden, inpaint, interpolate, restore, rings, streaks, wedge
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Network

@@ -10,7 +10,7 @@ import tifffile
 from veridical import InputError
 from veridical.cli.make import _restore_signature, restore
 from veridical.core.settings import setting
-from veridical.editing.edit import NEEDS, Edit
+from veridical.editing.edit import NEEDS, Edit, Edited
 from veridical.editing.files import edit_file
 from veridical.editing.settings import Settings
 from veridical.editing.table import EDITS
@@ -21,10 +21,10 @@ class Brighter(Settings):
     by: float = setting(0.1, "How much.", low=0, high=1)
 
 
-def brighter(model, images, given, settings, *, size, seed, quiet):
+def brighter(model, images, given, settings, *, size, seed, numbers, quiet):
     """Everything, everywhere; a mask is for the caller."""
     assert settings.batch == 32 and hasattr(model, "denoise") and size == 32
-    return np.clip(images + settings.by, 0, 1) if given.second is None else given.second
+    return Edited(np.clip(images + settings.by, 0, 1) if given.second is None else given.second)
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_a_new_row_runs_from_file_to_file(toy, scan, tmp_path):
 
 def test_without_a_mask_only_the_change_is_written(toy, scan, tmp_path, monkeypatch):
     folder, counts, _ = scan
-    monkeypatch.setitem(EDITS, "still", Edit("still", "restoration", "", "", lambda m, x, *_, **__: x, "nothing"))
+    monkeypatch.setitem(
+        EDITS, "still", Edit("still", "restoration", "", "", lambda m, x, *_, **__: Edited(x), "nothing")
+    )
     edit_file(folder / "run", folder / "slice.tif", tmp_path / "a.tif", "still")
     assert (tifffile.imread(tmp_path / "a.tif") == counts[0]).all()
 

@@ -163,7 +163,7 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
             f"{request.n} images have the first of {len(prompts)} prompts: ask for -n {len(prompts)} to have all"
         )
     if prompts:
-        notes += _notes(vocabulary, "prompt", prompts, cut, request.extrapolate)
+        notes += remarks(vocabulary, "prompt", prompts, cut, request.extrapolate)
         if request.run["args"].get("upsample"):
             from veridical.conditions.completed import complete_all
 
@@ -177,7 +177,7 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
         _check_guided(request)
         unlike, cut = encoded(vocabulary, against)
         arrays |= {NEGATIVE + name: rows for name, rows in unlike.items()}
-        notes += _notes(vocabulary, "negative prompt", against, cut, request.extrapolate)
+        notes += remarks(vocabulary, "negative prompt", against, cut, request.extrapolate)
     if against:
         beside["negative_text"] = against
     return Answer(arrays, "text", asked, notes=tuple(notes), beside=beside)
@@ -198,7 +198,9 @@ def _prompts(given: Given) -> list[str]:
     return prompts
 
 
-def _notes(vocabulary: Vocabulary, what: str, texts: Sequence[str], cut: Sequence[int], extrapolate: bool) -> list[str]:
+def remarks(
+    vocabulary: Vocabulary, what: str, texts: Sequence[str], cut: Sequence[int], extrapolate: bool
+) -> list[str]:
     """What the user should know of prompts; an `InputError` for numbers that no image is known for."""
     notes = [f"{what} {texts[k]!r}: it is longer than {vocabulary.length} tokens and loses its end" for k in cut]
     for text in dict.fromkeys(texts):

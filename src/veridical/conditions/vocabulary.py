@@ -140,6 +140,20 @@ class Vocabulary:
         text = "".join((*pieces, text[at:]))
         return (f" {text}" if text else ""), values  # a word is the same token at the beginning, after a space
 
+    def places(self, caption: str, spelled: bool) -> list[tuple[str, tuple[int, ...]]]:
+        """Words of a caption, as they are written, and which of its tokens (by `spell`, else by `encode`) each is."""
+        text = _normal(caption)
+        written = text if spelled else self._written(text, _numbers(text))[0].strip()
+        found = self.tokenizer.encode(f" {written}" if written else "")
+        most = self.spelled - 2 if spelled else self.length
+        words, places, at = text.split(), [], 1
+        for said, word in zip(written.split(), words, strict=True):
+            mine = [k for k, (start, end) in enumerate(found.offsets[:most]) if start < at + len(said) and end > at]
+            # spelled captions begin with a token of their own
+            places.append((word, tuple(k + 1 if spelled else k for k in mine)))
+            at += len(said) + 1
+        return places
+
     def notes(self, caption: str) -> list[str]:
         """Which words the training captions never said, with those nearest to them."""
         text = _normal(caption)

@@ -8,68 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from veridical.diffusion.solvers import Denoise
 
 TOLERANCE = 1e-2  # of residuals of conjugate gradients
-GRAPHS = 256  # tiles whose activations are kept; more are computed again when gradients are taken
-
-
-def tiled(denoise: Denoise, size: int, overlap: float = 0.25, batch: int = 32) -> Denoise:
-    """Denoise images larger than what a model was trained on: overlapping tiles whose estimates are averaged.
-
-    Averaging the estimates at every noise level makes the tiles one consistent image (MultiDiffusion: Bar-Tal et al. 2023,
-    eq. 5), here with weights that fall towards the edges of tiles.
-
-    Parameters
-    ----------
-    denoise : function
-        Takes tiles (N, C, size, size).
-    size : int
-    overlap : float
-        Least share of a tile that lies on its neighbour.
-    batch : int
-        Tiles at a time.
-
-    Returns
-    -------
-    function
-        Takes images of any height and width of at least `size`.
-    """
-    ramp = 1 - (torch.arange(size) + 0.5 - size / 2).abs() / (size / 2)
-    weight = ramp[:, None] * ramp
-
-    def whole(x: Tensor, sigma: Tensor, cond: Any = None) -> Tensor:
-        n, _, height, width = x.shape
-        if (height, width) == (size, size):
-            return denoise(x, sigma, cond)
-        tops, lefts = _starts(height, size, overlap), _starts(width, size, overlap)
-        corners = [(i, top, left) for top in tops for left in lefts for i in range(n)]
-        total, weights = torch.zeros_like(x), x.new_zeros(height, width)
-        window = weight.to(x)
-        for start in range(0, len(corners), batch):
-            chosen = corners[start : start + batch]
-            tiles = torch.stack([x[i, :, top : top + size, left : left + size] for i, top, left in chosen])
-            rows = torch.tensor([i for i, _, _ in chosen], device=x.device)
-            mine = None if cond is None else {name: values[rows] for name, values in cond.items()}
-            if x.requires_grad and len(corners) > GRAPHS:
-                clean = checkpoint(denoise, tiles, sigma[rows], mine, use_reentrant=False)
-            else:
-                clean = denoise(tiles, sigma[rows], mine)
-            for (i, top, left), tile in zip(chosen, clean, strict=True):
-                total[i, :, top : top + size, left : left + size] += window * tile
-                if i == 0:
-                    weights[top : top + size, left : left + size] += window
-        return total / weights
-
-    return whole
-
-
-def _starts(length: int, size: int, overlap: float) -> list[int]:
-    """First pixels of tiles that cover `length` evenly."""
-    count = 1 + -(-(length - size) // max(1, int(size * (1 - overlap))))
-    return [round(k * (length - size) / max(1, count - 1)) for k in range(count)]
 
 
 def measured_denoiser(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -13,45 +14,98 @@ from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.parse import parse_value
 from veridical.core.settings import types_of
+from veridical.core.tokens import NEGATIVE
 from veridical.editing.settings import Settings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veridical.editing.words import Words
     from veridical.models.contract import Denoising
 
 
 @dataclass(frozen=True)
 class Given:
-    """What edits may need besides images; what was not given is None.
+    """What edits may need besides images, a row an image; what was not given is None.
 
     Attributes
     ----------
-    mask : ndarray of bool, shape (H, W)
+    mask : ndarray of bool, shape (N, H, W)
         True where an image may change.
     second : ndarray of float32, shape (N, C, H, W), values in [0, 1]
         Another image for each.
-    prompt, source_prompt : str
-        What the image shall show, and what it shows.
+    prompt : sequence of tuple of str
+        What each image shall show; several texts an image for edits that make several changes at once.
+    source_prompt, negative_prompt : sequence of str
+        What each shows, and what guidance leads away from.
+    words : Words
+        What makes conditions of texts; there is none where a model hears no words.
     """
 
     mask: NDArray[np.bool_] | None = None
     second: Images | None = None
-    prompt: str | None = None
-    source_prompt: str | None = None
+    prompt: Sequence[tuple[str, ...]] | None = None
+    source_prompt: Sequence[str] | None = None
+    negative_prompt: Sequence[str] | None = None
+    words: Words | None = None
+
+    def target(self, n: int) -> dict[str, Tensor]:
+        """Conditions of `n` images by their (first) prompts and negative prompts; empty for a model that hears no words."""
+        if self.words is None:
+            return {}
+        said = self.words.cond([texts[0] for texts in self.prompt] if self.prompt else [""] * n)
+        against = self.words.cond(self.negative_prompt) if self.negative_prompt else {}
+        return said | {NEGATIVE + name: value for name, value in against.items()}
+
+    def source(self, n: int) -> dict[str, Tensor]:
+        """Conditions of what `n` images show; of nothing in particular where that was not given."""
+        return {} if self.words is None else self.words.cond(self.source_prompt or [""] * n)
 
 
-NEEDS = tuple(field.name for field in dataclasses.fields(Given))
+NEEDS = ("mask", "second", "prompt", "source_prompt", "negative_prompt")
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What an edit made.
+
+    Attributes
+    ----------
+    images : ndarray of float32, shape (N, C, H, W), values in [0, 1]
+    mask : ndarray of bool, shape (N, H, W), optional
+        Where it meant to change them, if it found that itself.
+    maps : dict of str to ndarray, shape (N, H, W), values in [0, 1], optional
+        Pictures of how it went about it, such as the attention to a word.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    images: Images
+    mask: NDArray[np.bool_] | None = None
+    maps: dict[str, Images] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Apply(Protocol):
-    """An edit: images (N, C, H, W) in [0, 1] in and out, each with noise of its own.
+    """An edit: images (N, C, H, W) in [0, 1], each with noise of its own, and what becomes of them.
 
-    `model` has ``denoise``, ``encode`` and ``decode``; `settings` are those of the row; `size` is the side of the tiles that
-    the model was trained on. Equal rows of `images` are several draws.
+    `model` has ``denoise``, ``encode`` and ``decode`` (`veridical.editing.space.Space` is what most edits see of it); `settings`
+    are those of the row; `size` is the side of the tiles that the model was trained on. Row k has the noise of the number
+    ``numbers[k]`` of `seed`.
     """
 
     def __call__(
-        self, model: Denoising, images: Images, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
-    ) -> Images: ...
+        self,
+        model: Denoising,
+        images: Images,
+        given: Given,
+        settings: Any,
+        *,
+        size: int,
+        seed: int,
+        numbers: Sequence[int],
+        quiet: bool,
+    ) -> Edited: ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +116,7 @@ class Edit:
     ----------
     name : str
     task : str
-        "restoration" has an option of `veridical restore`.
+        "restoration" has an option of `veridical restore`; all are ways of `veridical edit`.
     summary : str
         What it does, one sentence; the help of its option.
     paper : str
@@ -80,10 +134,14 @@ class Edit:
     replaces : bool
         Its images take the place of the old ones; else only the change is written, and counts beyond the run's intensity
         window stay beyond it.
+    offers : tuple of str
+        Fields of `Given` that it uses where they are given.
+    several : bool
+        It makes several changes at once, a prompt each; others make them one after another.
     """
 
     name: str
-    task: Literal["restoration"]
+    task: Literal["restoration", "words"]
     summary: str
     paper: str
     apply: Apply
@@ -93,6 +151,8 @@ class Edit:
     chief: str = ""
     metavar: str = ""
     replaces: bool = False
+    offers: tuple[str, ...] = ()
+    several: bool = False
 
     @property
     def option(self) -> str:

@@ -55,7 +55,7 @@ def edit_file(
         A row of `veridical.editing.table.EDITS`.
     needs : mapping, optional
         What the row needs: files of a ``mask`` (not 0 where the image may change) or a ``second`` image, both of the same
-        size, or the texts ``prompt`` and ``source_prompt``.
+        size.
     settings : mapping, optional
         Names and values of the row's settings; text is converted.
     samples : int
@@ -104,11 +104,12 @@ def edit_file(
     check_cost(f"samples={samples} of {image}", nbytes=unit.nbytes * samples)
     known = unit if given.mask is None else np.where(lost, np.float32(np.nan), unit)
     drawn = edit.apply(
-        model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, quiet=quiet
-    )
+        model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, numbers=range(samples),
+        quiet=quiet,
+    ).images  # fmt: skip
     contrast = loaded.window.high - loaded.window.low
     if given.mask is not None:
-        made = np.where(given.mask, loaded.window.from_unit(drawn.mean(0)), counts)
+        made = np.where(given.mask[0], loaded.window.from_unit(drawn.mean(0)), counts)
     elif edit.replaces:
         made = loaded.window.from_unit(drawn.mean(0))
         if counts.dtype.kind == "f":
@@ -140,14 +141,13 @@ def _lost(counts: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _given(files: Mapping[str, str | Path], loaded: Run, samples: int) -> tuple[Given, NDArray[np.bool_]]:
-    """What an edit needs, read from files, texts as they are; and where the second image has no measurement."""
-    texts = {name: str(files[name]) for name in ("prompt", "source_prompt") if name in files}
-    mask = _read_mask(files["mask"]) if "mask" in files else None
+    """What an edit needs, read from files; and where the second image has no measurement."""
+    mask = np.repeat(_read_mask(files["mask"])[None], samples, 0) if "mask" in files else None
     second, lost = None, np.zeros((), bool)
     if "second" in files:
         counts, _ = _one_image(files["second"], loaded)
         second, lost = np.repeat(loaded.window.to_unit(counts)[None], samples, 0), _lost(counts)
-    return Given(mask, second, **texts), lost
+    return Given(mask, second), lost
 
 
 def _one_image(spec: str | Path, loaded: Run) -> tuple[NDArray[Any], float | None]:

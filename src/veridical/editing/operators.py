@@ -24,7 +24,7 @@ def hidden(mask: np.ndarray) -> Operator:
 
     Parameters
     ----------
-    mask : ndarray of bool, shape (H, W)
+    mask : ndarray of bool, shape (H, W) or (N, 1, H, W)
         True where nothing is known.
     """
     known = torch.from_numpy(~np.asarray(mask, bool))

@@ -6,9 +6,8 @@ measurement, so that the mean over several draws is the best guess and their spr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +19,13 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise, mix
 from veridical.core.errors import InputError
 from veridical.core.progress import Progress
-from veridical.diffusion.posterior import measured_denoiser, repaint, tiled
+from veridical.diffusion.guidance import classifier_free
+from veridical.diffusion.posterior import measured_denoiser, repaint
 from veridical.diffusion.solvers import Denoise, heun, karras_grid
+from veridical.diffusion.tiles import tiled
 from veridical.editing.operators import Operator, hidden, rings, streaks, wedge
 from veridical.editing.settings import Settings
+from veridical.editing.space import TEXTUAL, counted
 from veridical.models.contract import Denoising, Encoding
 
 __all__ = ["Operator", "Settings", "hidden", "inpaint", "interpolate", "restore", "rings", "streaks", "wedge"]
@@ -41,7 +43,9 @@ def restore(
     deviation: float | Images = 0.0,
     settings: Settings | None = None,
     seed: int = 0,
+    numbers: Sequence[int] | None = None,
     cond: dict[str, Tensor] | None = None,
+    guidance_scale: float = 1.0,
     quiet: bool = True,
 ) -> Images:
     """Draw images that the model finds likely and that give what was measured, ``y = A x + noise``.
@@ -62,9 +66,12 @@ def restore(
         each pixel, where the operator keeps each pixel or none of it. 0: what was measured is kept exactly.
     settings : Settings, optional
     seed : int
-        Image k depends on `seed` and k, not on N (to rounding).
+    numbers : sequence of int, optional
+        Image k depends on `seed` and ``numbers[k]``, by default k, not on N (to rounding).
     cond : dict of tensors, optional
         Conditions, a row an image.
+    guidance_scale : float
+        Of guidance by a text among them; 1 is the text alone.
     quiet : bool
         Show no progress.
 
@@ -97,11 +104,12 @@ def restore(
 
     known = keep(model.encode(2 * back - 1))
     level = torch.as_tensor(deviation, dtype=torch.float32, device=device) * _contrast(model, back)
-    noise = ImageNoise(seed, range(len(back)), device)
+    noise = ImageNoise(seed, range(len(back)) if numbers is None else numbers, device)
+    denoise = classifier_free(denoise, guidance_scale, key=TEXTUAL)
     grid = karras_grid(settings.steps, SIGMA_MIN, SIGMA_MAX)
     total = 2 * settings.steps - 1 if settings.iterations else settings.steps * settings.resamplings
     with torch.no_grad(), Progress("restore", quiet) as progress:
-        denoise = _counted(denoise, total, progress)
+        denoise = counted(denoise, progress, total)
         x = known + noise(back.shape[1:]) * SIGMA_MAX
         if settings.iterations:
             x = heun(measured_denoiser(denoise, keep, known, level, settings.iterations), x, grid, cond)
@@ -121,18 +129,20 @@ def inpaint(
     size: int | None = None,
     settings: Settings | None = None,
     seed: int = 0,
+    numbers: Sequence[int] | None = None,
     cond: dict[str, Tensor] | None = None,
+    guidance_scale: float = 1.0,
     quiet: bool = True,
 ) -> Images:
     """Draw what may lie under a mask.
 
     Parameters
     ----------
-    model, size, settings, seed, cond, quiet
+    model, size, settings, seed, numbers, cond, guidance_scale, quiet
         As for `restore`. Of images larger than `size` only the surroundings of holes are looked at, half a tile to every side.
     image : ndarray of float32, shape (N, C, H, W), values in [0, 1]
         What lies under the mask does not matter. NaN where nothing was measured: it stays, and nothing is drawn after it.
-    mask : ndarray of bool, shape (H, W)
+    mask : ndarray of bool, shape (H, W) or (N, H, W)
         True where to fill.
 
     Returns
@@ -146,23 +156,27 @@ def inpaint(
         If mask and image differ in size, or if the mask leaves nothing to fill or nothing to go by.
     """
     mask = np.asarray(mask, bool)
-    lost: NDArray[np.bool_] = np.asarray(np.isnan(image).any(axis=(0, 1)))
-    if mask.shape != image.shape[2:]:
+    lost: NDArray[np.bool_] = np.asarray(np.isnan(image).any(axis=1))
+    if mask.shape[-2:] != image.shape[2:]:
         raise InputError(
             f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels but the image {image.shape[3]} x {image.shape[2]}: "
             "draw the mask on the image."
         )
-    if mask.all() or not mask.any():
-        raise InputError(f"the mask marks {'all' if mask.all() else 'no'} pixels: mark those to fill, and only those.")
-    if (mask | lost).all():
-        raise InputError("the mask marks all pixels that were measured: mark those to fill, and only those.")
-    filled = np.where(mask, np.float32(0), image)
-    for number, (rows, columns) in enumerate(_surroundings(mask, size)):
-        hole, part = mask[rows, columns], filled[:, :, rows, columns]
-        unknown = hidden(hole | lost[rows, columns])
+    mask = np.broadcast_to(mask, lost.shape)
+    for one, gone in zip(mask, lost, strict=True):
+        if one.all() or not one.any():
+            raise InputError(
+                f"the mask marks {'all' if one.all() else 'no'} pixels: mark those to fill, and only those."
+            )
+        if (one | gone).all():
+            raise InputError("the mask marks all pixels that were measured: mark those to fill, and only those.")
+    filled = np.where(mask[:, None], np.float32(0), image)
+    for number, (rows, columns) in enumerate(_surroundings(np.asarray(mask.any(0)), size)):
+        hole, part = mask[:, None, rows, columns], filled[:, :, rows, columns]
+        unknown = hidden(hole | lost[:, None, rows, columns])
         drawn = restore(
-            model, np.nan_to_num(part, nan=0.0), unknown, size=size, settings=settings, seed=mix(seed, number), cond=cond,
-            quiet=quiet,
+            model, np.nan_to_num(part, nan=0.0), unknown, size=size, settings=settings, seed=mix(seed, number),
+            numbers=numbers, cond=cond, guidance_scale=guidance_scale, quiet=quiet,
         )  # fmt: skip
         filled[:, :, rows, columns] = np.where(hole, drawn, part)
     return filled
@@ -177,7 +191,9 @@ def interpolate(
     size: int | None = None,
     settings: Settings | None = None,
     seed: int = 0,
+    numbers: Sequence[int] | None = None,
     cond: dict[str, Tensor] | None = None,
+    guidance_scale: float = 1.0,
     quiet: bool = True,
 ) -> Images:
     """Draw the slice between two neighbours of a stack.
@@ -189,7 +205,7 @@ def interpolate(
 
     Parameters
     ----------
-    model, size, settings, seed, cond, quiet
+    model, size, settings, seed, numbers, cond, guidance_scale, quiet
         As for `restore`.
     before, after : ndarray of float32, shape (N, C, H, W), values in [0, 1]
     fraction : float
@@ -212,8 +228,8 @@ def interpolate(
     change = ndimage.gaussian_filter(np.square(after - before), (0, 0, BLUR, BLUR))
     deviation = np.sqrt(fraction * (1 - fraction) * change)
     return restore(
-        model, mean, Operator(_same, _same), size=size, deviation=deviation, settings=settings, seed=seed, cond=cond,
-        quiet=quiet,
+        model, mean, Operator(_same, _same), size=size, deviation=deviation, settings=settings, seed=seed, numbers=numbers,
+        cond=cond, guidance_scale=guidance_scale, quiet=quiet,
     )  # fmt: skip
 
 
@@ -266,16 +282,3 @@ def _contrast(model: Encoding, image: Tensor) -> float:
     """Encoded values a unit of images in [0, 1]."""
     zeros = torch.zeros_like(image[:1])
     return 2 * (model.encode(zeros + 1) - model.encode(zeros)).mean().item()
-
-
-def _counted(denoise: Denoise, total: int, progress: Progress) -> Denoise:
-    """Show one more of `total` evaluations each time."""
-    done = 0
-
-    def counted(x: Tensor, sigma: Tensor, cond: Any = None) -> Tensor:
-        nonlocal done
-        done += 1
-        progress.update(done / total)
-        return denoise(x, sigma, cond)
-
-    return counted

@@ -27,6 +27,29 @@ class Settings:
         check(self)
 
 
+@dataclass(frozen=True)
+class Told:
+    """How carefully to sample an edit by words."""
+
+    steps: int = setting(25, "Noise levels from noise to image, of which an edit may take a part.", low=2)
+    batch: int = setting(32, "Tiles at a time.", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Strength(Told):
+    """How far back to noise an image goes."""
+
+    strength: float = setting(
+        0.5,
+        "Share of the noise levels that the image goes back: near 0 it stays, with 1 nothing of it is left.",
+        above=0,
+        high=1,
+    )
+
+
 def _deviation() -> Any:
     return setting(0.0, "Noise of the measured parts, as a share of the intensity window.", low=0)
 

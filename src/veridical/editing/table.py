@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
-from veridical.editing.edit import Edit, Given
-from veridical.editing.settings import Between, Rings, Settings, Streaks, Wedge
+from veridical.editing.edit import Edit, Edited, Given
+from veridical.editing.settings import Between, Rings, Settings, Streaks, Strength, Wedge
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
@@ -16,40 +16,65 @@ if TYPE_CHECKING:
 
 
 def _inpaint(
-    model: Denoising, images: Images, given: Given, settings: Settings, *, size: int, seed: int, quiet: bool
-) -> Images:
+    model: Denoising, images: Images, given: Given, settings: Settings, *, size: int, seed: int, numbers: Sequence[int],
+    quiet: bool,
+) -> Edited:  # fmt: skip
     from veridical.editing.restore import inpaint
+    from veridical.models.contract import Diffusive
 
     assert given.mask is not None
-    return inpaint(model, images, given.mask, size=size, settings=settings, seed=seed, quiet=quiet)
+    scale = model.sampling.guidance_scale if isinstance(model, Diffusive) else 1.0
+    drawn = inpaint(
+        model, images, given.mask, size=size, settings=settings, seed=seed, numbers=numbers, cond=given.target(len(images)),
+        guidance_scale=scale, quiet=quiet,
+    )  # fmt: skip
+    return Edited(drawn)
 
 
 def _interpolate(
-    model: Denoising, images: Images, given: Given, settings: Between, *, size: int, seed: int, quiet: bool
-) -> Images:
+    model: Denoising, images: Images, given: Given, settings: Between, *, size: int, seed: int, numbers: Sequence[int],
+    quiet: bool,
+) -> Edited:  # fmt: skip
     from veridical.editing.restore import interpolate
 
     assert given.second is not None
-    return interpolate(
-        model, images, given.second, settings.fraction, size=size, settings=settings, seed=seed, quiet=quiet
+    drawn = interpolate(
+        model,
+        images,
+        given.second,
+        settings.fraction,
+        size=size,
+        settings=settings,
+        seed=seed,
+        numbers=numbers,
+        quiet=quiet,
     )
+    return Edited(drawn)
 
 
 def _cleaned(operator: Callable[[tuple[int, int], Any], Operator]) -> Any:
     """An edit that keeps what `operator`, made of the shape of the images and the settings, measures."""
 
     def apply(
-        model: Denoising, images: Images, given: Given, settings: Any, *, size: int, seed: int, quiet: bool
-    ) -> Images:
+        model: Denoising, images: Images, given: Given, settings: Any, *, size: int, seed: int, numbers: Sequence[int],
+        quiet: bool,
+    ) -> Edited:  # fmt: skip
         from veridical.editing.restore import restore
 
         height, width = images.shape[2:]
-        return restore(
+        drawn = restore(
             model, images, operator((height, width), settings), size=size, deviation=settings.deviation, settings=settings,
-            seed=seed, quiet=quiet,
+            seed=seed, numbers=numbers, quiet=quiet,
         )  # fmt: skip
+        return Edited(drawn)
 
     return apply
+
+
+def _sdedit(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.sdedit import sdedit
+
+    return sdedit(*args, **keywords)
 
 
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
@@ -71,13 +96,14 @@ def _wedge(shape: tuple[int, int], settings: Wedge) -> Operator:
     return wedge(shape, settings.degrees)
 
 
+WORDS = ("prompt", "negative_prompt")
 HIDDEN = "what the artefact hid"
 REPAINT = "Lugmayr et al. 2022, arXiv:2201.09865"
 NULL_SPACE = f"Wang et al. 2023, arXiv:2212.00490, with the resampling of {REPAINT}"
 EDITS: dict[str, Edit] = {
     "inpaint": Edit(
         "inpaint", "restoration", "Image of the same size, not 0 where to fill; all other pixels are kept.", REPAINT,
-        _inpaint, "pixels under the mask", ("mask",), chief="mask", metavar="FILE",
+        _inpaint, "pixels under the mask", ("mask",), chief="mask", metavar="FILE", offers=WORDS,
     ),
     "rings": Edit(
         "rings", "restoration", "Remove rings about column CX and row CY, in pixels.", NULL_SPACE, _cleaned(_rings), HIDDEN,
@@ -94,6 +120,11 @@ EDITS: dict[str, Edit] = {
     "interpolate": Edit(
         "interpolate", "restoration", "Draw the slice between the image and this one, its neighbour in a stack.", NULL_SPACE,
         _interpolate, "everything", ("second",), Between, chief="second", metavar="FILE", replaces=True,
+    ),
+    "sdedit": Edit(
+        "sdedit", "words", "Add noise to an image and take it away; with a mask only there.",
+        "Meng et al. 2022, arXiv:2108.01073", _sdedit, "everything, or pixels under the mask",
+        settings=Strength, replaces=True, offers=(*WORDS, "mask"),
     ),
 }  # fmt: skip
 

@@ -7,12 +7,14 @@ protocols, which the rest of the package asks for with ``isinstance(model, Denoi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.models.diffusion.settings import Sampling
+from veridical.nets.attention import Control
 
 
 class Module(Protocol):
@@ -135,6 +137,28 @@ class Denoising(Encoding, Protocol):
         ...
 
 
+@runtime_checkable
+class Hearing(Protocol):
+    """A model that is told texts."""
+
+    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
+        """What ``denoise`` may be told in place of conditions of `n` images: the same, with all read that need be read once.
+
+        `noise` is for a model that imagines what a text stands for.
+        """
+        ...
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """A `Denoising` model whose attention can be seen."""
+
+    def attention(self, control: Control) -> AbstractContextManager[None]:
+        """Within the context, the attention of ``denoise`` goes through `control`, see `veridical.nets.attention.controlled`."""
+        ...
+
+
+@runtime_checkable
 class Diffusive(Denoising, Latent, Protocol):
     """A `Denoising` model that knows along which levels it samples.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ class Attention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.control: Any = None  # set by `veridical.nets.attention.controlled`
 
     def forward(self, x: Tensor, context: Tensor, keep: Tensor | None = None) -> Tensor:
         def split(v: Tensor) -> Tensor:
@@ -25,7 +28,12 @@ class Attention(nn.Module):
 
         mask = None if keep is None else keep[:, None, None]
         q, k, v = split(self.query(x)), split(self.key(context)), split(self.value(context))
-        y = F.scaled_dot_product_attention(q, k, v, mask)
+        if self.control is None:
+            y = F.scaled_dot_product_attention(q, k, v, mask)
+        else:
+            scores = q @ k.transpose(-1, -2) / HEAD**0.5
+            found = (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)
+            y = self.control(found, x is not context) @ v
         return self.out(y.transpose(1, 2).flatten(2))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -19,6 +20,11 @@ class Read(NamedTuple):
     sequence: Tensor
     there: Tensor | None
     whole: Tensor | None
+
+    def of(self, rows: Tensor | slice) -> Read:
+        """Those of some images."""
+        some = [None if part is None else part[rows] for part in (self.there, self.whole)]
+        return Read(self.sequence[rows], *some)
 
 
 class Reader(Protocol):
@@ -132,11 +138,21 @@ class Tower(nn.Module):
         return Read(self.tower(input_ids=ids, attention_mask=(ids != PAD).long()).last_hidden_state, None, None)
 
 
-class Heard(NamedTuple):
-    """A text that was read once, for many calls of a network: by its reader, and by that of its early copy."""
+@dataclass(frozen=True)
+class Heard:
+    """A text that was read once, for many calls of a network: by its reader, and by that of its early copy.
+
+    It stands in conditions in place of an array, and rows are taken of it as of one.
+    """
 
     now: Read
     early: Read | None
+
+    def __getitem__(self, rows: Tensor | slice) -> Heard:
+        return Heard(self.now.of(rows), None if self.early is None else self.early.of(rows))
+
+    def __len__(self) -> int:
+        return len(self.now.sequence)
 
 
 def hear(cond: dict[str, Any], n: int, now: Reader, early: Reader | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.diffusion.variance import variational_bound
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, fits, options
 from veridical.nets import warp as warping
+from veridical.nets.attention import Control, controlled
 from veridical.nets.dit import DiT
 from veridical.nets.embedding import EmbeddingOrNone, joined
 from veridical.nets.label import LabelOrNone, LevelOrNone
@@ -169,6 +171,15 @@ class Denoiser(nn.Module):
         """
         return self._expected(self.precondition(x, sigma, cond), cond)[0]
 
+    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
+        """Conditions of `n` images with their text read once, for many calls of `denoise`."""
+        early: Any = self.early
+        return cond if self.text is None else hear(cond, n, self.text, None if early is None else early["text"])
+
+    def attention(self, control: Control) -> AbstractContextManager[None]:
+        """A context in which the attention of all calls goes through `control`, see `veridical.nets.attention.controlled`."""
+        return controlled(self.net, control)
+
     def guided(self, sampling: Sampling | None = None) -> Denoise:
         """`denoise` with the guidance of the settings: by embedding and text, where there are any, else by the label."""
         how = sampling or self.sampling
@@ -276,9 +287,7 @@ class Denoiser(nn.Module):
         if self.law.variance == "learned" and how.solver == "ancestral":
             denoise = self._moments(how.clamp)
         x = self.start(noise, grid[0].item())
-        if self.text is not None:
-            early: Any = self.early
-            cond = hear(cond, n, self.text, None if early is None else early["text"])
+        cond = self.hear(cond, n)
         return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **options(self.law, how)))
 
     def _moments(self, clamp: bool) -> Callable[[Tensor, Tensor, dict[str, Any] | None], tuple[Tensor, Tensor]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from veridical.core.batch import Batch, Noise
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
+from veridical.nets.attention import Control
 
 
 class LatentDiffusion(nn.Module):
@@ -59,6 +61,14 @@ class LatentDiffusion(nn.Module):
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected clean latents of ``x = x0 + sigma * noise``."""
         return self.denoiser.denoise(x, sigma, cond)
+
+    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
+        """See `Denoiser.hear`."""
+        return self.denoiser.hear(cond, n)
+
+    def attention(self, control: Control) -> AbstractContextManager[None]:
+        """See `Denoiser.attention`."""
+        return self.denoiser.attention(control)
 
     def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""

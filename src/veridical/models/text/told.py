@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from veridical.core.tokens import NEGATIVE
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 from veridical.models.text.clip import Clip, caption_vectors
+from veridical.nets.attention import Control
 
 
 class ToldDenoiser(nn.Module):
@@ -59,6 +61,15 @@ class ToldDenoiser(nn.Module):
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of captions their arrays ``text``, ``value`` and ``spelled``."""
         return self.denoiser.denoise(x, sigma, self.told(cond or {}))
+
+    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
+        """See `Denoiser.hear`."""
+        told = {name: value for name, value in self.told(cond).items() if not name.endswith("spelled")}
+        return self.denoiser.hear(told, n)
+
+    def attention(self, control: Control) -> AbstractContextManager[None]:
+        """See `Denoiser.attention`."""
+        return self.denoiser.attention(control)
 
     def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""

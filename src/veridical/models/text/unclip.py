@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from veridical.models.diffusion.settings import Embed, Sampling
 from veridical.models.text.clip import Clip
 from veridical.models.text.noising import Normaliser, noised, random_level
 from veridical.models.text.prior import PRIORS, Imagining, Told
+from veridical.nets.attention import Control
 
 DROPPED, WORDS_DROPPED = 0.1, 0.5  # shares of embeddings and of texts that training leaves out (section 2.1)
 SHARES = 2  # the decoder learns from one of so many shares of a batch, the cheap prior from all
@@ -118,8 +120,23 @@ class UnClip(nn.Module):
         told = dict(cond or {})
         if (z := told.get("embedding")) is not None:
             level = torch.zeros(len(z), dtype=torch.long, device=z.device)
-            told["embedding"] = self._heard(z, level, torch.zeros_like(z))
+            said = (z != 0).any(1, keepdim=True)  # an embedding of zeros is none
+            told["embedding"] = self._heard(z, level, torch.zeros_like(z)) * said
         return self.decoder.denoise(x, sigma, told)
+
+    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
+        """Conditions of `n` images as `denoise` takes them: for a text an embedding is imagined."""
+        if "spelled" not in cond:
+            return cond
+        if noise is None:
+            raise ValueError("to imagine embeddings of texts takes noise")
+        said = (cond["spelled"] != empty(cond["spelled"])).any(1, keepdim=True)
+        told = {"embedding": self.imagine(cond, noise) * said}
+        return self.decoder.hear(told | {name: cond[name] for name in ("text", "value") if self.words}, n)
+
+    def attention(self, control: Control) -> AbstractContextManager[None]:
+        """See `Denoiser.attention`."""
+        return self.decoder.attention(control)
 
     def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
         """See `Denoiser.ends`."""

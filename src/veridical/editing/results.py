@@ -1,0 +1,173 @@
+"""A folder of edited images: each with where it was to change and where it did, gone on with where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veridical.core.arrays import Images
+from veridical.core.errors import InputError
+from veridical.core.files import read_json, write_json
+from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
+from veridical.data.readers.imagefile import read_image
+from veridical.data.slices import Slices
+from veridical.editing.edit import Edited
+from veridical.editing.jobs import Job
+from veridical.editing.space import Space
+from veridical.models.contract import Diffusive
+from veridical.runs.run import Run
+
+PROVENANCE, GRID = "provenance.json", "grid.png"
+SHOWN = 8  # images on the grid, each with what it was and where it changed
+
+
+class Results:
+    """Edited images in a folder.
+
+    Parameters
+    ----------
+    path : Path
+        New, empty, or with some of these images.
+    about : dict
+        What ``provenance.json`` says of all images, JSON-able: two calls that are equal here give equal images.
+    jobs : sequence of Job
+    slices : Slices
+        The images as they came.
+    run : Run
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any], jobs: Sequence[Job], slices: Slices, run: Run) -> None:
+        self._path, self._about, self._jobs, self._slices, self._run = path, about, jobs, slices, run
+        self._suffix = suffix_of(slices.dtype)
+        self._there: dict[int, dict[str, Any]] = {}
+        if (path / PROVENANCE).is_file():
+            self._resume()
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} is not empty: choose another --out.")
+
+    def has(self, job: Job) -> bool:
+        """Whether an image was edited before."""
+        return job.number in self._there
+
+    def add(
+        self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float
+    ) -> None:
+        """Write what became of some images, counts (N, C, H, W); editing them took some seconds."""
+        errors = self._coding_errors(before)
+        for k, job in enumerate(jobs):
+            if not self.has(job):
+                said = self._written(job, before[k], after[k], edited, k)
+                said |= {} if errors is None else {"coding_error": float(errors[k])}
+                self._there[job.number] = said | {"seconds": round(seconds / len(jobs), 3)}
+        self._record()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of what was made."""
+        still = [said["image"] for said in self._there.values() if said["changed_share"] == 0]
+        found = [f"{len(still)} of {len(self._there)} images did not change, such as {still[0]}"] if still else []
+        return [*found, *dict.fromkeys(note for said in self._there.values() for note in said.get("notes", ()))]
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """However the block ends: the record says which images there are, and the grid shows the first."""
+        yield  # images are recorded as they are written
+        self._show()
+
+    def _resume(self) -> None:
+        path = self._path / PROVENANCE
+        held = read_json(path, dict[str, Any])
+        for name, value in json.loads(json.dumps(self._about)).items():
+            if held.get(name) != value:
+                raise InputError(
+                    f"{self._path} holds images that were edited with other {name}: choose another --out, or give the command "
+                    "that they were edited with to go on."
+                )
+        known = {job.number: json.loads(json.dumps(job.said)) for job in self._jobs}
+        images = held.get("images")
+        for said in images if isinstance(images, list) else []:
+            number = said.get("number") if isinstance(said, dict) else None
+            job = known.get(number) if isinstance(number, int) else None
+            if job is None or any(said.get(name) != value for name, value in job.items()):
+                raise InputError(f"{path} is of other images, prompts or masks, or was damaged: choose another --out.")
+            if (self._path / said["file"]).is_file():
+                self._there[said["number"]] = said
+
+    def _written(self, job: Job, before: NDArray[Any], after: NDArray[Any], edited: Edited, k: int) -> dict[str, Any]:
+        """Write one image (C, H, W), row `k` of what was edited together; what is said of it."""
+        picture, file = f"{job.name}.png", f"{job.name}{self._suffix}"
+        same = (before == after) | (np.isnan(before) & np.isnan(after) if before.dtype.kind == "f" else False)
+        changed = ~same.all(0)
+        self._put(file, partial(write_counts, counts=after, pixel_size=self._slices.pixel_size))
+        region = edited.mask[k] if edited.mask is not None else np.ones_like(changed)
+        self._put(f"masks/{picture}", partial(save_png, array=_bytes(region)))
+        self._put(f"changed/{picture}", partial(save_png, array=_bytes(changed)))
+        for name, maps in edited.maps.items():
+            self._put(f"maps/{job.name}_{name}.png", partial(save_png, array=_bytes(maps[k])))
+        change = np.abs(np.nan_to_num(after.astype(np.float64) - before, posinf=0, neginf=0))
+        return {
+            "file": file,
+            "synthetic": True,
+            **job.said,
+            "changed_share": float(changed.mean()),
+            "mean_change": float(change.mean() / (self._run.window.high - self._run.window.low)),
+            **({"notes": list(edited.notes)} if edited.notes else {}),
+        }
+
+    def _coding_errors(self, counts: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Mean absolute error, of images in [0, 1], of encoding and decoding alone, in a space of latents."""
+        model: Any = self._run.model
+        if not isinstance(model, Diffusive):
+            return None
+        unit = np.nan_to_num(self._run.window.to_unit(counts))
+        space = Space(model, unit.shape, self._run.info.size)
+        if not space.latent:
+            return None
+        return np.asarray(np.abs(space.decode(space.encode(unit)) - unit).mean((1, 2, 3)), np.float64)
+
+    def _put(self, name: str, write: Callable[[Path], None]) -> None:
+        path = self._path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+
+    def _record(self) -> None:
+        images = [self._there[job.number] for job in self._jobs if job.number in self._there]
+        write_json(self._path / PROVENANCE, self._about | {"images": images})
+
+    def _show(self) -> None:
+        """Write the grid: before, after and where they differ, of the first images of one size."""
+        path = self._path / GRID
+        shown = [job for job in self._jobs if self.has(job) and job.shape == self._jobs[0].shape][:SHOWN]
+        if path.exists() or not shown:
+            return
+        rows: list[Images] = []
+        for job in shown:
+            before = self._unit(self._slices[job.number])
+            changed = (read_image(self._path / "changed" / f"{job.name}.png") > 0).astype(np.float32)
+            rows += [
+                before,
+                self._unit(read_image(self._path / self._there[job.number]["file"])),
+                np.broadcast_to(changed, before.shape),
+            ]
+        images = np.stack(rows)
+        save_png(path, to_grid(images, columns=6 if len(shown) > 1 else 3, scale=max(1, 128 // images.shape[-1])))
+
+    def _unit(self, counts: NDArray[Any]) -> Images:
+        return np.asarray(channels_first(self._run.window.to_unit(counts[None]))[0])
+
+
+def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Of [0, 1], or of yes and no, to 8 bits."""
+    return np.clip(np.rint(255.0 * values), 0, 255).astype(np.uint8)
