@@ -168,8 +168,7 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
             from veridical.conditions.completed import complete_all
 
             asked = [prompts[k % len(prompts)] for k in range(request.n)]
-            known = read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
-            completed, told = complete_all(known, asked)
+            completed, told = complete_all(complete_captions(request), asked)
             arrays, _ = encoded(vocabulary, completed)
             beside[UPSAMPLED] = completed
             notes += told
@@ -238,6 +237,11 @@ def load_vocabulary(request: Request) -> Vocabulary:
 
     path = _kept(request, FILE, request.run["text"]["tokenizer"])
     return Vocabulary.from_json(read_bytes(path), path)
+
+
+def complete_captions(request: Request) -> list[str]:
+    """Complete captions of the training images, of a run that completes prompts."""
+    return read_json(_kept(request, COMPLETE, request.run["text"].get("complete")), list[str])
 
 
 def _kept(request: Request, name: str, about: Mapping[str, str] | None) -> Path:

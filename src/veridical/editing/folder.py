@@ -119,7 +119,7 @@ def edit(
     loaded = load(run, device, sampling)
     use_threads()
     _check_images(images, slices, loaded)
-    words, notes = _words(loaded, row, jobs, extrapolate)
+    words, jobs, notes = _words(loaded, jobs, extrapolate)
     for note in notes:
         tell(run, note)
     about = {
@@ -248,8 +248,12 @@ def _check_images(spec: str | Path, slices: Slices, run: Run) -> None:
         check_cost(f"{spec}: {name}", nbytes=16 * slices.channels * height * width)
 
 
-def _words(run: Run, row: Edit, jobs: Sequence[Job], extrapolate: bool) -> tuple[RunWords | None, list[str]]:
-    """Words of the run, and what the user should know of those that were given."""
+def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | None, list[Job], list[str]]:
+    """Words of the run, jobs with prompts as it needs them, and what the user should know of those that were given.
+
+    A run that completes prompts does so here too, but for an image of which it is said what it shows: its two texts differ by
+    what is to change alone.
+    """
     texts = {
         "prompt": [text for job in jobs for text in job.prompts],
         "source prompt": [job.source_prompt for job in jobs if job.source_prompt],
@@ -262,12 +266,18 @@ def _words(run: Run, row: Edit, jobs: Sequence[Job], extrapolate: bool) -> tuple
                     f"{run.folder} is a run of {run.info.recipe}, which hears no words: leave out the {what}, or give a run of "
                     "text_to_image."
                 )
-        return None, []
+        return None, jobs, []
     words = RunWords(run)
     notes = [
         note for what, said in texts.items() for note in words.remarks(what, list(dict.fromkeys(said)), extrapolate)
     ]
-    return words, notes
+    short = [text for job in jobs if not job.source_prompt for text in job.prompts]
+    completed, told = words.completed(list(dict.fromkeys(short)))
+    become = dict(zip(dict.fromkeys(short), completed, strict=True))
+    full = [
+        job if job.source_prompt else replace(job, prompts=tuple(become[text] for text in job.prompts)) for job in jobs
+    ]
+    return words, full, [*notes, *told]
 
 
 def _batches(jobs: Sequence[Job], batch: int) -> Iterator[list[Job]]:

@@ -36,8 +36,7 @@ def sdedit(
     space = Space(model, images.shape, size, settings.batch)
     noise = ImageNoise(seed, range(n) if numbers is None else numbers, space.device)
     cond = space.hear(given.target(n), n, noise)
-    grid = space.grid(settings.steps)
-    grid = grid[-(1 + max(1, round(settings.strength * settings.steps))) :]
+    grid = space.back(settings.strength, settings.steps)
     with torch.no_grad(), Progress("edit", quiet) as progress:
         z = space.encode(images)
         inside = torch.ones_like(z[:, :1]) if given.mask is None else space.places(given.mask)

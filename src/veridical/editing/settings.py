@@ -44,7 +44,7 @@ class Strength(Told):
 
     strength: float = setting(
         0.5,
-        "Share of the noise levels that the image goes back: near 0 it stays, with 1 nothing of it is left.",
+        "How far an image goes back to noise: near 0 it stays, with 0.5 noise is as strong, with 1 nothing of it is left.",
         above=0,
         high=1,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,11 +17,13 @@ from veridical.core.arrays import Images
 from veridical.core.batch import Noise
 from veridical.core.errors import InputError
 from veridical.core.progress import Progress
+from veridical.diffusion.formulations import SIGMA_DATA
 from veridical.diffusion.guidance import classifier_free
 from veridical.diffusion.solvers import Denoise
 from veridical.diffusion.tiles import mosaic, tiled
 from veridical.models.contract import Denoising, Diffusive, Hearing
 
+DEVIATION = SIGMA_DATA  # of encoded images, about
 TEXTUAL = ("text", "value", "spelled", "embedding")  # conditions that guidance by words leaves out
 
 
@@ -113,6 +116,15 @@ class Space:
         """So many noise levels along which the model samples, falling to 0, float64."""
         sampling = dataclasses.replace(self.model.sampling, sampling_steps=steps, solver="euler", eta=0.0, churn=0.0)
         return torch.as_tensor(self.model.grid(sampling))
+
+    def back(self, strength: float, steps: int) -> Tensor:
+        """Noise levels from part of the way to noise down to 0: the part of `grid` below ``deviation * tan(strength * pi / 2)``.
+
+        With 0.5 noise is as strong as the image (in terms of a cosine schedule, half of its time), with 1 nothing is left.
+        """
+        grid = self.grid(steps)
+        level = min(DEVIATION * math.tan(strength * math.pi / 2), grid[0].item()) if strength < 1 else grid[0].item()
+        return torch.cat([grid.new_tensor([level]), grid[grid < 0.999 * level]])
 
     def hear(self, cond: Mapping[str, Tensor], n: int, noise: Noise | None = None) -> dict[str, Any]:
         """Conditions of `n` images in the form that many calls of `denoise` take least time with."""

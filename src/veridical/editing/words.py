@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from veridical.conditions.completed import complete_all
 from veridical.conditions.condition import Request
 from veridical.conditions.delivery import as_tensors
 from veridical.conditions.table import DATA_SETTINGS, DataSettings
-from veridical.conditions.text import encoded, load_vocabulary, remarks
+from veridical.conditions.text import complete_captions, encoded, load_vocabulary, remarks
 from veridical.core.errors import InputError
 from veridical.runs.run import Run
 
@@ -46,8 +47,9 @@ class RunWords:
             raise InputError(f"{run.info.recipe} hears no words: leave the prompt out, or give a run of text_to_image.")
         about = run.info.to_json()
         settings = DataSettings(**{name: value for name, value in about["config"].items() if name in DATA_SETTINGS})
-        self._vocabulary = load_vocabulary(Request(about, run.folder, settings, 1, 1, False))
-        self._device = run.device
+        self._request = Request(about, run.folder, settings, 1, 1, False)
+        self._vocabulary = load_vocabulary(self._request)
+        self._run, self._device = run, run.device
         model: Any = run.model
         reader = getattr(getattr(model, "denoiser", model), "text", None)
         self._spelled = getattr(reader, "key", "text") == "spelled"
@@ -55,6 +57,12 @@ class RunWords:
     def cond(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """See `Words`."""
         return as_tensors(encoded(self._vocabulary, list(texts))[0], self._device)
+
+    def completed(self, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+        """What prompts become in a run that completes them, and what the user should know of it."""
+        if not self._run.info.args.get("upsample") or not texts:
+            return list(texts), []
+        return complete_all(complete_captions(self._request), list(texts))
 
     def places(self, text: str) -> list[tuple[str, tuple[int, ...]]]:
         """See `Words`; in front of the tokens of `TextOrNone` stands a vector that is no word."""
