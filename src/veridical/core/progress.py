@@ -23,10 +23,12 @@ class Progress:
         Show nothing.
     every : float
         Seconds between lines where there is no terminal.
+    done : float
+        Share (0 to 1) that was done before, of a task that goes on: the time left goes by what is done now.
     """
 
-    def __init__(self, title: str, quiet: bool = False, every: float = 30.0) -> None:
-        self._title, self._quiet, self._every = title, quiet, every
+    def __init__(self, title: str, quiet: bool = False, every: float = 30.0, done: float = 0.0) -> None:
+        self._title, self._quiet, self._every, self._done = title, quiet, every, done
         self._console = Console(file=sys.stderr, markup=False, highlight=False)
         self._bar: Bar | None = None
         self._start = self._last = time.monotonic()
@@ -47,6 +49,7 @@ class Progress:
             )
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=1.0, note="")
+            self._bar.update(self._task, completed=self._done)
         return self
 
     def update(self, share: float, note: str = "") -> None:
@@ -59,7 +62,7 @@ class Progress:
         elif time.monotonic() - self._last > self._every or share >= 1:
             self._last = time.monotonic()
             spent = self._last - self._start
-            left = f", {spent * (1 - share) / share:.0f} s left" if share > 0 else ""
+            left = f", {spent * (1 - share) / gained:.0f} s left" if (gained := share - self._done) > 0 else ""
             print(f"{self._title}: {100 * share:.0f} % after {spent:.0f} s{left}  {note}", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: Any) -> None:

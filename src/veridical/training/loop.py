@@ -263,15 +263,13 @@ def fit(
     if world.rank == 0 and state.step == 0:
         show(out / "samples" / "real.png", shown)
     interrupt = threading.Event()
-    with on_stop(interrupt.set), Progress(f"train {info.recipe}", quiet or world.rank > 0) as progress:
+    state.seconds = time.monotonic() - clock
+    progress = Progress(f"train {info.recipe}", quiet or world.rank > 0, done=min(1.0, _share(config, state)))
+    with on_stop(interrupt.set), progress:
         while True:
             state.seconds = time.monotonic() - clock
             # A classical model has no parts: it is ready when it is prepared.
-            reached = (
-                1.0
-                if not optimisers
-                else max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
-            )
+            reached = _share(config, state) if optimisers else 1.0
             # Clocks differ between processes: what follows from the time must not.
             reached, halted = world.largest(reached, interrupt.is_set())
             if halted or reached >= 1:
@@ -327,6 +325,11 @@ def _shares(world: World, batch: int, turns: int) -> list[tuple[int, int]]:
     size = (stop - start) // turns
     starts = [(turn * world.size + world.rank) * size for turn in range(turns)]
     return [(first, first + size) for first in starts]
+
+
+def _share(config: TrainConfig, state: State) -> float:
+    """How much of a training is over, by its steps or its minutes."""
+    return max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
 
 
 def _batch(
