@@ -38,21 +38,21 @@ def test_the_image_lies_within_to_the_bit(space):
 
 @pytest.mark.parametrize("space", SPACES)
 def test_five_in_a_row_neither_darken_nor_fade(space):
-    """Each margin has the mean and the deviation of the source; the chance of a mean is that of smooth images."""
+    """Means are within chance (of smooth images). Finite steps cost contrast, 9 to 17 % here, but not more at every margin."""
     images = textures(12)
     whole, strips = images, []
     for turn in range(5):
         found = painted(SPACES[space], whole, seed=turn, right=16)
         whole = found.images
         strips.append(whole[..., -16:])
-        assert 0.8 < border_ratio(whole, found.mask) < 1.2
+        assert 0.85 < border_ratio(whole, found.mask) < 1.15
     assert whole.shape == (12, 1, SIZE, SIZE + 80) and (whole[..., :SIZE] == images).all()
     error = textures(400, SIZE, 16, seed=9).mean((1, 2, 3)).std() / np.sqrt(12)
     means = np.array([strip.mean() for strip in strips])
     assert np.abs(means - 0.5).max() < 4 * error and np.abs(np.polyfit(range(5), means, 1)[0]) < 2 * error
     deviations = [strip.std() / images.std() for strip in strips]
-    assert min(deviations) > 0.7 and max(deviations) < 1.2
-    assert abs(deviations[-1] - deviations[0]) < 0.2
+    assert min(deviations) > 0.8 and max(deviations) < 1.1
+    assert abs(deviations[-1] - deviations[0]) < 0.1
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -68,8 +68,9 @@ def _margin(side: str) -> Any:
 
 @dataclass(frozen=True)
 class Margins(Settings):
-    """How far beyond the borders of an image."""
+    """How far beyond the borders of an image; with more levels than holes have, as fewer cost contrast at every margin."""
 
+    steps: int = setting(40, "Noise levels.", low=2)
     left: int = _margin("on the left")
     right: int = _margin("on the right")
     top: int = _margin("above")
