@@ -79,7 +79,7 @@ def mosaic(
         Tiles at a time.
     """
     n, _, height, width = x.shape
-    tops, lefts = _starts(height, size, overlap, step), _starts(width, size, overlap, step)
+    tops, lefts = starts(height, size, overlap, step), starts(width, size, overlap, step)
     corners = [(i, top, left) for top in tops for left in lefts for i in range(n)]
     made = round(size * zoom)
     ramp = 1 - (torch.arange(made, device=x.device) + 0.5 - made / 2).abs() / (made / 2)
@@ -103,10 +103,10 @@ def mosaic(
 
 def places(shape: tuple[int, ...] | torch.Size, size: int, overlap: float = OVERLAP) -> int:
     """How many tiles an image of this height and width is seen in."""
-    return len(_starts(shape[0], size, overlap)) * len(_starts(shape[1], size, overlap))
+    return len(starts(shape[0], size, overlap)) * len(starts(shape[1], size, overlap))
 
 
-def _starts(length: int, size: int, overlap: float, step: int = 1) -> list[int]:
+def starts(length: int, size: int, overlap: float = OVERLAP, step: int = 1) -> list[int]:
     """First pixels of tiles that cover `length` evenly."""
     count = 1 + -(-(length - size) // max(step, int(size * (1 - overlap)) // step * step))
     return [round(k * (length - size) / max(1, count - 1) / step) * step for k in range(count)]

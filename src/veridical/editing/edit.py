@@ -78,12 +78,22 @@ class Edited:
         Pictures of how it went about it, such as the attention to a word.
     notes : tuple of str
         What the user should know.
+    origin : (int, int)
+        Row and column where the images that came lie in these, which may be larger; their masks and maps are, too.
     """
 
     images: Images
     mask: NDArray[np.bool_] | None = None
     maps: dict[str, Images] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    origin: tuple[int, int] = (0, 0)
+
+    def placed(self, source: NDArray[Any]) -> NDArray[Any]:
+        """An array (..., h, w) of the images that came, in one of the size of these; around it 0 or False."""
+        (top, left), (height, width) = self.origin, source.shape[-2:]
+        whole = np.zeros((*source.shape[:-2], *self.images.shape[-2:]), source.dtype)
+        whole[..., top : top + height, left : left + width] = source
+        return whole
 
 
 class Apply(Protocol):

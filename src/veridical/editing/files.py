@@ -107,6 +107,8 @@ def edit_file(
         model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, numbers=range(samples),
         quiet=quiet,
     ).images  # fmt: skip
+    if drawn.shape[2:] != unit.shape[1:]:
+        raise InputError(f"{how} makes images larger: use veridical edit.")
     contrast = loaded.window.high - loaded.window.low
     if given.mask is not None:
         made = np.where(given.mask[0], loaded.window.from_unit(drawn.mean(0)), counts)

@@ -179,7 +179,7 @@ def edited(
     Returns
     -------
     Edited
-        Outside of masks, given or found, images are those that came.
+        Outside of masks, given or found, images are those that came; they may be larger than these, see `Edited.origin`.
     """
     row, given = find(how), given or Given()
     if given.words is None and "text" in run.needs:
@@ -195,7 +195,7 @@ def edited(
             f"{run.folder}: {how} gave values that are no numbers; undo what --set changed, or train again."
         )
     mask = given.mask if found.mask is None else found.mask
-    kept = found.images if mask is None else np.where(mask[:, None], found.images, images)
+    kept = found.images if mask is None else np.where(mask[:, None], found.images, found.placed(images))
     return replace(found, images=kept, mask=mask)
 
 
@@ -211,6 +211,7 @@ def _made(
         second = run.window.to_unit(np.stack(pictures))
     turns = 1 if row.several else jobs[0].turns
     made, masks, last = counts, np.zeros((len(jobs), *counts.shape[2:]), bool), Edited(np.empty(0, np.float32))
+    top, left = 0, 0
     for turn in range(turns):
         mask = np.stack([job.masks[turn % len(job.masks)].region() for job in jobs]) if jobs[0].masks else None
         texts = [job.prompts if row.several else job.prompts[turn : turn + 1] or job.prompts[-1:] for job in jobs]
@@ -226,10 +227,12 @@ def _made(
             run, unit, row.name, given=given, settings=asdict(settings), seed=seed + turn,
             numbers=[job.number for job in jobs], quiet=quiet,
         )  # fmt: skip
+        made, masks, lost = last.placed(made), last.placed(masks), last.placed(lost)
+        top, left = top + last.origin[0], left + last.origin[1]
         inside = np.ones_like(masks) if last.mask is None else last.mask
         masks |= inside
         made = np.where(inside[:, None] & ~lost, run.window.from_unit(last.images), made)
-    return made, replace(last, mask=masks)
+    return made, replace(last, mask=masks, origin=(top, left))
 
 
 def _check_images(spec: str | Path, slices: Slices, run: Run) -> None:

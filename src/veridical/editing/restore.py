@@ -6,8 +6,10 @@ measurement, so that the mean over several draws is the best guess and their spr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from veridical.diffusion.guidance import classifier_free
 from veridical.diffusion.posterior import measured_denoiser, repaint
 from veridical.diffusion.solvers import Denoise, heun, karras_grid
 from veridical.diffusion.tiles import tiled
+from veridical.editing.holes import checked_mask, filled
 from veridical.editing.operators import Operator, hidden, rings, streaks, wedge
 from veridical.editing.settings import Settings
 from veridical.editing.space import TEXTUAL, counted
@@ -46,6 +49,7 @@ def restore(
     numbers: Sequence[int] | None = None,
     cond: dict[str, Tensor] | None = None,
     guidance_scale: float = 1.0,
+    guidance_interval: tuple[float, float] = (0.0, math.inf),
     quiet: bool = True,
 ) -> Images:
     """Draw images that the model finds likely and that give what was measured, ``y = A x + noise``.
@@ -72,6 +76,8 @@ def restore(
         Conditions, a row an image.
     guidance_scale : float
         Of guidance by a text among them; 1 is the text alone.
+    guidance_interval : (float, float)
+        Noise levels where it acts.
     quiet : bool
         Show no progress.
 
@@ -105,7 +111,7 @@ def restore(
     known = keep(model.encode(2 * back - 1))
     level = torch.as_tensor(deviation, dtype=torch.float32, device=device) * _contrast(model, back)
     noise = ImageNoise(seed, range(len(back)) if numbers is None else numbers, device)
-    denoise = classifier_free(denoise, guidance_scale, key=TEXTUAL)
+    denoise = classifier_free(denoise, guidance_scale, guidance_interval, TEXTUAL)
     grid = karras_grid(settings.steps, SIGMA_MIN, SIGMA_MAX)
     total = 2 * settings.steps - 1 if settings.iterations else settings.steps * settings.resamplings
     with torch.no_grad(), Progress("restore", quiet) as progress:
@@ -130,15 +136,16 @@ def inpaint(
     settings: Settings | None = None,
     seed: int = 0,
     numbers: Sequence[int] | None = None,
-    cond: dict[str, Tensor] | None = None,
+    cond: dict[str, Any] | None = None,
     guidance_scale: float = 1.0,
+    guidance_interval: tuple[float, float] = (0.0, math.inf),
     quiet: bool = True,
 ) -> Images:
     """Draw what may lie under a mask.
 
     Parameters
     ----------
-    model, size, settings, seed, numbers, cond, guidance_scale, quiet
+    model, size, settings, seed, numbers, cond, guidance_scale, guidance_interval, quiet
         As for `restore`. Of images larger than `size` only the surroundings of holes are looked at, half a tile to every side.
     image : ndarray of float32, shape (N, C, H, W), values in [0, 1]
         What lies under the mask does not matter. NaN where nothing was measured: it stays, and nothing is drawn after it.
@@ -155,31 +162,16 @@ def inpaint(
     InputError
         If mask and image differ in size, or if the mask leaves nothing to fill or nothing to go by.
     """
-    mask = np.asarray(mask, bool)
-    lost: NDArray[np.bool_] = np.asarray(np.isnan(image).any(axis=1))
-    if mask.shape[-2:] != image.shape[2:]:
-        raise InputError(
-            f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels but the image {image.shape[3]} x {image.shape[2]}: "
-            "draw the mask on the image."
-        )
-    mask = np.broadcast_to(mask, lost.shape)
-    for one, gone in zip(mask, lost, strict=True):
-        if one.all() or not one.any():
-            raise InputError(
-                f"the mask marks {'all' if one.all() else 'no'} pixels: mark those to fill, and only those."
-            )
-        if (one | gone).all():
-            raise InputError("the mask marks all pixels that were measured: mark those to fill, and only those.")
-    filled = np.where(mask[:, None], np.float32(0), image)
-    for number, (rows, columns) in enumerate(_surroundings(np.asarray(mask.any(0)), size)):
-        hole, part = mask[:, None, rows, columns], filled[:, :, rows, columns]
-        unknown = hidden(hole | lost[:, None, rows, columns])
-        drawn = restore(
+    mask = checked_mask(image, mask)
+
+    def draw(number: int, part: Images, hole: NDArray[np.bool_]) -> Images:
+        unknown = hidden(hole[:, None] | np.isnan(part).any(1, keepdims=True))
+        return restore(
             model, np.nan_to_num(part, nan=0.0), unknown, size=size, settings=settings, seed=mix(seed, number),
-            numbers=numbers, cond=cond, guidance_scale=guidance_scale, quiet=quiet,
+            numbers=numbers, cond=cond, guidance_scale=guidance_scale, guidance_interval=guidance_interval, quiet=quiet,
         )  # fmt: skip
-        filled[:, :, rows, columns] = np.where(hole, drawn, part)
-    return filled
+
+    return filled(np.where(mask[:, None], np.float32(0), image), mask, size, draw)
 
 
 def interpolate(
@@ -235,32 +227,6 @@ def interpolate(
 
 def _same(x: Tensor) -> Tensor:
     return x
-
-
-def _surroundings(mask: NDArray[np.bool_], size: int | None) -> list[tuple[slice, ...]]:
-    """Disjoint boxes around the holes of a mask that reach half a tile further and are no smaller than a tile."""
-    if size is None:
-        return [(slice(None), slice(None))]
-    boxes = [
-        tuple(_reach(side, length, size) for side, length in zip(box, mask.shape, strict=True)) for box in _boxes(mask)
-    ]
-    count = 0
-    while count != len(boxes):
-        count, covered = len(boxes), np.zeros_like(mask)
-        for box in boxes:
-            covered[box] = True
-        boxes = _boxes(covered)
-    return boxes
-
-
-def _boxes(mask: NDArray[np.bool_]) -> list[tuple[slice, ...]]:
-    boxes: list[tuple[slice, ...]] = ndimage.find_objects(ndimage.label(mask, np.ones((3, 3)))[0])
-    return boxes
-
-
-def _reach(side: slice, length: int, size: int) -> slice:
-    start = max(0, min(side.start - size // 2, length - size))
-    return slice(start, min(length, max(side.stop + size // 2, start + size)))
 
 
 def _pixel_denoiser(model: Denoising, image: Tensor, size: int | None, batch: int) -> Denoise:

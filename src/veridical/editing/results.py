@@ -108,8 +108,10 @@ class Results:
     def _written(self, job: Job, before: NDArray[Any], after: NDArray[Any], edited: Edited, k: int) -> dict[str, Any]:
         """Write one image (C, H, W), row `k` of what was edited together; what is said of it."""
         picture, file = f"{job.name}.png", f"{job.name}{self._suffix}"
+        there = edited.placed(np.ones(before.shape[1:], bool))  # the others are new
+        before = edited.placed(before)
         same = (before == after) | (np.isnan(before) & np.isnan(after) if before.dtype.kind == "f" else False)
-        changed = ~same.all(0)
+        changed = ~(same.all(0) & there)
         self._put(file, partial(write_counts, counts=after, pixel_size=self._slices.pixel_size))
         region = edited.mask[k] if edited.mask is not None else np.ones_like(changed)
         self._put(f"masks/{picture}", partial(save_png, array=_bytes(region)))
@@ -122,7 +124,8 @@ class Results:
             "synthetic": True,
             **job.said,
             "changed_share": float(changed.mean()),
-            "mean_change": float(change.mean() / (self._run.window.high - self._run.window.low)),
+            "mean_change": float(change[:, there].mean() / (self._run.window.high - self._run.window.low)),
+            **({} if there.all() else {"origin": list(edited.origin)}),
             **({"notes": list(edited.notes)} if edited.notes else {}),
         }
 
@@ -154,15 +157,14 @@ class Results:
             return
         rows: list[Images] = []
         for job in shown:
-            before = self._unit(self._slices[job.number])
+            said = self._there[job.number]
+            after = self._unit(read_image(self._path / said["file"]))
+            before = Edited(after, origin=said.get("origin", (0, 0))).placed(self._unit(self._slices[job.number]))
             changed = (read_image(self._path / "changed" / f"{job.name}.png") > 0).astype(np.float32)
-            rows += [
-                before,
-                self._unit(read_image(self._path / self._there[job.number]["file"])),
-                np.broadcast_to(changed, before.shape),
-            ]
+            if not rows or after.shape == rows[0].shape:  # with other margins, others do not fit
+                rows += [before, after, np.broadcast_to(changed, after.shape)]
         images = np.stack(rows)
-        save_png(path, to_grid(images, columns=6 if len(shown) > 1 else 3, scale=max(1, 128 // images.shape[-1])))
+        save_png(path, to_grid(images, columns=6 if len(rows) > 3 else 3, scale=max(1, 128 // images.shape[-1])))
 
     def _unit(self, counts: NDArray[Any]) -> Images:
         return np.asarray(channels_first(self._run.window.to_unit(counts[None]))[0])

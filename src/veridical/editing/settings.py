@@ -50,6 +50,33 @@ class Strength(Told):
     )
 
 
+@dataclass(frozen=True)
+class Alike(Told):
+    """How much of its noise an image keeps."""
+
+    alike: float = setting(
+        0.0,
+        "Share of the noise that an image comes from that is kept: 0 another instance, 1 about the image again.",
+        low=0,
+        high=1,
+    )
+
+
+def _margin(side: str) -> Any:
+    return setting(0, f"Pixels to add {side}.", low=0)
+
+
+@dataclass(frozen=True)
+class Margins(Settings):
+    """How far beyond the borders of an image; with more levels than holes have, as fewer cost contrast at every margin."""
+
+    steps: int = setting(40, "Noise levels.", low=2)
+    left: int = _margin("on the left")
+    right: int = _margin("on the right")
+    top: int = _margin("above")
+    bottom: int = _margin("below")
+
+
 def _deviation() -> Any:
     return setting(0.0, "Noise of the measured parts, as a share of the intensity window.", low=0)
 

@@ -8,27 +8,17 @@ from typing import TYPE_CHECKING, Any
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Edited, Given
-from veridical.editing.settings import Between, Rings, Settings, Streaks, Strength, Wedge
+from veridical.editing.settings import Alike, Between, Margins, Rings, Streaks, Strength, Wedge
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
     from veridical.models.contract import Denoising
 
 
-def _inpaint(
-    model: Denoising, images: Images, given: Given, settings: Settings, *, size: int, seed: int, numbers: Sequence[int],
-    quiet: bool,
-) -> Edited:  # fmt: skip
-    from veridical.editing.restore import inpaint
-    from veridical.models.contract import Diffusive
+def _inpaint(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.inpaint import inpaint
 
-    assert given.mask is not None
-    scale = model.sampling.guidance_scale if isinstance(model, Diffusive) else 1.0
-    drawn = inpaint(
-        model, images, given.mask, size=size, settings=settings, seed=seed, numbers=numbers, cond=given.target(len(images)),
-        guidance_scale=scale, quiet=quiet,
-    )  # fmt: skip
-    return Edited(drawn)
+    return inpaint(*args, **keywords)
 
 
 def _interpolate(
@@ -75,6 +65,18 @@ def _sdedit(*args: Any, **keywords: Any) -> Edited:
     from veridical.editing.sdedit import sdedit
 
     return sdedit(*args, **keywords)
+
+
+def _outpaint(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.outpaint import outpaint
+
+    return outpaint(*args, **keywords)
+
+
+def _variation(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.variation import variation
+
+    return variation(*args, **keywords)
 
 
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
@@ -125,6 +127,14 @@ EDITS: dict[str, Edit] = {
         "sdedit", "words", "Add noise to an image and take it away; with a mask only there.",
         "Meng et al. 2022, arXiv:2108.01073", _sdedit, "everything, or pixels under the mask",
         settings=Strength, replaces=True, offers=(*WORDS, "mask"),
+    ),
+    "outpaint": Edit(
+        "outpaint", "words", "Draw what may lie left, right, above and below an image; all its pixels are kept.", REPAINT,
+        _outpaint, "pixels beyond the image", settings=Margins, replaces=True, offers=WORDS,
+    ),
+    "variation": Edit(
+        "variation", "words", "Draw the same kind of image, another instance; with alike near 1 nearly the same.",
+        "Ramesh et al. 2022, arXiv:2204.06125, section 3.1", _variation, "everything", settings=Alike, replaces=True,
     ),
 }  # fmt: skip
 

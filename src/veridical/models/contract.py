@@ -190,3 +190,24 @@ class DenoisesImages(Diffusive, Protocol):
     def contrast(self) -> float:
         """Encoded values a unit of images: ``encode(x) = contrast * (x - mean)``."""
         ...
+
+
+@runtime_checkable
+class Varying(Diffusive, Protocol):
+    """A `Diffusive` model that draws images of the embedding of an image.
+
+    Attributes
+    ----------
+    decoder : Diffusive
+        What draws them; it is told what `heard` gives.
+    """
+
+    decoder: Any
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Embeddings (N, dim), of length 1, of images in [-1, 1] of the size that it was trained on."""
+        ...
+
+    def heard(self, z: Tensor, noise: Noise, sampling: Any = None) -> dict[str, Any]:
+        """Conditions of the decoder for embeddings, with noise on them where it is to believe them less."""
+        ...

@@ -165,6 +165,12 @@ class UnClip(nn.Module):
         standard = self.normaliser(z)
         return noised(standard, level, noise) if self.noisy else standard
 
+    def heard(self, z: Tensor, noise: Noise, sampling: ImaginedSampling | None = None) -> dict[str, Any]:
+        """What the decoder is told of embeddings (N, dim) of length 1, with as much noise on them as it samples with."""
+        how = sampling or self.sampling
+        level = torch.full((len(z),), how.noise_level if isinstance(how, NoisedSampling) else 0, device=z.device)
+        return {"embedding": self._heard(z, level, noise((self.clip.dim,)))}
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the prior's loss on all of the batch, and the decoder's on a share of it."""
         with torch.no_grad():
@@ -210,8 +216,7 @@ class UnClip(nn.Module):
             )
         told = {"embedding": self.embed(cond["source"])} if "source" in cond else cond
         z = told["embedding"] if given else self.imagine(cond, noise, how)
-        level = torch.full((n,), how.noise_level if isinstance(how, NoisedSampling) else 0, device=z.device)
-        heard = {"embedding": self._heard(z, level, noise((self.clip.dim,)))}
+        heard = self.heard(z, noise, how)
         if self.words:
             heard |= {name: cond[name] for name in ("text", "value") if name in cond}
         return self.decoder.sample(n, heard, noise, how)
