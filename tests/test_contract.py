@@ -86,7 +86,9 @@ def test_capability_is_had_by_name():
     pixels = {"ddpm", "ncsn", "score_sde", "edm", "flow_matching", "dit", "cfg", "guided"}
     words, games = {"text_to_image", "dalle3"}, {"stackgan", "attngan", "gigagan"}
     assert able == {
-        Denoising: pixels | words | {"latent_diffusion", "stable_diffusion", "unclip", "stable_unclip"},
+        Denoising: pixels
+        | words
+        | {"mask_diffusion", "latent_diffusion", "stable_diffusion", "unclip", "stable_unclip"},
         DenoisesImages: pixels,
         Staged: {
             "latent_diffusion",
