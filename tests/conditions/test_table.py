@@ -96,4 +96,9 @@ def test_a_fifth_condition_is_a_row(tmp_path, monkeypatch):
     out = sample(run, 3, tmp_path / "out", brightness=[0.2, 0.8], quiet=True)
     said = json.loads((out / "provenance.json").read_text())
     assert [row["condition"] for row in said["images"]] == [{"mean": 0.2}, {"mean": 0.8}, {"mean": 0.2}]
-    assert said["notes"] == ["dim"] and said["condition"] == {"needs": ["mean"], "masks": None, "source": None}
+    assert said["notes"] == ["dim"] and said["condition"] == {
+        "needs": ["mean"],
+        "masks": None,
+        "source": None,
+        "before": None,
+    }

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from veridical.conditions.before import BEFORE
 from veridical.conditions.condition import Condition
 from veridical.conditions.label import LABEL, LabelSettings
 from veridical.conditions.mask import MASK
 from veridical.conditions.source import SOURCE, SourceSettings
 from veridical.conditions.text import TEXT, TextSettings
 
-CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, MASK, SOURCE, TEXT)}
+CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, MASK, SOURCE, TEXT, BEFORE)}
 
 # Network arguments that follow from the data, and how a user can change them.
 SIZES: dict[str, str] = {name: how for row in CONDITIONS.values() for name, how in row.sizes.items()}

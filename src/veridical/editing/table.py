@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Edited, Given
-from veridical.editing.settings import Between, Rings, Settings, Streaks, Strength, Wedge
+from veridical.editing.settings import Between, Rings, Settings, Streaks, Strength, Told, Wedge
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
@@ -77,6 +77,12 @@ def _sdedit(*args: Any, **keywords: Any) -> Edited:
     return sdedit(*args, **keywords)
 
 
+def _instruct_pix2pix(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.instruct import instruct_pix2pix
+
+    return instruct_pix2pix(*args, **keywords)
+
+
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
     from veridical.editing.operators import rings
 
@@ -125,6 +131,11 @@ EDITS: dict[str, Edit] = {
         "sdedit", "words", "Add noise to an image and take it away; with a mask only there.",
         "Meng et al. 2022, arXiv:2108.01073", _sdedit, "everything, or pixels under the mask",
         settings=Strength, replaces=True, offers=(*WORDS, "mask"),
+    ),
+    "instruct_pix2pix": Edit(
+        "instruct_pix2pix", "words", "Follow an instruction, such as 'add a crack', with a run of that recipe.",
+        "Brooks et al. 2022, arXiv:2211.09800", _instruct_pix2pix, "everything, or pixels under the mask", ("prompt",),
+        Told, replaces=True, offers=("negative_prompt", "mask"),
     ),
 }  # fmt: skip
 
