@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from toy import TOY, data_for, stage_toy
+from toy import TOY, data_for, lively, stage_toy
 from veridical.conditions.table import SIZES, arrays_of
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
@@ -38,6 +38,8 @@ def _toy(name: str, channels: int, size: int, args: dict[str, Any]) -> torch.nn.
         stages[held] = _toy(stage.recipe, channels, size, stage_toy(stage))
         if isinstance(stages[held], Prepared):
             stages[held].prepare(batch(stage.recipe, channels, size).image)
+    if name == "controlnet":  # nothing comes through the zeros that a base begins with
+        lively(stages["base"])
     return build(name, channels, size, args, stages)
 
 
@@ -50,6 +52,7 @@ def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.T
         "mask": ((quarters + number[:, None, None]) % 3).to(torch.uint8),
         "source": torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1,
     }
+    cond["hint"] = (quarters[:, None] % 2).float()
     cond["before"] = cond["source"].clone()
     tokens = (torch.arange(n)[:, None] % 3 + 4).expand(-1, 6)  # words, and all of them the same
     cond |= {
@@ -94,6 +97,7 @@ def test_capability_is_had_by_name():
         Denoising: pixels
         | words
         | {
+            "controlnet",
             "instruct_pix2pix",
             "mask_diffusion",
             "latent_diffusion",
@@ -103,6 +107,7 @@ def test_capability_is_had_by_name():
         },
         DenoisesImages: pixels,
         Staged: {
+            "controlnet",
             "latent_diffusion",
             "stable_diffusion",
             "consistency",

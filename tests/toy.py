@@ -65,6 +65,7 @@ TOY: dict[str, dict] = {
     "unclip": {**UNET, **PRIOR, "words": True, "sampling_steps": 4},
     "stable_unclip": {**UNET, **PRIOR, "prior": "autoregressive", "sampling_steps": 4},
     "instruct_pix2pix": {**UNET, "vocabulary": 300, "sampling_steps": 4},
+    "controlnet": {"hints": 1, "sampling_steps": 4},
     "dalle3": {**UNET, "vocabulary": 300, "sampling_steps": 4},
     "dalle": {"width": 32, "layers": 2, "best_of": 2, "vocabulary": 300, "tokens": 16, "spelled_tokens": 32},
 }

@@ -10,6 +10,7 @@ from torch import nn
 
 from veridical.core.errors import InputError
 from veridical.models.contract import Latent
+from veridical.models.diffusion.controlnet import Controlled, ControlNet, ControlSampling
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.instructed import Instructed, InstructedSampling, InstructPix2Pix
 from veridical.models.diffusion.latent import LatentDiffusion
@@ -132,12 +133,21 @@ def instruct_pix2pix(
     return InstructPix2Pix((channels, size, size), vocabulary, network, law, how, sampling)
 
 
+def controlnet(base: nn.Module, size: int, how: Controlled, sampling: ControlSampling, hints: int = 1) -> ControlNet:
+    """A `ControlNet` on a run that hears texts."""
+    return ControlNet(base, size, hints, how, sampling)
+
+
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
 
 # The decoder learns from half of a batch.
 UNCLIP: dict[str, Any] = DIFFUSION | {"batch": 16}
 IMAGINED = ("prior", "prior_width", "prior_layers", "components", "buckets", "prior_steps", "prior_guidance", "draws")
 
+CONTROLLED = (
+    "text_dropout", "strength", "control_from", "control_to", "guidance_scale", "guidance_interval", "eta", "sampling_steps",
+    "solver",
+)  # fmt: skip
 INSTRUCTED = (
     "patch", "formulation", "noise_mean", "noise_std", "condition_dropout", "guidance_scale", "image_guidance_scale",
     "guidance_interval", "early_steps", "autoguidance", "sigma_max", *LATENT,
@@ -241,6 +251,19 @@ ROWS: dict[str, Recipe] = {
         train={**DIFFUSION, "text": "auto"},
         needs=("text", "before"),
         of_data=("vocabulary",),
+    ),
+    "controlnet": Recipe(
+        controlnet,
+        family="text",
+        task="text and hint to image",
+        summary="a copy of half of a frozen U-Net tells it where things lie: edges, a sketch, masks, distances",
+        citation="Zhang, Rao and Agrawala 2023, arXiv:2302.05543",
+        args={"guidance_scale": 1.5, "sampling_steps": 24, "solver": "sde_dpm_solver_pp_2m"},
+        offers=CONTROLLED,
+        train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4, "ema": 0.995},
+        needs=("text", "hint"),
+        of_data=("hints",),
+        first={"base": Stage("stable_diffusion", 0.6)},
     ),
     "stackgan": Recipe(
         StackGAN,
