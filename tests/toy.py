@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -50,6 +51,7 @@ TOY: dict[str, dict] = {
         "autoguidance": 1.5,
     },
     "upsampler": {**UNET, "sampling_steps": 4},
+    "mask_diffusion": {**UNET, "classes": 3, "sampling_steps": 4, "mask_dropout": 0.5},
     "progressive_distillation": {"start_steps": 8, "final_steps": 2},
     "consistency": {"levels": 6},
     "autoencoder": {"widths": (16, 32)},
@@ -62,6 +64,8 @@ TOY: dict[str, dict] = {
     "stable_diffusion": {**UNET, "sampling_steps": 4},
     "unclip": {**UNET, **PRIOR, "words": True, "sampling_steps": 4},
     "stable_unclip": {**UNET, **PRIOR, "prior": "autoregressive", "sampling_steps": 4},
+    "instruct_pix2pix": {**UNET, "vocabulary": 300, "sampling_steps": 4},
+    "controlnet": {"hints": 1, "sampling_steps": 4},
     "dalle3": {**UNET, "vocabulary": 300, "sampling_steps": 4},
     "dalle": {"width": 32, "layers": 2, "best_of": 2, "vocabulary": 300, "tokens": 16, "spelled_tokens": 32},
 }
@@ -70,6 +74,15 @@ TOY: dict[str, dict] = {
 def stage_toy(stage):
     """Arguments of the smallest version of a stage of a recipe."""
     return settings(stage.recipe, stage.args)[1] | TOY[stage.recipe]
+
+
+def lively(module):
+    """A module with random numbers where weights begin at zero: as if it had been trained."""
+    generator = torch.Generator().manual_seed(1)
+    for parameter in module.parameters():
+        if not parameter.any():
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    return module
 
 
 def write_tiles(
@@ -111,6 +124,34 @@ def write_tiles(
         (folder / "labels.csv").write_text("\n".join(kinds), encoding="utf-8")
         (folder / "captions.jsonl").write_text("\n".join(captions), encoding="utf-8")
     return folder
+
+
+def write_changes(folder: Path, n: int = 12, size: int = 40, seed: int = 0) -> Path:
+    """Write `n` pairs of images before and after an instruction, with masks of those after; each is larger than a tile."""
+    rng = np.random.default_rng(seed)
+    for name in ("before", "after", "after_masks"):
+        (folder / name).mkdir(parents=True)
+    rows = []
+    for k, image in enumerate(texture(n, size, seed)[:, 0]):
+        y, x = rng.integers(0, size - 8, 2)
+        after, mask = image.copy(), np.zeros((size, size), np.uint8)
+        after[y : y + 8, x : x + 8] = k % 2
+        mask[y : y + 8, x : x + 8] = 1
+        for which, shown in (("before", image), ("after", after)):
+            Image.fromarray(np.rint(shown * 255).astype(np.uint8)).save(folder / which / f"{k:04d}.png")
+        Image.fromarray(mask).save(folder / "after_masks" / f"{k:04d}.png")
+        texts = (
+            ("Add a bright square.", "Put in a bright one.") if k % 2 else ("Add a dark square.", "Put in a dark one.")
+        )
+        files = {which: f"{which}/{k:04d}.png" for which in ("before", "after")}
+        rows.append(json.dumps({**files, "instruction": texts[k // 2 % 2], "instructions": texts}))
+    (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def data_for(needs, folder: Path) -> Path:
+    """A folder with all that a recipe with these needs learns from."""
+    return write_changes(folder) if "before" in needs else write_tiles(folder, conditions=True)
 
 
 def texture(n, size=48, seed=0):

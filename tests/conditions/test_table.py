@@ -10,7 +10,7 @@ from torch import nn
 from toy import write_tiles
 from veridical.benching.spec import OF_DATASET
 from veridical.conditions.condition import Answer, Condition, Option, Supply
-from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, SIZES, arrays_of
+from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, SIZES, arrays_of, options
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES, settings
@@ -21,9 +21,10 @@ from veridical.training.loop import train
 
 def test_rows_are_called_by_their_names_and_share_nothing():
     assert all(name == row.name for name, row in CONDITIONS.items())
-    options = [option.name for row in CONDITIONS.values() for option in row.options]
+    own = [option.name for name, row in CONDITIONS.items() if name != "hint" for option in row.options]
+    assert list(options()) == own and {*CONDITIONS["hint"].options} <= {*options().values()}  # those of mask and source
     arrays = arrays_of(CONDITIONS)
-    assert len(set(options)) == len(options) and len(set(arrays)) == len(arrays) and "image" not in arrays
+    assert len(set(own)) == len(own) and len(set(arrays)) == len(arrays) and "image" not in arrays
     assert {row.setting for row in CONDITIONS.values()} <= {"", *DATA_SETTINGS}
 
 
@@ -40,7 +41,7 @@ def test_all_who_ask_for_data_read_the_same_settings():
     assert set(DATA_SETTINGS) <= set(TrainConfig.__dataclass_fields__) and not set(SIZES) & set(DATA_SETTINGS)
     assert set(OF_DATASET) == set(DATA_SETTINGS) - {"size"}
     given = {"augment": "flip", "scale": 0.5, "split": "a.csv", "limit": 7, "label": "kind", "bins": 3, "text": "auto"}
-    given |= {"size": 16, "source": "b", "source_scale": 2.0, "complete": 0.5}
+    given |= {"size": 16, "source": "b", "source_scale": 2.0, "complete": 0.5, "hint": "mask"}
     assert set(given) == set(DATA_SETTINGS)
     config, _ = settings("dcgan", given)
     shared, rest = share_budget(config, {"first": 0.5})
@@ -96,4 +97,9 @@ def test_a_fifth_condition_is_a_row(tmp_path, monkeypatch):
     out = sample(run, 3, tmp_path / "out", brightness=[0.2, 0.8], quiet=True)
     said = json.loads((out / "provenance.json").read_text())
     assert [row["condition"] for row in said["images"]] == [{"mean": 0.2}, {"mean": 0.8}, {"mean": 0.2}]
-    assert said["notes"] == ["dim"] and said["condition"] == {"needs": ["mean"], "masks": None, "source": None}
+    assert said["notes"] == ["dim"] and said["condition"] == {
+        "needs": ["mean"],
+        "masks": None,
+        "source": None,
+        "before": None,
+    }

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from veridical.cli.shell import STOPPED, Seed, app, pairs_of, say
-from veridical.conditions.table import CONDITIONS
+from veridical.conditions.table import options
 from veridical.core.errors import InputError
 from veridical.core.files import check_folder
 from veridical.core.settings import types_of
@@ -155,7 +155,7 @@ def _sample_signature() -> inspect.Signature:
     """Arguments of `sample`: its own, and a flag for what each condition can be asked to be."""
     own = list(inspect.signature(sample, eval_str=True).parameters.values())[:-1]
     asked = []
-    for option in (option for row in CONDITIONS.values() for option in row.options):
+    for option in options().values():
         kind: Any = list[str] | None if option.several else str | None
         shown = typer.Option(option.flag, metavar=option.metavar, help=option.text)
         asked.append(own[-1].replace(name=option.name, default=None, annotation=Annotated[kind, shown]))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from veridical.conditions.condition import Answer, Arrays, Request
-from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, DataSettings, needed
+from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, DataSettings, needed, options
 from veridical.core.errors import InputError
 
 
@@ -94,14 +94,14 @@ def ask(
     """
     rows, other, given = needed(needs), needed(instead), dict(given or {})
     extrapolate = bool(given.pop("extrapolate", False))
-    known = {option.name: (row, option) for row in CONDITIONS.values() for option in row.options}
+    known = options()
     for name, value in given.items():
         if name not in known:
             raise InputError(f"{name} is nothing that samples can be asked to be: use one of {', '.join(known)}.")
-        row, option = known[name]
-        if value and row not in (*rows, *other):
+        takers = [row for row in CONDITIONS.values() if known[name] in row.options]
+        if value and not any(row in (*rows, *other) for row in takers):
             raise InputError(
-                f"{run['recipe']} takes no {row.name}: leave out {option.flag}, or train a recipe that needs one."
+                f"{run['recipe']} takes no {takers[0].name}: leave out {known[name].flag}, or train a recipe that needs one."
             )
     asked = [row for row in (*rows, *other) if any(given.get(option.name) for option in row.options)]
     if any(row in other for row in asked):

@@ -378,6 +378,11 @@ class Dataset:
             return self.slices[index]
         return check_whole(self._cache.get(("image", index), partial(self.slices.__getitem__, index)))
 
+    def _before(self, index: int) -> np.ndarray:
+        read = self.slices.read_before
+        assert read is not None
+        return read(index) if self.slices.mapped else self._cache.get(("before", index), partial(read, index))
+
     def _mask(self, index: int) -> np.ndarray:
         return self._cache.get(("mask", index), partial(self.slices.mask, index))
 
@@ -385,6 +390,24 @@ class Dataset:
         """Tiles at `places`, float32 (N, C, size, size) in [0, 1]."""
         colour = (3,) if self.channels == 3 else ()
         stored = cut(self._slice, places, turns, (self._span, self._span, *colour), self.slices.dtype)
+        images = channels_first(self.window.to_unit(stored))
+        return images if self._span == self.size else resize(images, self.size)
+
+    def befores(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+        """Of pairs what the images showed before, at the same places and turned alike; as `images`.
+
+        Raises
+        ------
+        InputError
+            If there are no pairs.
+        """
+        if self.slices.read_before is None:
+            raise InputError(
+                f"{self.spec} has no images before a change: give a folder of pairs (pairs.jsonl), as veridical phantom KIND "
+                "--pairs all writes."
+            )
+        colour = (3,) if self.channels == 3 else ()
+        stored = cut(self._before, places, turns, (self._span, self._span, *colour), self.slices.dtype)
         images = channels_first(self.window.to_unit(stored))
         return images if self._span == self.size else resize(images, self.size)
 

@@ -49,7 +49,9 @@ class Slices:
     properties : callable or None
         Gives what is known of each slice: one dict of numbers a slice.
     captions : callable or None
-        Gives the captions of each slice, of phantoms.
+        Gives the captions of each slice, of phantoms; of pairs the instructions.
+    read_before : callable or None
+        Gives the image that slice i was made of, of pairs: of its shape and type.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Slices:
     missing: tuple[float, ...] = ()
     properties: Callable[[], list[dict[str, float]]] | None = None
     captions: Callable[[], list[tuple[str, ...]]] | None = None
+    read_before: Callable[[int], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -46,6 +46,48 @@ def classifier_free(
     return guided
 
 
+def instructed(
+    denoise: Denoise,
+    text_scale: float,
+    image_scale: float,
+    interval: tuple[float, float] = (0.0, float("inf")),
+    text: str | tuple[str, ...] = "text",
+    image: str = "map",
+) -> Denoise:
+    """Guidance by an instruction and by the image that it changes, each with a scale (Brooks et al. 2022, arXiv:2211.09800,
+    eq. 3).
+
+    From what is expected of nothing towards what is expected of the image alone, and from there to that of image and
+    instruction. With a negative text that takes the place of no text.
+
+    Parameters
+    ----------
+    denoise : callable
+        Takes conditions without the one, and without both.
+    text_scale, image_scale : float
+        1 and 1 are the conditions alone. More of the second keeps more of the image, more of the first changes it more.
+    interval : (float, float)
+        Noise levels where it acts; elsewhere the conditions alone.
+    text, image : str
+        Names of the conditions; of a text there may be several that say the same.
+    """
+    words = (text,) if isinstance(text, str) else text
+
+    def guided(x: Tensor, sigma: Tensor, cond: Any) -> Tensor:
+        full = denoise(x, sigma, cond)
+        if (text_scale, image_scale) == (1, 1) or not _inside(sigma, interval):
+            return full
+        untold = without_condition(cond, *words)
+        seen = denoise(x, sigma, untold)
+        found = seen + text_scale * (full - seen)
+        if image_scale != 1:
+            nothing = denoise(x, sigma, {name: value for name, value in untold.items() if name != image})
+            found = found + (image_scale - 1) * (seen - nothing)
+        return found
+
+    return guided
+
+
 def without_condition(cond: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """Conditions that guidance by `keys` leads away from: none of these names, or the negative ones."""
     kept = {name: value for name, value in cond.items() if name not in keys and not name.startswith(NEGATIVE)}

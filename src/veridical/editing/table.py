@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Edited, Given
-from veridical.editing.settings import Alike, Between, Margins, Rings, Streaks, Strength, Wedge
+from veridical.editing.settings import Alike, Between, Margins, Rings, Streaks, Strength, Told, Wedge
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
@@ -79,6 +79,12 @@ def _variation(*args: Any, **keywords: Any) -> Edited:
     return variation(*args, **keywords)
 
 
+def _instruct_pix2pix(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.instruct import instruct_pix2pix
+
+    return instruct_pix2pix(*args, **keywords)
+
+
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
     from veridical.editing.operators import rings
 
@@ -135,6 +141,11 @@ EDITS: dict[str, Edit] = {
     "variation": Edit(
         "variation", "words", "Draw the same kind of image, another instance; with alike near 1 nearly the same.",
         "Ramesh et al. 2022, arXiv:2204.06125, section 3.1", _variation, "everything", settings=Alike, replaces=True,
+    ),
+    "instruct_pix2pix": Edit(
+        "instruct_pix2pix", "words", "Follow an instruction, such as 'add a crack', with a run of that recipe.",
+        "Brooks et al. 2022, arXiv:2211.09800", _instruct_pix2pix, "everything, or pixels under the mask", ("prompt",),
+        Told, replaces=True, offers=("negative_prompt", "mask"),
     ),
 }  # fmt: skip
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from veridical.core.errors import InputError
+
+# What is added to what the levels of a U-Net hand on, from the finest, and to its middle.
+Residuals = tuple[list[Tensor], Tensor]
 
 
 class UNet(nn.Module):
@@ -86,6 +91,7 @@ class UNet(nn.Module):
                 add_attention=attention[-1],
             )
         self.text = text
+        self.beside: Callable[..., Residuals] | None = None
         # The denoiser then begins as its skip connection, the best linear estimate.
         for parameter in self.net.conv_out.parameters():
             nn.init.zeros_(parameter)
@@ -103,4 +109,28 @@ class UNet(nn.Module):
         """
         if not self.text:
             return self.net(x, time, vector).sample
-        return self.net(x, time, tokens, class_labels=vector, encoder_attention_mask=token_mask).sample
+        down, middle = (None, None) if self.beside is None else self.beside(x, time, vector, tokens, token_mask)
+        return self.net(
+            x, time, tokens, class_labels=vector, encoder_attention_mask=token_mask, down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample  # fmt: skip
+
+
+@contextmanager
+def steered(net: UNet, beside: Callable[..., Residuals] | None) -> Iterator[None]:
+    """Within this, what `beside` makes of what a U-Net with a text sees is added inside of it; None: nothing is.
+
+    One within another adds to it.
+    """
+    before = net.beside
+
+    def both(*seen: Any) -> Residuals:
+        assert before is not None and beside is not None
+        (down, middle), (more, other) = before(*seen), beside(*seen)
+        return [one + two for one, two in zip(down, more, strict=True)], middle + other
+
+    try:
+        net.beside = both if before is not None and beside is not None else beside or before
+        yield
+    finally:
+        net.beside = before

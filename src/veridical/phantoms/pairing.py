@@ -45,7 +45,7 @@ class Pairs:
     before_masks, after_masks : (N, S, S) uint8 labels, as of phantoms.
     before_properties, after_properties : N rows of numbers.
     instructions : one sentence each.
-    paraphrases : all sentences that say the same.
+    paraphrases : of each all sentences that say the same.
     numbers : which phantom of the seed each `before` is.
     """
 
@@ -57,8 +57,11 @@ class Pairs:
     before_properties: list[dict[str, float]]
     after_properties: list[dict[str, float]]
     instructions: list[str]
-    paraphrases: tuple[str, ...]
+    paraphrases: list[tuple[str, ...]]
     numbers: list[int]
+
+
+Pair = tuple[int, View, View, np.ndarray, str]
 
 
 def pairs(
@@ -71,7 +74,7 @@ def pairs(
     options: Options | None = None,
     workers: int = 1,
 ) -> Pairs:
-    """Make pairs of one change, or of several at once.
+    """Make pairs of one change, of several at once, or of several kinds in turn.
 
     Phantoms in which there is nothing to change are passed over, so that `before` is a choice of the phantoms of this seed;
     pair j depends neither on n nor on the number of processes.
@@ -79,7 +82,8 @@ def pairs(
     Parameters
     ----------
     kind : "cmc", "rocks" or "roots".
-    name : a key of ``CHANGES[kind]``, or several joined by "+", which are done one after another.
+    name : a key of ``CHANGES[kind]``, or several joined by "+", which are done one after another. Several of these with
+        commas, or "all" keys, take turns; no phantom is in two pairs.
     n, size, seed, options, workers : as in `veridical.phantoms.generate`.
 
     Raises
@@ -88,11 +92,12 @@ def pairs(
     """
     if kind not in KINDS:
         raise InputError(f"there is no phantom {kind!r}: choose one of {', '.join(KINDS)}")
-    names = name.split("+")
-    for one in names:
+    kinds = [one.split("+") for one in (CHANGES[kind] if name == "all" else name.split(","))]
+    for one in (one for names in kinds for one in names):
         if one not in CHANGES[kind]:
             raise InputError(
-                f"{kind} phantoms have no change {one!r}: choose from {', '.join(CHANGES[kind])}, joined by +"
+                f"{kind} phantoms have no change {one!r}: choose from {', '.join(CHANGES[kind])}, joined by + (at once) or "
+                "commas (in turn), or all"
             )
     options = options or KINDS[kind][1]()
     if not isinstance(options, KINDS[kind][1]):
@@ -101,15 +106,12 @@ def pairs(
         raise InputError(f"pairs need n >= 1, size >= 32 and seed >= 0, not n={n}, size={size}, seed={seed}")
     values = n * size**2 * (27 if kind == "roots" else 11)  # two float32 images, two uint8 masks and a bool
     check_cost(f"pairs of phantom {kind}", pixels=size**2, images=2 * n, nbytes=values)
-    found = _find(partial(_pair, kind, names, size, seed, options), n, min(workers, n, os.cpu_count() or 1))
-    if len(found) < n:
-        raise InputError(
-            f"phantom {kind}: only {len(found)} of the first {_most(n)} allow {name}, {n} are asked for; ask for others with "
-            "its options"
-        )
-    passed = found[-1][0] + 1 - n
-    if passed:
-        tell(f"phantom:{kind}", f"{passed} of {passed + n} phantoms do not allow {name} and are passed over")
+    workers = min(workers, n, os.cpu_count() or 1)
+    turns = [
+        _of_one(kind, names, len(range(k, n, len(kinds))), (k, len(kinds)), size, seed, options, workers)
+        for k, names in enumerate(kinds[:n])
+    ]
+    found = [turns[k % len(kinds)][k // len(kinds)] for k in range(n)]
     return Pairs(
         np.stack([before.image for _, before, *_ in found]),
         np.stack([after.image for _, _, after, *_ in found]),
@@ -119,12 +121,35 @@ def pairs(
         [before.properties for _, before, *_ in found],
         [after.properties for _, _, after, *_ in found],
         [text for *_, text in found],
-        instructions(names),
-        [k for k, *_ in found],
+        [instructions(kinds[k % len(kinds)]) for k in range(n)],
+        [number for number, *_ in found],
     )
 
 
-Pair = tuple[int, View, View, np.ndarray, str]
+def _of_one(
+    kind: str,
+    names: list[str],
+    n: int,
+    which: tuple[int, int],
+    size: int,
+    seed: int,
+    options: Options,
+    workers: int,
+) -> list[Pair]:
+    """Pairs of one change, or of several at once, of every so many-th phantom from one on."""
+    found = _find(partial(_pair, kind, names, size, seed, options, which), n, workers)
+    if len(found) < n:
+        raise InputError(
+            f"phantom {kind}: only {len(found)} of {_most(n)} allow {'+'.join(names)}, {n} are asked for; ask for others with "
+            "its options"
+        )
+    passed = (found[-1][0] - which[0]) // which[1] + 1 - n
+    if passed:
+        tell(
+            f"phantom:{kind}",
+            f"{passed} of {passed + n} phantoms do not allow {'+'.join(names)} and are passed over",
+        )
+    return found
 
 
 def _find(one: Callable[[int], Pair | None], n: int, workers: int) -> list[Pair]:
@@ -150,7 +175,10 @@ def _most(n: int) -> int:
     return TRIES * (n + 1)
 
 
-def _pair(kind: str, names: list[str], size: int, seed: int, options: Options, k: int) -> Pair | None:
+def _pair(
+    kind: str, names: list[str], size: int, seed: int, options: Options, which: tuple[int, int], turn: int
+) -> Pair | None:
+    k = which[0] + which[1] * turn
     structure, rng = draw_structure(kind, size, seed, options, k)
     changed = structure
     for number, name in enumerate(names):

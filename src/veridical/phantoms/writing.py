@@ -115,7 +115,7 @@ def write_pairs(folder: str | Path, pairs: Pairs, bits: int = 16) -> list[Path]:
             {
                 **{place: f"{place}/{name}" for place in ("before", "after", "changed")},
                 "instruction": pairs.instructions[k],
-                "instructions": pairs.paraphrases,
+                "instructions": pairs.paraphrases[k],
                 "changes": [
                     {"property": key, "before": value, "after": pairs.after_properties[k][key]}
                     for key, value in pairs.before_properties[k].items()

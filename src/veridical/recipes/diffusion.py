@@ -11,6 +11,7 @@ from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
 from veridical.models.diffusion.guided import Guide, Guided
 from veridical.models.diffusion.latent import LatentDiffusion
+from veridical.models.diffusion.masked import MaskDiffusion, Masked
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 from veridical.models.diffusion.upsampler import Coarse, CoarseSampling, Upsampler
 from veridical.recipes.recipe import Recipe, Stage
@@ -37,6 +38,13 @@ def upsampler(
     return Upsampler((channels, size, size), network, replace(law, noise_mean=-1.2), coarse, sampling)
 
 
+def mask_diffusion(
+    channels: int, size: int, network: Network, law: Law, masked: Masked, sampling: Sampling, classes: int = 2
+) -> MaskDiffusion:
+    """A `MaskDiffusion` of square images."""
+    return MaskDiffusion((channels, size, size), classes, network, law, masked, sampling)
+
+
 def latent_diffusion(first: Latent, network: Network, sampling: Sampling) -> LatentDiffusion:
     """A `Denoiser` of the latents of `first`."""
     return LatentDiffusion(
@@ -58,6 +66,10 @@ ENLARGED = ("factor", "crop", "patch", "formulation", "augmentation", "condition
 GUIDED = (
     "classes", "conditional", "patch", "formulation", "noise_mean", "noise_std", "classifier_widths", "guidance_scale",
     "guidance_interval", "early_steps", "autoguidance", *LATENT,
+)  # fmt: skip
+MASKED = (
+    "patch", "formulation", "noise_mean", "noise_std", "mask_dropout", "guidance_scale", "guidance_interval", "early_steps",
+    "autoguidance", *LATENT,
 )  # fmt: skip
 
 # Fields of `Sampling` that say nothing where no label is heard, and those that the formulation or its training has fixed.
@@ -191,6 +203,18 @@ ROWS: dict[str, Recipe] = {
         needs=("source",),
         own_source=True,
         enlarges="factor",
+    ),
+    "mask_diffusion": Recipe(
+        mask_diffusion,
+        family="diffusion",
+        task="mask to image",
+        summary="label mask to image by the denoiser itself, which sees the mask beside the noisy image; guidance by the mask",
+        citation="Rombach et al. 2022, arXiv:2112.10752; Ho and Salimans 2022, arXiv:2207.12598",
+        args={"guidance_scale": 1.5, **STOCHASTIC},
+        offers=MASKED,
+        train=DIFFUSION,
+        needs=("mask",),
+        of_data=("classes",),
     ),
     "progressive_distillation": Recipe(
         ProgressiveDistillation,

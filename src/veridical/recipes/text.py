@@ -10,7 +10,9 @@ from torch import nn
 
 from veridical.core.errors import InputError
 from veridical.models.contract import Latent
+from veridical.models.diffusion.controlnet import Controlled, ControlNet, ControlSampling
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.instructed import Instructed, InstructedSampling, InstructPix2Pix
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, Stable
 from veridical.models.gan.attngan import AttnGAN
@@ -118,11 +120,38 @@ def dalle3(
     return text_to_image(channels, size, clip, network, law, embed, sampling)
 
 
+def instruct_pix2pix(
+    channels: int,
+    size: int,
+    network: Network,
+    law: Law,
+    how: Instructed,
+    sampling: InstructedSampling,
+    vocabulary: int = 0,
+) -> InstructPix2Pix:
+    """An `InstructPix2Pix` of pixels."""
+    return InstructPix2Pix((channels, size, size), vocabulary, network, law, how, sampling)
+
+
+def controlnet(base: nn.Module, size: int, how: Controlled, sampling: ControlSampling, hints: int = 1) -> ControlNet:
+    """A `ControlNet` on a run that hears texts."""
+    return ControlNet(base, size, hints, how, sampling)
+
+
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
 
 # The decoder learns from half of a batch.
 UNCLIP: dict[str, Any] = DIFFUSION | {"batch": 16}
 IMAGINED = ("prior", "prior_width", "prior_layers", "components", "buckets", "prior_steps", "prior_guidance", "draws")
+
+CONTROLLED = (
+    "text_dropout", "strength", "control_from", "control_to", "guidance_scale", "guidance_interval", "eta", "sampling_steps",
+    "solver",
+)  # fmt: skip
+INSTRUCTED = (
+    "patch", "formulation", "noise_mean", "noise_std", "condition_dropout", "guidance_scale", "image_guidance_scale",
+    "guidance_interval", "early_steps", "autoguidance", "sigma_max", *LATENT,
+)  # fmt: skip
 
 ROWS: dict[str, Recipe] = {
     "clip": Recipe(
@@ -210,6 +239,31 @@ ROWS: dict[str, Recipe] = {
         of_data=("vocabulary",),
         drawn=("upsample",),
         first={"clip": Stage("clip", 0.3)},
+    ),
+    "instruct_pix2pix": Recipe(
+        instruct_pix2pix,
+        family="text",
+        task="instruction to edit",
+        summary="sees the image before and hears what to change; trained on pairs of phantoms; guidance by text and by image",
+        citation="Brooks et al. 2022, arXiv:2211.09800",
+        args={"guidance_scale": 3.0, "image_guidance_scale": 1.5, **STOCHASTIC},
+        offers=INSTRUCTED,
+        train={**DIFFUSION, "text": "auto"},
+        needs=("text", "before"),
+        of_data=("vocabulary",),
+    ),
+    "controlnet": Recipe(
+        controlnet,
+        family="text",
+        task="text and hint to image",
+        summary="a copy of half of a frozen U-Net tells it where things lie: edges, a sketch, masks, distances",
+        citation="Zhang, Rao and Agrawala 2023, arXiv:2302.05543",
+        args={"guidance_scale": 1.5, "sampling_steps": 24, "solver": "sde_dpm_solver_pp_2m"},
+        offers=CONTROLLED,
+        train=DIFFUSION | {"optimiser": "adamw", "lr": 3e-4, "ema": 0.995},
+        needs=("text", "hint"),
+        of_data=("hints",),
+        first={"base": Stage("stable_diffusion", 0.6)},
     ),
     "stackgan": Recipe(
         StackGAN,

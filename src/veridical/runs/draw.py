@@ -13,7 +13,7 @@ import torch
 from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import as_tensors
 from veridical.conditions.request import Asked, ask
-from veridical.conditions.table import CONDITIONS, arrays_of, needed
+from veridical.conditions.table import arrays_of, needed, options
 from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
@@ -177,7 +177,7 @@ def sample(
     found = conditions_of(loaded, n, **asked)
     for text in found.notes:
         tell(run, text)
-    places = [option.name for row in CONDITIONS.values() for option in row.options if not option.several]
+    places = [option.name for option in options().values() if not option.several]
     samples = Samples(
         Path(out),
         {

@@ -35,7 +35,7 @@ def open_file(path: Path) -> Slices:
     found = tell_apart(folder, [path, *named], [label for each in near for label in _images_in(each)] + _beside(folder))
     k = found.images.index(path)
     doubts = {0: found.doubts[k]} if k in found.doubts else {}
-    return _files("image", folder, Sorted([path], [found.masks[k]], doubts, []), [])
+    return files_as_slices("image", folder, Sorted([path], [found.masks[k]], doubts, []), [])
 
 
 def open_folder(folder: Path, open_stack: Callable[[Path], Slices], options: Mapping[str, str] | None = None) -> Slices:
@@ -61,7 +61,7 @@ def open_folder(folder: Path, open_stack: Callable[[Path], Slices], options: Map
         only = open_stack(kept.images[0])
         only.notes += notes
         return only
-    return _files("folder", folder, kept, notes)
+    return files_as_slices("folder", folder, kept, notes)
 
 
 def _but(notes: Sequence[str]) -> str:
@@ -154,7 +154,8 @@ def _note_left_out(names: Sequence[str], used: Sequence[str], kept: Sequence[int
         )
 
 
-def _files(kind: str, folder: Path, found: Sorted, notes: list[str]) -> Slices:
+def files_as_slices(kind: str, folder: Path, found: Sorted, notes: list[str]) -> Slices:
+    """Image files below `folder` and their label images as slices, named by their places there."""
     paths = found.images
     headers = [read_header(path) for path in paths]
     first = headers[0]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from veridical.data.readers.formats import FORMATS, open_format
 from veridical.data.readers.hdf5 import open_hdf5
 from veridical.data.readers.hdf5_pile import open_pile
 from veridical.data.readers.imagefile import SUFFIXES, check_readable
+from veridical.data.readers.pairs import is_pairs, open_pairs
 from veridical.data.readers.tiff_stack import open_tiff
 from veridical.data.readers.volumes import open_npy
 from veridical.data.readers.zarr_store import is_zarr, open_zarr
@@ -37,8 +38,9 @@ def open_slices(spec: str | Path) -> Slices:
     ----------
     spec : str or Path
         - a folder of PNG, TIFF, JPEG, BMP or NPY images, searched recursively; if it holds ``train/`` and ``test/`` (or the
-          like), only these two. Label images (``masks/``, ``labels/``, ``core_mask.png``, ...), folders called ``known_bad`` and
-          hidden ones are left out;
+          like), only these two; of a folder with ``pairs.jsonl`` the images after
+          (`veridical.data.readers.pairs`). Label images (``masks/``, ``labels/``, ``core_mask.png``, ...), folders called
+          ``known_bad`` and hidden ones are left out;
         - an image file, a multi-page TIFF or a ``.npy`` array;
         - ``file.h5:/path``, where the path is ``/exchange/data`` if not given, or ``file.h5:/group/name_*`` for one dataset a
           slice;
@@ -47,7 +49,8 @@ def open_slices(spec: str | Path) -> Slices:
           `veridical.data.readers.formats`;
         - ``skimage:NAME``, an image that scikit-image ships;
         - ``phantom:KIND``, or ``phantom:KIND?n=64&size=256&seed=0``, and options of the phantom:
-          ``phantom:rocks?porosity=0.1,0.4``.
+          ``phantom:rocks?porosity=0.1,0.4``. With ``pairs=add_crack,remove_cracks`` or ``pairs=all`` the images after these
+          changes.
 
         Files may have options, ``stack.ome.tif?channel=DAPI&series=1`` (see `veridical.data.axes.plan_axes`).
 
@@ -84,6 +87,9 @@ def _open(given: Spec) -> Slices:
     if path.is_dir():
         if is_zarr(path):
             return open_zarr(path, key, options)
+        if is_pairs(path):
+            check_options(path, options, ())
+            return open_pairs(path)
         return open_folder(path, lambda only: _open(Spec(only, None, {})), options)
     check_readable(path)
     suffix = path.suffix.lower()
@@ -122,11 +128,13 @@ def _phantom(text: str) -> Slices:
     from veridical.phantoms import parse_options
 
     kind, _, query = text.removeprefix("phantom:").partition("?")
-    counts, others = {"n": 64, "size": 256, "seed": 0}, {}
+    counts, others, changes = {"n": 64, "size": 256, "seed": 0}, {}, ""
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name in others:
+        if name in others or (name == "pairs" and changes):
             raise InputError(f"{text}: {name} is given twice: leave one out")
-        if name not in counts:
+        if name == "pairs":
+            changes = value
+        elif name not in counts:
             others[name] = value
         elif not value.isdecimal() or len(value) > 4000 or (name != "seed" and int(value) < 1):
             kind_of = "whole" if name == "seed" else "positive"
@@ -142,7 +150,10 @@ def _phantom(text: str) -> Slices:
     n, size = counts["n"], counts["size"]
     # all are made at once: images, float32, and masks
     check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
-    made = partial(_generate, kind, n, size, counts["seed"], options)
+    made = partial(_generate, kind, n, size, counts["seed"], options, changes)
+    if changes:
+        check_cost(text, pixels=size * size, images=2 * n, nbytes=n * size * size * (27 if kind == "roots" else 11))
+        made()  # what cannot be changed is said when it is opened
     return Slices(
         kind="phantom",
         names=[f"{kind}_{k:04d}" for k in range(n)],
@@ -155,28 +166,53 @@ def _phantom(text: str) -> Slices:
         read_mask=partial(_phantom_mask, made),
         properties=partial(_phantom_properties, made),
         captions=partial(_phantom_captions, made),
+        read_before=partial(_phantom_before, made) if changes else None,
     )
 
 
+class _Made(NamedTuple):
+    """What is read of phantoms; of pairs of the images after, said of them what was changed."""
+
+    images: np.ndarray
+    masks: np.ndarray
+    properties: list[dict[str, float]]
+    captions: list[tuple[str, ...]]
+    before: np.ndarray | None = None
+
+
 @lru_cache(maxsize=4)  # training, source and what they are compared with
-def _generate(kind: str, n: int, size: int, seed: int, options: Any) -> Any:
-    from veridical.phantoms import generate
+def _generate(kind: str, n: int, size: int, seed: int, options: Any, changes: str) -> _Made:
+    from veridical.phantoms import generate, pairs
 
-    return generate(kind, n=n, size=size, seed=seed, options=options)
+    if not changes:
+        made = generate(kind, n=n, size=size, seed=seed, options=options)
+        return _Made(made.images, made.masks, made.properties, made.captions)
+    found = pairs(kind, changes, n, size, seed, options=options)
+    said = [tuple(dict.fromkeys((text, *texts))) for text, texts in zip(found.instructions, found.paraphrases)]
+    return _Made(found.after, found.after_masks, found.after_properties, said, found.before)
 
 
-def _phantom_image(made: Callable[[], Any], index: int) -> np.ndarray:
-    image = made().images[index]
+def _phantom_image(made: Callable[[], _Made], index: int) -> np.ndarray:
+    return _as_stored(made().images[index])
+
+
+def _phantom_before(made: Callable[[], _Made], index: int) -> np.ndarray:
+    before = made().before
+    assert before is not None
+    return _as_stored(before[index])
+
+
+def _as_stored(image: np.ndarray) -> np.ndarray:
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
 
-def _phantom_mask(made: Callable[[], Any], index: int) -> np.ndarray:
+def _phantom_mask(made: Callable[[], _Made], index: int) -> np.ndarray:
     return made().masks[index]
 
 
-def _phantom_properties(made: Callable[[], Any]) -> list[dict[str, float]]:
+def _phantom_properties(made: Callable[[], _Made]) -> list[dict[str, float]]:
     return made().properties
 
 
-def _phantom_captions(made: Callable[[], Any]) -> list[tuple[str, ...]]:
+def _phantom_captions(made: Callable[[], _Made]) -> list[tuple[str, ...]]:
     return made().captions

@@ -127,7 +127,8 @@ class Denoiser(nn.Module):
             skip, unit = self.spectrum.wiener(x, level)
             seen.append(skip / SIGMA_DATA)
         if self.embed.given:
-            seen.append((cond or {})["map"])
+            given = (cond or {}).get("map")
+            seen.append(x.new_zeros(len(x), self.embed.given, *x.shape[2:]) if given is None else given)
         return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
 
     def _expected(
@@ -167,7 +168,8 @@ class Denoiser(nn.Module):
         """Expected `x0` of ``x = x0 + sigma * noise``, where x0 is an encoded image; sigma (N,).
 
         What is not in `cond` is not known: ``label`` (N,), ``text`` (N, L) of token ids, where 0 is padding, with the numbers
-        ``value`` (N, L) of some, ``embedding`` (N, E), ``level`` (N,); but for ``map`` (N, `given`, S, S), which is always there.
+        ``value`` (N, L) of some, ``embedding`` (N, E), ``level`` (N,); of a ``map`` (N, `given`, S, S) that
+        is not there zeros are seen.
         """
         return self._expected(self.precondition(x, sigma, cond), cond)[0]
 

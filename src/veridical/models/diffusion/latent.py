@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
+from veridical.diffusion.solvers import Denoise
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
@@ -88,6 +89,13 @@ class LatentDiffusion(nn.Module):
             latents = self.first.encode(batch.image)
         yield from self.denoiser.losses(dataclasses.replace(batch, image=latents), step)
 
-    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
-        """Sample latents and decode them; images in [-1, 1]."""
-        return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling))
+    def sample(
+        self,
+        n: int,
+        cond: dict[str, Any],
+        noise: Noise,
+        sampling: Sampling | None = None,
+        guide: Callable[[Denoise], Denoise] | None = None,
+    ) -> Tensor:
+        """Sample latents and decode them; images in [-1, 1]. See `Denoiser.sample`."""
+        return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling, guide))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.tokens import NEGATIVE
+from veridical.diffusion.solvers import Denoise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 from veridical.models.text.clip import Clip, caption_vectors
@@ -97,6 +98,13 @@ class ToldDenoiser(nn.Module):
         """Yield the denoiser's loss."""
         yield from self.denoiser.losses(dataclasses.replace(batch, cond=self.told(batch.cond)), step)
 
-    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        cond: dict[str, Any],
+        noise: Noise,
+        sampling: Sampling | None = None,
+        guide: Callable[[Denoise], Denoise] | None = None,
+    ) -> Tensor:
         """See `Denoiser.sample`."""
-        return self.denoiser.sample(n, self.told(cond), noise, sampling or self.sampling)
+        return self.denoiser.sample(n, self.told(cond), noise, sampling or self.sampling, guide)
