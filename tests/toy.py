@@ -49,6 +49,7 @@ TOY: dict[str, dict] = {
         "early_steps": 2,
         "autoguidance": 1.5,
     },
+    "labelled": {**UNET, "classes": 3, "sampling_steps": 4},
     "upsampler": {**UNET, "sampling_steps": 4},
     "progressive_distillation": {"start_steps": 8, "final_steps": 2},
     "consistency": {"levels": 6},

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 from veridical.conditions.condition import Condition
 from veridical.conditions.label import LABEL, LabelSettings
+from veridical.conditions.labelling import LABELLING, LabellingSettings
 from veridical.conditions.mask import MASK
 from veridical.conditions.source import SOURCE, SourceSettings
 from veridical.conditions.text import TEXT, TextSettings
 
-CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, MASK, SOURCE, TEXT)}
+CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, LABELLING, MASK, SOURCE, TEXT)}
 
 # Network arguments that follow from the data, and how a user can change them.
 SIZES: dict[str, str] = {name: how for row in CONDITIONS.values() for name, how in row.sizes.items()}
 
 
 @dataclass(frozen=True)
-class DataSettings(TextSettings, SourceSettings, LabelSettings):
+class DataSettings(TextSettings, SourceSettings, LabellingSettings, LabelSettings):
     """All settings that concern data: what command line, bench, first stages, resuming and sampling read."""
 
 
