@@ -307,7 +307,8 @@ class Dataset:
                 f"{self.spec}: {n} labelled tiles cannot be: {len(places)} of the training tiles that lie side by side have "
                 "labels"
             )
-        return spread(places, n)
+        chosen: np.ndarray = spread(places, n)
+        return chosen
 
     def _labelled_places(self, draws: np.ndarray) -> np.ndarray:
         """Places (N, 3) that uniform numbers (N, 2) pick where there are labels."""

@@ -66,12 +66,12 @@ class Labelled(nn.Module):
         self, shape: tuple[int, int, int], network: Network, law: Law, labels: Labels, sampling: Sampling
     ) -> None:
         super().__init__()
-        channels, *size = shape
+        channels, height, width = shape
         self.register_buffer("corners", simplex(labels.classes), persistent=False)
         self.register_buffer("gain", torch.tensor(labels.label_scale))
         planes = self.corners.shape[1]
         self.channels, self.labels, self.sampling = channels, labels, sampling
-        self.denoiser = Denoiser((channels + planes, *size), network, law, Embed(given=1), sampling)
+        self.denoiser = Denoiser((channels + planes, height, width), network, law, Embed(given=1), sampling)
         self.parts = dict(self.denoiser.parts)
 
     def prepare_with(self, image: Tensor, cond: dict[str, Tensor]) -> None:
