@@ -14,7 +14,7 @@ from toy import TOY, data_for, lively, stage_toy
 from veridical.conditions.table import SIZES, arrays_of
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
-from veridical.models.contract import DenoisesImages, Denoising, Generating, Prepared, Staged
+from veridical.models.contract import DenoisesImages, Denoising, Generating, Labelling, Prepared, Staged
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -54,13 +54,14 @@ def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.T
     }
     cond["hint"] = (quarters[:, None] % 2).float()
     cond["before"] = cond["source"].clone()
+    cond["labelling"] = cond["mask"].where(quarters < 2, torch.tensor(255, dtype=torch.uint8))
     tokens = (torch.arange(n)[:, None] % 3 + 4).expand(-1, 6)  # words, and all of them the same
     cond |= {
         "text": tokens,
         "value": torch.zeros(n, 6),
         "spelled": F.pad(F.pad(F.pad(tokens, (1, 0), value=2), (0, 1), value=3), (0, 24)),
     }
-    return {k: cond[k] for k in arrays_of(RECIPES[name].needs)}
+    return {k: cond[k] for k in arrays_of((*RECIPES[name].needs, *RECIPES[name].learns))}
 
 
 def batch(name: str, channels: int, size: int, n: int = 4, step: int = 0, reached: float = 0.5) -> Batch:
@@ -125,6 +126,19 @@ def test_capability_is_had_by_name():
         assert models[name].frozen.keys() <= RECIPES[name].first.keys()
         assert not any(p.requires_grad for p in frozen)
         assert not frozen & {p for part in models[name].parts.values() for p in part.parameters()}
+
+
+def test_a_label_image_is_drawn_with_the_image_by_who_learns_it():
+    for name, row in RECIPES.items():
+        model = toy(name).eval()
+        assert isinstance(model, Labelling) == bool(row.learns)
+        if row.learns:
+            with torch.no_grad():
+                images, classes = model.sample_labelled(3, {}, ImageNoise(3, range(3)))
+                alone = model.sample_labelled(1, {}, ImageNoise(3, [2]))[1]
+                assert torch.equal(images, model.sample(3, {}, ImageNoise(3, range(3))))
+            assert classes.shape == (3, 32, 32) and classes.dtype == torch.uint8 and classes.max() < 3
+            assert (classes[2] != alone[0]).float().mean() < 0.01
 
 
 def test_every_recipe_cites_its_paper():

@@ -50,6 +50,7 @@ TOY: dict[str, dict] = {
         "early_steps": 2,
         "autoguidance": 1.5,
     },
+    "labelled": {**UNET, "classes": 3, "sampling_steps": 4},
     "upsampler": {**UNET, "sampling_steps": 4},
     "mask_diffusion": {**UNET, "classes": 3, "sampling_steps": 4, "mask_dropout": 0.5},
     "progressive_distillation": {"start_steps": 8, "final_steps": 2},

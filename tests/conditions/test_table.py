@@ -31,8 +31,9 @@ def test_rows_are_called_by_their_names_and_share_nothing():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_all_that_its_data_decide(name):
     row = RECIPES[name]
-    assert set(row.needs) <= set(CONDITIONS)
-    decided = {size for need in row.needs for size in CONDITIONS[need].sizes}
+    known = (*row.needs, *row.learns)
+    assert set(known) <= set(CONDITIONS)
+    decided = {size for need in known for size in CONDITIONS[need].sizes}
     assert set(row.of_data) == decided & set(row.arguments())
     assert not row.enlarges or (row.enlarges in row.arguments() and "source" in row.needs)
 
@@ -42,6 +43,7 @@ def test_all_who_ask_for_data_read_the_same_settings():
     assert set(OF_DATASET) == set(DATA_SETTINGS) - {"size"}
     given = {"augment": "flip", "scale": 0.5, "split": "a.csv", "limit": 7, "label": "kind", "bins": 3, "text": "auto"}
     given |= {"size": 16, "source": "b", "source_scale": 2.0, "complete": 0.5, "hint": "mask"}
+    given |= {"label_tiles": 4, "label_share": 0.25}
     assert set(given) == set(DATA_SETTINGS)
     config, _ = settings("dcgan", given)
     shared, rest = share_budget(config, {"first": 0.5})

@@ -14,6 +14,8 @@ import veridical.data.dataset as module
 from veridical.core.errors import InputError
 from veridical.core.orientation import turn
 from veridical.data.dataset import open_dataset
+from veridical.data.images import save_png
+from veridical.data.masks import PartLabels
 from veridical.data.window import IntensityWindow
 
 CODES = IntensityWindow(0, 2**24 - 1, "int32")  # all counts of this window survive float32
@@ -601,3 +603,56 @@ def test_real_images(shared_data, name, channels, by, group):
     assert 0 <= batch["image"].min() < batch["image"].max() <= 1
     if name == "sandstone/slices":
         assert (images == 0).mean((1, 2, 3)).max() < 0.8
+
+
+def labelled_folder(place, n=10, unlabelled=()):
+    (place / "masks").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for k in range(n):
+        save_png(place / f"s{k}.png", rng.integers(0, 255, (32, 48), np.uint8))
+        if k not in unlabelled:
+            save_png(place / "masks" / f"s{k}.png", rng.integers(0, 3, (32, 48), np.uint8))
+    return place
+
+
+def test_few_labels_are_those_of_a_limit_and_nothing_else_is_told(tmp_path):
+    place = labelled_folder(tmp_path / "a")
+    whole = open_dataset(place, 16, masks=True, augment="none")
+    part = open_dataset(place, 16, part=PartLabels(3), augment="none")
+    limited = open_dataset(place, 16, masks=True, limit=3, augment="none")
+    np.testing.assert_array_equal(part.few(3), limited.chosen("train", None)[0])
+    assert part.count("train") == whole.count("train") and part.fingerprint != whole.fingerprint
+    told, all_of = (d.tile_conditions("train")["mask"] for d in (part, whole))
+    known = (told != 255).all((1, 2))
+    assert known.sum() == 3 and (told[~known] == 255).all()
+    np.testing.assert_array_equal(told[known], all_of[known])
+    np.testing.assert_array_equal(*(d.tile_conditions("test")["mask"] for d in (part, whole)))
+    # Tiles at any place know the labels of what they share with one of the few.
+    masks, truth = (d.batch(200, 0, 0)["mask"] for d in (part, whole))
+    shares = (masks != 255).mean((1, 2))
+    assert ((shares > 0) & (shares < 1)).any() and (shares == 0).any()
+    np.testing.assert_array_equal(masks[masks != 255], truth[masks != 255])
+
+
+@pytest.mark.parametrize("part", [PartLabels(2, 0.5), PartLabels(0, 0.5)])
+def test_a_share_of_a_batch_has_labels(tmp_path, part):
+    place = labelled_folder(tmp_path / "a", 12, unlabelled=range(1, 6))
+    data = open_dataset(place, 32, part=part)
+    known = (data.batch(400, 0, 0)["mask"] != 255).all((1, 2)).mean()
+    assert 0.4 < known < 0.8 and any("teach the images alone" in note for note in data.notes)
+    both = [data.batch(8, 3, 1, *rows)["mask"] for rows in ((0, None), (0, 3), (3, 8))]
+    np.testing.assert_array_equal(both[0], np.concatenate(both[1:]))
+
+
+def test_unlabelled_pixels_of_masks_are_no_class(tmp_path):
+    place = labelled_folder(tmp_path / "a")
+    save_png(place / "masks" / "s0.png", np.full((32, 48), 255, np.uint8))
+    part = open_dataset(place, 16, part=PartLabels())
+    assert part.classes == 3 and part.mask_values == (0, 1, 2, 255)
+    with pytest.raises(InputError, match="cannot be"):
+        part.few(1000)
+    (tmp_path / "bare").mkdir()
+    save_png(tmp_path / "bare" / "a.png", np.zeros((32, 48), np.uint8))
+    save_png(tmp_path / "bare" / "b.png", np.ones((32, 48), np.uint8))
+    with pytest.raises(InputError, match="no training image has a label image"):
+        open_dataset(tmp_path / "bare", 16, part=PartLabels())

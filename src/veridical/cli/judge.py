@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from veridical.benching.spec import EXAMPLE
 from veridical.cli.shell import FAILED_CELLS, STOPPED, Json, app, check_outputs, say, say_table, write_json
+from veridical.core.errors import InputError
 
 
 @app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
@@ -98,26 +99,61 @@ def audit(
     raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])
 
 
-@app.command(epilog="Example: veridical utility scans/labelled samples --size 64 --json utility.json")
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical utility scans/labelled samples --size 64 --json utility.json\n"
+    "veridical utility scans/labelled 'drawn-{k}' --few 5,10,20,50 --figure few.png\n"
+    "veridical utility scans/labelled --few 10=drawn-10,20 --json few.json"
+)
 def utility(
     real: Annotated[str, typer.Argument(metavar="REAL", help="Real images with masks/ beside them.")],
-    synth: Annotated[str, typer.Argument(metavar="SYNTH", help="Synthetic images with masks/ beside them.")],
+    synth: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SYNTH]", help="Synthetic images with masks/; with --few '{k}' is the number of labels."
+        ),
+    ] = None,
+    few: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K,...",
+            help="The few-label curve: with K labelled real tiles, those that --limit K trains on, alone and with synthetic ones "
+            "made of these; K=SYNTH names the set of one K.",
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(min=16, help="Side of the tiles in pixels.")] = 64,
     scale: Annotated[float | None, typer.Option(help="Resize images by this factor first.")] = None,
     split: Annotated[str | None, typer.Option(metavar="CSV", help="What is held out: columns name,split.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Networks of each kind.")] = 3,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Networks of each kind. Default: 3, with --few 5.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 600,
+    figure: Annotated[Path | None, typer.Option(metavar="PNG", help="With --few: draw the curve here.")] = None,
     json_file: Json = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train a segmentation on synthetic images, on real ones and on both; test on held-out real ones: Dice."""
     from veridical.core.progress import Progress
+
+    check_outputs(json_file, figure, inputs=(real, synth, split))
+    given: dict[str, Any] = {"size": size, "scale": scale, "split": split, "steps": steps}
+    if few is not None:
+        from veridical.reporting.few import few_plot
+        from veridical.scoring.few import few_labels, few_of, format_few
+
+        sets = few_of(few, synth)
+        with Progress("utility", quiet) as bar:
+            rows = few_labels(real, sets, seeds=seeds or 5, progress=bar.update, **given)
+        write_json(json_file, rows)
+        if figure is not None:
+            few_plot(figure, rows)
+        say_table(format_few(rows))
+        return
     from veridical.scoring.score import format_rows
     from veridical.scoring.utility import utility as measure
 
-    check_outputs(json_file, inputs=(real, synth, split))
+    if synth is None or figure is not None:
+        raise InputError("utility needs SYNTH, synthetic images with masks/; --figure is for --few.")
     with Progress("utility", quiet) as bar:
-        rows = measure(real, synth, size=size, scale=scale, split=split, seeds=seeds, steps=steps, progress=bar.update)
+        rows = measure(real, synth, seeds=seeds or 3, progress=bar.update, **given)
     write_json(json_file, rows)
     say_table(format_rows(rows))
 

@@ -32,7 +32,7 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
         return
     for name, row in RECIPES.items():
         stages = ", ".join(stage.recipe for stage in row.first.values())
-        needs = ", ".join(row.needs) or (f"first stage {stages}" if stages else "images")
+        needs = ", ".join((*row.needs, *row.learns)) or (f"first stage {stages}" if stages else "images")
         say(f"{name}  {row.family}, {row.task}, needs {needs}\n    {row.summary}\n    {row.citation}")
 
 

@@ -10,18 +10,19 @@ from veridical.conditions.before import BEFORE
 from veridical.conditions.condition import Condition, Option
 from veridical.conditions.hint import HINT, HintSettings
 from veridical.conditions.label import LABEL, LabelSettings
+from veridical.conditions.labelling import LABELLING, LabellingSettings
 from veridical.conditions.mask import MASK
 from veridical.conditions.source import SOURCE, SourceSettings
 from veridical.conditions.text import TEXT, TextSettings
 
-CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, MASK, SOURCE, TEXT, BEFORE, HINT)}
+CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, LABELLING, MASK, SOURCE, TEXT, BEFORE, HINT)}
 
 # Network arguments that follow from the data, and how a user can change them.
 SIZES: dict[str, str] = {name: how for row in CONDITIONS.values() for name, how in row.sizes.items()}
 
 
 @dataclass(frozen=True)
-class DataSettings(HintSettings, TextSettings, SourceSettings, LabelSettings):
+class DataSettings(HintSettings, TextSettings, SourceSettings, LabellingSettings, LabelSettings):
     """All settings that concern data: what command line, bench, first stages, resuming and sampling read."""
 
 

@@ -16,12 +16,12 @@ from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
-from veridical.data.masks import explain, fit_mask_values, rank
+from veridical.data.masks import NO_LABEL, PartLabels, classes_of, explain, fit_mask_values, labelled_only, rank
 from veridical.data.names import group_of, without_side
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices, check_whole
 from veridical.data.split import split_regions
-from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of
+from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of, spread
 from veridical.data.twins import find_twins
 from veridical.data.window import IntensityWindow
 
@@ -45,6 +45,7 @@ def open_dataset(
     label: str = "",
     bins: int = 0,
     limit: int = 0,
+    part: PartLabels | None = None,
     window: IntensityWindow | None = None,
     seed: int = 0,
 ) -> "Dataset":
@@ -84,6 +85,9 @@ def open_dataset(
     limit : int
         Train on so many tiles only, which lie side by side and are spread evenly over the training images: what a
         study of little data needs. 0 is all.
+    part : PartLabels, optional
+        Deliver the label images that there are, or those of a few tiles, and keep the images that have none: in the masks
+        255 stands for no label, and is no class.
     window : IntensityWindow, optional
         Use this window instead of fitting one, for example that of a trained model.
     seed : int
@@ -126,9 +130,11 @@ def open_dataset(
         # A photograph has an upper side; a cross-section has none.
         augment = "flip" if slices.channels == 3 else "dihedral"
     span = span_of(spec, slices, size, pixel_size, scale)
-    dataset = Dataset(str(spec), slices, size=size, span=span, augment=augment, seed=seed)
-    dataset._arrange(inside, masks, test_fraction, split, limit)
-    if masks:
+    dataset = Dataset(str(spec), slices, size=size, span=span, augment=augment, seed=seed, part=part)
+    dataset._arrange(inside, masks and part is None, test_fraction, split, limit)
+    if part is not None:
+        dataset._find_labelled()
+    if masks or part is not None:
         dataset._find_classes()
     if label:
         dataset._find_labels(label, bins)
@@ -167,7 +173,17 @@ class Dataset:
         Number of classes of the masks, or else of the label; 0 for a continuous label or none.
     """
 
-    def __init__(self, spec: str, slices: Slices, *, size: int, span: int, augment: str, seed: int):
+    def __init__(
+        self,
+        spec: str,
+        slices: Slices,
+        *,
+        size: int,
+        span: int,
+        augment: str,
+        seed: int,
+        part: PartLabels | None = None,
+    ):
         self.spec, self.slices, self.size, self.augment, self.seed = spec, slices, size, augment, seed
         self.channels = slices.channels
         self.pixel_size = None if slices.pixel_size is None else slices.pixel_size * span / size
@@ -175,6 +191,8 @@ class Dataset:
         self.labels: label_columns.Labels | None = None
         self.mask_values: tuple[int, ...] | None = None
         self.classes = 0
+        self._part = part
+        self._labelled: np.ndarray | None = None  # places of the only tiles that have labels; None: all of their images
         self._span = span
         self._cache = Cache(CACHE_BYTES)
 
@@ -189,10 +207,26 @@ class Dataset:
         )
         self._layout = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
 
+    def _find_labelled(self) -> None:
+        masked = self.slices.masked or [False] * len(self.slices)
+        train = self._layout.images("train")
+        if not any(masked[i] for i in train):
+            raise InputError(
+                f"{self.spec}: no training image has a label image; put some into masks/ under the same names"
+            )
+        if part := (self._part or PartLabels()).tiles:
+            self._labelled = self.few(part)
+        if bare := sum(not masked[i] for i in train):
+            self.notes.append(
+                f"{bare} of {len(train)} training images have no label image: they teach the images alone"
+            )
+
     def _find_classes(self) -> None:
         images = sorted({*self._layout.images("train"), *self._layout.images("test")})
+        if self._part is not None:
+            images = [i for i in images if self.slices.masked[i]]
         self.mask_values = fit_mask_values(self.spec, self.slices, images, self._mask)
-        self.classes = len(self.mask_values)
+        self.classes = len(self.mask_values) if self._part is None else classes_of(self.mask_values)
         self.notes += filter(None, [explain(self.mask_values)])
 
     def _find_labels(self, column: str, bins: int) -> None:
@@ -218,6 +252,8 @@ class Dataset:
         options = (options, layout.regions)
         if layout.limit:
             options += (layout.limit,)
+        if self._part is not None:
+            options += (tuple(self._part), self.mask_values)
         if self.labels is not None:
             options += (self.labels, self._label_of.tolist())
         self.fingerprint = survey.fingerprint(self.slices, read, options)
@@ -251,7 +287,34 @@ class Dataset:
         """Places (N, 3) (slice, top, left) and orientations (N,) of the tiles that `batch` cuts for the same arguments."""
         draws = np.random.default_rng([seed, step]).random((n, 3))[start:stop]
         places = self._layout.random(draws[:, :2], self._layout.active(step, seed, CACHE_BYTES))
+        if self._part is not None and self._part.share:
+            more = np.random.default_rng([seed, step, 1]).random((n, 3))[start:stop]
+            places = np.where(more[:, :1] < self._part.share, self._labelled_places(more[:, 1:]), places)
         return places, (draws[:, 2] * ORIENTATIONS[self.augment]).astype(int)
+
+    def few(self, n: int) -> np.ndarray:
+        """Places (n, 3) of `n` training tiles that have labels, spread evenly: where all have some, those of ``limit=n``.
+
+        Raises
+        ------
+        InputError
+            If there are not so many.
+        """
+        places = self._layout.grid("train", None)[0]
+        places = places[[self.slices.masked[index] for index in places[:, 0]]]
+        if not 0 < n <= len(places):
+            raise InputError(
+                f"{self.spec}: {n} labelled tiles cannot be: {len(places)} of the training tiles that lie side by side have "
+                "labels"
+            )
+        chosen: np.ndarray = spread(places, n)
+        return chosen
+
+    def _labelled_places(self, draws: np.ndarray) -> np.ndarray:
+        """Places (N, 3) that uniform numbers (N, 2) pick where there are labels."""
+        if self._labelled is not None:
+            return self._labelled[(draws[:, 0] * len(self._labelled)).astype(int)]
+        return self._layout.random(draws, self._layout.regions_of(self.slices.masked))
 
     def tiles(self, which: str = "test", n: int | None = None, oriented: bool = True) -> tuple[np.ndarray, list[str]]:
         """Tiles of a fixed grid without overlap.
@@ -365,6 +428,19 @@ class Dataset:
 
     # --------------------------------------------------------------------------------------------------- the pixels
 
+    def _known(self, index: int) -> np.ndarray:
+        """Where a slice has labels: of training regions perhaps in a few squares only; what is held out keeps its own."""
+        return self._cache.get(("known", index), partial(self._draw_known, index))
+
+    def _draw_known(self, index: int) -> np.ndarray:
+        known = np.full(self.slices.shapes[index], self.slices.masked[index])
+        if self._labelled is not None:
+            for part in (part for part in self._layout.regions["train"] if part.index == index):
+                known[part.top : part.top + part.height, part.left : part.left + part.width] = False
+            for _, y, x in self._labelled[self._labelled[:, 0] == index].tolist():
+                known[y : y + self._span, x : x + self._span] = True
+        return known
+
     def chosen(self, which: str, n: int | None, oriented: bool = True) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Places, groups and orientations of the tiles that `tiles` gives for the same arguments."""
         places, groups, numbers = self._layout.grid(which, n)
@@ -384,6 +460,8 @@ class Dataset:
         return read(index) if self.slices.mapped else self._cache.get(("before", index), partial(read, index))
 
     def _mask(self, index: int) -> np.ndarray:
+        if self._part is not None and not self.slices.masked[index]:
+            return np.full(self.slices.shapes[index], (self.mask_values or (0,))[0], np.int32)
         return self._cache.get(("mask", index), partial(self.slices.mask, index))
 
     def images(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
@@ -417,10 +495,13 @@ class Dataset:
         return labels
 
     def masks_of(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
-        """Class numbers of the tiles at `places`, uint8 (N, size, size)."""
+        """Class numbers of the tiles at `places`, uint8 (N, size, size); where only a part has labels, 255 is none."""
         stored = cut(self._mask, places, turns, (self._span, self._span), np.dtype(np.int32))
         names = [self.slices.names[index] for index in places[:, 0]]
         classes = rank(stored, self.mask_values or (), names)
+        if self._part is not None:
+            known = cut(self._known, places, turns, (self._span, self._span), np.dtype(bool))
+            classes = np.where(known, labelled_only(classes, self.mask_values or ()), NO_LABEL).astype(np.uint8)
         return classes if self._span == self.size else resize_labels(classes, self.size)
 
     def images_of(self, which: str) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +13,24 @@ from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
 
 OTHER = 255  # "no label" or "outside" by convention, unless a mask is 0 and 255 only
+NO_LABEL = 255  # beside class numbers
 MOST_CLASSES = 64
 FEW_MASKS, MOST_PIXELS = 256, 2**30  # of more pixels than that, so many masks decide
+
+
+class PartLabels(NamedTuple):
+    """Data of which only a part has labels.
+
+    Attributes
+    ----------
+    tiles : int
+        So many training tiles keep their labels, spread evenly; 0: all that have some.
+    share : float
+        Of the tiles of a batch that are drawn where there are labels; the others lie anywhere.
+    """
+
+    tiles: int = 0
+    share: float = 0.0
 
 
 def fit_mask_values(
@@ -68,6 +85,21 @@ def is_plain(values: Sequence[int]) -> bool:
     """Whether every value is the number of its class, but for 255 as the last of more than two."""
     plain = values[:-1] if len(values) > 2 and values[-1] == OTHER else values
     return tuple(plain) == tuple(range(len(plain)))
+
+
+def has_no_label(values: Sequence[int]) -> bool:
+    """Whether the last class says that a pixel has no label: stored 255 beside class numbers, but of masks of 0 and 255."""
+    return len(values) > 2 and values[-1] == OTHER and is_plain(values)
+
+
+def classes_of(values: Sequence[int]) -> int:
+    """Number of classes but for that of no label."""
+    return len(values) - has_no_label(values)
+
+
+def labelled_only(ranks: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """Class numbers with `NO_LABEL` where the class is that of no label."""
+    return np.where(ranks == len(values) - 1, NO_LABEL, ranks).astype(np.uint8) if has_no_label(values) else ranks
 
 
 def _said(value: int) -> str:

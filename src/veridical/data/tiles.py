@@ -1,6 +1,6 @@
 """Where tiles lie on the slices, how they are turned and resized."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,8 @@ class Layout:
         regions = self.regions[which]
         grids = [self._grid(region) for region in regions]
         edges = np.cumsum([len(grid) for grid in grids])
-        numbers = _spread(np.arange(int(edges[-1])), self.limit if which == "train" and self.limit else None)
-        numbers = _spread(numbers, n)
+        numbers = spread(np.arange(int(edges[-1])), self.limit if which == "train" and self.limit else None)
+        numbers = spread(numbers, n)
         places, groups = np.empty((len(numbers), 3), np.int64), []
         for row, pick in enumerate(np.searchsorted(edges, numbers, side="right")):
             region = regions[pick]
@@ -117,6 +117,10 @@ class Layout:
             return np.arange(len(regions))
         order = np.random.default_rng([seed, len(regions)]).permutation(len(regions))
         return order[(step // 8 + np.arange(room)) % len(regions)]
+
+    def regions_of(self, chosen: Sequence[bool]) -> np.ndarray:
+        """Numbers of the training regions whose slices are `chosen`."""
+        return np.flatnonzero([chosen[region.index] for region in self.regions["train"]])
 
     def random(self, draws: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Training places (N, 3) that uniform numbers (N, 2) pick, in the regions numbered `active`."""
@@ -156,7 +160,8 @@ class Layout:
         return positions if isinstance(positions, int) else len(positions)
 
 
-def _spread(numbers: np.ndarray, n: int | None) -> np.ndarray:
+def spread(numbers: np.ndarray, n: int | None) -> np.ndarray:
+    """At most `n` of them, spread evenly."""
     total = len(numbers)
     return numbers if n is None or n >= total else numbers[np.arange(n) * total // n]
 

@@ -64,6 +64,24 @@ class Prepared(Protocol):
 
 
 @runtime_checkable
+class PreparedWith(Protocol):
+    """A model that measures something of the data and of their conditions before the first step."""
+
+    def prepare_with(self, image: Tensor, cond: dict[str, Tensor]) -> None:
+        """Take in training tiles (N, C, H, W) in [-1, 1] and their conditions."""
+        ...
+
+
+@runtime_checkable
+class Labelling(Protocol):
+    """A `Generating` model that draws a label image with each image."""
+
+    def sample_labelled(self, n: int, cond: dict[str, Tensor], noise: Noise) -> tuple[Tensor, Tensor]:
+        """Images as ``sample`` gives them for the same noise, and their class numbers (n, H, W), uint8."""
+        ...
+
+
+@runtime_checkable
 class Staged(Protocol):
     """A model with frozen stages: trained runs that it holds and does not train.
 

@@ -27,10 +27,11 @@ class CosineTransform(nn.Module):
         )
 
     @torch.no_grad()
-    def measure(self, image: Tensor) -> None:
-        """Take the axes from images (N, C, S, S)."""
+    def measure(self, image: Tensor, apart: int = 0) -> None:
+        """Take the axes from images (N, C, S, S); channels from number `apart` on (0: none) have axes of their own."""
         values = image.transpose(0, 1).flatten(1)
-        axes = torch.linalg.eigh(torch.cov(values).reshape(len(values), -1)).eigenvectors.T
+        groups = [values[:apart], values[apart:]] if apart else [values]
+        axes = torch.block_diag(*(torch.linalg.eigh(torch.cov(v).reshape(len(v), -1)).eigenvectors.T for v in groups))
         # Axes that point to the same side on every machine.
         self.axes.copy_(axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign())
 

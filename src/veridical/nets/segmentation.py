@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import mix
 from veridical.core.errors import InputError
+from veridical.nets.deform import KNOTS, elastic, jitter
 
 IGNORED = 255  # pixels of this number belong to no class
 HALVINGS = 2
@@ -56,10 +57,13 @@ def train_segmentation(
     batch: int = 16,
     lr: float = 2e-3,
     seed: int = 0,
+    more: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    bent: bool = False,
 ) -> SegmentationUNet:
     """Train the network on pairs, always in the same way, so that two sets of pairs can be compared.
 
-    Random pairs, mirrored and turned; cross-entropy plus Dice loss; Adam with a learning rate that falls to zero along a cosine.
+    Random pairs, mirrored and turned, with `bent` also deformed and of other contrast (`veridical.nets.deform`); cross-entropy
+    plus Dice loss; Adam with a learning rate that falls to zero along a cosine.
 
     Parameters
     ----------
@@ -69,6 +73,9 @@ def train_segmentation(
     classes : int
     steps, batch, lr, seed
         Of the training; equal numbers give equal networks on the same machine.
+    more : (images, masks), optional
+        Further pairs: half of each batch is of these, however many there are.
+    bent : bool
 
     Returns
     -------
@@ -79,7 +86,11 @@ def train_segmentation(
     InputError
         If images and masks are no pairs of squares, or a mask holds a number that is no class.
     """
-    _check(images, masks, classes)
+    for pairs in ((images, masks), more or (images, masks)):
+        _check(*pairs, classes)
+    first = len(images)
+    if more is not None:
+        images, masks = (np.concatenate(both) for both in zip((images, masks), more, strict=True))
     x, y = torch.from_numpy(np.ascontiguousarray(images, np.float32)), torch.from_numpy(masks.astype(np.int64))
     generator = torch.Generator().manual_seed(mix(seed))
     with torch.random.fork_rng(devices=[]):
@@ -88,11 +99,16 @@ def train_segmentation(
     adam = torch.optim.Adam(network.parameters(), lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
-        rows = torch.randint(len(x), (batch,), generator=generator)
+        rows = torch.randint(first, (batch,), generator=generator)
+        if more is not None:
+            rows[batch // 2 :] = torch.randint(first, len(x), (batch - batch // 2,), generator=generator)
         turn, mirror = torch.randint(4, (2,), generator=generator).tolist()
         image, mask = x[rows].rot90(turn, (-2, -1)), y[rows].rot90(turn, (-2, -1))
         if mirror % 2:
             image, mask = image.flip(-1), mask.flip(-1)
+        if bent:
+            image, mask = elastic(image, mask, torch.randn(batch, 2, KNOTS, KNOTS, generator=generator))
+            image = jitter(image, torch.rand(batch, 2, generator=generator))
         scores = network(image)
         loss = F.cross_entropy(scores, mask, ignore_index=IGNORED) + _dice_loss(scores, mask)
         adam.zero_grad()

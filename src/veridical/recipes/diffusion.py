@@ -10,6 +10,7 @@ from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.distillation import Consistency, ProgressiveDistillation
 from veridical.models.diffusion.guided import Guide, Guided
+from veridical.models.diffusion.labelled import Labelled, Labels
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.masked import MaskDiffusion, Masked
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
@@ -29,6 +30,11 @@ def guided(
 ) -> Guided:
     """A `Denoiser` of square images that a classifier leads."""
     return Guided((channels, size, size), network, law, embed, guide, sampling)
+
+
+def labelled(channels: int, size: int, network: Network, law: Law, labels: Labels, sampling: Sampling) -> Labelled:
+    """A `Labelled` denoiser of square images."""
+    return Labelled((channels, size, size), network, law, labels, sampling)
 
 
 def upsampler(
@@ -70,6 +76,11 @@ GUIDED = (
 MASKED = (
     "patch", "formulation", "noise_mean", "noise_std", "mask_dropout", "guidance_scale", "guidance_interval", "early_steps",
     "autoguidance", *LATENT,
+)  # fmt: skip
+
+LABELLED = (
+    "classes", "label_scale", "label_weight", "patch", "formulation", "noise_mean", "noise_std", "warp", "early_steps",
+    "autoguidance", "sigma_min", "sigma_max", *LATENT,
 )  # fmt: skip
 
 # Fields of `Sampling` that say nothing where no label is heard, and those that the formulation or its training has fixed.
@@ -189,6 +200,19 @@ ROWS: dict[str, Recipe] = {
         offers=GUIDED,
         train=DIFFUSION,
         needs=("label",),
+        of_data=("classes",),
+    ),
+    "labelled": Recipe(
+        labelled,
+        family="diffusion",
+        task="image and mask",
+        summary="image and label image drawn together, from a few labelled images and any number without labels",
+        citation="Karras, Aittala, Aila and Laine 2022, arXiv:2206.00364; Chen, Zhang and Hinton 2023, arXiv:2208.04202; "
+        "Park et al. 2023, arXiv:2303.15233",
+        args={"sigma_max": 20.0, "warp": 0.5, "dropout": 0.1, **STOCHASTIC, **AUTOGUIDED},
+        offers=LABELLED,
+        train=DIFFUSION,
+        learns=("labelling",),
         of_data=("classes",),
     ),
     "upsampler": Recipe(

@@ -293,9 +293,14 @@ class RunInfo:
         said = {"size": self.config.size, "channels": self.dataset.get("channels", self.channels)}
         if said != {"size": self.size, "channels": self.channels} or IntensityWindow(**window) != self.window:
             raise InputError(f"{path} says two sizes, channels or windows: it was damaged; restore it or train again.")
-        for part, entry in (row.kept for row in needed(table.find(self.recipe).needs) if row.kept):
+        for part, entry in (row.kept for row in needed(_conditions(self.recipe)) if row.kept):
             if about.get(part, {}).get(entry) is None:
                 raise InputError(f"{path} does not say {part}.{entry}: it was damaged; restore it or train again.")
+
+
+def _conditions(recipe: str) -> tuple[str, ...]:
+    row = table.find(recipe)
+    return (*row.needs, *row.learns)
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -50,7 +50,9 @@ class Recipe:
     train : dict
         Training settings that differ from those of `TrainConfig`.
     needs : tuple of str
-        Conditions that the data must bring: label, text, mask, source.
+        Conditions that the data must bring and samples are drawn from: label, text, mask, source.
+    learns : tuple of str
+        Conditions of training tiles that samples are not asked for: they are drawn with the image.
     instead : tuple of str
         Conditions that samples may be given in their place.
     idle : tuple of str
@@ -81,6 +83,7 @@ class Recipe:
     train: dict[str, Any] = field(default_factory=dict)
     offers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    learns: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     drawn: tuple[str, ...] = ()

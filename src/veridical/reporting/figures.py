@@ -46,7 +46,8 @@ def _literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+def framed(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches with axes in the style of all."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.tick_params(colors=MUTED, labelsize=8, length=3, width=0.6)
@@ -67,7 +68,7 @@ def ranking_plot(entries: list[dict[str, Any]], label: str) -> Figure:
     label : str
         Name of the metric for the axis.
     """
-    figure, axes = _axes(5.2, 1.25 + 0.34 * len(entries))
+    figure, axes = framed(5.2, 1.25 + 0.34 * len(entries))
     shown = [e for e in entries if e["value"] is not None]
     reach = [0.0, 1.0] + [x for e in shown for x in (e["value"], e["low"], e["high"], *e["values"]) if x is not None]
     floors = [e["floor"] for e in entries if e["floor"] is not None]
@@ -124,7 +125,7 @@ def loss_plot(curves: dict[int, dict[str, Any]], title: str) -> Figure:
     title : str
         Drawn above.
     """
-    figure, axes = _axes(3.5, 2.3)
+    figure, axes = framed(3.5, 2.3)
     parts = list(dict.fromkeys(part for curve in curves.values() for part in curve["parts"]))
     everything, lines = [], {}
     for curve in curves.values():

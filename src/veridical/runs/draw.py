@@ -24,8 +24,9 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.models.contract import Generating
+from veridical.models.contract import Generating, Labelling
 from veridical.recipes import table
+from veridical.recipes.config import TrainConfig
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
 
@@ -74,23 +75,53 @@ def draw(
     parts = []
     with Progress("sample", quiet) as progress:
         for numbers in batches(n, batch):
-            parts.append(_drawn(run, numbers, {name: cond[name][numbers.start : numbers.stop] for name in names}, seed))
+            rows = {name: cond[name][numbers.start : numbers.stop] for name in names}
+            parts.append(_drawn(run, numbers, rows, seed)[0])
             progress.update(numbers.stop / n)
     return np.concatenate(parts)
 
 
-def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> Images:
-    """Images with these numbers, of conditions with a row each."""
+def draw_labelled(run: Run, n: int, *, seed: int = 0, batch: int = 32, quiet: bool = True) -> tuple[Images, np.ndarray]:
+    """Draw `n` images with their label images from a run whose model draws both, see `draw`.
+
+    Returns
+    -------
+    images : ndarray of float32, shape (n, C, H, W), values in [0, 1]
+    masks : ndarray of uint8, shape (n, H, W)
+        Class numbers.
+
+    Raises
+    ------
+    InputError
+        If the model draws no labels.
+    """
+    if not isinstance(run.model, Labelling):
+        raise InputError(f"{run.info.recipe} draws no label images: use labelled, or pix2pix, which draws from masks.")
+    parts = []
+    with Progress("sample", quiet) as progress:
+        for numbers in batches(n, batch):
+            parts.append(_drawn(run, numbers, {}, seed))
+            progress.update(numbers.stop / n)
+    images, masks = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(masks)
+
+
+def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> tuple[Images, Any]:
+    """Images with these numbers, of conditions with a row each, and the class numbers that are drawn with them, or None."""
+    given = len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
+    masks = None
     with torch.no_grad():
-        sampled = cast(Generating, run.model).sample(
-            len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
-        )
+        if isinstance(run.model, Labelling):
+            sampled, classes = run.model.sample_labelled(*given)
+            masks = classes.cpu().numpy()
+        else:
+            sampled = cast(Generating, run.model).sample(*given)
     if not torch.isfinite(sampled).all():
         raise InputError(
             f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
             "smaller --set lr."
         )
-    return ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
+    return ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy(), masks
 
 
 def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
@@ -126,8 +157,8 @@ def sample(
     call, with the same images to the bit.
 
     Beside the images stand ``provenance.json`` (checkpoint hash, recipe, seed, version; number and condition of each
-    image) and ``grid.png`` of the first. Where the condition of an image is a label image, or a source that has one, it is
-    written to ``masks/`` under the name of the image: the folder is a labelled set.
+    image) and ``grid.png`` of the first. Where the condition of an image is a label image, or a source that has one, or where
+    a label image is drawn with it, that is written to ``masks/`` under the name of the image: the folder is a labelled set.
 
     Parameters
     ----------
@@ -184,7 +215,7 @@ def sample(
             "version": __version__,
             "recipe": info.recipe,
             "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": info.cost.steps},
-            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")},
+            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info.config),
             "seed": seed,
             "n": n,
             "batch": batch,
@@ -197,13 +228,14 @@ def sample(
         loaded.window,
         found,
         info.dataset.get("pixel_size"),
+        mask_values=info.dataset["mask_values"] if isinstance(loaded.model, Labelling) else None,
     )
     with on_stop(_stop), samples.kept(), Progress("sample", quiet) as progress:
         for numbers in batches(n, batch):
             if samples.lacks(numbers):
                 began = time.monotonic()
-                images = _drawn(loaded, numbers, found.rows(numbers), seed)
-                samples.add(numbers, images, time.monotonic() - began)
+                images, masks = _drawn(loaded, numbers, found.rows(numbers), seed)
+                samples.add(numbers, images, time.monotonic() - began, masks)
             progress.update(numbers.stop / n)
     return Path(out)
 
@@ -211,6 +243,12 @@ def sample(
 def batches(n: int, batch: int) -> Iterator[range]:
     """Numbers of the images of each batch."""
     return (range(start, min(start + batch, n)) for start in range(0, n, batch))
+
+
+def _few(config: TrainConfig) -> dict[str, int]:
+    """How many tiles a run was trained on, or how many had labels, where it was told a number."""
+    few = {"limit": config.limit, "label_tiles": config.label_tiles}
+    return {name: number for name, number in few.items() if number}
 
 
 def _stop() -> None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_json, replacing
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
-from veridical.data.masks import paint
+from veridical.data.masks import paint, stored
 from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
 
@@ -53,6 +53,8 @@ class Samples:
         Conditions of the images.
     pixel_size : float or None
         Micrometres.
+    mask_values : sequence of int, optional
+        The stored value of each class of label images that are drawn with the images.
 
     Raises
     ------
@@ -61,10 +63,16 @@ class Samples:
     """
 
     def __init__(
-        self, folder: Path, about: dict[str, Any], window: IntensityWindow, asked: Asked, pixel_size: float | None
+        self,
+        folder: Path,
+        about: dict[str, Any],
+        window: IntensityWindow,
+        asked: Asked,
+        pixel_size: float | None,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         self._folder, self._about, self._window, self._asked = folder, about, window, asked
-        self._pixel_size = pixel_size
+        self._pixel_size, self._mask_values = pixel_size, mask_values
         self._suffix = suffix_of(window.dtype)
         self._there = bytearray(asked.n)
         self._seconds = 0.0
@@ -77,8 +85,10 @@ class Samples:
         """Whether one of these images is yet to be drawn."""
         return not all(self._there[numbers.start : numbers.stop])
 
-    def add(self, numbers: range, images: Images, seconds: float) -> None:
+    def add(self, numbers: range, images: Images, seconds: float, drawn: np.ndarray | None = None) -> None:
         """Write those of images (N, C, H, W) in [0, 1] that are not there; drawing them took some seconds.
+
+        `drawn` are the class numbers (N, H, W) of label images that were drawn with them.
 
         Raises
         ------
@@ -90,9 +100,9 @@ class Samples:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._record()
         self._seconds += seconds
-        for k, image in zip(numbers, images, strict=True):
+        for row, (k, image) in enumerate(zip(numbers, images, strict=True)):
             if not self._there[k]:
-                mask = self._asked.mask(k)
+                mask = self._asked.mask(k) if drawn is None else stored(drawn[row], self._mask_values or ())
                 if mask is not None:
                     (self._folder / "masks").mkdir(exist_ok=True)
                     self._write(self._mask_file(k), partial(save_png, array=paint(mask)))
@@ -133,7 +143,8 @@ class Samples:
             k = image.get("number") if isinstance(image, dict) else None
             if not isinstance(k, int) or not 0 <= k < len(self._there) or image != self._said(k):
                 raise InputError(f"{path} was damaged, or is of other conditions: choose another --out.")
-            masked = self._asked.mask(k) is None or self._mask_file(k).is_file()
+            bare = self._asked.mask(k) is None and self._mask_values is None
+            masked = bare or self._mask_file(k).is_file()
             self._there[k] = masked and self._file(k).is_file()
         rate = held.get("seconds_per_image")
         self._seconds = rate * sum(self._there) if isinstance(rate, int | float) else 0.0

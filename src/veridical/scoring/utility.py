@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.data.dataset import open_dataset
-from veridical.data.masks import OTHER, is_plain, rank, stored
+from veridical.data.masks import labelled_only, rank, stored
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered, simple
 from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
@@ -69,29 +69,24 @@ def utility(
     remarks = pixel_size_remarks({real: data.pixel_size, synth: made.pixel_size})
     values = data.mask_values or ()
     pairs = {
-        which: (data.tiles(which)[0], _labels(data.tile_conditions(which)["mask"], values))
+        which: (data.tiles(which)[0], labelled_only(data.tile_conditions(which)["mask"], values))
         for which in ("train", "test")
     }
     images = made.tiles("train")[0]
     masks = stored(made.tile_conditions("train")["mask"], made.mask_values or ())
-    masks = _labels(rank(masks, values, [synth] * len(masks)), values)
+    masks = labelled_only(rank(masks, values, [synth] * len(masks)), values)
     kinds = {
         "real": pairs["train"], "synth": (images, masks),
         "both": tuple(np.concatenate(each) for each in zip(pairs["train"], (images, masks), strict=True)),
     }  # fmt: skip
     test, truth = pairs["test"]
-    both = numbered(np.concatenate([test, images]), exactly=simple(test))
-    if many := int(np.isin(both[: len(test)], both[len(test) :]).sum()):
-        remarks.append(
-            f"{many} of the {len(test)} held-out real tiles are among the synthetic ones ({SAME}): trained on these, a network "
-            "has seen the answer"
-        )
+    remarks += leaked(test, images)
     classes, total = len(values), len(kinds) * seeds
     counts = {name: np.empty((seeds, 2, len(test), classes)) for name in kinds}
     for k, (name, seed) in enumerate((name, seed) for seed in range(seeds) for name in kinds):
         say(k / total, f"training on {name}, seed {seed}")
         network = train_segmentation(*kinds[name], classes=classes, steps=steps, seed=seed)
-        counts[name][seed] = _overlaps(truth, predict_masks(network, test), classes)
+        counts[name][seed] = overlaps(truth, predict_masks(network, test), classes)
     say(1.0, "done")
     about = {
         "steps": steps,
@@ -102,15 +97,27 @@ def utility(
     return [row | {"remark": joined(row["remark"], *remarks)} for row in _rows(counts, data.tiles("test")[1], about)]
 
 
+def leaked(test: NDArray[Any], images: NDArray[Any]) -> list[str]:
+    """A remark if held-out images are among the synthetic ones."""
+    both = numbered(np.concatenate([test, images]), exactly=simple(test))
+    many = int(np.isin(both[: len(test)], both[len(test) :]).sum())
+    if not many:
+        return []
+    return [
+        f"{many} of the {len(test)} held-out real tiles are among the synthetic ones ({SAME}): trained on these, a network "
+        "has seen the answer"
+    ]
+
+
 def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, Any]) -> list[dict[str, Any]]:
     seeds, _, n, _ = counts["real"].shape
 
     def mean(name: str) -> Callable[..., float]:
-        return lambda of, rows: float(np.nanmean(_dice(counts[name][np.ix_(of, [0, 1], rows)])))
+        return lambda of, rows: float(np.nanmean(dice_of(counts[name][np.ix_(of, [0, 1], rows)])))
 
     rows = []
     for name in counts:
-        each = np.nanmean(_dice(counts[name]), 0)
+        each = np.nanmean(dice_of(counts[name]), 0)
         settings = about | {"classes": {k: float(v) for k, v in enumerate(each) if np.isfinite(v)}}
         found = jackknife(mean(name), [range(seeds), groups], bounds=(0, 1))
         rows.append(interval_row(f"dice_{name}", found, n, None, settings))
@@ -123,13 +130,7 @@ def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, A
     return rows
 
 
-def _labels(ranks: NDArray[Any], values: tuple[int, ...]) -> NDArray[Any]:
-    """Class numbers, with what has no label as `IGNORED`: stored 255 beside class numbers, but of masks of 0 and 255."""
-    unlabelled = len(values) > 2 and values[-1] == OTHER and is_plain(values)
-    return np.where(ranks == len(values) - 1, IGNORED, ranks).astype(np.uint8) if unlabelled else ranks
-
-
-def _overlaps(true: NDArray[Any], found: NDArray[Any], classes: int) -> NDArray[Any]:
+def overlaps(true: NDArray[Any], found: NDArray[Any], classes: int) -> NDArray[Any]:
     """Twice the common pixels, and the sum of the pixels, of every image and class: (2, N, classes)."""
     known = true != IGNORED
     both = [[(a == k) & known for k in range(classes)] for a in (true, found)]
@@ -137,7 +138,7 @@ def _overlaps(true: NDArray[Any], found: NDArray[Any], classes: int) -> NDArray[
     return np.array(counts, float).transpose(1, 2, 0)
 
 
-def _dice(counts: NDArray[Any]) -> NDArray[Any]:
+def dice_of(counts: NDArray[Any]) -> NDArray[Any]:
     """Dice of each network and class, (seeds, classes), over all images; NaN for a class that is nowhere."""
     common, total = counts.sum(2).transpose(1, 0, 2)
     return np.divide(common, total, out=np.full_like(common, np.nan), where=total > 0)

@@ -26,7 +26,7 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.models.contract import Model, Paced, Prepared, Sharing
+from veridical.models.contract import Model, Paced, Prepared, PreparedWith, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
@@ -110,7 +110,7 @@ def train(
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
         config = config.replace(source=data, source_scale=config.scale)
-    opened = open_data(recipe, row.needs, data, config)
+    opened = open_data(recipe, (*row.needs, *row.learns), data, config)
     about = opened.describe()
     known = {} if started is None else {"dataset": started.dataset} | started.conditions
     for which, said in about.items():
@@ -250,10 +250,13 @@ def fit(
         if world.rank == 0:
             for name, content in data.files().items():
                 write_text(out / name, content)
-        if isinstance(model, Prepared):
-            tiles = torch.from_numpy(data.batch(256, 0, config.seed)[0]).to(device)
-            for network in (model, average.model):
-                cast(Prepared, network).prepare(tiles * 2 - 1)
+        for network in (model, average.model) if isinstance(model, Prepared | PreparedWith) else ():
+            tiles, known = data.batch(256, 0, config.seed)
+            image = torch.from_numpy(tiles).to(device) * 2 - 1
+            if isinstance(network, PreparedWith):
+                network.prepare_with(image, as_tensors(known, device))
+            else:
+                cast(Prepared, network).prepare(image)
         save(finished=False)
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     if log is not None and log.damaged:

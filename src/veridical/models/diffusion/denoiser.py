@@ -200,14 +200,23 @@ class Denoiser(nn.Module):
         With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
         sum of a thousand steps).
         """
+        self.remember(step)
+        image, said = warping.warp(batch.image, batch, self.law.warp) if self.law.warp else (batch.image, None)
+        yield "denoiser", self.loss(self.encode(image), batch, said)
+
+    def remember(self, step: int) -> None:
+        """Take the weights of an early step into an average of about the last tenth of the steps so far."""
         if self.early is not None and step < self.law.early_steps:
-            # The weights of this step, into an average of about the last tenth of the steps so far.
             with torch.no_grad():
                 for name, part in self.early.items():
                     live = getattr(self, name)
                     torch._foreach_lerp_(list(part.parameters()), list(live.parameters()), 9 / (step + 9))
-        image, said = warping.warp(batch.image, batch, self.law.warp) if self.law.warp else (batch.image, None)
-        z = self.encode(image)
+
+    def loss(self, z: Tensor, batch: Batch, said: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """That of encoded images z (N, \\*shape), with the noise and conditions of `batch`; `said` is how tiles were warped.
+
+        A `weight` (N, \\*shape) is that of each square, where images are not cropped.
+        """
         sigma = FORMULATIONS[self.law.formulation].law(batch.normal(), self.law.span)
         x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
         told = any(part is not None for part in (self.label, self.level, self.text, self.embedding))
@@ -219,11 +228,11 @@ class Denoiser(nn.Module):
         loss = ((clean - z) / known.unit).square()
         if self.law.min_snr:
             loss = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.law.min_snr) * (clean - z).square()
-        loss = loss.mean()
+        loss = (loss if weight is None else loss * weight).mean()
         if self.law.variance == "learned":
             schedule = self.law.formulation.partition("_")[2]
             loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule).mean()
-        yield "denoiser", loss
+        return loss
 
     def _cropped(self, known: Preconditioned, z: Tensor, where: Tensor) -> tuple[Preconditioned, Tensor]:
         """The same of a square of each image, `where` (N, 2) in [0, 1) of the room there is."""
