@@ -347,3 +347,20 @@ def test_damaged_weights_are_named(run, trained, tmp_path):
     code, _, error = run("sample", tmp_path / "run", "--out", tmp_path / "new")
     assert code == 2 and "model.safetensors is damaged" in error
     one_sentence(error)
+
+
+def test_the_few_label_curve_is_written_and_drawn(run, tmp_path, monkeypatch):
+    from veridical.scoring import few
+
+    monkeypatch.setattr(few, "one_network", lambda data, k, test, *rest: np.ones((2, len(test[0]), data.classes)))
+    data = write_tiles(tmp_path / "data", n=12, size=32, conditions=True)
+    args = ("utility", str(data), "--size", "32", "--quiet")
+    code, out, _ = run(
+        *args, str(data / "train"), "--few", "2,4", "--figure", tmp_path / "f.png", "--json", tmp_path / "f.json"
+    )
+    assert code == 0 and "real alone" in out and (tmp_path / "f.png").stat().st_size > 1000
+    rows = json.loads((tmp_path / "f.json").read_text())
+    assert {row["settings"]["labels"] for row in rows} == {2, 4} and rows[0]["settings"]["seeds"] == 5
+    for wrong, why in (((), "needs SYNTH"), (("--few", "2"), "no synthetic set"), (("--few", "x", "a"), "--few x")):
+        code, _, error = run(*args, *wrong)
+        assert code == 2 and why in error

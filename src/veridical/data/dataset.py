@@ -312,9 +312,10 @@ class Dataset:
 
     def _labelled_places(self, draws: np.ndarray) -> np.ndarray:
         """Places (N, 3) that uniform numbers (N, 2) pick where there are labels."""
-        if self._labelled is not None:
-            return self._labelled[(draws[:, 0] * len(self._labelled)).astype(int)]
-        return self._layout.random(draws, self._layout.regions_of(self.slices.masked))
+        if self._labelled is None:
+            return self._layout.random(draws, self._layout.regions_of(self.slices.masked))
+        chosen: np.ndarray = self._labelled[(draws[:, 0] * len(self._labelled)).astype(int)]
+        return chosen
 
     def tiles(self, which: str = "test", n: int | None = None, oriented: bool = True) -> tuple[np.ndarray, list[str]]:
         """Tiles of a fixed grid without overlap.
