@@ -116,7 +116,7 @@ def heun(
     return x
 
 
-def invert(denoise: Denoise, x: Tensor, grid: Tensor, cond: Any = None) -> Tensor:
+def invert(denoise: Denoise, x: Tensor, grid: Tensor, cond: Any = None, corrections: int = 0) -> list[Tensor]:
     """Image to noise: `euler` run backwards (DDIM inversion, Song, Meng and Ermon 2021, section 4.3).
 
     Parameters
@@ -125,16 +125,26 @@ def invert(denoise: Denoise, x: Tensor, grid: Tensor, cond: Any = None) -> Tenso
         Clean images in the space of `denoise`.
     grid : Tensor
         As for a solver, falling to 0.
+    corrections : int
+        Fixed-point iterations a step (Pan et al. 2023, arXiv:2309.04907, eq. 8), an evaluation each: they lead to the very place
+        from which a step of `euler` comes back. 0 is the published inversion, which takes the slope of the wrong end.
 
     Returns
     -------
-    Tensor
-        Images at the level ``grid[0]``, from which `euler` comes back to `x`, to first order in the steps.
+    list of Tensor
+        Images at each level of `grid`, the noisiest first and `x` last: from any of them `euler` comes back to `x`, to first
+        order in the steps, and with corrections to the rounding where they have converged.
     """
+    path = [x]
     for now, then in pairwise(grid.flip(0)):
+        step = (then - now).item()
         # There is no slope at level 0: the one of the first level is taken, where the image without noise hardly differs.
-        x = x + _slope(denoise, x, now if now > 0 else then, cond) * (then - now).item()
-    return x
+        noisier = x + _slope(denoise, x, now if now > 0 else then, cond) * step
+        for _ in range(corrections):
+            noisier = x + _slope(denoise, noisier, then, cond) * step
+        x = noisier
+        path.append(x)
+    return path[::-1]
 
 
 def _velocity(denoise: Denoise, x: Tensor, time: float, cond: Any) -> Tensor:

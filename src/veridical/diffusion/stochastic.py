@@ -89,18 +89,33 @@ def sde_dpm_solver_pp_2m(
 
     As much noise comes back as is taken away, so that what the network got wrong before is forgotten; an ODE keeps it.
     """
-    before: tuple[Tensor, float] | None = None  # expected image and length of the step before
+    before: tuple[Tensor, float] | None = None  # expected image and its level, of the step before
     for now, then in pairwise(grid.tolist()):
         clean = denoised(denoise, x, torch.tensor(now, dtype=torch.float64), cond)
-        if then == 0:
-            return clean
-        step = math.log(now / then)
-        weight = -math.expm1(-2 * step)
-        x = (then / now) ** 2 * x + weight * clean
-        if before is not None:
-            x = x + weight / 2 * (step / before[1]) * (clean - before[0])
-        x = x + then * math.sqrt(weight) * _draw(noise, x)
-        before = clean, step
+        x = expected_step(x, clean, now, then, before)
+        if then > 0:
+            x = x + then * math.sqrt(-math.expm1(-2 * math.log(now / then))) * _draw(noise, x)
+        before = clean, now
+    return x
+
+
+def expected_step(x: Tensor, clean: Tensor, now: float, then: float, before: tuple[Tensor, float] | None) -> Tensor:
+    """Where a step of `sde_dpm_solver_pp_2m` from level `now` to `then` leads without its noise.
+
+    Parameters
+    ----------
+    x, clean : Tensor
+        At the level `now`, and what is expected there.
+    before : (Tensor, float), optional
+        What was expected in the step before, and at which level.
+    """
+    if then == 0:
+        return clean
+    step = math.log(now / then)
+    weight = -math.expm1(-2 * step)
+    x = (then / now) ** 2 * x + weight * clean
+    if before is not None:
+        x = x + weight / 2 * (step / math.log(before[1] / now)) * (clean - before[0])
     return x
 
 

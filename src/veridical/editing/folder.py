@@ -29,7 +29,7 @@ from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
-from veridical.editing.words import RunWords
+from veridical.editing.words import RunWords, signed
 from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
@@ -258,7 +258,7 @@ def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | Non
     what is to change alone.
     """
     texts = {
-        "prompt": [text for job in jobs for text in job.prompts],
+        "prompt": [signed(text)[1] for job in jobs for text in job.prompts],
         "source prompt": [job.source_prompt for job in jobs if job.source_prompt],
         "negative prompt": [job.negative_prompt for job in jobs if job.negative_prompt],
     }
@@ -274,11 +274,14 @@ def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | Non
     notes = [
         note for what, said in texts.items() for note in words.remarks(what, list(dict.fromkeys(said)), extrapolate)
     ]
-    short = [text for job in jobs if not job.source_prompt for text in job.prompts]
+    short = [signed(text)[1] for job in jobs if not job.source_prompt for text in job.prompts]
     completed, told = words.completed(list(dict.fromkeys(short)))
     become = dict(zip(dict.fromkeys(short), completed, strict=True))
     full = [
-        job if job.source_prompt else replace(job, prompts=tuple(become[text] for text in job.prompts)) for job in jobs
+        job
+        if job.source_prompt
+        else replace(job, prompts=tuple(sign + become[text] for sign, text in map(signed, job.prompts)))
+        for job in jobs
     ]
     return words, full, [*notes, *told]
 

@@ -125,3 +125,67 @@ class Between(Settings):
     """Between two slices."""
 
     fraction: float = setting(0.5, "Where the slice lies, from 0 (this image) to 1 (the second).", low=0, high=1)
+
+
+def _corrections() -> Any:
+    return setting(
+        0,
+        "Fixed-point iterations a step of the inversion, an evaluation each, after which it leads back exactly.",
+        low=0,
+    )
+
+
+@dataclass(frozen=True)
+class Inversion(Strength):
+    """To noise and back."""
+
+    steps: int = setting(50, "Noise levels from noise to image, of which an edit may take a part.", low=2)
+    strength: float = setting(0.8, "How far an image goes back to noise: see sdedit.", above=0, high=1)
+    corrections: int = _corrections()
+    null_text: int = setting(
+        0, "If not 0, iterations a step that learn what guidance leads away from, so that the image comes back; 10 in the paper.",
+        low=0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DiffEdit(Strength):
+    """To noise and back under a mask that the words find."""
+
+    steps: int = setting(50, "Noise levels from noise to image, of which an edit may take a part.", low=2)
+    strength: float = setting(0.8, "How far an image goes back to noise: see sdedit.", above=0, high=1)
+    corrections: int = _corrections()
+    draws: int = setting(10, "Noisy versions of an image in which the two texts are compared.", low=1)
+    smoothing: float = setting(
+        4.0,
+        "Standard deviation, in pixels, of the Gaussian that smooths their difference; a place of a latent is 8 pixels wide.",
+        low=0,
+    )
+    threshold: float = setting(
+        0.5,
+        "Share of the largest difference, which is three times the mean, from which on the mask begins.",
+        low=0,
+        below=1,
+    )
+
+
+@dataclass(frozen=True)
+class Ledits(Strength):
+    """Several changes on an exact way back."""
+
+    steps: int = setting(50, "Noise levels from noise to image, of which an edit may take a part.", low=2)
+    strength: float = setting(0.8, "How far an image goes back to noise: see sdedit.", above=0, high=1)
+    scale: tuple[float, ...] = setting((5.0,), "Guidance towards a change: one for all, or one each.", low=0)
+    masks: str = setting(
+        "both",
+        "Where a change finds its place: by attention to its words and by difference, or by difference alone, for a run whose "
+        "attention does not follow the words.",
+        choices=("both", "difference"),
+    )
+    smoothing: float = setting(
+        0.0, "Standard deviation, in pixels, of the Gaussian that smooths the difference; 4 for a run of pixels.", low=0
+    )
+    threshold: tuple[float, ...] = setting(
+        (0.9,), "Share of an image that a change leaves alone, by attention and by difference each: one for all, or one each.",
+        low=0, below=1,
+    )  # fmt: skip

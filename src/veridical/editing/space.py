@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from veridical.core.arrays import Images
@@ -111,6 +112,11 @@ class Space:
         )
         height, width = self._shape
         return np.asarray(found[:, 0, :height, :width].cpu().numpy())
+
+    def smoothed(self, places: Tensor, deviation: float) -> Tensor:
+        """A map of places (N, h, w) under a Gaussian of so many pixels: networks differ about a texture pixel by pixel."""
+        side = deviation / self.factor
+        return torch.from_numpy(gaussian_filter(places.cpu().numpy(), (0, side, side))).to(places)
 
     def grid(self, steps: int) -> Tensor:
         """So many noise levels along which the model samples, falling to 0, float64."""

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Edited, Given
-from veridical.editing.settings import Alike, Between, Margins, Rings, Streaks, Strength, Told, Wedge
+from veridical.editing.settings import (
+    Alike,
+    Between,
+    DiffEdit,
+    Inversion,
+    Ledits,
+    Margins,
+    Rings,
+    Streaks,
+    Strength,
+    Told,
+    Wedge,
+)
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
@@ -85,6 +97,24 @@ def _instruct_pix2pix(*args: Any, **keywords: Any) -> Edited:
     return instruct_pix2pix(*args, **keywords)
 
 
+def _ddim_inversion(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.inversion import ddim_inversion
+
+    return ddim_inversion(*args, **keywords)
+
+
+def _diffedit(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.diffedit import diffedit
+
+    return diffedit(*args, **keywords)
+
+
+def _ledits(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.ledits import ledits
+
+    return ledits(*args, **keywords)
+
+
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
     from veridical.editing.operators import rings
 
@@ -146,6 +176,21 @@ EDITS: dict[str, Edit] = {
         "instruct_pix2pix", "words", "Follow an instruction, such as 'add a crack', with a run of that recipe.",
         "Brooks et al. 2022, arXiv:2211.09800", _instruct_pix2pix, "everything, or pixels under the mask", ("prompt",),
         Told, replaces=True, offers=("negative_prompt", "mask"),
+    ),
+    "ddim_inversion": Edit(
+        "ddim_inversion", "words", "Lead an image to its noise and back with other words.",
+        "Song et al. 2021, arXiv:2010.02502; with null_text Mokady et al. 2022, arXiv:2211.09794", _ddim_inversion, "everything",
+        settings=Inversion, replaces=True, offers=(*WORDS, "source_prompt"),
+    ),
+    "diffedit": Edit(
+        "diffedit", "words", "Find where two texts differ in an image, and change it there.",
+        "Couairon et al. 2022, arXiv:2210.11427", _diffedit, "pixels under the mask", ("prompt",),
+        settings=DiffEdit, replaces=True, offers=("negative_prompt", "source_prompt", "mask"),
+    ),
+    "ledits": Edit(
+        "ledits", "words", "Several changes at once, each where it finds its place; away from texts that begin with -.",
+        "Brack et al. 2023, arXiv:2311.16711", _ledits, "pixels under the mask", ("prompt",),
+        settings=Ledits, replaces=True, offers=("source_prompt", "mask"), several=True,
     ),
 }  # fmt: skip
 

@@ -73,3 +73,8 @@ class RunWords:
         """What the user should know of prompts; an `InputError` for numbers that no image is known for."""
         cut = encoded(self._vocabulary, list(texts))[1]
         return remarks(self._vocabulary, what, texts, cut, extrapolate)
+
+
+def signed(text: str) -> tuple[str, str]:
+    """The sign that a prompt of several changes begins with, "-", "+" or none, and its text."""
+    return (text[0], text[1:].lstrip()) if text[:1] in ("-", "+") else ("", text)
