@@ -109,4 +109,5 @@ def test_options_that_do_not_fit_are_named(flags, more, message, tmp_path):
 def test_rows_are_whole(name):
     row = EDITS[name]
     assert row.name == name and row.summary.endswith(".") and row.paper and set(row.needs) <= set(NEEDS)
-    assert row.chief in (*row.needs, *row.own) and issubclass(row.settings, Settings)
+    assert set(row.offers) <= set(NEEDS) - set(row.needs)
+    assert row.task == "words" or (row.chief in (*row.needs, *row.own) and issubclass(row.settings, Settings))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Edited, Given
-from veridical.editing.settings import Between, Rings, Settings, Streaks, Strength, Wedge
+from veridical.editing.settings import Attended, Between, Rings, Settings, Streaks, Strength, Wedge
 
 if TYPE_CHECKING:
     from veridical.editing.operators import Operator
@@ -77,6 +77,12 @@ def _sdedit(*args: Any, **keywords: Any) -> Edited:
     return sdedit(*args, **keywords)
 
 
+def _prompt_to_prompt(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.prompt_to_prompt import prompt_to_prompt
+
+    return prompt_to_prompt(*args, **keywords)
+
+
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
     from veridical.editing.operators import rings
 
@@ -125,6 +131,11 @@ EDITS: dict[str, Edit] = {
         "sdedit", "words", "Add noise to an image and take it away; with a mask only there.",
         "Meng et al. 2022, arXiv:2108.01073", _sdedit, "everything, or pixels under the mask",
         settings=Strength, replaces=True, offers=(*WORDS, "mask"),
+    ),
+    "prompt_to_prompt": Edit(
+        "prompt_to_prompt", "words", "Draw an image again by another text, and look where the words of its own text were.",
+        "Hertz et al. 2022, arXiv:2208.01626", _prompt_to_prompt, "everything, or what attention to changed words marks",
+        ("prompt", "source_prompt"), Attended, replaces=True, offers=("negative_prompt", "mask"),
     ),
 }  # fmt: skip
 
