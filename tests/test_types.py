@@ -31,6 +31,7 @@ values: list[float | None] = [row["value"] for row in rows]
 folder: Path = v.sample("run", 8, "samples", label="0,1")
 said: Path = v.caption("phantoms/images", "captions.jsonl", names={0: "pores", 2: "clay"}, columns=["porosity"], seed=1)
 scores: list[float] = [found.score for found in v.find("phantoms/images", "three cracks", "clip", top=4)]
+changed: Path = v.edit("run", "phantoms/images", "edited", "sdedit", prompt=["two cracks"], settings={"steps": 9}, seed=1)
 between: np.ndarray = v.blend(v.load("unclip"), drawn[0], drawn[1], 4, seed=2)
 exported: Path = v.export("stable", "pipeline", format="diffusers")
 verdict = v.audit("phantoms/images", folder, source=None, size=32, progress=lambda share, text: print(share, text))
@@ -53,6 +54,7 @@ WRONG = (
     "v.caption('data', 'out', names=['pores'])",
     "v.find('data', 3, 'clip')",
     "v.blend(run, drawn[0], drawn[1])",
+    "v.edit('run', 'images', 'edited')",
     "v.export('stable')",
     "v.score(3, drawn)",
     "v.score(drawn, drawn, paried=True)",

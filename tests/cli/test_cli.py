@@ -39,6 +39,7 @@ def test_every_command_has_help(run):
         "train",
         "sample",
         "restore",
+        "edit",
         "score",
         "audit",
         "utility",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from veridical.cli.shell import Seed, app, pairs_of, say
+from veridical.core.errors import InputError
 from veridical.editing.table import EDITS
 
 ROWS = "\n".join(f"{row.name}: {row.summary}" for row in EDITS.values())
@@ -66,7 +67,11 @@ def edit(
     """Change images by words, masks or other images; what stands outside a mask stays, to the count."""
     from veridical.editing.folder import edit as write
 
-    settings = pairs_of(set_ or []) | ({} if strength is None else {"strength": strength})
+    settings: dict[str, Any] = dict(pairs_of(set_ or []))
+    if strength is not None:
+        if "strength" in settings:
+            raise InputError("strength is given twice, by --strength and by --set: leave one out.")
+        settings["strength"] = strength
     path = write(
         run, images, out, how, prompt=prompt, source_prompt=source_prompt, negative_prompt=negative_prompt, mask=mask,
         second=second, table=table, settings=settings, extrapolate=extrapolate, seed=seed, batch=batch, device=device,

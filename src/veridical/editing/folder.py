@@ -18,19 +18,19 @@ from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash
 from veridical.core.interrupt import on_stop
-from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
-from veridical.data.slices import Slices
+from veridical.editing.checks import check_given, check_images
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
 from veridical.editing.words import RunWords, signed
 from veridical.models.contract import Denoising
+from veridical.models.diffusion.settings import Sampling
 from veridical.runs.run import Run, load
 
 
@@ -116,9 +116,14 @@ def edit(
     known = {field.name for field in dataclasses.fields(row.settings)}
     chosen = row.parse({name: value for name, value in (settings or {}).items() if name in known})
     sampling = {name: value for name, value in (settings or {}).items() if name not in known}
+    for name in sampling:
+        if name not in {field.name for field in dataclasses.fields(Sampling)}:
+            raise InputError(
+                f"{how} has no setting {name!r}: it has {', '.join(sorted(known))}, and those of sampling."
+            )
     loaded = load(run, device, sampling)
     use_threads()
-    _check_images(images, slices, loaded)
+    check_images(images, slices, loaded)
     words, jobs, notes = _words(loaded, jobs, extrapolate)
     for note in notes:
         tell(run, note)
@@ -182,6 +187,7 @@ def edited(
         Outside of masks, given or found, images are those that came; they may be larger than these, see `Edited.origin`.
     """
     row, given = find(how), given or Given()
+    check_given(row, images, given, run)
     if given.words is None and "text" in run.needs:
         given = replace(given, words=RunWords(run))
     chosen = row.parse(dict(settings or {}))
@@ -214,11 +220,13 @@ def _made(
     top, left = 0, 0
     for turn in range(turns):
         mask = np.stack([job.masks[turn % len(job.masks)].region() for job in jobs]) if jobs[0].masks else None
+        # What was not measured says nothing of what stands beside it: it is drawn, and not written.
+        mask = None if mask is None else mask | lost.any(1)
         texts = [job.prompts if row.several else job.prompts[turn : turn + 1] or job.prompts[-1:] for job in jobs]
         given = Given(
             mask, second,
             texts if all(texts) else None,
-            [job.source_prompt for job in jobs] if any(job.source_prompt for job in jobs) else None,
+            _sources(jobs, turn) if any(job.source_prompt for job in jobs) else None,
             [job.negative_prompt for job in jobs] if any(job.negative_prompt for job in jobs) else None,
             words,
         )  # fmt: skip
@@ -230,25 +238,14 @@ def _made(
         made, masks, lost = last.placed(made), last.placed(masks), last.placed(lost)
         top, left = top + last.origin[0], left + last.origin[1]
         inside = np.ones_like(masks) if last.mask is None else last.mask
-        masks |= inside
+        masks |= inside & ~lost.all(1)
         made = np.where(inside[:, None] & ~lost, run.window.from_unit(last.images), made)
     return made, replace(last, mask=masks, origin=(top, left))
 
 
-def _check_images(spec: str | Path, slices: Slices, run: Run) -> None:
-    if slices.channels != run.info.channels or slices.dtype.name != run.window.dtype:
-        words = {1: "grey", 3: "RGB"}
-        raise InputError(
-            f"{spec} is {words.get(slices.channels, slices.channels)} of {slices.dtype.name} but the run was trained on "
-            f"{words.get(run.info.channels, run.info.channels)} of {run.window.dtype}: save the images as the run's data."
-        )
-    for name, (height, width) in zip(slices.names, slices.shapes, strict=True):
-        if min(height, width) < run.info.size:
-            raise InputError(
-                f"{spec}: {name} has {width} x {height} pixels but the model works on tiles of {run.info.size}: "
-                "give a larger part of it."
-            )
-        check_cost(f"{spec}: {name}", nbytes=16 * slices.channels * height * width)
+def _sources(jobs: Sequence[Job], turn: int) -> list[str]:
+    """What images show before a turn: what the turn before made of them."""
+    return [job.prompts[turn - 1] if turn and len(job.prompts) > turn else job.source_prompt for job in jobs]
 
 
 def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | None, list[Job], list[str]]:

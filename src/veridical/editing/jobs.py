@@ -134,9 +134,15 @@ def _job(slices: Slices, edit: Edit, k: int, said: Mapping[str, Any], opened: di
         raise InputError(
             f"{len(masks)} masks and {len(prompts)} prompts do not fit: give one mask, or one for each prompt."
         )
+    regions = tuple(_picked(mask, slices, k, opened, labels=True) for mask in masks)
+    for region in regions:
+        marked = region.region()
+        if not marked.any():
+            raise InputError(f"the mask {region} of {name} marks no pixel: mark those that may change.")
+        if marked.all() and "mask" in edit.needs:
+            raise InputError(f"the mask {region} of {name} marks all pixels: {edit.name} goes by those that stay.")
     return Job(
-        k, name, slices.shapes[k], prompts, said["source_prompt"], said["negative_prompt"],
-        tuple(_picked(mask, slices, k, opened, labels=True) for mask in masks),
+        k, name, slices.shapes[k], prompts, said["source_prompt"], said["negative_prompt"], regions,
         None if said["second"] is None else _picked(said["second"], slices, k, opened, labels=False),
     )  # fmt: skip
 
@@ -169,8 +175,9 @@ def _rows(path: Path, slices: Slices) -> Iterable[tuple[int, dict[str, Any]]]:
         raise InputError(
             f"{path} needs the column image and has room for {', '.join(COLUMNS[1:])}, not {', '.join(strange) or 'none'}."
         )
-    known = {name: k for k, name in enumerate(slices.names)}
-    known |= {slices.paths[k].name: k for k in range(len(slices.paths))}
+    files = [path.name for path in slices.paths]
+    known = {file: k for k, file in enumerate(files) if files.count(file) == 1}  # of two folders: by its name alone
+    known |= {name: k for k, name in enumerate(slices.names)}
     rows = []
     for number, row in enumerate(reader, 2):
         if None in row or None in row.values():

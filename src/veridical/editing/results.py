@@ -117,8 +117,11 @@ class Results:
         self._put(f"masks/{picture}", partial(save_png, array=_bytes(region)))
         self._put(f"changed/{picture}", partial(save_png, array=_bytes(changed)))
         for name, maps in edited.maps.items():
+            if np.isnan(maps[k]).all():  # an image whose prompts do not say the word
+                continue
             self._put(f"maps/{job.name}_{name}.png", partial(save_png, array=_bytes(maps[k])))
-        change = np.abs(np.nan_to_num(after.astype(np.float64) - before, posinf=0, neginf=0))
+        measured = np.isfinite(before) & np.isfinite(after)
+        change = np.abs(np.subtract(after, before, where=measured, out=np.zeros(before.shape), dtype=np.float64))
         return {
             "file": file,
             "synthetic": True,

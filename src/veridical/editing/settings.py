@@ -77,6 +77,49 @@ class Margins(Settings):
     bottom: int = _margin("below")
 
 
+@dataclass(frozen=True)
+class Attended(Told):
+    """What of the attention to words a new text takes over."""
+
+    cross_share: float = setting(
+        0.8, "Share of the steps in which words are looked for where they were.", low=0, high=1
+    )
+    self_share: float = setting(
+        0.4, "Share of the steps in which places look at the places they looked at.", low=0, high=1
+    )
+    weights: str = setting("", "How loud words of the prompt are: WORD=FACTOR, several with commas between.")
+    blend: float = setting(
+        0.0,
+        "Change only places where the attention to exchanged words exceeds this share of its range, 0.3 as published; 0: all.",
+        low=0,
+        below=1,
+    )
+    blend_words: str = setting(
+        "", "Words whose attention counts for that, with commas between; else all that are exchanged."
+    )
+    maps: bool = setting(False, "Write the attention to each word as pictures.")
+
+    def __post_init__(self) -> None:
+        check(self)
+        weights_of(self.weights)
+
+
+def weights_of(text: str) -> dict[str, float]:
+    """Words and factors of ``WORD=FACTOR,...``."""
+    found = {}
+    for item in text.split(",") if text.strip() else ():
+        word, _, factor = item.rpartition("=")
+        try:
+            found[word.strip()] = float(factor)
+        except ValueError:
+            found[word.strip()] = float("nan")
+        if not word.strip() or not abs(found[word.strip()]) <= 100:
+            raise InputError(
+                f"weights={text} cannot be: give words and factors from -100 to 100, such as cracks=2,binder=0.5."
+            )
+    return found
+
+
 def _deviation() -> Any:
     return setting(0.0, "Noise of the measured parts, as a share of the intensity window.", low=0)
 

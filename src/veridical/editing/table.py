@@ -10,6 +10,7 @@ from veridical.core.errors import InputError
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.settings import (
     Alike,
+    Attended,
     Between,
     DiffEdit,
     Inversion,
@@ -115,6 +116,12 @@ def _ledits(*args: Any, **keywords: Any) -> Edited:
     return ledits(*args, **keywords)
 
 
+def _prompt_to_prompt(*args: Any, **keywords: Any) -> Edited:
+    from veridical.editing.prompt_to_prompt import prompt_to_prompt
+
+    return prompt_to_prompt(*args, **keywords)
+
+
 def _rings(shape: tuple[int, int], settings: Rings) -> Operator:
     from veridical.editing.operators import rings
 
@@ -191,6 +198,11 @@ EDITS: dict[str, Edit] = {
         "ledits", "words", "Several changes at once, each where it finds its place; away from texts that begin with -.",
         "Brack et al. 2023, arXiv:2311.16711", _ledits, "pixels under the mask", ("prompt",),
         settings=Ledits, replaces=True, offers=("source_prompt", "mask"), several=True,
+    ),
+    "prompt_to_prompt": Edit(
+        "prompt_to_prompt", "words", "Draw an image again by another text, and look where the words of its own text were.",
+        "Hertz et al. 2022, arXiv:2208.01626", _prompt_to_prompt, "everything, or what attention to changed words marks",
+        ("prompt", "source_prompt"), Attended, replaces=True, offers=("negative_prompt", "mask"),
     ),
 }  # fmt: skip
 
