@@ -26,6 +26,7 @@ NAMES = [name for name, row in EDITS.items() if row.task == "words"]
 SIZE, HEIGHT, WIDTH = 16, 20, 26
 SOURCE, TARGET = "waves of kind a, phase 1.00", "waves of kind b, phase 4.00"
 QUICK = {"steps": 2}
+OWN = {"outpaint": {"right": 4, "top": 3}}  # what an edit does nothing without
 COLUMNS = ("image", "prompt", "mask")
 
 
@@ -118,6 +119,11 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+def quick(name):
+    """Settings of an edit that takes no time."""
+    return QUICK | OWN.get(name, {})
+
+
 def done(call, *args, **keywords):
     """An edit, or a skipped test where it is one for other runs and says so in one sentence."""
     try:
@@ -134,7 +140,7 @@ def done(call, *args, **keywords):
 @pytest.mark.parametrize("name", NAMES)
 def test_from_file_to_file(toys, kind, name, tmp_path):
     toy, row, out = toys(kind), EDITS[name], tmp_path / "out"
-    done(edit, toy.run, toy.images, out, name, **toy.given(row), settings=QUICK, seed=3, quiet=True)
+    done(edit, toy.run, toy.images, out, name, **toy.given(row), settings=quick(name), seed=3, quiet=True)
     record = json.loads((out / "provenance.json").read_text())
     assert record["edit"] == name and record["seed"] == 3 and record["made_up"] == row.synthetic
     assert record["settings"]["steps"] == 2 and len(record["checkpoint"]["sha256"]) == 64
@@ -178,26 +184,26 @@ def test_an_image_does_not_depend_on_the_others(toys, kind, name):
         }
         return replace(known, **unused)
 
-    both = done(edited, run, unit, name, given=given(2), settings=QUICK, seed=1)
+    both = done(edited, run, unit, name, given=given(2), settings=quick(name), seed=1)
     # the second alone, with another batch of tiles, too
     alone = edited(
         run,
         unit[1:],
         name,
         given=replace(given(1), second=None if given(1).second is None else unit[1:]),
-        settings=QUICK | {"batch": 5},
+        settings=quick(name) | {"batch": 5},
         seed=1,
         numbers=[1],
     )
     np.testing.assert_allclose(alone.images[0], both.images[1], atol=1e-4)
-    other = edited(run, unit, name, given=given(2), settings=QUICK, seed=1)
+    other = edited(run, unit, name, given=given(2), settings=quick(name), seed=1)
     np.testing.assert_array_equal(other.images, both.images)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_was_stopped_goes_on_to_equal_bytes(toys, name, tmp_path, monkeypatch):
     toy, row = toys("16 bit"), EDITS[name]
-    call = {**toy.given(row), "settings": QUICK, "batch": 1, "quiet": True}
+    call = {**toy.given(row), "settings": quick(name), "batch": 1, "quiet": True}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     done(edit, toy.run, toy.images, whole, name, **call)
     calls, apply = [], row.apply
@@ -220,7 +226,7 @@ def test_what_was_stopped_goes_on_to_equal_bytes(toys, name, tmp_path, monkeypat
     for file in files:
         if file.name != "provenance.json":  # which has seconds
             assert (whole / file).read_bytes() == (parts / file).read_bytes()
-    for other in ({"seed": 1}, {"settings": QUICK | {"batch": 31}}):
+    for other in ({"seed": 1}, {"settings": quick(name) | {"batch": 31}}):
         with pytest.raises(InputError, match=r"edited with other (seed|settings): choose"):
             edit(toy.run, toy.images, parts, name, **(call | other))
     if "prompt" in call:
@@ -286,7 +292,7 @@ def test_a_model_without_words_is_told_none(toys, deaf, name, tmp_path):
     toy, row = toys("8 bit"), EDITS[name]
     if "prompt" not in (*row.needs, *row.offers):
         pytest.skip("hears no words")
-    refused("hears no words", deaf, toy.images, tmp_path / "out", name, **toy.given(row), settings=QUICK)
+    refused("hears no words", deaf, toy.images, tmp_path / "out", name, **toy.given(row), settings=quick(name))
 
 
 def test_a_table_says_what_each_image_becomes(toys, tmp_path):

@@ -62,5 +62,5 @@ def test_counts_outside_a_mask_stay(run, tmp_path):
 def test_a_run_that_knows_no_instructions_is_refused(scan):
     folder, _, _ = scan
     plain = load(folder / "run")
-    with pytest.raises(InputError, match="was not trained to follow instructions: train the recipe instruct_pix2pix"):
+    with pytest.raises(InputError, match="was not trained to follow instructions: give a run of instruct_pix2pix"):
         edited(plain, np.zeros((1, 1, 32, 32), np.float32), "instruct_pix2pix", given=Given(prompt=[("add",)]))

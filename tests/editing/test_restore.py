@@ -229,7 +229,7 @@ def test_checkpoints_change_no_gradient(monkeypatch):
     model, operator = edm(16), streaks((24, 24), width=4)
     measured = np.random.default_rng(0).random((1, 1, 24, 24), np.float32)
     kept = restore(model, measured, operator, size=16, settings=Settings(steps=2, iterations=2))
-    monkeypatch.setattr("veridical.diffusion.posterior.GRAPHS", 1)
+    monkeypatch.setattr("veridical.diffusion.tiles.GRAPHS", 1)
     again = restore(model, measured, operator, size=16, settings=Settings(steps=2, iterations=2))
     np.testing.assert_allclose(again, kept, atol=1e-5)
 

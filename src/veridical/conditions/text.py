@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Option, Request, Supply, TileSettings
+from veridical.conditions.prompts import check_guided, prompts_of, remarks
 from veridical.conditions.reopen import reopened
 from veridical.core.errors import InputError
-from veridical.core.files import read_bytes, read_json, read_text
+from veridical.core.files import read_bytes, read_json
 from veridical.core.notes import tell
 from veridical.core.settings import setting
 from veridical.core.tokens import NEGATIVE
@@ -153,7 +154,7 @@ Given = str | Sequence[str] | None
 def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
     """Prompts, by default the captions of held-out tiles; and negative ones, whose arrays have names that say so."""
     vocabulary = load_vocabulary(request)
-    prompts, against = _prompts(given), _prompts(negative)
+    prompts, against = prompts_of(given), prompts_of(negative)
     asked = prompts or _held_out(request)
     arrays, cut = encoded(vocabulary, asked)
     notes: list[str] = []
@@ -173,56 +174,13 @@ def _ask(request: Request, given: Given, negative: Given = None) -> Answer:
             beside[UPSAMPLED] = completed
             notes += told
     if against:
-        _check_guided(request)
+        check_guided(request)
         unlike, cut = encoded(vocabulary, against)
         arrays |= {NEGATIVE + name: rows for name, rows in unlike.items()}
         notes += remarks(vocabulary, "negative prompt", against, cut, request.extrapolate)
     if against:
         beside["negative_text"] = against
     return Answer(arrays, "text", asked, notes=tuple(notes), beside=beside)
-
-
-def _prompts(given: Given) -> list[str]:
-    """Prompts, those of a file in place of its name: one a line, empty lines left out."""
-    prompts = []
-    for text in [given] if isinstance(given, str) else list(given or ()):
-        if not text.startswith("@"):
-            prompts.append(text)
-            continue
-        path = Path(text[1:]).expanduser()
-        lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
-        if not any(lines):
-            raise InputError(f"{path} holds no prompt: write one a line.")
-        prompts += filter(None, lines)
-    return prompts
-
-
-def remarks(
-    vocabulary: Vocabulary, what: str, texts: Sequence[str], cut: Sequence[int], extrapolate: bool
-) -> list[str]:
-    """What the user should know of prompts; an `InputError` for numbers that no image is known for."""
-    notes = [f"{what} {texts[k]!r}: it is longer than {vocabulary.length} tokens and loses its end" for k in cut]
-    for text in dict.fromkeys(texts):
-        beyond = vocabulary.beyond(text)
-        if beyond and not extrapolate:
-            raise InputError(
-                f"{what} {text!r}: {beyond[0]}: nothing is known of such images; ask for values in between, or add --extrapolate."
-            )
-        notes += [f"{what} {text!r}: {note}" for note in (*vocabulary.notes(text), *beyond)]
-    return notes
-
-
-def _check_guided(request: Request) -> None:
-    """Refuse a negative prompt that would change nothing."""
-    scale = request.run["args"].get("guidance_scale")
-    if scale is None:
-        raise InputError(
-            f"{request.run['recipe']} has no guidance, so nothing leads away from a negative prompt: leave it out."
-        )
-    if scale == 1:
-        raise InputError(
-            "guidance_scale=1 has no use for a negative prompt: add --set guidance_scale=3, or leave it out."
-        )
 
 
 def load_vocabulary(request: Request) -> Vocabulary:

@@ -7,6 +7,8 @@ text towers that take tokens alone, all numbers can be spelled, between a token 
 The rule: a number belongs to the word before it (of the same clause, and not one such as "of" or "is"), or else to the word
 after it: "porosity 0.31" to "porosity", "12 fibres" to "fibres". It is a property if that word has numbers in at least two
 training captions, not all equal.
+
+Longer than other files because fitting, writing and reading back go by the same rule.
 """
 
 from __future__ import annotations

@@ -48,8 +48,7 @@ def instruct_pix2pix(
     """
     if not isinstance(model, InstructPix2Pix):
         raise InputError(
-            "this run was not trained to follow instructions: train the recipe instruct_pix2pix on pairs, or use another --how, "
-            "such as sdedit."
+            "this run was not trained to follow instructions: give a run of instruct_pix2pix, or use another --how, such as sdedit."
         )
     n = len(images)
     space = Space(model, images.shape, size, settings.batch)

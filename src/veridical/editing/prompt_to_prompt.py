@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.errors import InputError
 from veridical.core.progress import Progress
-from veridical.diffusion.deterministic import denoised, euler
+from veridical.diffusion.deterministic import euler, invert
 from veridical.diffusion.solvers import Denoise
 from veridical.diffusion.tiles import tiled
 from veridical.editing.alignment import Said, changed, exchange, places_of, plain
@@ -84,7 +83,7 @@ def prompt_to_prompt(
         z = space.encode(images)
         alone = {name: value[:n] for name, value in cond.items()}
         shown = counted(space.denoise, progress, 3 * settings.steps)
-        path = _path(shown, z, grid, alone)
+        path = invert(shown, z, grid, alone)
         inside = torch.ones_like(z[:, :1]) if given.mask is None else space.places(given.mask)
         total = z.new_zeros(())
         x = path[0]
@@ -103,17 +102,6 @@ def prompt_to_prompt(
             found = (space.pixels(mask[:, 0]) > 0.5) & (True if given.mask is None else given.mask)
         pictures = control.pictures(total, space) if settings.maps else {}
         return Edited(space.decode(x), found, pictures)
-
-
-def _path(denoise: Denoise, z: Tensor, grid: Tensor, cond: Any) -> list[Tensor]:
-    """Images at each level of a grid, the noisiest first: `veridical.diffusion.deterministic.invert` with what lies between."""
-    path = [z]
-    for now, then in pairwise(grid.flip(0)):
-        level = now if now > 0 else then
-        x = path[0]
-        slope = (x - denoised(denoise, x, level, cond)) / level.item()
-        path.insert(0, x + slope * (then - now).item())
-    return path
 
 
 class Control:

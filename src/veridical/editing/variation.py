@@ -54,7 +54,7 @@ def variation(
         z = space.encode(images)
         x = drawn * grid[0].item() * noise(tuple(z.shape[1:]))
         if alike:
-            x = ddim(denoise, x + alike * invert(denoise, z, grid, cond), grid, cond, noise, eta=drawn)
+            x = ddim(denoise, x + alike * invert(denoise, z, grid, cond)[0], grid, cond, noise, eta=drawn)
         else:
             x = sde_dpm_solver_pp_2m(denoise, x, grid, cond, noise)
         return Edited(space.decode(x))

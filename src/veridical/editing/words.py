@@ -10,8 +10,9 @@ from torch import Tensor
 from veridical.conditions.completed import complete_all
 from veridical.conditions.condition import Request
 from veridical.conditions.delivery import as_tensors
+from veridical.conditions.prompts import remarks
 from veridical.conditions.table import DATA_SETTINGS, DataSettings
-from veridical.conditions.text import complete_captions, encoded, load_vocabulary, remarks
+from veridical.conditions.text import complete_captions, encoded, load_vocabulary
 from veridical.core.errors import InputError
 from veridical.runs.run import Run
 

@@ -1,4 +1,7 @@
-"""Everything diffusive is one denoiser: a network between scalings, a law of training noise, a grid and a solver."""
+"""Everything diffusive is one denoiser: a network between scalings, a law of training noise, a grid and a solver.
+
+Longer than other files because all that is diffusive is this one model.
+"""
 
 from __future__ import annotations
 
