@@ -27,14 +27,14 @@ def tiles(name: str, size: int, n: int, rng) -> np.ndarray:
     return np.stack([image[y : y + size, x : x + size].transpose(2, 0, 1) for y, x in places])
 
 
-def result_row(dataset, recipe, seed, metric, value, width=0.1, floor=0.0, reason=None):
+def result_row(dataset, recipe, seed, metric, value, width=0.1, floor=0.0, reason=None, remark=None):
     low, high = (None, None) if value is None else (value - width / 2, value + width / 2)
     settings = {"extractor": "efficientnet_lite0", "layers": "last feature map (1280)", "interval": "jackknife"}
     if metric.startswith("kid"):
         settings["kernel"] = "(x.y / d + 1)^3"
     return {
         "recipe": recipe, "dataset": dataset, "seed": seed, "metric": metric, "value": value, "low": low, "high": high,
-        "n": 48, "floor": floor, "reason": reason, "settings": settings,
+        "n": 48, "floor": floor, "reason": reason, "remark": remark, "settings": settings,
     }  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def test_metrics_csv_parses_back_to_the_rows(bench):
             found = rows[row["dataset"], row["recipe"], str(row["seed"]), row["metric"]]
             for key in ("value", "low", "high", "floor", "n"):
                 assert (float(found[key]) if found[key] else None) == row[key]
-            assert found["reason"] == (row["reason"] or "")
+            assert (found["reason"], found["remark"]) == (row["reason"] or "", row["remark"] or "")
             assert json.loads(found["settings"]) == row["settings"]
             seen += 1
     assert seen == 14 * 9 and len(rows) == seen + 6  # a cell without results keeps a row with its reason
@@ -231,6 +231,35 @@ def test_broken_files_are_left_out_not_fatal(tmp_path):
     assert "seed 0 done, but rows.json is missing or unreadable" in page.words
     assert "value is not a finite number" in page.words
     assert "latent_diffusion is the best learned system: kid_over_random_phase" in page.words
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["today's", "without remarks"])
+def test_why_there_is_no_interval_is_a_remark_and_was_a_reason(old, tmp_path):
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    path = tmp_path / "cells" / "gravel" / "edm-seed0" / "rows.json"
+    rows = json.loads(path.read_text())
+    for row in rows:
+        if row["value"] is not None:
+            row |= {"low": None, "high": None, "remark": "no interval: all images are of one slice"}
+        if old:
+            said = row.pop("remark")
+            row["reason"] = row["reason"] or said
+    write(path, rows)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert "a no interval: all images are of one slice" in page.words
+    for row in read_csv(tmp_path / "tables" / "metrics.csv"):
+        if row["recipe"] == "edm":
+            assert (row["value"] == "") == (row["reason"] != "") == (row["remark"] == "")
+
+
+def test_a_limit_that_is_no_number_is_remarked(tmp_path):
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    path = tmp_path / "cells" / "gravel" / "edm-seed0" / "rows.json"
+    write(path, [row | {"low": float("inf")} for row in json.loads(path.read_text())])
+    report(tmp_path)
+    for row in read_csv(tmp_path / "tables" / "metrics.csv"):
+        if row["recipe"] == "edm" and row["value"]:
+            assert row["remark"] == "low is not a finite number" and row["reason"] == ""
 
 
 def test_dataset_with_failed_cells_only(tmp_path):

@@ -21,7 +21,7 @@ from veridical.scoring.result_rows import row as a_row
 from veridical.scoring.score import format_rows, gather, measure, score
 from veridical.scoring.sets import Training
 
-KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "settings"}
+KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "remark", "settings"}
 SET_METRICS = ("kid_tiny", "kid_over_random_phase", "fd_tiny", "precision", "recall", "density", "coverage")
 
 
@@ -61,7 +61,8 @@ def test_rows_are_complete_and_json():
     rows = score(blobs(40, 0), blobs(30, 1), extractor="tiny", recipe="edm", dataset="blobs", seed=3)
     for row in rows:
         assert set(row) == KEYS and (row["recipe"], row["dataset"], row["seed"]) == ("edm", "blobs", 3)
-        assert (row["value"] is None) <= (row["reason"] is not None)
+        assert (row["value"] is None) == (row["reason"] is not None)
+        assert row["value"] is not None or row["remark"] is None
         json.dumps(row, allow_nan=False)
     found = by_metric(rows)
     assert [*found] == [
@@ -159,7 +160,7 @@ def test_few_slices_give_no_narrow_interval(count):
         row = rows[name]
         assert row["value"] is not None
         if row["low"] is None:
-            assert "no interval: " in row["reason"] and row["settings"]["interval"].startswith("none: ")
+            assert "no interval: " in row["remark"] and row["settings"]["interval"].startswith("none: ")
         else:
             assert count > 1 and f"{count} slices" in row["settings"]["interval"]
             wide = row["high"] - row["low"], by_tile[name]["high"] - by_tile[name]["low"]
@@ -173,11 +174,11 @@ def test_other_images_of_too_few_slices_give_no_floor():
     rows = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=groups, extractor="tiny"))
     for name in ("fd_tiny", "precision", "recall", "density", "coverage"):
         assert rows[name]["value"] is not None and rows[name]["floor"] is None and rows[name]["n"] == 24
-        assert "no floor: fewer than 6 other slices" in rows[name]["reason"]
+        assert "no floor: fewer than 6 other slices" in rows[name]["remark"]
     assert rows["kid_tiny"]["floor"] is not None
     one = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=np.zeros(48), extractor="tiny"))
     assert (
-        one["fd_tiny"]["floor"] is not None and one["fd_tiny"]["reason"] == "no interval: all images are of one slice"
+        one["fd_tiny"]["floor"] is not None and one["fd_tiny"]["remark"] == "no interval: all images are of one slice"
     )
 
 
@@ -289,7 +290,7 @@ def test_identical_pairs_are_left_out_and_told():
     synth[4] = real[4]
     rows = by_metric(score(real, synth, paired=True, extractor="tiny"))
     without = by_metric(score(np.delete(real, 4, 0), np.delete(synth, 4, 0), paired=True, extractor="tiny"))
-    assert rows["psnr"]["n"] == 8 and "1 identical" in rows["psnr"]["reason"]
+    assert rows["psnr"]["n"] == 8 and "1 identical" in rows["psnr"]["remark"]
     assert rows["psnr"]["value"] == pytest.approx(without["psnr"]["value"])
 
 
@@ -451,8 +452,8 @@ def test_images_of_real_are_left_out_of_the_floor():
         rows = by_metric(score(real, synth, floor_real=np.concatenate([other, shared]), extractor="tiny"))
         clean = by_metric(score(real, synth, floor_real=other, extractor="tiny"))
         for name in measured(rows):
-            assert rows[name]["floor"] == clean[name]["floor"] and clean[name]["reason"] is None
-            assert f"{len(shared)} of the {10 + len(shared)} further real images" in rows[name]["reason"]
+            assert rows[name]["floor"] == clean[name]["floor"] and clean[name]["remark"] is None
+            assert f"{len(shared)} of the {10 + len(shared)} further real images" in rows[name]["remark"]
     with pytest.raises(InputError, match="the floor needs other images"):
         score(real, synth, floor_real=turned(real), extractor="tiny")
 
@@ -463,8 +464,9 @@ def test_training_images_that_are_the_real_ones_are_no_floor_and_copies_of_them_
             {"new": new, "copies": turned(real)[:16]}.items()}  # fmt: skip
     halved = by_metric(score(real, new, extractor="tiny"))
     assert rows["new"]["fd_tiny"]["floor"] == halved["fd_tiny"]["floor"] and rows["new"]["memorised"]["value"] < 0.3
-    assert rows["copies"]["memorised"]["value"] == 1 and "40 of the 40" in rows["copies"]["memorised"]["reason"]
-    assert "16 of the 16 synthetic images are real images" in rows["copies"]["fd_tiny"]["reason"]
+    assert rows["copies"]["memorised"]["value"] == 1 and "40 of the 40" in rows["copies"]["memorised"]["remark"]
+    for name, said in (("fd_tiny", "remark"), ("copied_share", "reason")):
+        assert "16 of the 16 synthetic images are real images" in rows["copies"][name][said]
 
 
 @pytest.mark.parametrize("grain", [0, 0.002], ids=["equal", "nearly equal"])
@@ -472,13 +474,15 @@ def test_equal_samples_are_remarked(grain):
     one = np.repeat(blobs(1, 1), 12, 0) + grain * np.random.default_rng(0).standard_normal((12, 1, 16, 16))
     rows = by_metric(score(blobs(12, 0), np.clip(one, 0, 1), extractor="tiny"))
     for name in measured(rows):
-        assert "12 of the 12 synthetic images are equal" in rows[name]["reason"]
+        assert "12 of the 12 synthetic images are equal" in rows[name]["remark"] and rows[name]["reason"] is None
+    assert "12 of the 12 synthetic images are equal" in rows["copied_share"]["reason"]
+    assert rows["copied_share"]["value"] == 0 and rows["copied_share"]["remark"] is None
 
 
 def test_an_image_that_is_there_twice_is_one_for_floor_and_interval():
     real = np.concatenate([blobs(12, 0), turned(blobs(12, 0))])
     row = by_metric(score(real, blobs(12, 1), extractor="tiny"))["kid_tiny"]
-    assert "24 of the 24 real images are the same" in row["reason"] and "12 slices" in row["settings"]["interval"]
+    assert "24 of the 24 real images are the same" in row["remark"] and "12 slices" in row["settings"]["interval"]
     given = by_metric(score(real, blobs(12, 1), real_groups=np.arange(24) % 12, extractor="tiny"))["kid_tiny"]
     assert row["value"] == given["value"] and row["low"] == pytest.approx(given["low"])
 
@@ -488,10 +492,12 @@ def test_pixel_sizes_that_differ_are_said(tmp_path):
     for name, size in (("real", 2.0), ("synth", 20.0), ("alike", 2.01)):
         write_images(tmp_path / name, blobs(8, len(name)), window, pixel_size=size)
     rows = score(tmp_path / "real", tmp_path / "synth", extractor="tiny")
-    assert all("REAL has 2, SYNTH has 20 micro" in row["reason"] for row in rows if row["value"] is not None)
-    assert all(
-        "pixel" not in (row["reason"] or "") for row in score(tmp_path / "real", tmp_path / "alike", extractor="tiny")
-    )
+    for row in rows:
+        if row["value"] is not None:
+            key = "reason" if row["metric"] == "copied_share" else "remark"
+            assert "REAL has 2, SYNTH has 20 micro" in row[key]
+    for row in score(tmp_path / "real", tmp_path / "alike", extractor="tiny"):
+        assert "pixel" not in f"{row['reason']} {row['remark']}"
 
 
 def test_long_remarks_are_shown_once():

@@ -1,5 +1,7 @@
 """Usefulness of labelled images: the network learns, Dice counts right, bad pairs are refused."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -129,8 +131,13 @@ def test_held_out_images_among_the_synthetic_ones_are_said(tmp_path, monkeypatch
     leaky = folder(tmp_path / "leaky", images[:, :, ::-1], masks[:, ::-1], "b")
     fair = folder(tmp_path / "fair", *pairs(24, seed=5), "c")
     rows = utility(real, leaky, size=32, seeds=2, steps=1)
-    assert all("held-out real tiles are among the synthetic ones" in row["reason"] for row in rows)
-    assert all(row["reason"] is None for row in utility(real, fair, size=32, seeds=2, steps=1))
+    assert all("held-out real tiles are among the synthetic ones" in row["remark"] for row in rows)
+    assert all(row["remark"] is None for row in utility(real, fair, size=32, seeds=2, steps=1))
+    found = room.jackknife
+    few = {"low": None, "method": "none: few"}
+    monkeypatch.setattr(room, "jackknife", lambda *args, **more: found(*args, **more)._replace(**few))
+    rows = utility(real, leaky, size=32, seeds=2, steps=1)
+    assert all(re.match(r"no interval: few; \d+ of the", row["remark"]) for row in rows)
 
 
 def test_masks_of_other_classes_are_refused(tmp_path):

@@ -80,6 +80,7 @@ class ResultRow(TypedDict, total=False):
     n: Count | None
     floor: Value
     reason: str | None
+    remark: str | None
     settings: dict[str, Any] | None
 
 

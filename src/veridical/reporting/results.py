@@ -207,10 +207,14 @@ def _read_cell(files: Files, dataset: str, recipe: str, seed: int) -> Cell:
 
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with None for anything that is not a number."""
+    """The row with None for anything that is not a number. Older rows have in `reason` what is the remark on a value now."""
+    if "remark" not in row and row.get("value") is not None:
+        row = row | {"reason": None, "remark": row.get("reason")}
     for key in ("value", "low", "high", "floor"):
         if isinstance(row.get(key), float) and not abs(row[key]) < LARGEST_VALUE:  # NaN, too
-            row = row | {key: None, "reason": row.get("reason") or f"{key} is not a finite number"}
+            row = row | {key: None}
+            said = "reason" if row.get("value") is None else "remark"
+            row[said] = row.get(said) or f"{key} is not a finite number"
     return row
 
 

@@ -58,7 +58,7 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "floor": sum(floors) / len(floors) if floors else None,
         "n": min((row["n"] for row in good if row.get("n") is not None), default=None),
         "reason": next((row.get("reason") or "not measured" for row in rows if row.get("value") is None), None),
-        "no_interval": next((row["reason"] for row in good if row.get("low") is None and row.get("reason")), None),
+        "no_interval": next((row["remark"] for row in good if row.get("low") is None and row.get("remark")), None),
     }
 
 
@@ -190,7 +190,9 @@ def cost_shown(cells: list[Cell]) -> list[dict[str, Any]]:
     return rows
 
 
-METRIC_KEYS = ("dataset", "recipe", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "settings")
+METRIC_KEYS = (
+    "dataset", "recipe", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "remark", "settings",
+)  # fmt: skip
 
 
 def metric_rows(cells: list[Cell]) -> list[dict[str, Any]]:
@@ -208,6 +210,6 @@ def metric_shown(cells: list[Cell]) -> list[dict[str, Any]]:
     return [
         {"dataset": row["dataset"], "system": row["recipe"], "seed": row["seed"], "metric": row["metric"] or DASH}
         | {"value (95 % interval)": _shown(row), "floor": number(row["floor"]), "n": number(row["n"])}
-        | {"reason": row["reason"] or DASH}
+        | {key: row[key] or DASH for key in ("reason", "remark")}
         for row in metric_rows(cells)
     ]

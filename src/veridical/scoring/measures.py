@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
-from veridical.scoring.result_rows import Row, interval_row, null, row
+from veridical.scoring.result_rows import Row, interval_row, joined, null, row
 from veridical.scoring.sets import COPIES, NEIGHBOURS, Equal, Sets
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 
 
 def copied_share(sets: Sets, metric: Metric) -> Row:
-    """Share of synthetic images that are a real image, pixel for pixel: a finding about the inputs, not a quality."""
+    """Share of synthetic images that are a real image, pixel for pixel: a finding about the inputs, not a quality.
+
+    Its reason is all that was found of the inputs.
+    """
     known, n = set(digests(sets.real)), len(sets.synth)
     copies = sum(digest in known for digest in digests(sets.synth))
     finding = COPIES if copies == n else f"{copies} synthetic images are real images" if copies else None
-    return row(metric.named(sets.extractor), copies / n, n, floor=0.0, reason=finding)
+    found = joined(finding, *sets.remarks, *sets.floor_remarks)
+    return row(metric.named(sets.extractor), copies / n, n, floor=0.0, reason=found)
 
 
 # ------------------------------------------------------------------------------------------- of plain functions
@@ -52,8 +56,8 @@ def mean_of_pairs(
             return null(name, reason, len(real), settings)
         values = function(real, synth)
         interval = jackknife(lambda i: float(values[i].mean()), [groups], bounds=metric.bounds)
-        finding = f"{identical} identical pairs left out" if identical else None
-        return interval_row(name, interval, len(values), None, settings, (finding,))
+        left_out = f"{identical} identical pairs left out" if identical else None
+        return interval_row(name, interval, len(values), None, settings, (left_out,))
 
     return measure
 

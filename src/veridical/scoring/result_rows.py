@@ -18,10 +18,12 @@ def row(
     high: float | None = None,
     floor: float | None = None,
     reason: str | None = None,
+    remark: str | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Row:
+    """A result row: `reason` says why there is no value, `remark` what there is to say of a value."""
     values = {"metric": metric, "value": value, "low": low, "high": high, "n": n, "floor": floor}
-    return values | {"reason": reason, "settings": settings or {}}
+    return values | {"reason": reason, "remark": remark, "settings": settings or {}}
 
 
 def null(metric: str, reason: str, n: int | None, settings: dict[str, Any] | None = None) -> Row:
@@ -35,12 +37,17 @@ def interval_row(
     n: int,
     floor: float | None,
     settings: dict[str, Any],
-    findings: tuple[str | None, ...] = (),
+    remarks: tuple[str | None, ...] = (),
 ) -> Row:
-    """Row of a value with its interval; its reason is what there is to say of it, as why there is no interval."""
+    """Row of a value with its interval; `remarks` are what there is to say of it, beside why there is no interval."""
     settings = settings | {"interval": interval.method, "standard_error": interval.se}
     no_interval = None if interval.low is not None else "no interval: " + interval.method.removeprefix("none: ")
-    reason = "; ".join(said for said in (*findings, no_interval) if said) or None
+    remark = joined(*remarks, no_interval)
     return row(
-        metric, interval.value, n, low=interval.low, high=interval.high, floor=floor, reason=reason, settings=settings
+        metric, interval.value, n, low=interval.low, high=interval.high, floor=floor, remark=remark, settings=settings
     )
+
+
+def joined(*said: str | None) -> str | None:
+    """Reasons or remarks as one text; None if there are none."""
+    return "; ".join(text for text in said if text) or None

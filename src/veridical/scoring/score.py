@@ -15,7 +15,7 @@ from veridical.core.text import shown
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
-from veridical.scoring.result_rows import Row, null
+from veridical.scoring.result_rows import Row, joined, null
 from veridical.scoring.sets import Sets, Training, Words
 from veridical.scoring.table import METRICS, find
 
@@ -72,11 +72,12 @@ def score(
 
     Returns
     -------
-    list of rows {recipe, dataset, seed, metric, value, low, high, n, floor, reason, settings}
+    list of rows {recipe, dataset, seed, metric, value, low, high, n, floor, reason, remark, settings}
         In the order of the table. A metric that cannot be computed has value None and a reason. Metrics that depend on n
         (Fréchet, precision, recall, density, coverage) have value and floor at the same n, images chosen evenly over
         groups; the unbiased KID uses every image. `settings.interval` says what was resampled. A row with a value may have
-        a reason, too: what has to be known of the sets, such as images that are in two of them.
+        a remark: what has to be known to read it. The reason of `copied_share`, which always has a value, is what was found
+        of the sets, such as images that are in two of them.
 
     Raises
     ------
@@ -114,10 +115,10 @@ def measure(
         reason = metric.lacks(sets)
         name = metric.named(sets.extractor)
         row = metric.measure(sets, metric) if reason is None else null(name, reason, len(sets.synth))
-        if row["value"] is not None:
-            said = [row["reason"], *sets.remarks, *(sets.floor_remarks if metric.floor == "real" else ())]
-            said += sets.training_remarks if "training images" in metric.needs else ()
-            row["reason"] = "; ".join(filter(None, said)) or None
+        if row["reason"] is None:
+            of_floor = sets.floor_remarks if metric.floor == "real" else ()
+            of_training = sets.training_remarks if "training images" in metric.needs else ()
+            row["remark"] = joined(row["remark"], *sets.remarks, *of_floor, *of_training)
         rows.append(about | row)
     return rows
 
@@ -184,7 +185,7 @@ def gather(
 
 
 def format_rows(rows: list[Row]) -> Table:
-    """Rows as a `rich.table.Table`: value, interval, floor, n, and the reason or finding."""
+    """Rows as a `rich.table.Table`: value, interval, floor, n, and the reason or remark."""
     from rich.table import Column, Table
 
     # Whole words and numbers in 80 columns, as a pipe has them.
@@ -192,12 +193,12 @@ def format_rows(rows: list[Row]) -> Table:
     heads = [Column(name, no_wrap=True) for name in ("metric", "value")]
     heads += [Column(name, min_width=width) for name, width in widths.items()]
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    said: set[str] = set()
+    said = ""
     for row in rows:
-        remark = row["reason"] or ""
+        remark = row["reason"] or row["remark"] or ""
         if row["value"] is not None and len(remark) > LONG:  # once is enough
             again = remark in said
-            said.add(remark)
+            said += f"{remark}\n"
             remark = "as above" if again else remark
         value, low, high, floor = (
             "–" if row[key] is None else f"{row[key]:.4g}" for key in ("value", "low", "high", "floor")

@@ -15,7 +15,7 @@ from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered, simple
 from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
 from veridical.scoring.common import SAME
-from veridical.scoring.result_rows import interval_row
+from veridical.scoring.result_rows import interval_row, joined
 from veridical.stats.jackknife import jackknife
 
 FEWEST_SEEDS = 2
@@ -99,8 +99,7 @@ def utility(
         "size": size,
         "train_tiles": {name: len(x) for name, (x, _) in kinds.items()},
     }
-    said = "; ".join(remarks) or None
-    return [row | {"reason": said} for row in _rows(counts, data.tiles("test")[1], about)]
+    return [row | {"remark": joined(row["remark"], *remarks)} for row in _rows(counts, data.tiles("test")[1], about)]
 
 
 def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, Any]) -> list[dict[str, Any]]:
