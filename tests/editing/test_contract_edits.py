@@ -65,7 +65,9 @@ def toy(folder, recipe, dtype):
     def trained(name, where, **more):
         own = {key: value for key, value in TOY[name].items() if key not in SIZES}
         said = {"text": "auto"} if "text" in RECIPES[name].needs else {}
-        return train(name, data, folder / where, steps=1, size=SIZE, batch=4, quiet=True, **said, **(more | own))
+        return train(
+            name, data, folder / where, steps=1, size=SIZE, batch=4, threads=1, quiet=True, **said, **(more | own)
+        )
 
     first = {held: trained(stage.recipe, held, **stage.args) for held, stage in RECIPES[recipe].first.items()}
     run = trained(recipe, "run", **({"first": first} if first else {}))
@@ -111,10 +113,11 @@ def toys(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Equal sums whatever a machine has: results are compared to the bit."""
+def one_thread(monkeypatch):
+    """Equal sums whatever a machine has: results are compared to the bit. Toys are too small for more, too."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    monkeypatch.setattr("veridical.editing.folder.use_threads", lambda: 1)
     yield
     torch.set_num_threads(threads)
 
@@ -283,7 +286,15 @@ def deaf(toys, tmp_path_factory):
     """A run that hears no words, of the images of another."""
     folder = tmp_path_factory.mktemp("deaf")
     return train(
-        "edm", toys("8 bit").run.parent / "data", folder / "run", steps=1, size=SIZE, batch=2, quiet=True, **TOY["edm"]
+        "edm",
+        toys("8 bit").run.parent / "data",
+        folder / "run",
+        steps=1,
+        size=SIZE,
+        batch=2,
+        threads=1,
+        quiet=True,
+        **TOY["edm"],
     )
 
 

@@ -16,7 +16,7 @@ def runs(tmp_path_factory):
     """A run that hears words, and one that does not."""
     folder = tmp_path_factory.mktemp("words")
     data = write_tiles(folder / "data", n=8, size=16, conditions=True)
-    common = {"steps": 1, "size": 16, "batch": 2, "quiet": True}
+    common = {"steps": 1, "size": 16, "batch": 2, "threads": 1, "quiet": True}
     own = {key: value for key, value in TOY["text_to_image"].items() if key != "vocabulary"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("veridical.training.loop.preview", lambda *_, **__: None)

@@ -51,6 +51,8 @@ def templates(base: Path) -> dict[str, list[str]]:
         "sample": ["sample", run, "--out", "new", "-n", "2", "--batch", "2"],
         "restore": ["restore", str(base / "runs" / "edm"), str(base / "image.png"), "--mask", str(base / "mask.png"),
                     "--out", "a.png", "--set", "steps=2", "--set", "resamplings=1"],
+        "edit": ["edit", str(base / "runs" / "edm"), str(base / "image.png"), "--how", "sdedit", "--mask", str(base / "mask.png"),
+                 "--out", "new", "--set", "steps=2"],
         "score": ["score", data, samples, "--json", "score.json"],
         "audit": ["audit", data, samples, "--size", "16", "--no-power", "--json", "audit.json", "--html", "audit.html"],
         "utility": ["utility", data, data, "--size", "16", "--steps", "1", "--seeds", "2", "--json", "utility.json"],
