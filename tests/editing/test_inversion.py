@@ -58,9 +58,11 @@ def test_steps_are_those_of_diffusers():
 def test_equal_prompts_return_the_image(latent):
     told, before = model(latent), images()
     told.sampling = type(told.sampling)(guidance_scale=1.0)
-    plain, corrected = (ddim_inversion(told, before, SAME, Inversion(corrections=k), size=32).images for k in (0, 6))
-    assert psnr(plain, before) > 25
-    assert psnr(corrected, before) > max(60, psnr(plain, before))
+    plain, corrected = (
+        ddim_inversion(told, before, SAME, Inversion(steps=25, corrections=k), size=32).images for k in (0, 6)
+    )
+    assert psnr(plain, before) > 20
+    assert psnr(corrected, before) > max(50, psnr(plain, before) + 10)
 
 
 @pytest.mark.parametrize("latent", [False, True])
@@ -87,6 +89,6 @@ def test_an_image_does_not_depend_on_the_others(null_text):
 
 def test_a_model_without_words_has_none_to_learn():
     told, before = model(False, words=False), images()
-    assert psnr(ddim_inversion(told, before, Given(), Inversion(corrections=6), size=32).images, before) > 60
+    assert psnr(ddim_inversion(told, before, Given(), Inversion(steps=25, corrections=6), size=32).images, before) > 50
     with pytest.raises(InputError, match="null_text learns a text, and this model hears none"):
         ddim_inversion(told, before, Given(), Inversion(null_text=1), size=32)
