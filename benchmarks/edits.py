@@ -12,7 +12,7 @@ masks of all classes outside it, before against after. truth: root mean square d
 region, over that of another draw of the same change. realism: share of images that the audit passes, and kid_over_random_phase
 against true after-images. cost: evaluations of the network and seconds an image. Beside these the scores that the review has:
 SSIM and LPIPS to the source, a Frechet distance, clipscore_domain with the caption of after; and how well each ranks systems as
-the truth does (share of images that obey, keep their structure and pass the audit), Kendall's tau with a 95 % interval over pairs.
+the truth does (share of images that obey, keep their structure and pass the audit), Kendall's tau with its interval over pairs.
 
 Lines to beat are "copy" (the source itself) and "re-prompt"; "truth" is the after-image. DIR keeps the ruler, the edited images
 (an interrupted run goes on), the tables and a picture for each material.
@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.stats import kendalltau
-from words import Ruler, make_ruler, values  # benchmarks/words.py
 
 from veridical import audit, load, score
 from veridical.core.device import use_threads
@@ -45,6 +44,7 @@ from veridical.phantoms.drawing import CHANGE, draw_structure, stream, views
 from veridical.phantoms.pairing import CHANGES, pairs
 from veridical.phantoms.telling import captions_of
 from veridical.runs.words import embed_images, embed_texts, load_clip
+from words import Ruler, make_ruler, values  # benchmarks/words.py
 
 NAMED = {  # what an instruction changes, as the ruler measures it
     "add_crack": "n_cracks", "remove_cracks": "n_cracks", "more_fibres": "n_fibres", "fewer_fibres": "n_fibres",
@@ -240,7 +240,12 @@ def main() -> None:
     seen = ruler.measure(held.images)
     names = sorted({NAMED[one] for task in about["tasks"] for one in task.split("+")})
     errors = {name: float(np.nanstd(values(seen, name) - values(held.properties, name))) for name in names}
-    tasks = [task_of(kind, name, options.n or spec["n"], spec["seed"], given) for name in about["tasks"]]
+    # No phantom is in two tasks: an edited image is compared with its own source and those of others.
+    seeds = [spec["seed"] + 1000 * k for k in range(len(about["tasks"]))]
+    tasks = [
+        task_of(kind, name, options.n or spec["n"], seed, given)
+        for name, seed in zip(about["tasks"], seeds, strict=True)
+    ]
     folders = dict(pair.split("=", 1) for pair in options.run)
     only = [name.strip() for name in options.only.split(",")] if options.only else []
     systems = [s for s in spec["systems"] if s["run"] in folders and (not only or s["name"] in only)]
@@ -295,10 +300,11 @@ def show(path: Path, table: list[tuple[str, dict[str, Any]]]) -> None:
     names = list(table[0][1])
     if len(table) == 1:
         print(f"| | {' | '.join(names)} |")
-    rows = [
-        f"| {name} | {' | '.join(value if isinstance(value, str) else f'{value:.2f}' for value in (row.get(k, '') for k in names))} |"
+    cells = [
+        [name, *(value if isinstance(value := row.get(k, ""), str) else f"{value:.2f}" for k in names)]
         for name, row in table
     ]
+    rows = [f"| {' | '.join(row)} |" for row in cells]
     print(rows[-1], flush=True)
     path.write_text("\n".join([f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names), *rows]) + "\n")
 

@@ -26,7 +26,8 @@ NAMES = [name for name, row in EDITS.items() if row.task == "words"]
 SIZE, HEIGHT, WIDTH = 16, 20, 26
 SOURCE, TARGET = "waves of kind a, phase 1.00", "waves of kind b, phase 4.00"
 QUICK = {"steps": 2}
-OWN = {"outpaint": {"right": 4, "top": 3}}  # what an edit does nothing without
+# What an edit does nothing without, on a model that has learned nothing.
+OWN = {"outpaint": {"right": 4, "top": 3}, "ledits": {"scale": (200.0,), "threshold": (0.3,)}}
 COLUMNS = ("image", "prompt", "mask")
 
 

@@ -8,6 +8,8 @@ from toy import TOY, texture, write_changes
 from veridical.core.errors import InputError
 from veridical.editing.edit import Given
 from veridical.editing.folder import edit, edited
+from veridical.editing.settings import Told
+from veridical.editing.table import EDITS
 from veridical.runs.draw import draw, sample
 from veridical.runs.run import load
 from veridical.training.loop import train
@@ -62,5 +64,6 @@ def test_counts_outside_a_mask_stay(run, tmp_path):
 def test_a_run_that_knows_no_instructions_is_refused(scan):
     folder, _, _ = scan
     plain = load(folder / "run")
+    images, given = np.zeros((1, 1, 32, 32), np.float32), Given(prompt=[("add",)])
     with pytest.raises(InputError, match="was not trained to follow instructions: give a run of instruct_pix2pix"):
-        edited(plain, np.zeros((1, 1, 32, 32), np.float32), "instruct_pix2pix", given=Given(prompt=[("add",)]))
+        EDITS["instruct_pix2pix"].apply(plain.model, images, given, Told(), size=32, seed=0, numbers=[0], quiet=True)

@@ -30,7 +30,8 @@ from veridical.editing.results import Results
 from veridical.editing.table import find
 from veridical.editing.words import RunWords, signed
 from veridical.models.contract import Denoising
-from veridical.models.diffusion.settings import Sampling
+from veridical.recipes import table as recipes
+from veridical.runs.folder import read_run
 from veridical.runs.run import Run, load
 
 
@@ -116,10 +117,11 @@ def edit(
     known = {field.name for field in dataclasses.fields(row.settings)}
     chosen = row.parse({name: value for name, value in (settings or {}).items() if name in known})
     sampling = {name: value for name, value in (settings or {}).items() if name not in known}
+    of_run = recipes.find(read_run(Path(run)).recipe).sampling
     for name in sampling:
-        if name not in {field.name for field in dataclasses.fields(Sampling)}:
+        if name not in of_run:
             raise InputError(
-                f"{how} has no setting {name!r}: it has {', '.join(sorted(known))}, and those of sampling."
+                f"{how} has no setting {name!r}: it has {', '.join(sorted(known))}, and the run {', '.join(of_run) or 'none'}."
             )
     loaded = load(run, device, sampling)
     use_threads()

@@ -48,7 +48,7 @@ def instruct_pix2pix(
     """
     if not isinstance(model, InstructPix2Pix):
         raise InputError(
-            "this run was not trained to follow instructions: give a run of instruct_pix2pix, or use another --how, such as sdedit."
+            "this run was not trained to follow instructions: give a run of instruct_pix2pix, or use another --how, as sdedit."
         )
     n = len(images)
     space = Space(model, images.shape, size, settings.batch)

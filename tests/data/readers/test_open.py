@@ -394,7 +394,7 @@ def test_phantoms_are_generated_on_first_read(monkeypatch):
     def generate(kind, n, size, seed, options):
         calls.append((kind, n, size, seed, options.n_main))
         images = np.random.default_rng(seed).random((n, 3, size, size)).astype(np.float32)
-        return SimpleNamespace(images=images, masks=np.ones((n, size, size), np.uint8))
+        return SimpleNamespace(images=images, masks=np.ones((n, size, size), np.uint8), properties=[], captions=[])
 
     monkeypatch.setattr(veridical.phantoms, "generate", generate, raising=False)
     slices = open_slices("phantom:roots?n=3&size=16&seed=987654&n_main=1,2")

@@ -107,7 +107,7 @@ def test_gradients_reach_the_hint_and_a_hint_that_decides_is_heeded():
     model.train()
     optimiser = torch.optim.Adam(model.parts["control"].parameters(), 3e-3)
     losses = []
-    for step in range(60):
+    for step in range(120):
         ((part, loss),) = model.losses(Batch.at(image, cond, seed=0, step=step, start=0, total=32), step)
         optimiser.zero_grad()
         loss.backward()
