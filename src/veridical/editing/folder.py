@@ -203,6 +203,8 @@ def edited(
             f"{run.folder}: {how} gave values that are no numbers; undo what --set changed, or train again."
         )
     mask = given.mask if found.mask is None else found.mask
+    if given.mask is not None and found.mask is not None:  # places of latents reach beyond
+        mask = found.mask & found.placed(given.mask)
     kept = found.images if mask is None else np.where(mask[:, None], found.images, found.placed(images))
     return replace(found, images=kept, mask=mask)
 
