@@ -92,20 +92,21 @@ def test_residuals_are_those_of_diffusers_and_reach_the_base(model):
 
 
 def test_gradients_reach_the_hint_and_a_hint_that_decides_is_heeded():
-    """Half of the images are bright where their hint is; the captions say nothing."""
+    """Images are bright where their hint is; the captions say nothing."""
     torch.manual_seed(0)
     base = base_of("text_to_image", 16)
     model = build(
         "controlnet", 1, 16, {**TOY["controlnet"], "guidance_scale": 1.0, "sampling_steps": 6}, {"base": base}
     )
     edge = torch.arange(32) % 12 + 2
-    hint = (torch.arange(16) < edge[:, None])[:, None, None, :].float().expand(-1, 1, 16, -1)
+    hint = (torch.arange(16) < edge[:, None])[:, None, None, :].float().expand(-1, 1, 16, -1).clone()
+    hint[::2] = hint[::2].flip(-1)  # so that their mean says nothing
     image = hint * 0.8 - 0.4 + 0.05 * torch.randn(32, 1, 16, 16)
     cond = {"text": torch.zeros(32, 6, dtype=torch.long), "value": torch.zeros(32, 6), "hint": hint}
     cond["spelled"] = torch.zeros(32, 32, dtype=torch.long) + 3
     frozen = {name: value.clone() for name, value in model.base.state_dict().items()}
     model.train()
-    optimiser = torch.optim.Adam(model.parts["control"].parameters(), 3e-3)
+    optimiser = torch.optim.Adam(model.parts["control"].parameters(), 1e-2)
     losses = []
     for step in range(60):
         ((part, loss),) = model.losses(Batch.at(image, cond, seed=0, step=step, start=0, total=32), step)
@@ -125,7 +126,7 @@ def test_gradients_reach_the_hint_and_a_hint_that_decides_is_heeded():
         off = model.sample(32, cond, ImageNoise(0, range(32)), dataclasses.replace(model.sampling, strength=0.0))
         base_alone = model.base.sample(32, cond, ImageNoise(0, range(32)), model.sampling)
     agree = lambda image, hint: torch.corrcoef(torch.stack([image.flatten(), hint.flatten()]))[0, 1]  # noqa: E731
-    assert agree(made, hint) > agree(off, hint) + 0.1 and agree(other, hint.flip(-1)) > agree(other, hint) + 0.1
+    assert agree(made, hint) > agree(off, hint) + 0.1 and agree(other, hint.flip(-1)) > agree(other, hint) + 0.2
     assert torch.equal(off, base_alone)
 
 
