@@ -9,10 +9,11 @@ obeyed: the property that the instruction names is nearer to that of the true af
 within three errors of the ruler; all of them, of an instruction that names two. locality: mean change outside the true region of
 change, in units of the noise of the phantoms, and the share of pixels there that changed at all. structure: mean Dice of the
 masks of all classes outside it, before against after. truth: root mean square difference from the true after-image in the
-region, over that of another draw of the same change (or noise, if that is more). realism: share of images that the audit passes, and kid_over_random_phase
-against true after-images. cost: evaluations of the network and seconds an image. Beside these the scores that the review has:
-SSIM and LPIPS to the source, a Frechet distance, clipscore_domain with the caption of after; and how well each ranks systems as
-the truth does (share of images that obey, keep their structure and pass the audit), Kendall's tau with its interval over pairs.
+region, over that of another draw of the same change (or noise, if that is more). realism: share of images that the audit passes,
+and kid_over_random_phase against true after-images. cost: evaluations of the network and seconds an image. Beside these the
+scores that the review has: SSIM and LPIPS to the source, a Frechet distance, clipscore_domain with the caption of after; and how
+well each ranks systems as the truth does (share of images that obey, keep their structure and pass the audit), Kendall's tau with
+its interval over pairs.
 
 Lines to beat are "copy" (the source itself) and "re-prompt"; "truth" is the after-image. DIR keeps the ruler, the edited images
 (an interrupted run goes on), the tables and a picture for each material.
