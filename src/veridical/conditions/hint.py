@@ -38,21 +38,16 @@ def _keywords(recipe: str, settings: HintSettings) -> dict[str, Any]:
     return {"masks": True} if settings.hint in OF_MASKS else {}
 
 
-def _made(kind: str, images: np.ndarray | None, masks: np.ndarray | None, classes: int) -> Arrays:
-    if kind in OF_MASKS:
-        assert masks is not None
-        return {"hint": hints_of_masks(kind, masks, classes)}
-    assert images is not None
-    return {"hint": hints_of_images(kind, images)}
+def _made(kind: str, tiles: np.ndarray, classes: int) -> Arrays:
+    """Of images, or of label images, as the kind of hint wants."""
+    return {"hint": hints_of_masks(kind, tiles, classes) if kind in OF_MASKS else hints_of_images(kind, tiles)}
 
 
 def _supply(spec: str, target: Dataset, settings: HintSettings) -> Supply:
     kind, classes = settings.hint, len(target.mask_values or ())
 
     def of(places: np.ndarray, turns: np.ndarray) -> Arrays:
-        if kind in OF_MASKS:
-            return _made(kind, None, target.masks_of(places, turns), classes)
-        return _made(kind, target.images(places, turns), None, classes)
+        return _made(kind, (target.masks_of if kind in OF_MASKS else target.images)(places, turns), classes)
 
     def tiles(which: str, n: int | None) -> Arrays:
         places, _, turns = target.chosen(which, n)
@@ -71,18 +66,18 @@ def _ask(request: Request, masks: str | Path | None, source: str | Path | None) 
         if source:
             raise InputError(f"a run of hint={kind} is told label images: give --masks FOLDER in place of --source.")
         found = MASK.ask(request, masks)
-        return replace(found, arrays=_made(kind, None, found.arrays["mask"], len(values)))
+        return replace(found, arrays=_made(kind, found.arrays["mask"], len(values)))
     if masks:
         raise InputError(f"a run of hint={kind} is told images: give --source DATA in place of --masks.")
     if source:
         found = SOURCE.ask(request, source)
-        return replace(found, arrays=_made(kind, found.arrays["source"], None, 0))
+        return replace(found, arrays=_made(kind, found.arrays["source"], 0))
     dataset = reopened(
         run["dataset"]["spec"], "--source DATA", settings.size, augment=settings.augment, scale=settings.scale,
         split=settings.split or None, window=IntensityWindow.from_json(run["window"]),
     )  # fmt: skip
     tiles, names = dataset.tiles("test", request.n)
-    return Answer(_made(kind, tiles, None, 0), "source", names)
+    return Answer(_made(kind, tiles, 0), "source", names)
 
 
 HINT = Condition(

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 
+NO_LABEL = 255  # beside class numbers: pixels of no class
+
 Images = NDArray[np.float32]
 """(N, C, H, W) in [0, 1]; a single image is (C, H, W)."""
 

@@ -4,19 +4,21 @@ on nothing but (seed, step, k).
 Longer than other files because what users may choose is explained where they call it.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from veridical.core.arrays import NO_LABEL
 from veridical.core.errors import InputError
 from veridical.core.notes import tell
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
 from veridical.data.images import channels_first
-from veridical.data.masks import NO_LABEL, PartLabels, classes_of, explain, fit_mask_values, labelled_only, rank
+from veridical.data.masks import PartLabels, classes_of, explain, fit_mask_values, labelled_only, rank
 from veridical.data.names import group_of, without_side
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Cache, Slices, check_whole
@@ -467,8 +469,11 @@ class Dataset:
 
     def images(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
         """Tiles at `places`, float32 (N, C, size, size) in [0, 1]."""
+        return self._cut_images(self._slice, places, turns)
+
+    def _cut_images(self, read: Callable[[int], np.ndarray], places: np.ndarray, turns: np.ndarray) -> np.ndarray:
         colour = (3,) if self.channels == 3 else ()
-        stored = cut(self._slice, places, turns, (self._span, self._span, *colour), self.slices.dtype)
+        stored = cut(read, places, turns, (self._span, self._span, *colour), self.slices.dtype)
         images = channels_first(self.window.to_unit(stored))
         return images if self._span == self.size else resize(images, self.size)
 
@@ -485,10 +490,7 @@ class Dataset:
                 f"{self.spec} has no images before a change: give a folder of pairs (pairs.jsonl), as veridical phantom KIND "
                 "--pairs all writes."
             )
-        colour = (3,) if self.channels == 3 else ()
-        stored = cut(self._before, places, turns, (self._span, self._span, *colour), self.slices.dtype)
-        images = channels_first(self.window.to_unit(stored))
-        return images if self._span == self.size else resize(images, self.size)
+        return self._cut_images(self._before, places, turns)
 
     def labels_of(self, places: np.ndarray) -> np.ndarray:
         """Labels (N,) of the tiles at `places`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from veridical.core.arrays import Images
 
@@ -66,5 +65,7 @@ def hints_of_masks(kind: str, classes: NDArray[np.integer], n_classes: int) -> I
 def _distance(region: NDArray[np.bool_]) -> NDArray[np.float64]:
     if region.all() or not region.any():
         return np.full(region.shape, float(region.all()))
-    signed = ndimage.distance_transform_edt(region) - ndimage.distance_transform_edt(~region)
+    from scipy.ndimage import distance_transform_edt
+
+    signed = distance_transform_edt(region) - distance_transform_edt(~region)
     return np.asarray(np.clip(signed / FAR, -1, 1) / 2 + 0.5)

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from veridical.core.arrays import NO_LABEL
 from veridical.core.errors import InputError
 from veridical.data.readers.labelset import BLACK, LabelArrays, LabelSet
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
 
 OTHER = 255  # "no label" or "outside" by convention, unless a mask is 0 and 255 only
-NO_LABEL = 255  # beside class numbers
 MOST_CLASSES = 64
 FEW_MASKS, MOST_PIXELS = 256, 2**30  # of more pixels than that, so many masks decide
 

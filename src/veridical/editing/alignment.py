@@ -65,12 +65,18 @@ def exchange(source: Said, target: Said, length: int) -> Exchange:
 
 def changed(source: Said, target: Said) -> tuple[list[str], list[str]]:
     """Words of the source that the target has no more, and words of the target that are new."""
-    a, b = _plain(source), _plain(target)
-    gone, new = [], []
-    for kind, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    gone, new = unshared(source, target)
+    return _plain(gone), _plain(new)
+
+
+def unshared(source: Said, target: Said) -> tuple[Said, Said]:
+    """Of two texts the words, with their places, that the other does not say there."""
+    gone: list[tuple[str, tuple[int, ...]]] = []
+    new: list[tuple[str, tuple[int, ...]]] = []
+    for kind, i, j, k, m in SequenceMatcher(None, _plain(source), _plain(target), autojunk=False).get_opcodes():
         if kind != "equal":
-            gone += a[i:j]
-            new += b[k:m]
+            gone += source[i:j]
+            new += target[k:m]
     return gone, new
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from veridical.diffusion.inversion import noised, replayed, residuals
 from veridical.diffusion.semantic import Change, semantic
 from veridical.diffusion.solvers import Denoise
 from veridical.diffusion.tiles import tiled
+from veridical.editing.alignment import unshared
 from veridical.editing.edit import Edited, Given
 from veridical.editing.settings import Ledits
 from veridical.editing.space import Space, counted
@@ -103,10 +103,9 @@ def _changes(space: Space, given: Given, words: Words, settings: Ledits, noise: 
 
 def _new(words: Words, text: str, source: str) -> list[int]:
     """Places of the words of a text that another does not say there; of all where there are none."""
-    mine, before = words.places(text), words.places(source)
-    same = difflib.SequenceMatcher(None, [word for word, _ in before], [word for word, _ in mine], autojunk=False)
-    fresh = [k for tag, _, _, start, end in same.get_opcodes() if tag != "equal" for k in range(start, end)]
-    return [place for k in fresh or range(len(mine)) for place in mine[k][1]]
+    mine = words.places(text)
+    _, new = unshared(words.places(source), mine)
+    return [place for _, places in new or mine for place in places]
 
 
 def attended(model: Any) -> Denoise:

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from veridical.core.arrays import NO_LABEL
 from veridical.core.batch import mix
 from veridical.core.errors import InputError
 from veridical.nets.deform import KNOTS, elastic, jitter
 
-IGNORED = 255  # pixels of this number belong to no class
 HALVINGS = 2
 
 
@@ -110,7 +110,7 @@ def train_segmentation(
             image, mask = elastic(image, mask, torch.randn(batch, 2, KNOTS, KNOTS, generator=generator))
             image = jitter(image, torch.rand(batch, 2, generator=generator))
         scores = network(image)
-        loss = F.cross_entropy(scores, mask, ignore_index=IGNORED) + _dice_loss(scores, mask)
+        loss = F.cross_entropy(scores, mask, ignore_index=NO_LABEL) + _dice_loss(scores, mask)
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -122,8 +122,8 @@ def _dice_loss(scores: Tensor, mask: Tensor) -> Tensor:
     """One minus the Dice coefficient of probabilities, mean over the classes that occur in the batch (Milletari et al. 2016,
     arXiv:1606.04797, eq. 3, there with squares): cross-entropy alone may leave a rare class out for good.
     """
-    known = (mask != IGNORED).unsqueeze(1)
-    true = F.one_hot(mask.where(mask != IGNORED, 0), scores.shape[1]).permute(0, 3, 1, 2) * known
+    known = (mask != NO_LABEL).unsqueeze(1)
+    true = F.one_hot(mask.where(mask != NO_LABEL, 0), scores.shape[1]).permute(0, 3, 1, 2) * known
     found = scores.softmax(1) * known
     common, total = 2 * (true * found).sum((0, 2, 3)), (true + found).sum((0, 2, 3))
     here = true.sum((0, 2, 3)) > 0
@@ -143,6 +143,6 @@ def _check(images: NDArray[Any], masks: NDArray[Any], classes: int) -> None:
         raise InputError(
             f"images {images.shape} and masks {masks.shape} are no pairs of squares whose side is a multiple of 4."
         )
-    wrong = masks[(masks >= classes) & (masks != IGNORED)]
+    wrong = masks[(masks >= classes) & (masks != NO_LABEL)]
     if wrong.size:
         raise InputError(f"the masks hold the number {wrong[0]}, but there are {classes} classes, counted from 0.")

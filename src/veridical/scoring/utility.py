@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from veridical.core.arrays import NO_LABEL
 from veridical.core.errors import InputError
 from veridical.data.dataset import open_dataset
 from veridical.data.masks import labelled_only, rank, stored
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered, simple
-from veridical.nets.segmentation import IGNORED, predict_masks, train_segmentation
+from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.scoring.common import SAME
 from veridical.scoring.result_rows import interval_row, joined
 from veridical.stats.jackknife import jackknife
@@ -132,7 +133,7 @@ def _rows(counts: dict[str, NDArray[Any]], groups: list[str], about: dict[str, A
 
 def overlaps(true: NDArray[Any], found: NDArray[Any], classes: int) -> NDArray[Any]:
     """Twice the common pixels, and the sum of the pixels, of every image and class: (2, N, classes)."""
-    known = true != IGNORED
+    known = true != NO_LABEL
     both = [[(a == k) & known for k in range(classes)] for a in (true, found)]
     counts = [[2 * (a & b).sum((1, 2)), a.sum((1, 2)) + b.sum((1, 2))] for a, b in zip(*both, strict=True)]
     return np.array(counts, float).transpose(1, 2, 0)
@@ -159,7 +160,7 @@ def dice(true: NDArray[Any], predicted: NDArray[Any]) -> dict[int, float]:
     """
     if true.shape != predicted.shape:
         raise InputError(f"masks to compare must have one shape, not {true.shape} and {predicted.shape}.")
-    a, b = true[true != IGNORED], predicted[true != IGNORED]
+    a, b = true[true != NO_LABEL], predicted[true != NO_LABEL]
     if not a.size:
         raise InputError("no pixel of the true masks is labelled: nothing can be compared.")
     shares = {int(k): 2 * np.sum((a == k) & (b == k)) / (np.sum(a == k) + np.sum(b == k)) for k in np.union1d(a, b)}

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from veridical.core.arrays import NO_LABEL
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 from veridical.nets.warp import warp
-
-NO_LABEL = 255  # beside class numbers
 
 
 @dataclass(frozen=True)
