@@ -94,3 +94,13 @@ def test_samples_are_a_labelled_set(tmp_path):
     out = sample(tmp_path / "run", 2, tmp_path / "out", masks=masks, quiet=True)
     written = [np.asarray(Image.open(path)) for path in sorted((out / "masks").iterdir())]
     assert len(written) == 2 and all((mask == drawn).all() for mask in written)
+
+
+def test_masks_are_left_out_as_often_as_is_said(monkeypatch):
+    model = build("mask_diffusion", 1, 16, SMALL)
+    mask, image = pairs(512)
+    seen = []
+    monkeypatch.setattr(model.denoiser, "losses", lambda batch, step: seen.append(batch.cond["map"]) or iter(()))
+    list(model.losses(Batch.at(image, {"mask": mask}, seed=0, step=0, start=0, total=512), 0))
+    left_out = (seen[0] == 0).flatten(1).all(1)
+    assert 0.2 < left_out.float().mean() < 0.4  # a share of 0.3, give or take five standard errors
