@@ -1,6 +1,7 @@
 """Is a prompt obeyed? Numbers, presence, counts and places that captions ask for, measured in what is drawn.
 
-    python benchmarks/words.py KIND [--run NAME=RUN ...] [--scales 1,2,4] [--clip RUN] [--swap] [--out DIR] [--phantom KEY=VALUE]
+    python benchmarks/words.py KIND [--run NAME=RUN ...] [--scales 1,2,4] [--clip RUN] [--swap] [--judge NAME=CLIP ...]
+                               [--out DIR] [--phantom KEY=VALUE]
 
 KIND is cmc, rocks or roots. The ruler is a segmentation network, trained on other phantoms and their masks. What it measures is
 read by the straight line on which its measurements of training phantoms lie, and its own error on held-out phantoms stands
@@ -8,8 +9,10 @@ beside every number. 128 complete captions of phantoms that no run has seen are 
 asked numbers (1 minus squared error over variance), balanced accuracy of presence, exact counts, places within 45 degrees, and
 the same with captions shuffled. With --swap one phrase of a prompt is changed under the same noise: how often what it names moves
 as asked, and how often what it does not name stays within three errors of the ruler. With --clip the `clip` run is asked: which
-of 64 captions is the image's own (R@1, R@5), numbers and presence without training (zero-shot), true against false captions. DIR
-keeps the ruler, and gets the tables (KIND.md) and a grid of each run.
+of 64 captions is the image's own (R@1, R@5), numbers and presence without training (zero-shot), true against false captions. With
+--judge the score of a `clip` run (of this or other material) is put beside what was measured: Spearman's correlation over the
+images of all runs between the score and how well a prompt was obeyed, and between the means of the runs. DIR keeps the ruler, and
+gets the tables (KIND.md) and a grid of each run.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.stats import spearmanr
 from skimage.measure import regionprops_table
 from skimage.morphology import skeletonize
 
@@ -32,6 +36,7 @@ from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.phantoms import Phantoms, generate, parse_options
 from veridical.phantoms.telling import KINDS, cracks_seen
 from veridical.runs.draw import conditions_of
+from veridical.runs.words import embed_images, embed_texts, load_clip
 from veridical.wording import PLACES, place_of, state
 
 Measured = dict[str, Any]
@@ -216,6 +221,36 @@ def adherence(material: Material, asked: list[Measured], measured: list[Measured
     return found
 
 
+def strayed(material: Material, asked: list[Measured], measured: list[Measured]) -> np.ndarray:
+    """How far each image is from what was asked: mean of errors of numbers, in standard deviations of what is asked."""
+    errors = []
+    for name in (*material.numbers, *material.counts):
+        a = values(asked, name)
+        errors.append(np.abs(values(measured, name) - a) / np.nanstd(a))
+    return np.nanmean(errors, 0)
+
+
+def judged(clip: Path, drawn: dict[str, tuple[np.ndarray, np.ndarray]], prompts: list[str]) -> dict[str, float]:
+    """What the score of a `clip` says of images of runs, beside how far these strayed: rank correlations, and 95 % by prompt."""
+    run = load_clip(clip)
+    texts = embed_texts(run, prompts)
+    scores = np.stack([(embed_images(run, images) * texts).sum(1) for images, _ in drawn.values()])
+    near = -np.stack([errors for _, errors in drawn.values()])
+    random = np.random.default_rng(0)
+    again = []
+    for _ in range(500):
+        rows = random.integers(len(prompts), size=len(prompts))
+        again.append(spearmanr(scores[:, rows].ravel(), near[:, rows].ravel(), nan_policy="omit").statistic)
+    low, high = np.quantile(again, [0.025, 0.975])
+    within = [spearmanr(s, n, nan_policy="omit").statistic for s, n in zip(scores, near, strict=True)]
+    return {
+        "rank correlation, all images": spearmanr(scores.ravel(), near.ravel(), nan_policy="omit").statistic,
+        "low": low, "high": high,
+        "mean within a run": float(np.mean(within)),
+        "of the runs' means": spearmanr(scores.mean(1), np.nanmean(near, 1)).statistic if len(drawn) > 2 else np.nan,
+    }  # fmt: skip
+
+
 def swapped(kind: str, run: Any, ruler: Ruler, errors: Mapping[str, float], n: int) -> dict[str, float]:
     """Share of pairs in which what a phrase names moves as asked, and of others that stay, for each phrase."""
     subject, found = KINDS[kind][0][0], {}
@@ -303,6 +338,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="sampling settings of the runs")
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--swap", action="store_true")
+    parser.add_argument("--judge", action="append", default=[], metavar="NAME=CLIP")
     parser.add_argument("--n", type=int, default=128)
     parser.add_argument("--out", type=Path, default=Path("runs/words"))
     parser.add_argument("--images", type=int, default=1200, help="phantoms that the ruler learns")
@@ -327,17 +363,20 @@ def main() -> None:
     }
     show(options, table)
     swaps: dict[str, dict[str, float]] = {}
+    drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    prompts = [captions[0] for captions in held.captions]
     for named in options.run:
         name, _, folder = named.partition("=")
         for scale in options.scales.split(",") if options.scales else [""]:
             given = dict(pair.split("=", 1) for pair in options.set) | ({"guidance_scale": scale} if scale else {})
             run = load(folder, settings=given)
             label = f"{name}, guidance scale {scale}" if scale else name
-            prompts = [captions[0] for captions in held.captions]
             images = draw(
                 run, len(prompts), seed=1, cond=conditions_of(run, len(prompts), prompt=prompts, extrapolate=True).cond
             )
-            table[label] = adherence(ruler.material, asked, ruler.measure(images))
+            found = ruler.measure(images)
+            table[label] = adherence(ruler.material, asked, found)
+            drawn[label] = images, strayed(ruler.material, asked, found)
             grid = np.concatenate([held.images[:16], images[:16]])
             save_png(
                 options.out / f"{options.kind}-{name}{scale and f'-{scale}'}.png", to_grid(grid, columns=8, scale=2)
@@ -346,6 +385,11 @@ def main() -> None:
             if options.swap:
                 swaps[label] = swapped(options.kind, run, ruler, errors, 32)
                 show(options, table, swaps)
+    judges = {
+        name: judged(Path(folder), drawn, prompts) for name, _, folder in (j.partition("=") for j in options.judge)
+    }
+    if judges:
+        show(options, table, swaps, judges)
 
 
 def show(options: argparse.Namespace, *tables: dict[str, dict[str, float]]) -> None:

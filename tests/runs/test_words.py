@@ -52,6 +52,8 @@ def test_words_of_samples_and_of_real_images(folders):
     seen = embed_images(run, channels_first(run.window.to_unit(np.stack([slices[k] for k in range(6)]))))
     assert words.synth == pytest.approx((seen * texts[[0, 1] * 3]).sum(1), abs=1e-5)
     assert words.others == pytest.approx((seen * texts[[1, 0] * 3]).sum(1), abs=1e-5)
+    longer = ["waves of kind a, phase 2.00, and more that nobody has heard", "waves", "waves of kind b, phase 3.00"]
+    assert embed_texts(run, longer, batch=2)[2] == pytest.approx(texts[1], abs=1e-5)
 
 
 def test_the_score_stands_between_chance_and_the_ceiling():

@@ -14,6 +14,7 @@ from veridical.conditions.delivery import as_tensors
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.notes import tell
+from veridical.core.tokens import PAD
 from veridical.data.captions import read_captions
 from veridical.data.images import channels_first
 from veridical.data.names import group_of
@@ -101,13 +102,12 @@ def embed_images(run: Run, images: Images, batch: int = 64) -> NDArray[np.float3
     return cast("NDArray[np.float32]", torch.cat(parts).cpu().numpy())
 
 
-def embed_texts(run: Run, texts: Sequence[str], batch: int = 256) -> NDArray[np.float32]:
+def embed_texts(run: Run, texts: Sequence[str], batch: int = 128) -> NDArray[np.float32]:
     """Vectors of length 1 (N, dim) of sentences."""
     model: Any = run.model
     cond = as_tensors(conditions_of(run, len(texts), prompt=list(texts), extrapolate=True).cond, run.device)
+    # A batch is as long as its longest text: those of like length are read together.
+    order = (cond["spelled"] != PAD).sum(1).argsort()
     with torch.no_grad():
-        parts = [
-            model.embed_text({name: rows[k : k + batch] for name, rows in cond.items()})
-            for k in range(0, len(texts), batch)
-        ]
-    return cast("NDArray[np.float32]", torch.cat(parts).cpu().numpy())
+        parts = [model.embed_text({"spelled": cond["spelled"][rows]}) for rows in order.split(batch)]
+    return cast("NDArray[np.float32]", torch.cat(parts)[order.argsort()].cpu().numpy())

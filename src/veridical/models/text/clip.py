@@ -143,7 +143,9 @@ class Clip(nn.Module):
 
     def embed_text(self, cond: dict[str, Any]) -> Tensor:
         """Vectors of length 1, (N, dim), of captions: their array ``spelled``."""
-        return self.read(cond)[0]
+        # What fills up the shorter ones says nothing, and nothing before it heeds it: it need not be read.
+        longest = int((cond["spelled"] != PAD).sum(1).max()) if len(cond["spelled"]) else 0
+        return self.read({"spelled": cond["spelled"][:, :longest]})[0]
 
     def words(self, cond: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """What cross-attention attends to: vectors of tokens (N, L, width), and which of them count (N, L)."""
