@@ -1,7 +1,7 @@
 """Is a prompt obeyed? Numbers, presence, counts and places that captions ask for, measured in what is drawn.
 
     python benchmarks/words.py KIND [--run NAME=RUN ...] [--scales 1,2,4] [--clip RUN] [--swap] [--judge NAME=CLIP ...]
-                               [--out DIR] [--phantom KEY=VALUE]
+                               [--quality] [--out DIR] [--phantom KEY=VALUE]
 
 KIND is cmc, rocks or roots. The ruler is a segmentation network, trained on other phantoms and their masks. What it measures is
 read by the straight line on which its measurements of training phantoms lie, and its own error on held-out phantoms stands
@@ -11,7 +11,8 @@ the same with captions shuffled. With --swap one phrase of a prompt is changed u
 as asked, and how often what it does not name stays within three errors of the ruler. With --clip the `clip` run is asked: which
 of 64 captions is the image's own (R@1, R@5), numbers and presence without training (zero-shot), true against false captions. With
 --judge the score of a `clip` run (of this or other material) is put beside what was measured: Spearman's correlation over the
-images of all runs between the score and how well a prompt was obeyed, and between the means of the runs. DIR keeps the ruler, and
+images of all runs between the score and how well a prompt was obeyed, and between the means of the runs. With --quality the
+images are put beside 256 other phantoms: `kid_over_random_phase`, and the share that the audit passes. DIR keeps the ruler, and
 gets the tables (KIND.md) and a grid of each run.
 """
 
@@ -27,7 +28,7 @@ from scipy.stats import spearmanr
 from skimage.measure import regionprops_table
 from skimage.morphology import skeletonize
 
-from veridical import draw, load
+from veridical import audit, draw, load, score
 from veridical.conditions.text import encoded
 from veridical.conditions.vocabulary import Vocabulary
 from veridical.core.device import use_threads
@@ -40,7 +41,7 @@ from veridical.runs.words import embed_images, embed_texts, load_clip
 from veridical.wording import PLACES, place_of, state
 
 Measured = dict[str, Any]
-HELD_OUT, RULER = 7_001, 7_002  # seeds of phantoms that no run has seen
+HELD_OUT, RULER, OTHERS = 7_001, 7_002, 7_003  # seeds of phantoms that no run has seen
 
 
 def diameters(region: np.ndarray, smallest: int = 12) -> np.ndarray:
@@ -251,6 +252,21 @@ def judged(clip: Path, drawn: dict[str, tuple[np.ndarray, np.ndarray]], prompts:
     }  # fmt: skip
 
 
+def quality(kind: str, images: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """How real images look, whatever was asked: the distance to other phantoms, and the share that the audit passes."""
+    others = phantoms(kind, 256, OTHERS, options).images
+    rows = {row["metric"]: row for row in score(others, images)}
+    distance = next(row for name, row in rows.items() if name.startswith("kid_over_random_phase"))
+    found = audit(others, images, power=False)
+    passed = sum(not image["findings"] for image in found["images"])
+    return {
+        "distance": distance["value"],
+        "low": distance["low"],
+        "high": distance["high"],
+        "passed": passed / len(images),
+    }
+
+
 def swapped(kind: str, run: Any, ruler: Ruler, errors: Mapping[str, float], n: int) -> dict[str, float]:
     """Share of pairs in which what a phrase names moves as asked, and of others that stay, for each phrase."""
     subject, found = KINDS[kind][0][0], {}
@@ -338,6 +354,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="sampling settings of the runs")
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--swap", action="store_true")
+    parser.add_argument("--quality", action="store_true")
     parser.add_argument("--judge", action="append", default=[], metavar="NAME=CLIP")
     parser.add_argument("--n", type=int, default=128)
     parser.add_argument("--out", type=Path, default=Path("runs/words"))
@@ -363,6 +380,7 @@ def main() -> None:
     }
     show(options, table)
     swaps: dict[str, dict[str, float]] = {}
+    looks: dict[str, dict[str, float]] = {}
     drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     prompts = [captions[0] for captions in held.captions]
     for named in options.run:
@@ -382,14 +400,17 @@ def main() -> None:
                 options.out / f"{options.kind}-{name}{scale and f'-{scale}'}.png", to_grid(grid, columns=8, scale=2)
             )
             show(options, table)
+            if options.quality:
+                looks[label] = quality(options.kind, images, options)
+                show(options, table, swaps, looks)
             if options.swap:
                 swaps[label] = swapped(options.kind, run, ruler, errors, 32)
-                show(options, table, swaps)
+                show(options, table, looks, swaps)
     judges = {
         name: judged(Path(folder), drawn, prompts) for name, _, folder in (j.partition("=") for j in options.judge)
     }
     if judges:
-        show(options, table, swaps, judges)
+        show(options, table, looks, swaps, judges)
 
 
 def show(options: argparse.Namespace, *tables: dict[str, dict[str, float]]) -> None:
