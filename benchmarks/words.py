@@ -258,7 +258,7 @@ def quality(kind: str, images: np.ndarray, options: argparse.Namespace) -> dict[
     rows = {row["metric"]: row for row in score(others, images)}
     distance = next(row for name, row in rows.items() if name.startswith("kid_over_random_phase"))
     found = audit(others, images, power=False)
-    passed = sum(not image["findings"] for image in found["images"])
+    passed = sum(image["verdict"] == "pass" for image in found["images"])
     return {
         "distance": distance["value"],
         "low": distance["low"],
