@@ -78,7 +78,7 @@ def test_a_row_is_found_explained_planted_and_shown(rows, cache, tmp_path):
     finding = report["findings"][0]
     assert report["verdict"] == "fail" and finding["defect"] == "black_edge"
     assert finding["explanation"].startswith(
-        "one edge is black: in a typical image of the set the share of black and white"
+        "one edge is black: on average the share of black and white"
     )
     firsts = [image["findings"][0]["defect"] for image in report["images"] if image["findings"]]
     assert firsts.count("black_edge") >= 14

@@ -77,15 +77,6 @@ def test_planted_defects_fail_under_their_names(real, held_out, tmp_path, cache)
     json.dumps(report, allow_nan=False)
 
 
-def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out, cache):
-    """A shift far inside what single images show can be far outside what sets show."""
-    brighter = np.clip(held_out + np.std(held_out.mean((1, 2, 3))), 0, 1)
-    found = {f["defect"]: f for f in audit(real, brighter, power=False, cache=cache)["findings"]}
-    quoted = [f for f in found.values() if f["level"] == "set" and f["expected"] is not None]
-    assert quoted and all("90 % of real sets" in f["explanation"] for f in quoted)
-    assert all(not f["expected"][0] <= f["statistic"] <= f["expected"][1] for f in quoted)
-
-
 @pytest.mark.parametrize("defect", ["periodic", "shading"])
 def test_sets_that_wrap_around_or_are_darker_at_the_corners_fail(real, held_out, cache, defect):
     images = plant(defect, held_out, DEFECTS[defect].plant.severities[1])
@@ -240,7 +231,6 @@ def test_collapse_and_coverage_on_points():
     far = distance.copy()
     far[:30, 30:] += 50
     assert set_scores.uncovered(far, fresh) > set_scores.uncovered(distance, fresh) + 1
-    assert set_scores.coverage(far, fresh) == 0
 
 
 @pytest.mark.parametrize("defect", plants())

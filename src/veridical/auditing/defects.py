@@ -48,9 +48,10 @@ class Certain(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A set is suspicious if what the function says of its images, (N, 1), is higher on average."""
+    """A set is suspicious if what the function says of its images, (N, 1), is higher on average; `units` makes it what is quoted."""
 
     function: Callable[[Measured], np.ndarray]
+    units: Callable[[float], float]
 
 
 class Shift(NamedTuple):
@@ -64,9 +65,11 @@ class Shift(NamedTuple):
 
 
 class Spacing(NamedTuple):
-    """A set is suspicious if the function of distances (T, T), and of which images are synthetic, is high."""
+    """A set is suspicious if the function of distances (T, T), and of which images are synthetic, is high; `units` makes it what is
+    quoted."""
 
     function: Callable[[np.ndarray, np.ndarray], float]
+    units: Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class Defect:
     ----------
     level : "image" or "set"
     what : a sentence for people
-    values : measurements that show it (`evidence.WORDS`); the explanation quotes the one that is farthest off
+    values : measurements that show it (`evidence.WORDS`); the explanation quotes the one that is farthest off. Those of a `Shift`
+        are the columns of its function; those of `Mean` and `Spacing` are one, what their `units` are of
     score : how suspicious an image is of it; the mean over a set is tested, too, if no row of sets is a share of such images
     test : how suspicious a set is of it
     plant : how it is planted in images (N, C, H, W) in [0, 1]; the explanation and the power of the audit come from these
@@ -88,7 +92,6 @@ class Defect:
     pair : what is wrong with edited images beside their sources, and the real ones, each (N, C, H, W)
     sure : of values of what is judged and of real images, whether it is named before all others if it is significant
     named : False if it says that something is wrong, but not what
-    tell : what is said of a set in place of a quoted value: a number and words
     needs : what it takes to plant or test it: "grey" images, or "copies" that were searched for
     """
 
@@ -105,7 +108,6 @@ class Defect:
     pair: Callable[[np.ndarray, np.ndarray, np.ndarray], list[edited.Told | None]] | None = None
     sure: Callable[[Values, Values], bool] | None = None
     named: bool = True
-    tell: Callable[[Sets], tuple[float, str]] | None = None
     needs: Literal["", "grey", "copies"] = ""
 
 
@@ -166,7 +168,7 @@ DEFECTS: dict[str, Defect] = {
         plant=Plant(planted.foreign_patch, (0.15, 0.3, 0.5), "of the width as diameter"),
     ),
     "palette_shift": Defect(
-        "image", "grey levels or colours are not those of real images", (*TONE, *COLOUR, "log_noise_0"),
+        "image", "grey levels or colours are not those of real images", (*TONE, *COLOUR),
         Score(image_scores.palette_shift, 0.5),
         plant=Plant(planted.palette_shift, (0.2, 0.4, 0.6), "of the contrast to middle grey lost"),
     ),
@@ -187,22 +189,22 @@ DEFECTS: dict[str, Defect] = {
     "unchanged": Defect("image", "the edit did nothing: it is its own source", pair=edited.unchanged),
     "structure_lost": Defect("image", "the structure of its source is gone", pair=edited.structure_lost),
     "mode_collapse": Defect(
-        "set", "images are too much like each other", ("nearest_fellow",), test=Spacing(set_scores.collapse),
+        "set", "images are too much like each other", ("nearest_fellow",), test=Spacing(set_scores.collapse, set_scores.as_distance),
         plant=Plant(planted.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
         alter=Plant(plant_sets.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
         drawn=plant_sets.few_originals, sure=set_scores.crowded,
     ),
     "memorised": Defect(
         "set", "images are nearer to the training images than held-out real ones are", ("copy",),
-        test=Mean(set_scores.nearness_to_training),
+        test=Mean(set_scores.nearness_to_training, set_scores.as_copy_distance),
         alter=Plant(plant_sets.memorised, (0.1, 0.3, 0.6), "of the images copies of training images"),
         share_of="copied", needs="copies",
     ),
     "low_coverage": Defect(
-        "set", "whole kinds of real images have no synthetic image near them", ("coverage",),
-        test=Spacing(set_scores.uncovered),
+        "set", "whole kinds of real images have no synthetic image near them", ("uncovered",),
+        test=Spacing(set_scores.uncovered, set_scores.as_ratio),
         alter=Plant(plant_sets.low_coverage, (0.6, 0.4, 0.2), "of the kinds of images left"),
-        drawn=plant_sets.few_kinds, tell=set_scores.share_covered,
+        drawn=plant_sets.few_kinds,
     ),
     "property_shift": Defect(
         "set", "material properties differ on average", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),

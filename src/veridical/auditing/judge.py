@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, scores
-from veridical.auditing.evidence import quotable, quote
+from veridical.auditing.evidence import Evidence, quotable, quote
 from veridical.auditing.explain import Misfits
-from veridical.auditing.independence import Units
 from veridical.auditing.measure import Measured
+from veridical.auditing.quoted import quote_set
 from veridical.stats.conformal import conformal_p, fields_needed
 
 UNLIKELY = 0.5  # p-value of a defect that may be the name of what is unusual for other reasons
@@ -81,10 +80,11 @@ def judge_images(
         found = []
         for name in ordered(reasons, sure, misfit):
             words = quote(DEFECTS[name].values, mine, usual)
-            text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
-            statistic = strength[name] + CERTAIN * (p_of[name] == 0)
-            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": statistic}
-            found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
+            if words is None or not words.outside:
+                column = c.scored.real[:, tests.index(name)]
+                words = Evidence("score", strength[name], None, float(np.quantile(column, 0.95)), "95 % of real images")
+            entry = {"defect": name, "level": "image", "p_value": p_of[name], **told(name, words, p_of[name] <= alpha)}
+            found.append(entry | {"score": strength[name] + CERTAIN * (p_of[name] == 0)})
         decided = not c.seen_slices_only or decides(found)
         verdict = "pass" if able and not failed else "fail" if failed and decided else "insufficient"
         images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
@@ -103,12 +103,10 @@ def judge_set(
     if not c.units.enough:
         return []
     tests, sets = set_tests.names(c.searched), c.sets
-    p, _ = set_tests.test_set(c, sets, most=most)
-    values, usual = _quotable(c)
-    values["nearest_fellow"] = _nearest_fellow(c.across, c.groups)
-    usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
-    sure = [name for name in tests if DEFECTS[name].level == "set" and _sure(name, values, usual)]
-    usual = _medians_of_sets(usual, c.units)
+    tested = set_tests.test_set(c, sets, most=most)
+    p, values, usual = tested.p, *_quotable(c)
+    crowd = {"nearest_fellow": _nearest_fellow(c.across, c.groups)}, {"nearest_fellow": _nearest_fellow(c.own.deep, c.fields)}
+    sure = [n for n in tests if DEFECTS[n].level == "set" and _sure(n, values | crowd[0], usual | crowd[1])]
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
     misfit = dict(zip(tests, p, strict=True))
     if explained is not None:
@@ -119,17 +117,23 @@ def judge_set(
         found.add(best)
     findings = []
     for name in ordered(found, sure, misfit):
-        row, value = DEFECTS[name], float(p[tests.index(name)])
-        text = row.what
-        entry: dict[str, Any] = {"statistic": None, "expected": None}
-        if row.tell is not None:
-            entry["statistic"], told = row.tell(sets)
-            text += f": {told}"
-        elif (words := quote(row.values, values, usual, "sets")) is not None:
-            text += f": in a typical image of the set {words}"
-            entry = {"statistic": words.value, "expected": [words.low, words.high]}
-        findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
+        value = float(p[tests.index(name)])
+        words = quote_set(name, tested, c, sets, (values, usual), alpha, most)
+        findings.append({"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")})
     return findings
+
+
+def told(name: str, words: Evidence | None, significant: bool, average: str = "") -> dict[str, Any]:
+    """What a finding says of a defect: the quoted value, where it lies for real images or sets, and both in a sentence.
+
+    A defect that is not `significant` by itself is the name of what differs otherwise, and its value may be as usual: no
+    number is quoted then.
+    """
+    text = DEFECTS[name].what
+    if words is None or not (significant or words.outside):
+        return {"statistic": None, "expected": None, "explanation": f"{text}: it explains best what differs"}
+    expected = [words.low, words.high]
+    return {"statistic": words.value, "expected": expected, "explanation": f"{text}: {average}{words}"}
 
 
 def decides(findings: list[dict[str, Any]]) -> bool:
@@ -160,20 +164,6 @@ def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     """What explanations may quote of synthetic and of real images."""
     synth, real = c.strangeness()
     return quotable(c.synth, *synth), quotable(c.real, *real)
-
-
-def _medians_of_sets(usual: dict[str, np.ndarray], units: Units, draws: int = 200) -> dict[str, np.ndarray]:
-    """Medians (draws,) of real sets: as many blocks as SYNTH has, drawn from the real ones with replacement."""
-    rng, table = np.random.default_rng(0), np.stack(list(usual.values()), 1)
-    real, synth = units.sizes
-    rows = [np.flatnonzero(units.real == k) for k in range(real)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # what no real image has, such as branch points, stays NaN
-        medians = [
-            np.nanmedian(table[np.concatenate([rows[k] for k in rng.integers(real, size=synth)])], 0)
-            for _ in range(draws)
-        ]
-    return dict(zip(usual, np.stack(medians, 1), strict=True))
 
 
 def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ def write_evidence(folder: Path, report: dict[str, Any], real: np.ndarray, synth
     for finding in report["findings"]:
         name = finding["defect"]
         strength = [
-            max((f["statistic"] or 0.0 for f in image["findings"] if f["defect"] == name), default=-1.0)
+            max((f.get("score", 0.0) for f in image["findings"] if f["defect"] == name), default=-1.0)
             for image in report["images"]
         ]
         rows = np.argsort(-np.array(strength), kind="stable")[:SHOWN]
