@@ -77,9 +77,7 @@ def test_a_row_is_found_explained_planted_and_shown(rows, cache, tmp_path):
     report = audit(real, plant("black_edge", held_out, 2.0), cache=cache, pictures=tmp_path)
     finding = report["findings"][0]
     assert report["verdict"] == "fail" and finding["defect"] == "black_edge"
-    assert finding["explanation"].startswith(
-        "one edge is black: on average the share of black and white"
-    )
+    assert finding["explanation"].startswith("one edge is black: on average the share of black and white")
     firsts = [image["findings"][0]["defect"] for image in report["images"] if image["findings"]]
     assert firsts.count("black_edge") >= 14
     page(tmp_path / "page.html", report, tmp_path, {"real": "real", "synth": "synth"})

@@ -13,7 +13,7 @@ from veridical.auditing import case, set_scores, set_tests
 from veridical.auditing.defects import DEFECTS, plant, plants, scores
 from veridical.auditing.evidence import WORDS
 from veridical.auditing.independence import choose_units
-from veridical.auditing.inputs import MOST, _cut, open_sides
+from veridical.auditing.inputs import open_sides
 from veridical.auditing.judge import pair_findings
 from veridical.auditing.measure import Segmentation, fit_segmentation
 from veridical.auditing.verdict import audit
@@ -281,16 +281,6 @@ def test_images_of_other_sizes_are_cut_to_what_fits_both(real, held_out):
     assert len(tiles.images) == 4 * len(real) and len(set(tiles.groups)) == len(real)
     report = audit(real, held_out[..., 1:-1, :-2], power=False)
     assert report["verdict"] in ("pass", "fail") and len(report["images"]) == len(held_out)
-
-
-def test_large_images_are_cut_into_a_bounded_number_of_tiles():
-    large = np.arange(2 * 640 * 640, dtype=np.float32).reshape(2, 1, 640, 640) / (2 * 640 * 640)
-    tiles, names = _cut(large, ["a", "b"], 16, "REAL")
-    assert len(tiles) == len(names) == len(set(names)) == MOST
-    assert {name[0] for name in names} == {"a", "b"}
-    for tile, name in zip(tiles[::50], names[::50], strict=True):
-        y, x = map(int, name[3:].split("x"))
-        assert np.array_equal(tile, large["ab".index(name[0]), :, y : y + 16, x : x + 16])
 
 
 def test_grey_images_for_coloured_ones_are_refused(real, held_out):

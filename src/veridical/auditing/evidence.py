@@ -60,7 +60,10 @@ WORDS: dict[str, tuple[str, bool]] = {
     "branch_points": ("the number of branch points", False),
     "width": ("the width along the skeleton in pixels", False),
     "nearest_fellow": ("the distance of an image to its nearest fellow", False),
-    "uncovered": ("the distance of a real image to the nearest synthetic one, over that to its third real fellow,", False),
+    "uncovered": (
+        "the distance of a real image to the nearest synthetic one, over that to its third real fellow,",
+        False,
+    ),
     "score": ("the score, 0 for the usual real image and 1 for one in twenty,", False),
 } | {f"band_{k}": (f"power at {k / 16:.3f} to {(k + 1) / 16:.3f} cycles a pixel", True) for k in range(8)}
 

@@ -105,7 +105,10 @@ def judge_set(
     tests, sets = set_tests.names(c.searched), c.sets
     tested = set_tests.test_set(c, sets, most=most)
     p, values, usual = tested.p, *_quotable(c)
-    crowd = {"nearest_fellow": _nearest_fellow(c.across, c.groups)}, {"nearest_fellow": _nearest_fellow(c.own.deep, c.fields)}
+    crowd = (
+        {"nearest_fellow": _nearest_fellow(c.across, c.groups)},
+        {"nearest_fellow": _nearest_fellow(c.own.deep, c.fields)},
+    )
     sure = [n for n in tests if DEFECTS[n].level == "set" and _sure(n, values | crowd[0], usual | crowd[1])]
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
     misfit = dict(zip(tests, p, strict=True))
@@ -119,7 +122,9 @@ def judge_set(
     for name in ordered(found, sure, misfit):
         value = float(p[tests.index(name)])
         words = quote_set(name, tested, c, sets, (values, usual), alpha, most)
-        findings.append({"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")})
+        findings.append(
+            {"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")}
+        )
     return findings
 
 

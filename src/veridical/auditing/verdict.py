@@ -23,6 +23,7 @@ from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.notes import heard
+from veridical.data.images import ImageSet as Opened
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered, simple
 from veridical.stats.conformal import fields_needed
@@ -31,10 +32,10 @@ from veridical.stats.permutation import blocks_needed
 
 
 def audit(
-    real: ImageSet,
-    synth: ImageSet,
+    real: ImageSet | Opened,
+    synth: ImageSet | Opened,
     train: ImageSet | None = None,
-    source: ImageSet | None = None,
+    source: ImageSet | Opened | None = None,
     alpha: float = 0.05,
     *,
     real_groups: Groups | None = None,
@@ -51,7 +52,8 @@ def audit(
 
     Parameters
     ----------
-    real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.data.readers.open.open_slices` opens
+    real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.data.readers.open.open_slices` opens, or
+        what `veridical.data.images.read_images` gives
     train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`.
         Real images that are among them, or cut out of them, are compared with the others of them
     source : for edited images, what they were made of; images of one name belong together
