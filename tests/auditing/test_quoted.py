@@ -24,16 +24,16 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def real():
-    """Images, how they are measured, and their measurements, with distances to training images."""
+    """How images are measured, and their measurements, with distances to training images."""
     images = texture(REAL, 32)
     segmentation = fit_segmentation(images)
     far = np.random.default_rng(0).uniform(0.7, 0.9, REAL)
-    return images, segmentation, measure(images, segmentation).with_copies(far)
+    return segmentation, measure(images, segmentation).with_copies(far)
 
 
 def judged(real, made, way, copies=0):
     """Findings of the set, and of its images, of which `copies` are training images."""
-    images, segmentation, x = real
+    segmentation, x = real
     far = np.random.default_rng(1).uniform(0.7, 0.9, len(made))
     far[:copies] = 0.05
     y = measure(made, segmentation).with_copies(far)

@@ -73,7 +73,7 @@ def test_planted_defects_fail_under_their_names(real, held_out, tmp_path, cache)
     named = [image["findings"][0]["defect"] if image["findings"] else "" for image in report["images"]]
     right = [name == planted[k // 4] for k, name in enumerate(named)]
     assert sum(right) >= 14, named
-    assert (tmp_path / report["findings"][0]["evidence"]).is_file()
+    assert (tmp_path / report["evidence"]["file"]).is_file() and len(report["evidence"]["images"]) == 8
     json.dumps(report, allow_nan=False)
 
 
@@ -310,6 +310,10 @@ def test_files_end_with_their_exit_code_and_a_source_must_pair_up(tmp_path, monk
     code, text = run(tmp_path / "real", tmp_path / "bad", *files)
     assert code == 3 and "colour_in_grey" in text.out
     assert "data:image/png;base64" in page.read_text()
-    assert json.loads((tmp_path / "audit.json").read_text())["images"][0]["file"] == "b0"
+    held = json.loads((tmp_path / "audit.json").read_text())
+    assert held["images"][0]["file"] == "b0" and (tmp_path / held["evidence"]["file"]).is_file()
+    code, _ = run(tmp_path / "real", tmp_path / "bad", "--json", tmp_path / "second.json", "--quiet")
+    other = json.loads((tmp_path / "second.json").read_text())["evidence"]["file"]
+    assert (tmp_path / other).is_file() and other != held["evidence"]["file"]
     code, text = run(tmp_path / "real", tmp_path / "bad", "--source", tmp_path / "real")
     assert code == 2 and "no image called b0" in text.err

@@ -9,7 +9,8 @@ import numpy as np
 
 from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
-from veridical.auditing.defects import DEFECTS, scores
+from veridical.auditing.curves import distribution
+from veridical.auditing.defects import DEFECTS, scores, title_of
 from veridical.auditing.evidence import Evidence, quotable, quote
 from veridical.auditing.explain import Misfits
 from veridical.auditing.measure import Measured
@@ -39,8 +40,7 @@ def pair_findings(images: np.ndarray, source: np.ndarray, real: np.ndarray) -> l
     for name, row in DEFECTS.items():
         for k, told in enumerate(row.pair(images, source, real) if row.pair is not None else ()):
             if told is not None and found[k] is None:
-                found[k] = {"defect": name, "statistic": told.statistic, "expected": told.expected, "level": row.level,
-                            "p_value": None, "explanation": told.explanation}  # fmt: skip
+                found[k] = _entry(name, None, told.explanation, told.statistic, told.expected)
     return found
 
 
@@ -136,9 +136,24 @@ def told(name: str, words: Evidence | None, significant: bool, average: str = ""
     """
     text = DEFECTS[name].what
     if words is None or not (significant or words.outside):
-        return {"statistic": None, "expected": None, "explanation": f"{text}: it explains best what differs"}
-    expected = [words.low, words.high]
-    return {"statistic": words.value, "expected": expected, "explanation": f"{text}: {average}{words}"}
+        text += ": it explains best what differs"
+        return {"title": title_of(name), "statistic": None, "expected": None, "explanation": text}
+    told = {"statistic": words.value, "expected": [words.low, words.high], "explanation": f"{text}: {average}{words}"}
+    turned = (DEFECTS[name].low if words.too_low else DEFECTS[name].high) if words.name in DEFECTS[name].values else ""
+    return {"title": turned or title_of(name), **told}
+
+
+def _shown(
+    name: str, words: Evidence | None, c: Comparison, mine: dict[str, np.ndarray], usual: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """What the page draws of a finding: the name of a curve, and the distribution of the quoted value."""
+    drawn = None
+    if words is not None and words.name == "score":
+        k = list(scores()).index(name)
+        drawn = distribution("score", c.scored.mean[:, k], c.scored.real[:, k])
+    elif words is not None and words.name in mine:
+        drawn = distribution(words.name, mine[words.name], usual[words.name])
+    return {"curve": DEFECTS[name].curve, "distribution": drawn}
 
 
 def decides(findings: list[dict[str, Any]]) -> bool:
@@ -171,6 +186,14 @@ def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     return quotable(c.synth, *synth), quotable(c.real, *real)
 
 
+def _entry(
+    name: str, p: float | None, text: str, statistic: float, expected: list[float | None] | list[float] | None
+) -> dict[str, Any]:
+    """A finding about single images that is no test."""
+    said = {"defect": name, "title": title_of(name), "level": "image", "p_value": p, "explanation": text}
+    return said | {"statistic": statistic, "expected": expected}
+
+
 def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Distance to the nearest image of another label, (N,); NaN where there is none."""
     nearest = np.where(labels[:, None] == labels, np.inf, distance).min(1)
@@ -193,19 +216,18 @@ def set_findings(
         if which.any():
             rule = DEFECTS[name].certain
             said = f" {rule.words}" if rule is not None and rule.words else f": {DEFECTS[name].what}"
-            found.append({"defect": name, "level": "image", "p_value": 0.0, "statistic": float(which.mean()),
-                          "expected": [0.0, 0.0], "explanation": f"{which.sum()} of {len(which)} images{said}"})  # fmt: skip
+            text = f"{which.sum()} of {len(which)} images{said}"
+            found.append(_entry(name, 0.0, text, float(which.mean()), [0.0, 0.0]))
     for name in (name for name, row in DEFECTS.items() if row.pair is not None):
         count = sum(f["defect"] == name for image in images for f in image["findings"])
         if 2 * count > len(images):
             text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
-            found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
-                          "expected": None, "explanation": text})  # fmt: skip
+            found.append(_entry(name, None, text, count / len(images), None))
     for name in (name for name, row in DEFECTS.items() if row.needs == "copies" and row.level == "image"):
         each = [next((f["p_value"] for f in image["findings"] if f["defect"] == name), 1.0) for image in images]
         together, count = min(1.0, 2 * float(np.mean(each))), sum(p < 1 for p in each)
         if 0 < together <= alpha:
-            found.append({"defect": name, "level": "image", "p_value": together, "statistic": count / len(images),
-                          "expected": None, "explanation": f"{count} of {len(images)} images: {DEFECTS[name].what}"})  # fmt: skip
+            text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
+            found.append(_entry(name, together, text, count / len(images), None))
     known = {f["defect"] for f in found}
     return found + [f for f in tested if f["defect"] not in known]

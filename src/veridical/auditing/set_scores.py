@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from veridical.auditing.case import without_self
 from veridical.auditing.measure import PROPERTIES, SHADING, SHAPES, Measured
 
 BALL = 3  # neighbours whose distance is the reach of a real image, for the coverage

@@ -30,6 +30,8 @@ from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components
 from veridical.stats.permutation import blocks_needed
 
+NAMED = 3  # findings that the lead sentence names
+
 
 def audit(
     real: ImageSet | Opened,
@@ -66,14 +68,15 @@ def audit(
     copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known;
         no real image may be among the training images
     cache : folder where measurements of `real` are kept for the next audit, or None
-    pictures : folder for evidence pictures; none are made by default
+    pictures : folder for a picture of evidence, ``evidence.png``, with which the report gets curves, too; by default neither
     progress : function called with (share done, what is going on)
 
     Returns
     -------
     dict
-        ``schema``, ``verdict`` ("pass", "fail", "insufficient"), ``alpha``, ``n_real``, ``n_synth``, ``independent`` (how
-        the images were counted), ``findings`` of the set, ``images`` with their own, ``power``, ``notes``.
+        ``schema``, ``verdict`` ("pass", "fail", "insufficient"), ``lead`` (the result in a sentence), ``alpha``, ``n_real``,
+        ``n_synth``, ``independent`` (how the images were counted), ``findings`` of the set, ``images`` with their own, ``power``,
+        ``notes``; with pictures ``evidence`` and ``curves``.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def audit(
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": [*of_data, *notes],
     }  # fmt: skip
+    report["lead"] = lead(report)
     if verdict == "pass" and power:
         from veridical.auditing.power import smallest_caught, smallest_set_defect
 
@@ -144,11 +148,41 @@ def audit(
             planted, c, alpha, progress=lambda share: say(0.93 + 0.06 * share, "asking what would have been caught")
         )
     if pictures is not None:
+        from veridical.auditing.curves import curves
         from veridical.auditing.pictures import write_evidence
 
         write_evidence(Path(pictures), report, side.images, other.images, c.near)
+        report["curves"] = curves(side.images, other.images, segmentation)
     say(1.0, verdict)
     return report
+
+
+def lead(report: dict[str, Any]) -> str:
+    """Verdict, images and set in a sentence that says how they go together."""
+    n = len(report["images"])
+    failed = sum(image["verdict"] == "fail" for image in report["images"])
+    alone = (
+        "each image passes" if not failed else f"{failed} of {n} images fail" if failed < n else f"all {n} images fail"
+    )
+    own = "their" if failed else "its"
+    if any(image["verdict"] == "insufficient" for image in report["images"]):
+        alone = f"{failed} of {n} images fail" if failed else "of single images too little is known"
+    titles = list(dict.fromkeys(f["title"] for f in report["findings"]))
+    named = "; ".join(titles[:NAMED]) + (f"; and {len(titles) - NAMED} more" if len(titles) > NAMED else "")
+    if report["verdict"] == "pass":
+        usual = f" (of real images up to {report['alpha']:.0%} do)" if failed else ""
+        text = f"{alone} on {own} own{usual}, and as a set they differ from real ones in nothing found"
+    elif report["verdict"] == "insufficient":
+        seen = (
+            f"; what differs from those there are: {named}"
+            if named
+            else "; nothing was found that differs from those there are"
+        )
+        text = f"there are too few independent images to say whether these pass for real{seen}"
+    else:
+        both = "and" if failed else "but"
+        text = f"{alone} on {own} own, {both} as a set they differ from real ones: {named}"
+    return text[0].upper() + text[1:] + "."
 
 
 def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], list[str]]:

@@ -11,7 +11,6 @@ from veridical.benching.spec import EXAMPLE
 from veridical.cli.shell import FAILED_CELLS, STOPPED, Json, app, check_outputs, say, say_table, write_json
 from veridical.core.errors import InputError
 
-
 REAL = "Real images, best such as were not trained on; or a run: its held-out tiles."
 
 
@@ -100,15 +99,18 @@ def audit(
     """Can synthetic images be trusted, and if not, why? A verdict with reasons, calibrated on real images."""
     import tempfile
 
-    from veridical.auditing.page import page, summary
+    from veridical.auditing.defects import DEFECTS, title_of
     from veridical.auditing.verdict import audit as judge
     from veridical.core.progress import Progress
     from veridical.data.readers.runs import is_run
+    from veridical.reporting.audit_page import audit_page
+    from veridical.reporting.audit_text import summary
 
     check_outputs(json_file, html, inputs=(real, synth, train, source))
     with tempfile.TemporaryDirectory() as scratch, Progress("audit", quiet) as bar:
         kept = json_file is not None and (json_file.is_file() or not json_file.exists())  # beside no pipe or device
-        pictures = json_file.parent if json_file is not None and kept else Path(scratch)
+        beside = f"{json_file.stem}-pictures" if json_file is not None else ""
+        pictures = json_file.parent / beside if json_file is not None and kept else Path(scratch)
         about: dict[str, Any] = {"size": size, "power": power, "progress": bar.update}
         about["pictures"] = pictures if json_file is not None or html is not None else None
         if is_run(Path(real)):
@@ -119,7 +121,10 @@ def audit(
         else:
             report = judge(real, synth, train, source, alpha, field=field, **about)
         if html is not None:
-            page(html, report, pictures, {"real": real, "synth": synth})
+            rows = [(title_of(name), row.level, row.what) for name, row in DEFECTS.items()]
+            audit_page(html, report, pictures, {"real": real, "synth": synth}, rows)
+    if json_file is not None and kept:
+        report["evidence"]["file"] = f"{beside}/{report['evidence']['file']}"
     write_json(json_file, report)
     say(summary(report))
     raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])

@@ -29,8 +29,10 @@ def common_size(shapes: dict[str, tuple[int, ...]]) -> int | None:
 
 
 def cut_images(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[np.ndarray, list[str]]:
-    """Of images (N, C, H, W) tiles of `size` side by side, at most `MOST` spread evenly, named after their places; the middle of images that hold but
-    one."""
+    """Of images (N, C, H, W) tiles of `size` side by side, at most `MOST` spread evenly, named after their places.
+
+    Of images that hold but one, the middle, under their own names.
+    """
     height, width = images.shape[2:]
     if (height, width) == (size, size):
         return images, names

@@ -42,8 +42,8 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
     Raises
     ------
     InputError
-        If the images cannot be read, differ in size, are of a type that says nothing in `window`, or are more than may be in memory
-        at once (`veridical.core.limits`), which is asked before any is decoded.
+        If the images cannot be read, differ in size, are of a type that says nothing in `window`, or are more than may be in
+        memory at once (`veridical.core.limits`), which is asked before any is decoded.
     """
     from veridical.data.readers.open import open_slices
 
