@@ -87,8 +87,10 @@ def test_the_page_shows_each_finding_in_words_each_curve_and_the_evidence_once(r
     assert "<h3>Noise too strong" in text and "noise_mismatch" not in text
     assert text.count("Synthetic images above, below each") == 1 and text.count("The median") == 0
     assert text.count("Power spectrum: the median of synthetic images") == 1 and "Grey levels: the median" not in text
-    assert text.count("Below: power spectrum") == 1
-    assert "edm_00004" in text and "edm_00009" not in text  # of single images those that fail
+    assert text.count("See below: power spectrum") == 1
+    assert (
+        "<dt>blurred (5)</dt>" in text and "edm_00004" in text and "edm_00009" not in text
+    )  # of single images those that fail
     assert "&lt;i&gt;" in text and "<i>" not in text
     assert "Grey levels: the median" in written(report | {"findings": []}, tmp_path)
 

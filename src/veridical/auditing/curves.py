@@ -86,6 +86,8 @@ def _curve(
     x: np.ndarray, real: np.ndarray, synth: np.ndarray, label: str, x_label: str, log: bool = False
 ) -> dict[str, Any]:
     seen = np.isfinite(real).any(0) & np.isfinite(synth).any(0)  # rings of small images may hold no frequency
+    if log:
+        seen &= (np.nan_to_num(real) > 0).any(0)
     x, real, synth = x[seen], real[:, seen], synth[:, seen]
     low, middle, high = np.nanquantile(real, BAND, axis=0)
     return {

@@ -122,9 +122,8 @@ def judge_set(
     for name in ordered(found, sure, misfit):
         value = float(p[tests.index(name)])
         words = quote_set(name, tested, c, sets, (values, usual), alpha, most)
-        findings.append(
-            {"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")}
-        )
+        entry = {"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")}
+        findings.append(entry | _shown(name, words, c, values | crowd[0], usual | crowd[1]))
     return findings
 
 

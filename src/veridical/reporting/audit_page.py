@@ -15,10 +15,11 @@ from veridical.core.files import write_text
 from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting.audit_figures import curve_plot, distribution_plot
-from veridical.reporting.audit_text import counted, image_counts, power_lines, said_p
+from veridical.reporting.audit_text import counted, power_lines, said_p
 from veridical.reporting.figures import data_uri
 
-MOST_IMAGES = 100  # that fail and are listed
+MOST_IMAGES = 100  # of one reason that are listed
+REASONS = 2  # of one image
 CURVES = {
     "spectrum": "Power spectrum", "grey_levels": "Grey levels", "two_point": "Two-point correlation of the brighter phase",
 }  # fmt: skip
@@ -45,12 +46,12 @@ def audit_page(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=visible,
     )  # fmt: skip
-    failed = sorted((i for i in report["images"] if i["verdict"] == "fail"), key=lambda image: image["p_value"])
     evidence = report.get("evidence")
     text = environment.get_template("audit.html.j2").render(
-        version=__version__, report=report, names=names, counted=counted(report), image_counts=image_counts(report),
-        power=power_lines(report), findings=_findings(report), curves=_curves(report), failed=failed[:MOST_IMAGES],
-        more=len(failed) - len(failed[:MOST_IMAGES]), passed=len(report["images"]) - len(failed), looked_for=looked_for,
+        version=__version__, report=report, names=names, counted=counted(report), most=MOST_IMAGES,
+        power=power_lines(report), findings=_findings(report), curves=_curves(report), reasons=_reasons(report),
+        failed=sum(image["verdict"] == "fail" for image in report["images"]), looked_for=looked_for,
+        decided=all(image["verdict"] != "insufficient" for image in report["images"]),
         evidence=evidence and {**evidence, "uri": data_uri((pictures / evidence["file"]).read_bytes())},
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,16 @@ def _findings(report: dict[str, Any]) -> list[dict[str, Any]]:
             told.add(name)
         views.append(view)
     return views
+
+
+def _reasons(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """What images fail for, and the files of those that do, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for image in report["images"]:
+        if image["verdict"] == "fail":
+            titles = "; ".join(finding["title"] for finding in image["findings"][:REASONS])
+            found.setdefault(titles, []).append(image["file"])
+    return sorted(found.items(), key=lambda each: -len(each[1]))
 
 
 def _curves(report: dict[str, Any]) -> list[dict[str, str]]:
