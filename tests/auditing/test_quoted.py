@@ -105,7 +105,7 @@ def test_bounds_are_where_the_test_is_no_longer_significant():
 
 
 def test_as_many_digits_as_tell_a_value_from_the_range():
-    assert "is 10.604; 90 % of real images: 10.606 to" in str(Evidence("mean", 10.604, 10.606, 12.2))
+    assert "is 10.604; 90 % of real images: 10.605 to" in str(Evidence("mean", 10.604, 10.6049, 12.2))
     assert "is 10.6; 90 % of real images: 10.5 to" in str(Evidence("mean", 10.604, 10.5, 12.2))
     assert "at least" in str(Evidence("copy", 0.1, 0.2, None)) and "at most" in str(Evidence("score", 3.0, None, 0.2))
 

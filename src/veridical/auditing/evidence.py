@@ -108,7 +108,8 @@ def quote(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.n
     off = np.abs(deviations(mine, np.stack([real[name] for name in names], 1)))[0]
     k = int(off.argmax())
     low, high = np.nanquantile(real[names[k]], [0.05, 0.95])
-    return Evidence(names[k], *(in_units(names[k], v) for v in (mine[0, k], low, high)))
+    value, low, high = (in_units(names[k], v) for v in (mine[0, k], low, high))
+    return Evidence(names[k], value, low, high)
 
 
 def known(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray]) -> tuple[str, ...]:

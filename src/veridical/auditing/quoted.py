@@ -30,27 +30,29 @@ def quote_set(
     alpha, most : level, and ways to call blocks synthetic
     """
     row, of = DEFECTS[name], f"{100 * (1 - alpha):.3g} % of real sets"
-    k, *seen = tested.compared[name].bounds(alpha, sides(name))
-    if not np.isfinite(seen[0]):
+    k, mean, *ends = tested.compared[name].bounds(alpha, sides(name))
+    if not np.isfinite(mean):
         return None
     if isinstance(row.test, Shift):
-        return _scaled(row.values[k], seen, row.test.function(sets.real)[:, k], of)
+        return _scaled(row.values[k], mean, ends, row.test.function(sets.real)[:, k], of)
     if isinstance(row.test, (Mean, Spacing)):
-        mine, low, high = (None if v is None or not np.isfinite(v) else row.test.units(v) for v in seen)
-        falls = row.test.units(1.0) < row.test.units(0.0)
-        return None if mine is None else Evidence(row.values[0], mine, *((high, low) if falls else (low, high)), of)
+        units = row.test.units
+        low, high = (None if v is None or not np.isfinite(v) else units(v) for v in ends)
+        if units(1.0) < units(0.0):
+            low, high = high, low
+        return Evidence(row.values[0], units(mean), low, high, of)
     mine_of, usual_of = values
     if names := known(row.values, mine_of, usual_of):
         synth, real = (np.stack([each[name] for name in names], 1) for each in (mine_of, usual_of))
-        k, *found = compare_blocks(c, [both(real, synth, CLIP)], most)[0].bounds(alpha, 2)
-        quoted = _scaled(names[k], found, real[:, k], of)
+        k, value, *found = compare_blocks(c, [both(real, synth, CLIP)], most)[0].bounds(alpha, 2)
+        quoted = _scaled(names[k], value, found, real[:, k], of)
         if quoted.outside:
             return quoted
-    return Evidence("score", *seen, of)
+    return Evidence("score", mean, ends[0], ends[1], of)
 
 
-def _scaled(name: str, seen: list[float | None], real: np.ndarray, of: str) -> Evidence:
+def _scaled(name: str, mean: float, ends: list[float | None], real: np.ndarray, of: str) -> Evidence:
     """The mean and its bounds, from z-scores back to the units of real values (N,)."""
     centre, scale, _ = (each[0] for each in usual(real[:, None]))
-    value, low, high = (in_units(name, centre + scale * z) for z in seen)
-    return Evidence(name, value, low, high, of)
+    low, high = (None if z is None else in_units(name, centre + scale * z) for z in ends)
+    return Evidence(name, in_units(name, centre + scale * mean), low, high, of)
