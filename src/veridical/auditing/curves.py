@@ -39,9 +39,7 @@ def curves(real: np.ndarray, synth: np.ndarray, segmentation: Segmentation) -> d
     return {
         "spectrum": _curve(rings[0][0], rings[0][1], rings[1][1], "power", "cycles a pixel", log=True),
         "grey_levels": _curve(centres, levels[0], levels[1], "share of pixels", "grey level (0 to 1)"),
-        "two_point": _curve(
-            lags[0][0], lags[0][1], lags[1][1], "chance of the brighter phase at both ends", "distance in pixels"
-        ),
+        "two_point": _curve(lags[0][0], lags[0][1], lags[1][1], "two-point probability", "distance in pixels"),
     }
 
 

@@ -38,7 +38,7 @@ def write_evidence(folder: Path, report: dict[str, Any], real: np.ndarray, synth
 
 
 def _chosen(report: dict[str, Any]) -> dict[int, str]:
-    """Numbers of images to show, and the defect that each shows; of a set without such an even choice."""
+    """Numbers of images to show, and the defect that each shows: those that show findings of the set, others that fail, others."""
     strengths = {}
     for name in dict.fromkeys(f["defect"] for f in report["findings"]):
         scored = [
@@ -52,6 +52,10 @@ def _chosen(report: dict[str, Any]) -> dict[int, str]:
         for name, rows in strengths.items():
             if turn < len(rows) and len(chosen) < SHOWN:
                 chosen.setdefault(rows[turn], name)
+    failed = [k for k, image in enumerate(report["images"]) if image["verdict"] == "fail" and image["findings"]]
+    for k in sorted(failed, key=lambda k: report["images"][k]["p_value"]):
+        if len(chosen) < SHOWN:
+            chosen.setdefault(k, report["images"][k]["findings"][0]["defect"])
     n = len(report["images"])
     for k in np.linspace(0, n - 1, min(SHOWN, n)).astype(int).tolist():
         if len(chosen) < SHOWN:

@@ -133,7 +133,7 @@ def audit(
     findings = set_findings(judge_set(c, alpha, explained=explained), images, certain, alpha)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
     verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
-    counted, notes = _counted(c, alpha, told)
+    counted, notes = _counted(c, alpha, told, real_groups is not None)
     notes += pixel_size_remarks({CALLED[name]: each.pixel_size for name, each in sides.items()}) + copied.notes
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
@@ -185,8 +185,11 @@ def lead(report: dict[str, Any]) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], list[str]]:
-    """How many independent images there are, how many are needed, and what that means in words."""
+def _counted(c: Comparison, alpha: float, told: bool, real_told: bool) -> tuple[dict[str, Any], list[str]]:
+    """How many independent images there are, how many are needed, and what that means in words.
+
+    `told` and `real_told` say whether the slices of synthetic and of real images were given.
+    """
     units, places, slices = c.units, int(c.fields.max()) + 1, int(c.slices.max()) + 1
     needed = blocks_needed(len(set_tests.names(True)), alpha)
     counted: dict[str, Any] = {
@@ -211,7 +214,7 @@ def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], l
             "images of these slices, and what differs from them may be what another slice differs by, so it is listed but is no "
             f"fail; {FEWEST_SLICES} slices are enough to say more"
         )
-    if slices == len(c.real):
+    if slices == len(c.real) and not real_told:
         notes.append(
             "neither the names nor the borders of the real images say which are of one slice, so each counts as a slice of its "
             "own; if they are not, tell their slices (--field or real_groups)"
