@@ -38,7 +38,7 @@ def write_evidence(folder: Path, report: dict[str, Any], real: np.ndarray, synth
 
 
 def _chosen(report: dict[str, Any]) -> dict[int, str]:
-    """Numbers of images to show, and the defect that each shows: those that show findings of the set, others that fail, others."""
+    """Numbers of images to show, and the defect that each shows: of findings of the set, others that fail, any."""
     strengths = {}
     for name in dict.fromkeys(f["defect"] for f in report["findings"]):
         scored = [
