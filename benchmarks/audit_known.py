@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from veridical.auditing.page import image_counts
 from veridical.data.images import read_images, write_images
 from veridical.data.window import IntensityWindow
+from veridical.reporting.audit_text import image_counts
 
 
 def cases(data: Path, out: Path) -> list[tuple[str, str, str, list[str]]]:

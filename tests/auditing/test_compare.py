@@ -125,7 +125,8 @@ def test_what_is_as_usual_as_not_is_no_name_for_what_differs(monkeypatch, p, nam
     tests = set_tests.names(c.searched)
     adjusted = np.full(len(tests), 0.8)
     adjusted[[tests.index("unlikely"), tests.index("spectrum_shift")]] = 0.01, p
-    monkeypatch.setattr(set_tests, "test_set", lambda *_, **__: (adjusted, adjusted))
+    plain = set_tests.test_set
+    monkeypatch.setattr(set_tests, "test_set", lambda *a, **k: plain(*a, **k)._replace(p=adjusted))
     explained = Misfits({}, {name: float(name != "spectrum_shift") for name in tests}, 0.5)
     found = [f["defect"] for f in judge_set(c, 0.05, explained=explained)]
     assert found == (["spectrum_shift", "unlikely"] if named else ["unlikely"])
@@ -200,10 +201,10 @@ def test_a_slice_that_says_nothing_of_a_property_does_not_count():
     """One image has no fellow: its slice is left out of how slices vary, and contrasts of the others stay contrasts."""
     column = np.array([0.0, 0.1, -0.1, np.nan, 0.05, 1.0])
     contrast = contrasts(5, 1, 500)
-    t = set_tests._of_known(column, contrast, 5)
+    t = set_tests._of_known(column, contrast, 5).t
     alone = moderated_t(column[np.isfinite(column), None], contrasts(4, 1, 500), smallest_contrast(4, 1))
     assert t[0, 0] == pytest.approx(alone[0, 0]) and (t[1:, 0] < t[0, 0]).mean() > 0.97
     outlier = moderated_t(np.where(np.isnan(column), -7, column)[:, None], contrast, smallest_contrast(5, 1))
     assert t[0, 0] > 3 * outlier[0, 0]
-    assert not set_tests._of_known(np.where(np.arange(6) == 5, np.nan, column), contrast, 5).any()
+    assert not set_tests._of_known(np.where(np.arange(6) == 5, np.nan, column), contrast, 5).t.any()
     assert np.isnan(collapse(np.full((3, 3), np.inf), np.array([True, False, False])))

@@ -9,8 +9,8 @@ import pytest
 from toy import texture
 from veridical.auditing.case import patches_alone
 from veridical.auditing.defects import DEFECTS, Defect, Plant, Score, Shift, plant
-from veridical.auditing.page import page, summary
 from veridical.auditing.verdict import audit
+from veridical.reporting.audit_text import summary
 
 
 def black_edge(images, severity, rng):
@@ -77,15 +77,12 @@ def test_a_row_is_found_explained_planted_and_shown(rows, cache, tmp_path):
     report = audit(real, plant("black_edge", held_out, 2.0), cache=cache, pictures=tmp_path)
     finding = report["findings"][0]
     assert report["verdict"] == "fail" and finding["defect"] == "black_edge"
-    assert finding["explanation"].startswith(
-        "one edge is black: in a typical image of the set the share of black and white"
-    )
+    assert finding["explanation"].startswith("one edge is black: on average the share of black and white")
     firsts = [image["findings"][0]["defect"] for image in report["images"] if image["findings"]]
     assert firsts.count("black_edge") >= 14
-    page(tmp_path / "page.html", report, tmp_path, {"real": "real", "synth": "synth"})
-    text = (tmp_path / "page.html").read_text()
-    assert "<h2>black_edge</h2>" in text and "<td>another_light<td>set<td>images are brighter" in text
-    assert (tmp_path / "findings" / "black_edge.png").is_file()
+    assert finding["title"] == "black edge" and "black edge (black_edge, p = " in summary(report)
+    assert "Image" not in report["lead"][1:] and "black edge" in report["lead"]
+    assert (tmp_path / "evidence.png").is_file() and report["evidence"]["images"][0]["shows"] == "black edge"
     passed = audit(real, held_out, cache=cache)
     caught = {row["defect"]: row for row in passed["power"]}
     assert passed["verdict"] == "pass" and caught["black_edge"]["severity"] in (1.0, 2.0, 4.0)

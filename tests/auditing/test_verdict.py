@@ -13,7 +13,7 @@ from veridical.auditing import case, set_scores, set_tests
 from veridical.auditing.defects import DEFECTS, plant, plants, scores
 from veridical.auditing.evidence import WORDS
 from veridical.auditing.independence import choose_units
-from veridical.auditing.inputs import MOST, _cut, open_sides
+from veridical.auditing.inputs import open_sides
 from veridical.auditing.judge import pair_findings
 from veridical.auditing.measure import Segmentation, fit_segmentation
 from veridical.auditing.verdict import audit
@@ -73,17 +73,8 @@ def test_planted_defects_fail_under_their_names(real, held_out, tmp_path, cache)
     named = [image["findings"][0]["defect"] if image["findings"] else "" for image in report["images"]]
     right = [name == planted[k // 4] for k, name in enumerate(named)]
     assert sum(right) >= 14, named
-    assert (tmp_path / report["findings"][0]["evidence"]).is_file()
+    assert (tmp_path / report["evidence"]["file"]).is_file() and len(report["evidence"]["images"]) == 8
     json.dumps(report, allow_nan=False)
-
-
-def test_the_range_that_a_finding_quotes_is_that_of_sets(real, held_out, cache):
-    """A shift far inside what single images show can be far outside what sets show."""
-    brighter = np.clip(held_out + np.std(held_out.mean((1, 2, 3))), 0, 1)
-    found = {f["defect"]: f for f in audit(real, brighter, power=False, cache=cache)["findings"]}
-    quoted = [f for f in found.values() if f["level"] == "set" and f["expected"] is not None]
-    assert quoted and all("90 % of real sets" in f["explanation"] for f in quoted)
-    assert all(not f["expected"][0] <= f["statistic"] <= f["expected"][1] for f in quoted)
 
 
 @pytest.mark.parametrize("defect", ["periodic", "shading"])
@@ -240,7 +231,6 @@ def test_collapse_and_coverage_on_points():
     far = distance.copy()
     far[:30, 30:] += 50
     assert set_scores.uncovered(far, fresh) > set_scores.uncovered(distance, fresh) + 1
-    assert set_scores.coverage(far, fresh) == 0
 
 
 @pytest.mark.parametrize("defect", plants())
@@ -293,16 +283,6 @@ def test_images_of_other_sizes_are_cut_to_what_fits_both(real, held_out):
     assert report["verdict"] in ("pass", "fail") and len(report["images"]) == len(held_out)
 
 
-def test_large_images_are_cut_into_a_bounded_number_of_tiles():
-    large = np.arange(2 * 640 * 640, dtype=np.float32).reshape(2, 1, 640, 640) / (2 * 640 * 640)
-    tiles, names = _cut(large, ["a", "b"], 16, "REAL")
-    assert len(tiles) == len(names) == len(set(names)) == MOST
-    assert {name[0] for name in names} == {"a", "b"}
-    for tile, name in zip(tiles[::50], names[::50], strict=True):
-        y, x = map(int, name[3:].split("x"))
-        assert np.array_equal(tile, large["ab".index(name[0]), :, y : y + 16, x : x + 16])
-
-
 def test_grey_images_for_coloured_ones_are_refused(real, held_out):
     colour = plant("colour_in_grey", real, 0.01)
     with pytest.raises(InputError, match="RGB"):
@@ -330,6 +310,10 @@ def test_files_end_with_their_exit_code_and_a_source_must_pair_up(tmp_path, monk
     code, text = run(tmp_path / "real", tmp_path / "bad", *files)
     assert code == 3 and "colour_in_grey" in text.out
     assert "data:image/png;base64" in page.read_text()
-    assert json.loads((tmp_path / "audit.json").read_text())["images"][0]["file"] == "b0"
+    held = json.loads((tmp_path / "audit.json").read_text())
+    assert held["images"][0]["file"] == "b0" and (tmp_path / held["evidence"]["file"]).is_file()
+    code, _ = run(tmp_path / "real", tmp_path / "bad", "--json", tmp_path / "second.json", "--quiet")
+    other = json.loads((tmp_path / "second.json").read_text())["evidence"]["file"]
+    assert (tmp_path / other).is_file() and other != held["evidence"]["file"]
     code, text = run(tmp_path / "real", tmp_path / "bad", "--source", tmp_path / "real")
     assert code == 2 and "no image called b0" in text.err

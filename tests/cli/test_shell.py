@@ -134,8 +134,10 @@ def test_scores_are_told_of_the_notes_of_both_sets(run, tiles, converted, monkey
 
 
 def test_notes_of_the_data_are_in_the_audit_and_on_its_page(tiles, converted, tmp_path):
-    from veridical.auditing import inputs, page
+    from veridical.auditing import inputs
     from veridical.core.notes import heard
+    from veridical.reporting.audit_page import audit_page
+    from veridical.reporting.audit_text import summary
 
     with heard() as told:
         inputs.open_sides(tiles / "train", tiles / "train", None, None, None, None)
@@ -143,6 +145,7 @@ def test_notes_of_the_data_are_in_the_audit_and_on_its_page(tiles, converted, tm
     about = {"unit": "slices", "real": 1, "synth": 1}
     report = {
         "verdict": "pass",
+        "lead": "Nothing was found.",
         "notes": [*told, "a\x1b\udcff"],
         "findings": [],
         "power": [],
@@ -150,10 +153,10 @@ def test_notes_of_the_data_are_in_the_audit_and_on_its_page(tiles, converted, tm
         "alpha": 0.05,
     }
     report |= {"n_real": 1, "n_synth": 1, "independent": about}
-    page.page(tmp_path / "a.html", report, tmp_path, {"real": "[/a]", "synth": "<b>\udcfe"})
+    audit_page(tmp_path / "a.html", report, tmp_path, {"real": "[/a]", "synth": "<b>\udcfe"}, [])
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "colours were &lt;converted&gt;" in text and r"a\x1b\xff" in text and r"&lt;b&gt;\xfe" in text
-    assert "colours were <converted>" in page.summary(report)
+    assert "colours were <converted>" in summary(report)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,13 @@ def leave(folder, content):
 @pytest.fixture
 def failed():
     images = [image("fail", "blur", "noise_mismatch"), image("fail", "blur"), image("fail", "copied"), image("pass")]
-    finding = {"defect": "blur", "explanation": "fine detail is <missing>", "evidence": "findings/blur.png"}
-    return {"verdict": "fail", "images": images, "findings": [finding, {"defect": "spectrum_shift"}]}
+    finding = {"defect": "blur", "explanation": "fine detail is <missing>"}
+    return {
+        "verdict": "fail",
+        "images": images,
+        "findings": [finding, {"defect": "spectrum_shift"}],
+        "evidence": {"file": "evidence.png"},
+    }
 
 
 def cell(folder, seed=0):
@@ -58,8 +63,8 @@ def test_the_report_shows_verdict_reason_and_picture(tmp_path, failed):
     folder = make_bench(tmp_path, {"gravel": "gravel"})
     place = folder / "cells" / "gravel" / "vae-seed0"
     leave(place, failed)
-    (place / "audit" / "findings").mkdir(parents=True)
-    save_png(place / "audit" / "findings" / "blur.png", np.zeros((8, 8), np.uint8))
+    (place / "audit").mkdir(parents=True)
+    save_png(place / "audit" / "evidence.png", np.zeros((8, 8), np.uint8))
     page = report(folder).read_text(encoding="utf-8")
     assert "fine detail is &lt;missing&gt;" in page and "2 blur, 1 copied" in page
     assert 'data-label="audit"' in page

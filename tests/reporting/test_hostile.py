@@ -33,9 +33,15 @@ def whole(tmp_path_factory):
     spec = json.loads((folder / "spec.json").read_text())
     spec["recipes"] = {name: spec["recipes"][name] for name in ("random_phase", "edm")}
     (folder / "spec.json").write_text(json.dumps(spec))
-    finding = {"defect": "blur", "explanation": "fine detail is missing", "evidence": "findings/blur.png"}
+    finding = {"defect": "blur", "explanation": "fine detail is missing"}
     images = [{"file": "k", "verdict": "fail", "findings": [finding]}]
-    audit = {"verdict": "fail", "reason": None, "images": images, "findings": [finding]}
+    audit = {
+        "verdict": "fail",
+        "reason": None,
+        "images": images,
+        "findings": [finding],
+        "evidence": {"file": "evidence.png"},
+    }
     (folder / "cells" / "gravel" / "edm-seed0" / "audit.json").write_text(json.dumps(audit))
     return folder
 
@@ -116,7 +122,7 @@ def test_evidence_is_a_picture_in_the_folder(bench, where):
     (cell / "audit" / "findings" / "link.png").symlink_to(secret)
     os.mkfifo(cell / "audit" / "findings" / "pipe.png")
     audit = json.loads((cell / "audit.json").read_text())
-    audit["findings"][0]["evidence"] = where
+    audit["evidence"]["file"] = where
     (cell / "audit.json").write_text(json.dumps(audit))
     text = report(bench).read_text(encoding="utf-8")
     assert "Left out because it cannot be read" in text and "Evidence, scrolls" not in text

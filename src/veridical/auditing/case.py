@@ -110,24 +110,32 @@ class Case:
 
 
 def deviations(x: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Robust z-scores of columns, (N, D): distance to the median of real ones over 1.48 times their median deviation.
+    """Robust z-scores of columns, (N, D), in units of `usual` values of real images.
 
-    At least a fifth of their standard deviation, and never nothing: a column that is constant in real images has unit
-    1e-3. What is not a number scores 0, and so do columns that are numbers for less than a tenth of the real images: two
+    What is not a number scores 0, and so do columns that are numbers for less than a tenth of the real images: two
     particles in one image do not say how large particles are.
     """
+    centre, scale, defined = usual(real)
+    with np.errstate(invalid="ignore"):
+        z = (x - centre) / scale
+    return np.where(np.isfinite(z) & defined, z, 0.0)
+
+
+def usual(real: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median and unit of columns (N, D), and which are defined, (D,) each.
+
+    The unit is 1.48 times the median deviation, at least a fifth of the standard deviation, and never nothing: that of a
+    column which is constant in real images is 1e-3.
+    """
     finite = np.isfinite(real)
-    defined = finite.mean(0) >= FEWEST
+    defined: np.ndarray = finite.mean(0) >= FEWEST
     if finite.all():  # many times as fast as with NaN
         centre, spread, sigma = np.median(real, 0), np.median(np.abs(real - np.median(real, 0)), 0), real.std(0)
     else:
         known = np.where(defined, np.where(finite, real, np.nan), 0)
         centre = np.nanmedian(known, 0)
         spread, sigma = np.nanmedian(np.abs(known - centre), 0), np.nanstd(known, 0)
-    scale = np.maximum(1.4826 * spread, 0.2 * sigma)
-    with np.errstate(invalid="ignore"):
-        z = (x - centre) / np.maximum(scale, 1e-3)
-    return np.where(np.isfinite(z) & defined, z, 0.0)
+    return centre, np.maximum(np.maximum(1.4826 * spread, 0.2 * sigma), 1e-3), defined
 
 
 def joint(x: np.ndarray, real: np.ndarray, shrink: float = 0.2) -> np.ndarray:

@@ -48,9 +48,10 @@ class Certain(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A set is suspicious if what the function says of its images, (N, 1), is higher on average."""
+    """A set is suspicious if what the function says of its images, (N, 1), is higher on average; `units` gives what is quoted."""
 
     function: Callable[[Measured], np.ndarray]
+    units: Callable[[float], float]
 
 
 class Shift(NamedTuple):
@@ -64,9 +65,13 @@ class Shift(NamedTuple):
 
 
 class Spacing(NamedTuple):
-    """A set is suspicious if the function of distances (T, T), and of which images are synthetic, is high."""
+    """A set is suspicious if the function of distances (T, T), and of which images are synthetic, is high.
+
+    `units` gives what is quoted.
+    """
 
     function: Callable[[np.ndarray, np.ndarray], float]
+    units: Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,10 @@ class Defect:
     ----------
     level : "image" or "set"
     what : a sentence for people
-    values : measurements that show it (`evidence.WORDS`); the explanation quotes the one that is farthest off
+    title : a few words for headings; `low` and `high` instead where the quoted value is too low or too high
+    curve : what shows it on the page (see `curves`), beside the distribution of the quoted value
+    values : measurements that show it (`evidence.WORDS`); the explanation quotes the one that is farthest off. Those of a `Shift`
+        are the columns of its function; those of `Mean` and `Spacing` are one, what their `units` are of
     score : how suspicious an image is of it; the mean over a set is tested, too, if no row of sets is a share of such images
     test : how suspicious a set is of it
     plant : how it is planted in images (N, C, H, W) in [0, 1]; the explanation and the power of the audit come from these
@@ -88,7 +96,6 @@ class Defect:
     pair : what is wrong with edited images beside their sources, and the real ones, each (N, C, H, W)
     sure : of values of what is judged and of real images, whether it is named before all others if it is significant
     named : False if it says that something is wrong, but not what
-    tell : what is said of a set in place of a quoted value: a number and words
     needs : what it takes to plant or test it: "grey" images, or "copies" that were searched for
     """
 
@@ -105,8 +112,11 @@ class Defect:
     pair: Callable[[np.ndarray, np.ndarray, np.ndarray], list[edited.Told | None]] | None = None
     sure: Callable[[Values, Values], bool] | None = None
     named: bool = True
-    tell: Callable[[Sets], tuple[float, str]] | None = None
     needs: Literal["", "grey", "copies"] = ""
+    title: str = ""
+    low: str = ""
+    high: str = ""
+    curve: Literal["", "spectrum", "grey_levels", "two_point"] = ""
 
 
 def always(mine: Values, usual: Values) -> bool:
@@ -119,15 +129,18 @@ DEFECTS: dict[str, Defect] = {
         "image", "there is almost nothing to see", ("contrast",), Score(image_scores.blank, 0.1),
         plant=Plant(planted.blank, (0.8, 0.9, 0.99), "of the contrast lost"),
         certain=Certain(certain.constant, 1), sure=always,
+        title="almost nothing to see", curve="grey_levels",
     ),
     "saturated": Defect(
         "image", "too many pixels are black or white", ("saturated",), Score(image_scores.saturated, 0.01),
         plant=Plant(planted.saturated, (0.05, 0.15, 0.3), "of the pixels black or white"),
+        title="too much black or white", curve="grey_levels",
     ),
     "colour_in_grey": Defect(
         "image", "there is colour, and real images have none", ("colour",), Score(image_scores.colour_in_grey, 1.0),
         plant=Plant(planted.colour_in_grey, (0.001, 0.005, 0.02), "of the area in coloured specks"),
         certain=Certain(certain.coloured, 0), needs="grey",
+        title="colour in grey images",
     ),
     "copied": Defect(
         "image", "it is a training image, perhaps turned, shifted or changed in grey level", ("copy",),
@@ -135,92 +148,121 @@ DEFECTS: dict[str, Defect] = {
         alter=Plant(plant_sets.copied, (plant_sets.COPY,), "as distance to the nearest training crop"),
         certain=Certain(certain.a_file, 2, "are, pixel by pixel, files of the real or training images"), sure=always,
         needs="copies",
+        title="copies of training images",
     ),
     "checkerboard": Defect(
         "image", "a pattern repeats every two or four pixels, as upsampling leaves it", ("checkerboard",),
         Score(image_scores.checkerboard, 1.0),
         plant=Plant(planted.checkerboard, (0.5, 1.0, 2.0), "times the noise as amplitude"),
+        title="pattern of upsampling", curve="spectrum",
     ),
     "periodic": Defect(
         "image", "opposite borders continue each other, as if the image wrapped around", ("log_seam",),
         Score(image_scores.periodic, 1.0),
         plant=Plant(planted.periodic, (0.6, 0.8, 1.0), "of the jump between opposite borders removed"),
+        title="wraps around at the borders",
     ),
     "stylised": Defect(
         "image", "surfaces are smooth between sharp edges, as if drawn", ("log_noise_0", "log_tails", "flat"),
         Score(image_scores.stylised, 1.0),
         plant=Plant(planted.stylised, (0.3, 0.7, 1.5), "of the contrast as weight of total variation"),
+        title="looks drawn", curve="spectrum",
     ),
     "blur": Defect(
         "image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness"),
         Score(image_scores.blur, 1.0),
         plant=Plant(planted.blur, (0.5, 1.0, 2.0), "pixels of Gaussian blur"),
+        title="blurred", curve="spectrum",
     ),
     "noise_mismatch": Defect(
         "image", "the noise is not that of real images", ("log_noise_0",), Score(image_scores.noise_mismatch, 1.0),
         plant=Plant(planted.noise_mismatch, (1.25, 2.0, 3.0), "times the noise"),
+        title="noise unlike that of real images", low="noise too weak", high="noise too strong", curve="spectrum",
     ),
     "foreign_patch": Defect(
         "image", "one place looks like nothing in the real images", ("strangest_place",),
         Score(image_scores.foreign_patch, 1.0),
         plant=Plant(planted.foreign_patch, (0.15, 0.3, 0.5), "of the width as diameter"),
+        title="a place like nothing real",
     ),
     "palette_shift": Defect(
-        "image", "grey levels or colours are not those of real images", (*TONE, *COLOUR, "log_noise_0"),
+        "image", "grey levels or colours are not those of real images", (*TONE, *COLOUR),
         Score(image_scores.palette_shift, 0.5),
         plant=Plant(planted.palette_shift, (0.2, 0.4, 0.6), "of the contrast to middle grey lost"),
+        title="grey levels or colours shifted", curve="grey_levels",
     ),
     "implausible_structure": Defect(
         "image", "shapes, sizes or texture are not those of real images", (*SHAPES, *PROPERTIES, "strangeness"),
         Score(image_scores.implausible_structure, 0.5),
         plant=Plant(planted.implausible_structure, (1.0, 2.0, 4.0), "pixels of tearing"),
+        title="implausible shapes or texture", curve="two_point",
     ),
     "out_of_domain": Defect(
         "image", "as a whole it looks like none of the real images", ("strangeness",),
         Score(image_scores.out_of_domain, 1.0),
         plant=Plant(planted.out_of_domain, (0.4, 0.7, 1.0), "of a photograph mixed in"),
+        title="like none of the real images",
     ),
     "unlikely": Defect(
         "image", "measurements do not go together as they do in real images", (*TONE, *SPECTRUM, *PROPERTIES, *SHAPES),
         Score(image_scores.unlikely, 0.5), named=False,
+        title="measurements that do not go together",
     ),
-    "unchanged": Defect("image", "the edit did nothing: it is its own source", pair=edited.unchanged),
-    "structure_lost": Defect("image", "the structure of its source is gone", pair=edited.structure_lost),
+    "unchanged": Defect(
+        "image", "the edit did nothing: it is its own source", pair=edited.unchanged,
+        title="the edit did nothing",
+    ),
+    "structure_lost": Defect(
+        "image", "the structure of its source is gone", pair=edited.structure_lost,
+        title="structure of the source lost",
+    ),
     "mode_collapse": Defect(
-        "set", "images are too much like each other", ("nearest_fellow",), test=Spacing(set_scores.collapse),
+        "set", "images are too much like each other", ("nearest_fellow",),
+        test=Spacing(set_scores.collapse, set_scores.as_distance),
         plant=Plant(planted.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
         alter=Plant(plant_sets.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
         drawn=plant_sets.few_originals, sure=set_scores.crowded,
+        title="images too much alike",
     ),
     "memorised": Defect(
         "set", "images are nearer to the training images than held-out real ones are", ("copy",),
-        test=Mean(set_scores.nearness_to_training),
+        test=Mean(set_scores.nearness_to_training, set_scores.as_copy_distance),
         alter=Plant(plant_sets.memorised, (0.1, 0.3, 0.6), "of the images copies of training images"),
         share_of="copied", needs="copies",
+        title="too near to training images",
     ),
     "low_coverage": Defect(
-        "set", "whole kinds of real images have no synthetic image near them", ("coverage",),
-        test=Spacing(set_scores.uncovered),
+        "set", "whole kinds of real images have no synthetic image near them", ("uncovered",),
+        test=Spacing(set_scores.uncovered, set_scores.as_ratio),
         alter=Plant(plant_sets.low_coverage, (0.6, 0.4, 0.2), "of the kinds of images left"),
-        drawn=plant_sets.few_kinds, tell=set_scores.share_covered,
+        drawn=plant_sets.few_kinds,
+        title="whole kinds of images missing",
     ),
     "property_shift": Defect(
         "set", "material properties differ on average", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
         plant=Plant(planted.property_shift, (1.1, 1.25, 1.5), "times the magnification"),
         alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every property"),
+        title="material properties shifted", curve="two_point",
     ),
     "shading": Defect(
         "set", "brightness changes slowly across the images, in the same way in most of them", SHADING,
         test=Shift(set_scores.shading, 2.0),
         plant=Plant(planted.shading, (0.02, 0.04, 0.08), "of the brightness lost at the corners"),
         alter=Plant(plant_sets.shading, (0.01, 0.02, 0.04), "of the range of grey levels lost at the corners"),
+        title="shading across the images",
     ),
     "spectrum_shift": Defect(
         "set", "the power spectrum differs on average", SPECTRUM, test=Shift(set_scores.power_spectrum),
         plant=Plant(planted.spectrum_shift, (0.1, 0.25, 0.5), "as exponent of the filter"),
         alter=Plant(plant_sets.spectrum_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every frequency"),
+        title="power spectrum shifted", curve="spectrum",
     ),
 }  # fmt: skip
+
+
+def title_of(name: str) -> str:
+    """A defect in a few words."""
+    return DEFECTS[name].title or name.replace("_", " ")
 
 
 def scores() -> dict[str, Score]:

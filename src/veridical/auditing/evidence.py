@@ -59,41 +59,67 @@ WORDS: dict[str, tuple[str, bool]] = {
     "tips": ("the number of tips", False),
     "branch_points": ("the number of branch points", False),
     "width": ("the width along the skeleton in pixels", False),
-    "nearest_fellow": ("the median distance of an image to its nearest fellow", False),
-    "coverage": ("the share of real images with a synthetic one near", False),
+    "nearest_fellow": ("the distance of an image to its nearest fellow", False),
+    "uncovered": (
+        "the distance of a real image to the nearest synthetic one, over that to its third real fellow,",
+        False,
+    ),
+    "score": ("the score, 0 for the usual real image and 1 for one in twenty,", False),
 } | {f"band_{k}": (f"power at {k / 16:.3f} to {(k + 1) / 16:.3f} cycles a pixel", True) for k in range(8)}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an explanation quotes: a value, and the range of nine in ten real images, or sets."""
+    """What an explanation quotes: a value, and between what it lies for most of the real images, or sets, `of`."""
 
     name: str
     value: float
-    low: float
-    high: float
-    of: str = "images"
+    low: float | None
+    high: float | None
+    of: str = "90 % of real images"
+
+    @property
+    def outside(self) -> bool:
+        """Whether the value is lower or higher than those."""
+        return self.too_low or (self.high is not None and self.value > self.high)
+
+    @property
+    def too_low(self) -> bool:
+        """Whether it is lower."""
+        return self.low is not None and self.value < self.low
 
     def __str__(self) -> str:
-        return f"{WORDS[self.name][0]} is {_short(self.value)}; 90 % of real {self.of}: {_short(self.low)} to {_short(self.high)}"
+        digits = next((k for k in range(3, 7) if self._told(k)), 7)  # as many as tell it from the range
+        value, low, high = (None if v is None else _short(v, digits) for v in (self.value, self.low, self.high))
+        usual = f"at most {high}" if low is None else f"at least {low}" if high is None else f"{low} to {high}"
+        return f"{WORDS[self.name][0]} is {value}; {self.of}: {usual}"
+
+    def _told(self, digits: int) -> bool:
+        value, low, high = (None if v is None else _short(v, digits) for v in (self.value, self.low, self.high))
+        return not self.outside or value not in (low, high)
 
 
-def quote(
-    names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray], of: str = "images"
-) -> Evidence | None:
-    """The value that is farthest off: the median over `x`, each (M,), beside the 5th and 95th percentile of `real`.
-
-    `of` says what `real` has values of: images, or sets.
-    """
-    names = tuple(name for name in names if name in x and np.isfinite(x[name]).any() and np.isfinite(real[name]).any())
+def quote(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray]) -> Evidence | None:
+    """The value that is farthest off: that of one image `x`, each (1,), beside the 5th and 95th percentile of `real`."""
+    names = known(names, x, real)
     if not names:
         return None
-    middle = np.array([[np.nanmedian(x[name]) for name in names]])
-    off = np.abs(deviations(middle, np.stack([real[name] for name in names], 1)))[0]
-    name = names[int(off.argmax())]
-    low, high = np.nanquantile(real[name], [0.05, 0.95])
-    value, low, high = (float(np.exp(v) if WORDS[name][1] else v) for v in (middle[0, off.argmax()], low, high))
-    return Evidence(name, value, low, high, of)
+    mine = np.array([[x[name][0] for name in names]])
+    off = np.abs(deviations(mine, np.stack([real[name] for name in names], 1)))[0]
+    k = int(off.argmax())
+    low, high = np.nanquantile(real[names[k]], [0.05, 0.95])
+    value, low, high = (in_units(names[k], v) for v in (mine[0, k], low, high))
+    return Evidence(names[k], value, low, high)
+
+
+def known(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Those of `names` of which both sides have a value."""
+    return tuple(name for name in names if name in x and np.isfinite(x[name]).any() and np.isfinite(real[name]).any())
+
+
+def in_units(name: str, value: float) -> float:
+    """A value as people read it: no logarithm."""
+    return float(np.exp(value) if WORDS[name][1] else value)
 
 
 def quotable(x: Measured, strangest: np.ndarray, strangeness: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,5 +131,5 @@ def quotable(x: Measured, strangest: np.ndarray, strangeness: np.ndarray) -> dic
     return found
 
 
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _short(value: float, digits: int = 3) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 and digits == 3 else f"{value:.{digits}g}"

@@ -10,13 +10,14 @@ import numpy as np
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.parse import found_by
+from veridical.data.alike import common_size, cut_images
+from veridical.data.images import ImageSet as Opened
+from veridical.data.images import read_images
 
 if TYPE_CHECKING:
     from veridical.data.window import IntensityWindow
 
 FEWEST = 8
-MOST = 512  # tiles that large images are cut into; the comparison of all with all grows with the square
-LARGER = 1.25  # synthetic images may be so many times as large as real ones, to be cut
 CALLED = {"real": "REAL", "synth": "SYNTH", "train": "the training data", "source": "the source"}
 
 
@@ -31,54 +32,36 @@ class Side(NamedTuple):
 
 
 def open_sides(
-    real: ImageSet,
-    synth: ImageSet,
+    real: ImageSet | Opened,
+    synth: ImageSet | Opened,
     train: ImageSet | None,
-    source: ImageSet | None,
+    source: ImageSet | Opened | None,
     field: str | None,
     size: int | None,
 ) -> dict[str, Side]:
     """The sets by name; all in the intensity window of the real images, and cut to one size."""
-    from veridical.data.images import read_images
-
     asked = {"real": real, "synth": synth, "train": train, "source": source}
     given = {name: each for name, each in asked.items() if each is not None}
-    if len({isinstance(each, (str, Path)) for each in given.values()}) > 1:
+    if len({isinstance(each, (str, Path, Opened)) for each in given.values()}) > 1:
         raise InputError("give all sets as files or all as arrays; they must share one intensity window")
     opened: dict[str, tuple[Images, list[str]]] = {}
     window: IntensityWindow | None = None
     pixel_sizes: dict[str, float | None] = {}
     for name, each in given.items():
-        if isinstance(each, (str, Path)):
-            found = read_images(each, window=window)
+        if isinstance(each, (str, Path, Opened)):
+            found = each if isinstance(each, Opened) else read_images(each, window=window)
             opened[name], window, pixel_sizes[name] = (found.images, found.names), found.window, found.pixel_size
         else:
             images = _array(each, name)
             opened[name] = images, [f"{k:06d}" for k in range(len(images))]
-    size = size or _common_size({name: images.shape[2:] for name, (images, _) in opened.items()})
+    size = size or common_size({name: images.shape[2:] for name, (images, _) in opened.items()})
     sides = {}
     for name, (images, names) in opened.items():
         if size and name != "train":  # copies are searched for in whole training images
-            images, names = _cut(images, names, size, CALLED[name])
+            images, names = cut_images(images, names, size, CALLED[name])
         labels = np.array([_group(n, field, needed=name == "real") for n in names])
         sides[name] = Side(images, names, labels, pixel_sizes.get(name))
     return _comparable(sides)
-
-
-def _common_size(shapes: dict[str, tuple[int, int]]) -> int | None:
-    """Side of the square that fits into real and synthetic images if they differ in size; otherwise None.
-
-    Synthetic images that are much larger than real ones hardly have their pixel size.
-    """
-    real, synth = shapes["real"], shapes["synth"]
-    if len({shapes[name] for name in shapes if name != "train"}) == 1:
-        return None
-    if min(synth) > LARGER * min(real):
-        raise InputError(
-            f"the real images have {real[1]} x {real[0]} pixels, those of SYNTH {synth[1]} x {synth[0]}; bring them to one "
-            f"pixel size, or if they have it, cut them to one size with --size {min(real)}"
-        )
-    return min(*real, *synth)
 
 
 def with_groups(side: Side, groups: Groups | None) -> Side:
@@ -99,29 +82,6 @@ def _array(images: ImageSet, name: str) -> Images:
     if images.size and (images.min() < 0 or images.max() > 1):
         raise InputError(f"{name} must hold values in [0, 1]; scale them with an IntensityWindow first")
     return images
-
-
-def _cut(images: np.ndarray, names: list[str], size: int, called: str) -> tuple[np.ndarray, list[str]]:
-    """Tiles of `size` side by side, at most `MOST` spread evenly, named after their places; the middle of images that hold but
-    one."""
-    height, width = images.shape[2:]
-    if (height, width) == (size, size):
-        return images, names
-    if min(height, width) < size:
-        raise InputError(f"{called} has images of {width} x {height} pixels, smaller than {size}; lower --size")
-    places = [
-        (y, x)
-        for y in range(height % size // 2, height - size + 1, size)
-        for x in range(width % size // 2, width - size + 1, size)
-    ]
-    if len(places) == 1:
-        y, x = places[0]
-        return images[:, :, y : y + size, x : x + size], names
-    total = len(images) * len(places)
-    chosen = np.unique(np.linspace(0, total - 1, min(MOST, total)).round().astype(int))
-    corners = [(int(k) // len(places), *places[int(k) % len(places)]) for k in chosen]
-    tiles = np.stack([images[k, :, y : y + size, x : x + size] for k, y, x in corners])
-    return tiles, [f"{names[k]}_y{y}x{x}" for k, y, x in corners]
 
 
 def _group(name: str, field: str | None, needed: bool) -> str:

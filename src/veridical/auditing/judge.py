@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,11 +9,12 @@ import numpy as np
 
 from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
-from veridical.auditing.defects import DEFECTS, scores
-from veridical.auditing.evidence import quotable, quote
+from veridical.auditing.curves import distribution
+from veridical.auditing.defects import DEFECTS, scores, title_of
+from veridical.auditing.evidence import Evidence, quotable, quote
 from veridical.auditing.explain import Misfits
-from veridical.auditing.independence import Units
 from veridical.auditing.measure import Measured
+from veridical.auditing.quoted import quote_set
 from veridical.stats.conformal import conformal_p, fields_needed
 
 UNLIKELY = 0.5  # p-value of a defect that may be the name of what is unusual for other reasons
@@ -40,8 +40,7 @@ def pair_findings(images: np.ndarray, source: np.ndarray, real: np.ndarray) -> l
     for name, row in DEFECTS.items():
         for k, told in enumerate(row.pair(images, source, real) if row.pair is not None else ()):
             if told is not None and found[k] is None:
-                found[k] = {"defect": name, "statistic": told.statistic, "expected": told.expected, "level": row.level,
-                            "p_value": None, "explanation": told.explanation}  # fmt: skip
+                found[k] = _entry(name, None, told.explanation, told.statistic, told.expected)
     return found
 
 
@@ -81,10 +80,11 @@ def judge_images(
         found = []
         for name in ordered(reasons, sure, misfit):
             words = quote(DEFECTS[name].values, mine, usual)
-            text = f"{DEFECTS[name].what}: {words}" if words else DEFECTS[name].what
-            statistic = strength[name] + CERTAIN * (p_of[name] == 0)
-            entry = {"defect": name, "level": "image", "p_value": p_of[name], "statistic": statistic}
-            found.append(entry | {"expected": [words.low, words.high] if words else None, "explanation": text})
+            if words is None or not words.outside:
+                column = c.scored.real[:, tests.index(name)]
+                words = Evidence("score", strength[name], None, float(np.quantile(column, 0.95)), "95 % of real images")
+            entry = {"defect": name, "level": "image", "p_value": p_of[name], **told(name, words, p_of[name] <= alpha)}
+            found.append(entry | {"score": strength[name] + CERTAIN * (p_of[name] == 0)})
         decided = not c.seen_slices_only or decides(found)
         verdict = "pass" if able and not failed else "fail" if failed and decided else "insufficient"
         images.append({"file": file, "verdict": verdict, "p_value": float(p_worst[j]), "findings": found})
@@ -103,12 +103,13 @@ def judge_set(
     if not c.units.enough:
         return []
     tests, sets = set_tests.names(c.searched), c.sets
-    p, _ = set_tests.test_set(c, sets, most=most)
-    values, usual = _quotable(c)
-    values["nearest_fellow"] = _nearest_fellow(c.across, c.groups)
-    usual["nearest_fellow"] = _nearest_fellow(c.own.deep, c.fields)
-    sure = [name for name in tests if DEFECTS[name].level == "set" and _sure(name, values, usual)]
-    usual = _medians_of_sets(usual, c.units)
+    tested = set_tests.test_set(c, sets, most=most)
+    p, values, usual = tested.p, *_quotable(c)
+    crowd = (
+        {"nearest_fellow": _nearest_fellow(c.across, c.groups)},
+        {"nearest_fellow": _nearest_fellow(c.own.deep, c.fields)},
+    )
+    sure = [n for n in tests if DEFECTS[n].level == "set" and _sure(n, values | crowd[0], usual | crowd[1])]
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
     misfit = dict(zip(tests, p, strict=True))
     if explained is not None:
@@ -119,17 +120,39 @@ def judge_set(
         found.add(best)
     findings = []
     for name in ordered(found, sure, misfit):
-        row, value = DEFECTS[name], float(p[tests.index(name)])
-        text = row.what
-        entry: dict[str, Any] = {"statistic": None, "expected": None}
-        if row.tell is not None:
-            entry["statistic"], told = row.tell(sets)
-            text += f": {told}"
-        elif (words := quote(row.values, values, usual, "sets")) is not None:
-            text += f": in a typical image of the set {words}"
-            entry = {"statistic": words.value, "expected": [words.low, words.high]}
-        findings.append({"defect": name, "level": "set", "p_value": value, **entry, "explanation": text})
+        value = float(p[tests.index(name)])
+        words = quote_set(name, tested, c, sets, (values, usual), alpha, most)
+        entry = {"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")}
+        findings.append(entry | _shown(name, words, c, values | crowd[0], usual | crowd[1]))
     return findings
+
+
+def told(name: str, words: Evidence | None, significant: bool, average: str = "") -> dict[str, Any]:
+    """What a finding says of a defect: the quoted value, where it lies for real images or sets, and both in a sentence.
+
+    A defect that is not `significant` by itself is the name of what differs otherwise, and its value may be as usual: no
+    number is quoted then.
+    """
+    text = DEFECTS[name].what
+    if words is None or not (significant or words.outside):
+        text += ": it explains best what differs"
+        return {"title": title_of(name), "statistic": None, "expected": None, "explanation": text}
+    told = {"statistic": words.value, "expected": [words.low, words.high], "explanation": f"{text}: {average}{words}"}
+    turned = (DEFECTS[name].low if words.too_low else DEFECTS[name].high) if words.name in DEFECTS[name].values else ""
+    return {"title": turned or title_of(name), **told}
+
+
+def _shown(
+    name: str, words: Evidence | None, c: Comparison, mine: dict[str, np.ndarray], usual: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """What the page draws of a finding: the name of a curve, and the distribution of the quoted value."""
+    drawn = None
+    if words is not None and words.name == "score":
+        k = list(scores()).index(name)
+        drawn = distribution("score", c.scored.mean[:, k], c.scored.real[:, k])
+    elif words is not None and words.name in mine:
+        drawn = distribution(words.name, mine[words.name], usual[words.name])
+    return {"curve": DEFECTS[name].curve, "distribution": drawn}
 
 
 def decides(findings: list[dict[str, Any]]) -> bool:
@@ -162,18 +185,12 @@ def _quotable(c: Comparison) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     return quotable(c.synth, *synth), quotable(c.real, *real)
 
 
-def _medians_of_sets(usual: dict[str, np.ndarray], units: Units, draws: int = 200) -> dict[str, np.ndarray]:
-    """Medians (draws,) of real sets: as many blocks as SYNTH has, drawn from the real ones with replacement."""
-    rng, table = np.random.default_rng(0), np.stack(list(usual.values()), 1)
-    real, synth = units.sizes
-    rows = [np.flatnonzero(units.real == k) for k in range(real)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # what no real image has, such as branch points, stays NaN
-        medians = [
-            np.nanmedian(table[np.concatenate([rows[k] for k in rng.integers(real, size=synth)])], 0)
-            for _ in range(draws)
-        ]
-    return dict(zip(usual, np.stack(medians, 1), strict=True))
+def _entry(
+    name: str, p: float | None, text: str, statistic: float, expected: list[float | None] | list[float] | None
+) -> dict[str, Any]:
+    """A finding about single images that is no test."""
+    said = {"defect": name, "title": title_of(name), "level": "image", "p_value": p, "explanation": text}
+    return said | {"statistic": statistic, "expected": expected}
 
 
 def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -198,19 +215,18 @@ def set_findings(
         if which.any():
             rule = DEFECTS[name].certain
             said = f" {rule.words}" if rule is not None and rule.words else f": {DEFECTS[name].what}"
-            found.append({"defect": name, "level": "image", "p_value": 0.0, "statistic": float(which.mean()),
-                          "expected": [0.0, 0.0], "explanation": f"{which.sum()} of {len(which)} images{said}"})  # fmt: skip
+            text = f"{which.sum()} of {len(which)} images{said}"
+            found.append(_entry(name, 0.0, text, float(which.mean()), [0.0, 0.0]))
     for name in (name for name, row in DEFECTS.items() if row.pair is not None):
         count = sum(f["defect"] == name for image in images for f in image["findings"])
         if 2 * count > len(images):
             text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
-            found.append({"defect": name, "level": "image", "p_value": None, "statistic": count / len(images),
-                          "expected": None, "explanation": text})  # fmt: skip
+            found.append(_entry(name, None, text, count / len(images), None))
     for name in (name for name, row in DEFECTS.items() if row.needs == "copies" and row.level == "image"):
         each = [next((f["p_value"] for f in image["findings"] if f["defect"] == name), 1.0) for image in images]
         together, count = min(1.0, 2 * float(np.mean(each))), sum(p < 1 for p in each)
         if 0 < together <= alpha:
-            found.append({"defect": name, "level": "image", "p_value": together, "statistic": count / len(images),
-                          "expected": None, "explanation": f"{count} of {len(images)} images: {DEFECTS[name].what}"})  # fmt: skip
+            text = f"{count} of {len(images)} images: {DEFECTS[name].what}"
+            found.append(_entry(name, together, text, count / len(images), None))
     known = {f["defect"] for f in found}
     return found + [f for f in tested if f["defect"] not in known]

@@ -66,7 +66,7 @@ def smallest_set_defect(c: Comparison, alpha: float, *, seed: int = 0) -> list[d
             continue
         row: dict[str, Any] = {"defect": defect, "level": "set", "severity": None, "unit": how.unit, "caught": 0.0}
         for severity in how.severities:
-            p, _ = set_tests.test_set(c, how.function(sets, severity, rng), most=WAYS)
+            p = set_tests.test_set(c, how.function(sets, severity, rng), most=WAYS).p
             row["caught"] = float(p[tests.index(defect)] <= alpha)
             if row["caught"]:
                 row["severity"] = severity

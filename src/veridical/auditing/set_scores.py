@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from veridical.auditing.case import without_self
 from veridical.auditing.measure import PROPERTIES, SHADING, SHAPES, Measured
 
 BALL = 3  # neighbours whose distance is the reach of a real image, for the coverage
+APART, SMALL = 0.02, 1e-3  # are added to distances whose logarithm is taken
 CLOSE = 0.6  # times the least distance of a real image to a fellow: nearer ones are copies of each other
 CROWDED = 0.1  # share of images with a copy: what the set is called for first
 
@@ -46,7 +46,7 @@ class Sets:
 def nearness_to_training(x: Measured) -> np.ndarray:
     """Minus the logarithm of the distance to the nearest training crop, (N, 1)."""
     assert x.copy_distance is not None  # is tested where copies were searched for
-    return -np.log(x.copy_distance + 0.02)[:, None]
+    return -np.log(x.copy_distance + APART)[:, None]
 
 
 def properties(x: Measured) -> np.ndarray:
@@ -74,7 +74,7 @@ def collapse(distance: np.ndarray, synth: np.ndarray) -> float:
     """
     nearest = distance[synth][:, synth].min(1)
     nearest = nearest[np.isfinite(nearest)]
-    return float(-np.log(nearest + 1e-3).mean()) if len(nearest) else np.nan
+    return float(-np.log(nearest + SMALL).mean()) if len(nearest) else np.nan
 
 
 def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:
@@ -87,24 +87,25 @@ def uncovered(distance: np.ndarray, synth: np.ndarray) -> float:
     ball = min(BALL, within.shape[1]) - 1
     reach = np.partition(within, ball, 1)[:, ball]
     known = np.isfinite(across) & np.isfinite(reach)
-    return float(np.log((across[known] + 1e-3) / (reach[known] + 1e-3)).mean()) if known.any() else 0.0
-
-
-def coverage(distance: np.ndarray, synth: np.ndarray) -> float:
-    """Share of real images with a synthetic one within the distance of their `BALL`-th fellow."""
-    real = distance[~synth]
-    within = np.sort(real[:, ~synth], 1)
-    return float((real[:, synth].min(1) <= within[:, min(BALL, within.shape[1]) - 1]).mean())
+    return float(np.log((across[known] + SMALL) / (reach[known] + SMALL)).mean()) if known.any() else 0.0
 
 
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def share_covered(sets: Sets) -> tuple[float, str]:
-    """The coverage, and what it means."""
-    everyone = np.arange(len(sets.distance)) >= len(sets.real)
-    share = coverage(without_self(sets.distance), everyone)
-    return share, f"{share:.0%} of the real images have a synthetic one as near as their fellows"
+def as_copy_distance(nearness: float) -> float:
+    """The copy distance that `nearness_to_training` is of."""
+    return float(np.exp(-nearness) - APART)
+
+
+def as_distance(closeness: float) -> float:
+    """The distance that `collapse` is of: a geometric mean."""
+    return float(np.exp(-closeness) - SMALL)
+
+
+def as_ratio(log: float) -> float:
+    """The ratio of distances that `uncovered` is of: a geometric mean."""
+    return float(np.exp(log))
 
 
 def crowded(mine: dict[str, np.ndarray], usual: dict[str, np.ndarray]) -> bool:

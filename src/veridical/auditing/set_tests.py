@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -41,8 +40,45 @@ def _of(kind: type[Kind], searched: bool) -> dict[str, Kind]:
     }
 
 
-def test_set(c: Comparison, sets: Sets | None = None, *, most: int = WAYS) -> tuple[np.ndarray, np.ndarray]:
-    """Adjusted p-value and observed statistic of each of `names`.
+class Compared(NamedTuple):
+    """Columns of numbers of both sets: t of each way to call blocks synthetic, (P, D), the first is what was observed; and the
+    means of real and of synthetic blocks, (D,)."""
+
+    t: np.ndarray
+    real: np.ndarray
+    synth: np.ndarray
+
+    def column(self, k: int) -> Compared:
+        """One of the columns."""
+        return Compared(self.t[:, [k]], self.real[[k]], self.synth[[k]])
+
+    def bounds(self, alpha: float, sided: int) -> tuple[int, float, float | None, float | None]:
+        """The column that differs most, its mean over SYNTH, and between what it lies in 1 - `alpha` of real sets by this test.
+
+        With one side the low bound is None. What has an (adjusted) p-value of at most `alpha` lies outside.
+        """
+        size = self.t if sided == 1 else np.abs(self.t)
+        k = int(size[0].argmax())
+        most = float(np.quantile(size.max(1), 1 - alpha, method="lower"))
+        mine, usual = float(self.synth[k]), float(self.real[k])
+        unit = (mine - usual) / float(self.t[0, k]) if self.t[0, k] else 1.0
+        return k, mine, None if sided == 1 else usual - most * unit, usual + most * unit
+
+
+class Tested(NamedTuple):
+    """Of each of `names` the adjusted p-value (T,), and what its test compared."""
+
+    p: np.ndarray
+    compared: dict[str, Compared]
+
+
+def sides(name: str) -> int:
+    """Whether only high values are suspicious (1), or low ones, too (2)."""
+    return 2 if isinstance(DEFECTS[name].test, Shift) else 1
+
+
+def test_set(c: Comparison, sets: Sets | None = None, *, most: int = WAYS) -> Tested:
+    """Adjusted p-values of `names`, and what was compared.
 
     Parameters
     ----------
@@ -51,67 +87,79 @@ def test_set(c: Comparison, sets: Sets | None = None, *, most: int = WAYS) -> tu
     most : int
         Ways to call blocks synthetic.
     """
-    sets, units, scored = c.sets if sets is None else sets, c.units, c.scored
+    sets = c.sets if sets is None else sets
     real, synth = sets.real, sets.synth
     tested = _scored()
     keep = [k for k, name in enumerate(scores()) if name in tested]
-    columns = [np.clip(np.concatenate([scored.real, scored.single])[:, keep], -3, CLIP)]
+    columns = [np.clip(np.concatenate([c.scored.real, c.scored.single])[:, keep], -3, CLIP)]
     for test in _of(Mean, c.searched).values():
         values = np.concatenate([test.function(real), test.function(synth)])
         columns.append(deviations(values, values[: len(real)]))
-    one_sided = np.concatenate(columns, 1)
-    tables = [_both(test.function(real), test.function(synth), test.most) for test in _of(Shift, c.searched).values()]
-    block = np.concatenate([units.real, units.synth + units.sizes[0]])
-    by = _rotated if units.way == "rotate" else _exchanged
-    statistics = by(c, sets.distance, block, one_sided, tables, most)
-    return adjusted_p(statistics), statistics[0]
+    shifts = _of(Shift, c.searched)
+    tables = [both(test.function(real), test.function(synth), test.most) for test in shifts.values()]
+    one_sided, *found = compare_blocks(c, [np.concatenate(columns, 1), *tables], most)
+    compared = {name: one_sided.column(k) for k, name in enumerate([*tested, *_of(Mean, c.searched)])}
+    compared |= dict(zip(shifts, found, strict=True))
+    compared |= dict(zip(_of(Spacing, c.searched), _spacings(c, sets.distance, most), strict=True))
+    statistics = [np.abs(x.t).max(1) if sides(name) == 2 else x.t[:, 0] for name, x in compared.items()]
+    return Tested(adjusted_p(np.stack(statistics, 1)), compared)
 
 
 test_set.__test__ = False  # type: ignore[attr-defined]
 
 
-def _exchanged(
-    c: Comparison, distance: np.ndarray, block: np.ndarray, one_sided: np.ndarray, tables: list[np.ndarray], most: int
-) -> np.ndarray:
-    """Statistics (P, T) of ways to call blocks synthetic."""
-    called = assignments(*c.units.sizes, most=most)
+def compare_blocks(c: Comparison, tables: list[np.ndarray], most: int = WAYS) -> list[Compared]:
+    """Compare block means of each table of columns (N + M, D): blocks are exchanged, or contrasts of them rotated."""
+    block, n = _blocks(c.units), c.units.sizes[0]
     # All blocks are of about one size: means of few images vary more, and distances to the nearest are larger.
+    if c.units.way == "rotate":
+        contrast, smallest = contrasts(*c.units.sizes, most), smallest_contrast(*c.units.sizes)
+        draws = [thinned(c.units, block, seed) for seed in range(THINNED)]
+    else:
+        called, draws = assignments(*c.units.sizes, most=most), [thinned(c.units, block)]
+    found = []
+    for table in tables:
+        means = np.mean([block_means(table[thin], block[thin]) for thin in draws], 0)
+        rotated = c.units.way == "rotate"
+        t = moderated_t(means, contrast, smallest) if rotated else difference_t(means, called)
+        found.append(Compared(t, means[:n].mean(0), means[n:].mean(0)))
+    return found
+
+
+def _spacings(c: Comparison, distance: np.ndarray, most: int) -> list[Compared]:
+    """What each `Spacing` compares; where blocks are exchanged, its statistic is computed again each time, and is its own t."""
+    block, (n, m) = _blocks(c.units), c.units.sizes
+    if c.units.way == "rotate":
+        draws = [thinned(c.units, block, seed) for seed in range(THINNED)]
+        spaced = np.mean([_spaced(c, distance[np.ix_(thin, thin)], block[thin]) for thin in draws], 0)
+        return [_of_known(column, contrasts(n, m, most), n) for column in spaced.T]
     thin = thinned(c.units, block)
-    t, edges = difference_t(_means([one_sided, *tables], block, thin), called), _edges([one_sided, *tables])
-    found = [t[:, : edges[1]], *(np.abs(t[:, a:b]).max(1, keepdims=True) for a, b in pairwise(edges[1:]))]
     # A block is moved as a whole, so its images are no fellows: else they would be near to each other in all ways.
     fellow = np.where(block[:, None] == block, np.inf, distance)[np.ix_(thin, thin)]
-    spacings = [test.function for test in _of(Spacing, c.searched).values()]
-    spaced = np.array([[spacing(fellow, way[block[thin]]) for spacing in spacings] for way in called])
-    found.append(np.nan_to_num(spaced, nan=-np.inf))  # what says nothing is no evidence
-    return np.concatenate(found, 1)
+    called, found = assignments(n, m, most=most), []
+    for test in _of(Spacing, c.searched).values():
+        each = np.array([[test.function(fellow, way[block[thin]])] for way in called])
+        each = np.nan_to_num(each, nan=-np.inf)  # what says nothing is no evidence
+        found.append(Compared(each, np.zeros(1), each[0]))
+    return found
 
 
-def _rotated(
-    c: Comparison, distance: np.ndarray, block: np.ndarray, one_sided: np.ndarray, tables: list[np.ndarray], most: int
-) -> np.ndarray:
-    """Statistics (P, T) of contrasts of block means."""
-    contrast, smallest = contrasts(*c.units.sizes, most), smallest_contrast(*c.units.sizes)
-    draws = [thinned(c.units, block, seed) for seed in range(THINNED)]
-    found = []
-    for k, part in enumerate([one_sided, *tables]):
-        t = moderated_t(np.mean([_means([part], block, thin) for thin in draws], 0), contrast, smallest)
-        found.append(np.abs(t).max(1, keepdims=True) if k else t)
-    spaced = np.mean([_spaced(c, distance[np.ix_(thin, thin)], block[thin]) for thin in draws], 0)
-    found += [_of_known(column, contrast, c.units.sizes[0]) for column in spaced.T]
-    return np.concatenate(found, 1)
+def _blocks(units: Units) -> np.ndarray:
+    """Block numbers of all images, real ones first."""
+    return np.concatenate([units.real, units.synth + units.sizes[0]])
 
 
-def _of_known(column: np.ndarray, contrast: np.ndarray, real: int) -> np.ndarray:
-    """`moderated_t` of the blocks that say something, (P, 1); 0 where they are too few."""
+def _of_known(column: np.ndarray, contrast: np.ndarray, real: int) -> Compared:
+    """Compare the blocks (B,) that say something, of which the first `real` are real; t is 0 where they are too few."""
     known = np.isfinite(column)
     sizes = int(known[:real].sum()), int(known[real:].sum())
     if sizes[0] < 2 or not sizes[1] or sum(sizes) < 4:
-        return np.zeros((len(contrast), 1))
+        return Compared(np.zeros((len(contrast), 1)), np.zeros(1), np.zeros(1))
     # What is left of contrasts, about its mean, are contrasts of the blocks that are left.
     left = contrast[:, known] - contrast[:, known].mean(1, keepdims=True)
     left /= np.linalg.norm(left, axis=1, keepdims=True)
-    return moderated_t(column[known, None], left, smallest_contrast(*sizes))
+    means = (side[np.isfinite(side)].mean(keepdims=True) for side in (column[:real], column[real:]))
+    return Compared(moderated_t(column[known, None], left, smallest_contrast(*sizes)), *means)
 
 
 def _spaced(c: Comparison, distance: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -132,16 +180,6 @@ def _spaced(c: Comparison, distance: np.ndarray, block: np.ndarray) -> np.ndarra
     return np.array(found)
 
 
-def _means(parts: list[np.ndarray], block: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Block means of all columns, over some rows."""
-    return block_means(np.concatenate(parts, 1)[rows], block[rows])
-
-
-def _edges(parts: list[np.ndarray]) -> list[int]:
-    """Where the columns of each part begin and end."""
-    return np.cumsum([0, *(part.shape[1] for part in parts)]).tolist()
-
-
 def thinned(units: Units, block: np.ndarray, seed: int = 0) -> np.ndarray:
     """Rows of images of which no block has more than the usual block of the side with smaller ones."""
     usual = min(int(np.median(np.bincount(each))) for each in (units.real, units.synth))
@@ -153,6 +191,6 @@ def thinned(units: Units, block: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.flatnonzero(place < max(usual, 1))
 
 
-def _both(real: np.ndarray, synth: np.ndarray, most: float) -> np.ndarray:
+def both(real: np.ndarray, synth: np.ndarray, most: float) -> np.ndarray:
     """z-scores of both sets, (N + M, D), clipped."""
     return np.clip(deviations(np.concatenate([real, synth]), real), -most, most)

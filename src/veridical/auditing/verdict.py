@@ -23,18 +23,21 @@ from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.notes import heard
+from veridical.data.images import ImageSet as Opened
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered, simple
 from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components
 from veridical.stats.permutation import blocks_needed
 
+NAMED = 3  # findings that the lead sentence names
+
 
 def audit(
-    real: ImageSet,
-    synth: ImageSet,
+    real: ImageSet | Opened,
+    synth: ImageSet | Opened,
     train: ImageSet | None = None,
-    source: ImageSet | None = None,
+    source: ImageSet | Opened | None = None,
     alpha: float = 0.05,
     *,
     real_groups: Groups | None = None,
@@ -51,7 +54,8 @@ def audit(
 
     Parameters
     ----------
-    real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.data.readers.open.open_slices` opens
+    real, synth : (N, C, H, W) arrays in [0, 1], or anything that `veridical.data.readers.open.open_slices` opens, or
+        what `veridical.data.images.read_images` gives
     train : the images that the generator was trained on, to search for copies; by default they are searched for in `real`.
         Real images that are among them, or cut out of them, are compared with the others of them
     source : for edited images, what they were made of; images of one name belong together
@@ -64,14 +68,15 @@ def audit(
     copies : distances (N,) and (M,) of `real` and `synth` to the training data by `novelty.nearest_crop`, if they are known;
         no real image may be among the training images
     cache : folder where measurements of `real` are kept for the next audit, or None
-    pictures : folder for evidence pictures; none are made by default
+    pictures : folder for a picture of evidence, ``evidence.png``, with which the report gets curves, too; by default neither
     progress : function called with (share done, what is going on)
 
     Returns
     -------
     dict
-        ``schema``, ``verdict`` ("pass", "fail", "insufficient"), ``alpha``, ``n_real``, ``n_synth``, ``independent`` (how
-        the images were counted), ``findings`` of the set, ``images`` with their own, ``power``, ``notes``.
+        ``schema``, ``verdict`` ("pass", "fail", "insufficient"), ``lead`` (the result in a sentence), ``alpha``, ``n_real``,
+        ``n_synth``, ``independent`` (how the images were counted), ``findings`` of the set, ``images`` with their own, ``power``,
+        ``notes``; with pictures ``evidence`` and ``curves``.
 
     Raises
     ------
@@ -128,12 +133,13 @@ def audit(
     findings = set_findings(judge_set(c, alpha, explained=explained), images, certain, alpha)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
     verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
-    counted, notes = _counted(c, alpha, told)
+    counted, notes = _counted(c, alpha, told, real_groups is not None)
     notes += pixel_size_remarks({CALLED[name]: each.pixel_size for name, each in sides.items()}) + copied.notes
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
         "findings": findings, "images": images, "power": None, "notes": [*of_data, *notes],
     }  # fmt: skip
+    report["lead"] = lead(report)
     if verdict == "pass" and power:
         from veridical.auditing.power import smallest_caught, smallest_set_defect
 
@@ -142,15 +148,48 @@ def audit(
             planted, c, alpha, progress=lambda share: say(0.93 + 0.06 * share, "asking what would have been caught")
         )
     if pictures is not None:
+        from veridical.auditing.curves import curves
         from veridical.auditing.pictures import write_evidence
 
         write_evidence(Path(pictures), report, side.images, other.images, c.near)
+        report["curves"] = curves(side.images, other.images, segmentation)
     say(1.0, verdict)
     return report
 
 
-def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], list[str]]:
-    """How many independent images there are, how many are needed, and what that means in words."""
+def lead(report: dict[str, Any]) -> str:
+    """Verdict, images and set in a sentence that says how they go together."""
+    n = len(report["images"])
+    failed = sum(image["verdict"] == "fail" for image in report["images"])
+    alone = (
+        "each image passes" if not failed else f"{failed} of {n} images fail" if failed < n else f"all {n} images fail"
+    )
+    own = "their" if failed else "its"
+    if any(image["verdict"] == "insufficient" for image in report["images"]):
+        alone = f"{failed} of {n} images fail" if failed else "of single images too little is known"
+    titles = list(dict.fromkeys(f["title"] for f in report["findings"]))
+    named = "; ".join(titles[:NAMED]) + (f"; and {len(titles) - NAMED} more" if len(titles) > NAMED else "")
+    if report["verdict"] == "pass":
+        usual = f" (of real images up to {report['alpha']:.0%} do)" if failed else ""
+        text = f"{alone} on {own} own{usual}, and as a set they differ from real ones in nothing found"
+    elif report["verdict"] == "insufficient":
+        seen = (
+            f"; what differs from those there are: {named}"
+            if named
+            else "; nothing was found that differs from those there are"
+        )
+        text = f"there are too few independent images to say whether these pass for real{seen}"
+    else:
+        both = "and" if failed else "but"
+        text = f"{alone} on {own} own, {both} as a set they differ from real ones: {named}"
+    return text[0].upper() + text[1:] + "."
+
+
+def _counted(c: Comparison, alpha: float, told: bool, real_told: bool) -> tuple[dict[str, Any], list[str]]:
+    """How many independent images there are, how many are needed, and what that means in words.
+
+    `told` and `real_told` say whether the slices of synthetic and of real images were given.
+    """
     units, places, slices = c.units, int(c.fields.max()) + 1, int(c.slices.max()) + 1
     needed = blocks_needed(len(set_tests.names(True)), alpha)
     counted: dict[str, Any] = {
@@ -175,7 +214,7 @@ def _counted(c: Comparison, alpha: float, told: bool) -> tuple[dict[str, Any], l
             "images of these slices, and what differs from them may be what another slice differs by, so it is listed but is no "
             f"fail; {FEWEST_SLICES} slices are enough to say more"
         )
-    if slices == len(c.real):
+    if slices == len(c.real) and not real_told:
         notes.append(
             "neither the names nor the borders of the real images say which are of one slice, so each counts as a slice of its "
             "own; if they are not, tell their slices (--field or real_groups)"

@@ -11,11 +11,17 @@ from veridical.benching.spec import EXAMPLE
 from veridical.cli.shell import FAILED_CELLS, STOPPED, Json, app, check_outputs, say, say_table, write_json
 from veridical.core.errors import InputError
 
+REAL = "Real images, best such as were not trained on; or a run: its held-out tiles."
 
-@app.command(epilog="Example: veridical score scans/test samples --train scans/train --json score.json")
+
+@app.command(
+    epilog="Examples:\n\n\b\n"
+    "veridical score scans/test samples --train scans/train --json score.json\n"
+    "veridical score runs/edm samples        (the held-out tiles of the run)"
+)
 def score(
-    real: Annotated[str, typer.Argument(metavar="REAL")],
-    synth: Annotated[str, typer.Argument(metavar="SYNTH")],
+    real: Annotated[str, typer.Argument(metavar="REAL", help=REAL)],
+    synth: Annotated[str, typer.Argument(metavar="SYNTH", help="Synthetic images.")],
     paired: Annotated[
         bool, typer.Option("--paired", help="Images of one name belong together: SSIM, PSNR, LPIPS.")
     ] = False,
@@ -27,6 +33,9 @@ def score(
             "real-against-real floor. Else REAL is halved for that.",
         ),
     ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=16, help="Cut images to this size. Default: what fits if sizes differ.")
+    ] = None,
     extractor: Annotated[str, typer.Option(help="efficientnet_lite0 or inception.")] = "efficientnet_lite0",
     inception: Annotated[Path | None, typer.Option(help="TorchScript file of the FID Inception network.")] = None,
     clip: Annotated[
@@ -36,16 +45,25 @@ def score(
     json_file: Json = None,
 ) -> None:
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
+    from veridical.data.readers.runs import is_run
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
 
     check_outputs(json_file, inputs=(real, synth, train, inception, clip))
-    words = None
-    if clip is not None:
-        from veridical.runs.words import words_of
+    if is_run(Path(real)):
+        from veridical.runs.real import score_run
 
-        words = words_of(real, synth, clip)
-    rows = compare(real, synth, train=train, paired=paired, extractor=extractor, inception=inception, words=words)
+        _no_flags(real, {"--paired": paired or None, "--train": train, "--clip": clip})
+        rows = score_run(real, synth, size=size, extractor=extractor, inception=inception)
+    else:
+        words = None
+        if clip is not None:
+            from veridical.runs.words import words_of
+
+            words = words_of(real, synth, clip)
+        rows = compare(
+            real, synth, train=train, paired=paired, size=size, extractor=extractor, inception=inception, words=words
+        )  # fmt: skip
     write_json(json_file, rows)
     say_table(format_rows(rows))
 
@@ -53,12 +71,13 @@ def score(
 @app.command(
     epilog="Examples:\n\n\b\n"
     "veridical audit scans/test samples --train scans/train --html audit.html\n"
+    "veridical audit runs/edm samples --html audit.html        (the held-out tiles of the run; copies of its training tiles)\n"
     "veridical audit scans/core.tif samples --size 64 --json audit.json\n"
     "veridical audit tiles samples --field 'f[0-9]+'        (the part of a file name that says its slice)\n"
     "Exit code 0: pass. 3: fail. 4: too few images to say. 2: bad input."
 )
 def audit(
-    real: Annotated[str, typer.Argument(metavar="REAL", help="Real images, best such as were not trained on.")],
+    real: Annotated[str, typer.Argument(metavar="REAL", help=REAL)],
     synth: Annotated[str, typer.Argument(metavar="SYNTH", help="Synthetic images.")],
     train: Annotated[str | None, typer.Option(metavar="DATA", help="Training images, to search for copies.")] = None,
     source: Annotated[
@@ -80,23 +99,44 @@ def audit(
     """Can synthetic images be trusted, and if not, why? A verdict with reasons, calibrated on real images."""
     import tempfile
 
-    from veridical.auditing.page import page, summary
+    from veridical.auditing.defects import DEFECTS, title_of
     from veridical.auditing.verdict import audit as judge
     from veridical.core.progress import Progress
+    from veridical.data.readers.runs import is_run
+    from veridical.reporting.audit_page import audit_page
+    from veridical.reporting.audit_text import summary
 
     check_outputs(json_file, html, inputs=(real, synth, train, source))
     with tempfile.TemporaryDirectory() as scratch, Progress("audit", quiet) as bar:
         kept = json_file is not None and (json_file.is_file() or not json_file.exists())  # beside no pipe or device
-        pictures = json_file.parent if json_file is not None and kept else Path(scratch)
-        report = judge(
-            real, synth, train, source, alpha, field=field, size=size, power=power,
-            pictures=pictures if json_file is not None or html is not None else None, progress=bar.update,
-        )  # fmt: skip
+        beside = f"{json_file.stem}-pictures" if json_file is not None else ""
+        pictures = json_file.parent / beside if json_file is not None and kept else Path(scratch)
+        about: dict[str, Any] = {"size": size, "power": power, "progress": bar.update}
+        about["pictures"] = pictures if json_file is not None or html is not None else None
+        if is_run(Path(real)):
+            from veridical.runs.real import audit_run
+
+            _no_flags(real, {"--train": train, "--field": field})
+            report = audit_run(real, synth, source, alpha, **about)
+        else:
+            report = judge(real, synth, train, source, alpha, field=field, **about)
         if html is not None:
-            page(html, report, pictures, {"real": real, "synth": synth})
+            rows = [(title_of(name), row.level, row.what) for name, row in DEFECTS.items()]
+            audit_page(html, report, pictures, {"real": real, "synth": synth}, rows)
+    if json_file is not None and kept:
+        report["evidence"]["file"] = f"{beside}/{report['evidence']['file']}"
     write_json(json_file, report)
     say(summary(report))
     raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])
+
+
+def _no_flags(run: str, given: dict[str, Any]) -> None:
+    """Refuse flags that say what a run knows, or that it has nothing for."""
+    for flag, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"{flag} does not go with a run as REAL ({run}): leave it out, or give real images as REAL."
+            )
 
 
 @app.command(

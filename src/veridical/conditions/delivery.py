@@ -82,12 +82,17 @@ def open_data(recipe: str, needs: Iterable[str], data: str | Path, settings: Dat
         If a condition is not given or not in the data.
     """
     rows = needed(needs)
-    keywords = {name: value for row in rows for name, value in row.keywords(recipe, settings).items()}
-    target = open_dataset(
+    target = open_target(recipe, needs, data, settings)
+    return Data(target, {row.name: row.supply(str(data), target, settings) for row in rows})
+
+
+def open_target(recipe: str, needs: Iterable[str], data: str | Path, settings: DataSettings) -> Dataset:
+    """The images of `open_data` alone."""
+    keywords = {name: value for row in needed(needs) for name, value in row.keywords(recipe, settings).items()}
+    return open_dataset(
         data, settings.size, augment=settings.augment, scale=settings.scale, split=settings.split or None,
         limit=settings.limit, **keywords,
     )  # fmt: skip
-    return Data(target, {row.name: row.supply(str(data), target, settings) for row in rows})
 
 
 def as_tensors(cond: Mapping[str, np.ndarray], device: torch.device | str) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from PIL import Image
 from veridical.core.errors import InputError
 from veridical.core.files import replacing
 from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.data.window import IntensityWindow, fit_window
 
 
@@ -41,8 +42,8 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
     Raises
     ------
     InputError
-        If the images cannot be read, differ in size, differ in type from `window`, or are more than may be in memory
-        at once (`veridical.core.limits`), which is asked before any is decoded.
+        If the images cannot be read, differ in size, are of a type that says nothing in `window`, or are more than may be in
+        memory at once (`veridical.core.limits`), which is asked before any is decoded.
     """
     from veridical.data.readers.open import open_slices
 
@@ -59,12 +60,36 @@ def read_images(spec: str | Path, window: IntensityWindow | None = None) -> Imag
     stored = np.stack([slices[i] for i in range(len(slices))])
     if window is None:
         window = fit_window([stored], slices.dtype, slices.missing)
-    elif window.dtype != slices.dtype.name:
-        raise InputError(
-            f"{spec}: the images are {slices.dtype.name} but the window they should be read with is for "
-            f"{window.dtype}; save them in the same type as the real images"
-        )
-    return ImageSet(channels_first(window.to_unit(stored)), list(slices.names), window, slices.pixel_size)
+    unit = window.to_unit(stored) if window.dtype == slices.dtype.name else _through(spec, stored, window)
+    return ImageSet(channels_first(unit), list(slices.names), window, slices.pixel_size)
+
+
+def _through(spec: str | Path, stored: np.ndarray, window: IntensityWindow) -> np.ndarray:
+    """Images of another type than the window is for, in [0, 1]; how they were read is told.
+
+    Floating-point values are counts of the window, or lie in [0, 1] already, as arrays of samples do: those of the window
+    reach beyond 1 where it is for integers of more than one bit.
+    """
+    own, other = stored.dtype, np.dtype(window.dtype)
+    if own.kind == other.kind == "f":
+        return window.to_unit(stored)
+    if own.kind == "f" and other.kind in "iu":
+        known = stored[np.isfinite(stored)]
+        if known.size and known.min() >= 0 and known.max() <= 1:
+            tell(
+                spec,
+                f"its {own.name} values lie in [0, 1], so they are taken for grey levels in the window of the data",
+            )
+            return np.nan_to_num(stored, nan=0.0, posinf=1.0, neginf=0.0).astype(np.float32)
+        tell(spec, f"its {own.name} values are taken for counts of {other.name}, as the data have")
+        return window.to_unit(stored)
+    if own.kind in "iu" and other.kind == "f" and window.high - window.low > 2:
+        tell(spec, f"its {own.name} counts are taken for values of {other.name}, as the data have")
+        return window.to_unit(stored.astype(other))
+    raise InputError(
+        f"{spec}: the images are {own.name} but the window they should be read with is for {other.name}; save them in the "
+        "same type as the real images"
+    )
 
 
 def channels_first(images: np.ndarray) -> np.ndarray:

@@ -56,11 +56,12 @@ def verdict_of(cells: list[Cell]) -> str:
 
 
 def evidence(files: Files, cells: list[Cell]) -> list[dict[str, str]]:
-    """The picture of the first finding of each cell, with its explanation."""
+    """The evidence of each cell in which something was found, with the first explanation."""
     found = []
     for cell in cells:
+        place = ((cell.audit or {}).get("evidence") or {}).get("file")
         for finding in (cell.audit or {}).get("findings", [])[:1]:
-            picture = read_picture(files, cell.folder / "audit" / place) if (place := finding.get("evidence")) else None
+            picture = read_picture(files, cell.folder / "audit" / place) if place else None
             if picture is not None:
                 said = (
                     f"{cell.recipe}, seed {cell.seed}: {finding.get('defect', '?')}: {finding.get('explanation', '')}"

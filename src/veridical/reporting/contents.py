@@ -102,7 +102,6 @@ class Found(TypedDict, total=False):
 
     defect: str
     explanation: str
-    evidence: str | None
 
 
 class Judged(TypedDict, total=False):
@@ -112,11 +111,18 @@ class Judged(TypedDict, total=False):
     findings: list[Found]
 
 
+class Evidence(TypedDict, total=False):
+    """The picture of the audit."""
+
+    file: str
+
+
 class Audited(TypedDict, total=False):
     """``audit.json``."""
 
     verdict: str | None
     reason: str | None
+    evidence: Evidence | None
     findings: list[Found]
     images: list[Judged]
 

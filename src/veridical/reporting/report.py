@@ -10,9 +10,9 @@ import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
-from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
+from veridical.reporting.audit_page import visible
 from veridical.reporting.contents import Summary
 from veridical.reporting.findings import finding, plain, settings_of
 from veridical.reporting.pictures import TILE, losses, pairs, strips
@@ -54,7 +54,7 @@ def report(folder: str | Path) -> Path:
     _write_tables(folder / "tables", ranked, cells)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_visible,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=visible,
     )  # fmt: skip
     datasets = [_dataset(files, spec, d, ranked[d], by_dataset[d]) for d in by_dataset]
     page = environment.get_template("report.html.j2").render(
@@ -79,11 +79,6 @@ def report(folder: str | Path) -> Path:
     target = folder / "report.html"
     write_text(target, page)
     return target
-
-
-def _visible(value: Any) -> Any:
-    """What the page says of a value: of text nothing that acts or hides; what is HTML already stays."""
-    return shown(value, lines=True) if type(value) is str else value
 
 
 def _check_outputs(folder: Path) -> None:

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.text import shown
+from veridical.data.alike import common_size, cut_images
+from veridical.data.images import ImageSet as Opened
+from veridical.data.images import read_images
+from veridical.data.names import group_of
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
@@ -41,6 +45,7 @@ def score(
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
     paired: bool = False,
+    size: int | None = None,
     words: Words | None = None,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -65,6 +70,7 @@ def score(
     extractor : row of `features.EXTRACTORS`
     inception : path of the Inception file, for `extractor="inception"`
     paired : image k of synth belongs to image k of real
+    size : cut files to this size (large ones into tiles); by default the largest that fits if sizes differ
     words : how near the images are to their prompts, for `clipscore_domain`, see `veridical.runs.words.words_of`
     cache : folder for features, or None
     progress : function called with (done, total) images of a set whose features are computed
@@ -86,8 +92,8 @@ def score(
     """
     sets = gather(
         real, synth, real_groups=real_groups, synth_groups=synth_groups, floor_real=floor_real, floor_groups=floor_groups,
-        train=train, phase=phase, extractor=extractor, inception=inception, paired=paired, words=words, cache=cache,
-        progress=progress,
+        train=train, phase=phase, extractor=extractor, inception=inception, paired=paired, size=size, words=words,
+        cache=cache, progress=progress,
     )  # fmt: skip
     return measure(sets, recipe=recipe, dataset=dataset, seed=seed)
 
@@ -136,6 +142,7 @@ def gather(
     extractor: str = "efficientnet_lite0",
     inception: str | Path | None = None,
     paired: bool = False,
+    size: int | None = None,
     words: Words | None = None,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -146,7 +153,7 @@ def gather(
     features.find(extractor)  # a typing error is the user's to mend, not a reason in a row
     if isinstance(real, (str, Path)):
         specs = cast("tuple[Spec, Spec | None, Spec | None]", (synth, floor_real, train))  # as `real` is
-        read, sizes = _read(real, *specs, paired)
+        read, sizes = _read(real, *specs, paired, size)
         (real, names), (synth, synth_names), (floor_real, floor_names), (train, train_names) = read
         real_groups = names if real_groups is None else real_groups
         synth_groups = synth_names if synth_groups is None else synth_groups
@@ -230,16 +237,26 @@ def _check_same_kind(real: Images, other: Images, what: str) -> None:
         raise InputError(f"the real images are {sizes[0]} pixels, the {what} ones {sizes[1]}; cut them to one size")
 
 
+def _cut(found: Opened, size: int | None, spec: Spec) -> Opened:
+    """Images cut to one size, if there is any, named after their places."""
+    if size is None:
+        return found
+    images, names = cut_images(found.images, found.names, size, str(spec))
+    return found._replace(images=images, names=names)
+
+
 def _read(
-    real: Spec, synth: Spec, floor_real: Spec | None, train: Spec | None, pair: bool
+    real: Spec, synth: Spec, floor_real: Spec | None, train: Spec | None, pair: bool, size: int | None
 ) -> tuple[list[tuple[Any, list[str] | None]], dict[str, float | None]]:
     """Images and slice names of all sets, with the window of the real ones; matched by name if they are pairs. And the pixel
     sizes by name."""
-    from veridical.data.dataset import group_of
-    from veridical.data.images import read_images
-
     reals = read_images(real)
     synths = read_images(synth, window=reals.window)
+    whole = reals.images.shape[2:]
+    if pair and size is None and synths.images.shape[2:] != whole:
+        raise InputError(f"{real} and {synth} differ in size, so no pixel has its pair; bring them to one size first")
+    size = size or common_size({"real": whole, "synth": synths.images.shape[2:]})
+    reals, synths = (_cut(each, size, spec) for each, spec in ((reals, real), (synths, synth)))
     order = np.arange(len(synths.names))
     if pair:
         alone = [f"{name} in {real}" for name in reals.names if name not in set(synths.names)]
@@ -256,6 +273,9 @@ def _read(
     sizes = {"REAL": reals.pixel_size, "SYNTH": synths.pixel_size}
     for called, spec in {"the further real images": floor_real, "the training data": train}.items():
         others = None if spec is None else read_images(spec, window=reals.window)
+        # Copies are searched for in whole training images, unless these are tiles as the real ones were.
+        if others is not None and (called != "the training data" or others.images.shape[2:] == whole):
+            others = _cut(others, size, str(spec))
         found.append((None, None) if others is None else (others.images, [group_of(name) for name in others.names]))
         sizes[called] = None if others is None else others.pixel_size
     return found, sizes

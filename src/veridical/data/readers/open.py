@@ -22,6 +22,7 @@ from veridical.data.readers.hdf5 import open_hdf5
 from veridical.data.readers.hdf5_pile import open_pile
 from veridical.data.readers.imagefile import SUFFIXES, check_readable
 from veridical.data.readers.pairs import is_pairs, open_pairs
+from veridical.data.readers.runs import check_no_run
 from veridical.data.readers.tiff_stack import open_tiff
 from veridical.data.readers.volumes import open_npy
 from veridical.data.readers.zarr_store import is_zarr, open_zarr
@@ -84,6 +85,7 @@ def _open(given: Spec) -> Slices:
     path, key, options = given
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
+    check_no_run(path)
     if path.is_dir():
         if is_zarr(path):
             return open_zarr(path, key, options)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from veridical.core.limits import check_cost
+from veridical.data.readers.runs import is_run
 
 # Files that the package itself reads or writes beside images.
 _OWN = {
@@ -26,7 +27,8 @@ class Files(NamedTuple):
 
 
 def walk(folder: Path, suffixes: Sequence[str], outside: bool = False) -> Files:
-    """Regular files with one of the suffixes below `folder`; hidden ones and folders called ``known_bad`` are left out.
+    """Regular files with one of the suffixes below `folder`; hidden ones, folders called ``known_bad`` and run
+    folders are left out.
 
     A file or folder to which several paths lead is found once, under a path without links if there is one. A link to a
     folder that holds `folder` is not followed, and none that leads out of it unless `outside`: somebody else's data could
@@ -92,7 +94,7 @@ def walk(folder: Path, suffixes: Sequence[str], outside: bool = False) -> Files:
             elif path.is_symlink():
                 links.append(path)
             elif path.is_dir():
-                if name == "known_bad" or name.lower().endswith(".zarr"):
+                if name == "known_bad" or name.lower().endswith(".zarr") or is_run(path):
                     aside[f"{name}/"] += 1
                 else:
                     queue.append(path)

@@ -1,0 +1,48 @@
+"""An audit in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The verdict, the sentence that sums it up, and the reasons, a line each."""
+    lines = [f"verdict: {report['verdict']}  ({counted(report)})", report["lead"]]
+    lines += [f"  {f['title']} ({f['defect']}{said_p(f)}): {f['explanation']}" for f in report["findings"]]
+    lines.append(f"images: {image_counts(report)}")
+    lines += [f"note: {note}" for note in report["notes"]]
+    lines += [f"would have been caught: {line}" for line in power_lines(report)]
+    return "\n".join(lines)
+
+
+def counted(report: dict[str, Any]) -> str:
+    """How many images and independent units there are, in words."""
+    units = report["independent"]
+    return (
+        f"{report['n_synth']} synthetic against {report['n_real']} real images; independent: {units['synth']} and "
+        f"{units['real']} {units['unit']}; false alarms at most {report['alpha']:.0%}"
+    )
+
+
+def image_counts(report: dict[str, Any]) -> str:
+    """Verdicts of single images, and their first reasons."""
+    verdicts = Counter(image["verdict"] for image in report["images"])
+    first = Counter(image["findings"][0]["defect"] for image in report["images"] if image["findings"])
+    reasons = ", ".join(f"{n} {name}" for name, n in first.most_common())
+    return ", ".join(f"{n} {name}" for name, n in verdicts.items()) + (f" ({reasons})" if reasons else "")
+
+
+def power_lines(report: dict[str, Any]) -> list[str]:
+    """The smallest severity of each defect that would have been caught, a line each."""
+    return [
+        f"{row['defect']} ({row['level']}) "
+        + ("not at any severity tried" if row["severity"] is None else f"from {row['severity']:g} {row['unit']}")
+        for row in report["power"] or []
+    ]
+
+
+def said_p(finding: dict[str, Any]) -> str:
+    """The p-value of a finding, after a comma."""
+    p = finding["p_value"]
+    return "" if p is None else ", no real image can have it" if p == 0 else f", p = {p:.2g}"
