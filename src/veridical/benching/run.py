@@ -28,7 +28,7 @@ from veridical.recipes.table import find
 from veridical.reporting.contents import Plan, ResultRow, Status, Summary
 from veridical.reporting.results import cells_of
 from veridical.scoring.common import SAME
-from veridical.scoring.table import HEADLINE
+from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
 
 def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
@@ -65,6 +65,7 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
 
 def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Callable[[str], None]) -> Path:
     """Run the cells and write the report, whose path is returned."""
+    from veridical.benching.differences import write_differences
     from veridical.reporting.report import report
 
     # First seeds first: a bench that is stopped early has something of every system.
@@ -79,6 +80,7 @@ def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Call
             return _run(folder, *cell, processes, lambda text: say(f"{title}: {text}"))
 
         states = list(pool.map(work, range(1, len(cells) + 1), cells))
+    write_differences(folder, read_json(folder / "spec.json", Plan))
     page = report(folder)
     if processes.stopped:
         say("stopped; run the same command again to go on")
@@ -231,4 +233,4 @@ class _Processes:
 def _headline(cell: Path) -> str:
     rows = read_json(cell / "rows.json", list[ResultRow])
     row = next((r for r in rows if r.get("metric") == HEADLINE and r.get("value") is not None), None)
-    return f", {HEADLINE} {row['value']:.2f}" if row else ""
+    return f", {METRICS[HEADLINE].title} {row['value']:.2f} ({HEADLINE_SCALE})" if row else ""

@@ -84,6 +84,18 @@ class ResultRow(TypedDict, total=False):
     settings: dict[str, Any] | None
 
 
+class Difference(TypedDict):
+    """One of ``differences.json`` of a dataset: the headline of the other system less that of the system."""
+
+    system: str
+    seed: Count
+    other: str
+    other_seed: Count
+    value: Value
+    low: Value
+    high: Value
+
+
 class Spent(TypedDict, total=False):
     """``cost.json``."""
 
