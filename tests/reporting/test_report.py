@@ -107,10 +107,12 @@ def test_missing_numbers_are_dashes_with_a_reason(page):
 
 
 def test_summary_names_the_best_and_who_is_as_good(page):
-    value = r"kid_over_random_phase 0\.\d\d \(0\.\d\d–0\.\d\d\)"
+    value = r"distance to real \(0 real, 1 random texture\) 0\.\d\d \(0\.\d\d–0\.\d\d\)"
     assert re.search(rf"gravel edm has the best value: {value}, mean of 2 seeds", page.words)
-    assert "edm and latent_diffusion are not distinguishable: their intervals overlap." in page.words
-    assert "It is better than a Gaussian texture" in page.words
+    assert re.search(
+        r"It is not distinguishable from latent_diffusion \(0\.\d+ \(.*?\): the intervals overlap\)\.", page.words
+    )
+    assert re.search(r"It is better than .*random_phase \(", page.words)
 
 
 def test_parts_stand_in_order(page):
@@ -209,7 +211,7 @@ def test_report_of_a_bench_that_has_just_begun(tmp_path):
     write(tmp_path / "spec.json", {"datasets": {"core": {"data": "scans"}}, "recipes": {"edm": {}}, "seeds": [0]})
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
     assert "core / edm / seed 0 not started" in page.words
-    assert "No learned system has a score." in page.words
+    assert "No learned system has a distance to real." in page.words
     assert read_csv(tmp_path / "tables" / "metrics.csv")[0]["reason"] == "not started"
 
 
@@ -230,7 +232,7 @@ def test_broken_files_are_left_out_not_fatal(tmp_path):
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
     assert "seed 0 done, but rows.json is missing or unreadable" in page.words
     assert "value is not a finite number" in page.words
-    assert "latent_diffusion is the best learned system: kid_over_random_phase" in page.words
+    assert "latent_diffusion is the best learned system: distance to real (0 real, 1 random texture)" in page.words
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["today's", "without remarks"])
@@ -266,7 +268,7 @@ def test_dataset_with_failed_cells_only(tmp_path):
     failed = [("gravel", recipe, 0) for recipe in RECIPES]
     make_bench(tmp_path, {"gravel": "gravel"}, size=32, failed=failed)
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
-    assert "No learned system has a score." in page.words
+    assert "No learned system has a distance to real." in page.words
     assert page.words.count("failed: loss of part generator_edm") >= 2
     assert "16 of 30" in page.words  # the real tiles are still shown
 

@@ -13,13 +13,13 @@ from veridical.core.files import write_text
 from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
-from veridical.reporting.contents import Summary
+from veridical.reporting.contents import Difference, Summary
 from veridical.reporting.findings import finding, plain, settings_of
 from veridical.reporting.pictures import TILE, losses, pairs, strips
 from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_images
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
-from veridical.scoring.table import HEADLINE, METRICS
+from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
 
 def report(folder: str | Path) -> Path:
@@ -65,6 +65,9 @@ def report(folder: str | Path) -> Path:
         bench_version=spec.get("version") or __version__,
         waiting=[c for c in cells if c.state not in ("done", "failed")],
         cells=cells,
+        headline=HEADLINE,
+        headline_title=tables.title(HEADLINE),
+        headline_scale=HEADLINE_SCALE,
         several=len({c.seed for c in cells}) > 1,
         datasets=datasets,
         damaged=files.damaged,
@@ -99,7 +102,7 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict[str, Any]]], cells: 
     rows = [row for dataset, systems in ranked.items() for row in tables.ranking_rows(dataset, systems)]
     shown = [row for dataset, systems in ranked.items() for row in tables.ranking_shown(dataset, systems)]
     interval = "values with 95 % intervals"
-    caption = f"Systems ranked by {HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
+    caption = f"Systems ranked by {tables.title(HEADLINE)} ({HEADLINE}: {HEADLINE_SCALE}); {interval}."
     formats.write_tables(folder, "ranking", rows, shown, caption)
     formats.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
     rows = [row for dataset, systems in ranked.items() for row in stability_rows(dataset, systems)]
@@ -124,7 +127,7 @@ def _dataset(
     scale = max(1, round(TILE / side))
     return {
         "name": name,
-        "finding": finding(systems),
+        "finding": finding(systems, read(files, source / "differences.json", list[Difference]) or []),
         "ranking": rows,
         "columns": [cell["label"] for row in rows[-1:] for cell in row["cells"]],
         "footnotes": footnotes,
@@ -166,10 +169,9 @@ def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
         for kind, stat in system["metrics"].items():
             row["cells"].append(_cell(tables.title(kind), stat, marks))
             if kind == HEADLINE:
-                spread = tables.spread(stat)
-                row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
+                if spread := tables.spread(stat):
+                    row["cells"][-1]["below"].append(f"seeds {', '.join(map(str, stat['seeds']))}: {spread}")
                 row["cells"].append(_plain_cell("floor", formats.fixed(stat["floor"], 3)))
-                row["cells"].append(_plain_cell("n", formats.number(stat["n"])))
         row["cells"].append(_plain_cell("audit", audits.verdict_of(system["cells"])))
         row["cells"].append(_plain_cell("training min", formats.minutes(system["minutes"])))
     if any(row["cells"] for row in rows):
@@ -181,11 +183,12 @@ def _cell(label: str, stat: dict[str, Any], marks: dict[str, str]) -> dict[str, 
     value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
     missing = stat["no_interval"] if stat["value"] is not None else stat["reason"] or "not measured"
     mark = marks.setdefault(missing, _letter(len(marks))) if missing else None
-    return _plain_cell(label, value) | {"interval": interval, "mark": mark}
+    below = [counted] if (counted := tables.counted(stat)) else []
+    return _plain_cell(label, value) | {"interval": interval, "mark": mark, "below": below}
 
 
 def _plain_cell(label: str, text: str) -> dict[str, Any]:
-    return {"label": label, "value": text, "interval": "", "mark": None, "below": None}
+    return {"label": label, "value": text, "interval": "", "mark": None, "below": []}
 
 
 def _floor_row(systems: list[dict[str, Any]]) -> dict[str, Any]:
@@ -195,7 +198,7 @@ def _floor_row(systems: list[dict[str, Any]]) -> dict[str, Any]:
         floors = [s["metrics"][kind]["floor"] for s in systems if s["metrics"][kind]["floor"] is not None]
         cells.append(_plain_cell(tables.title(kind), tables.floor_text(kind, floors)))
         if kind == HEADLINE:
-            cells += [_plain_cell("floor", ""), _plain_cell("n", "")]
+            cells.append(_plain_cell("floor", ""))
     cells += [_plain_cell("audit", ""), _plain_cell("training min", "")]
     row = {"rank": None, "system": "real against real", "cells": cells, "remarks": []}
     return row | {"baseline": False, "floor": True}
@@ -218,8 +221,11 @@ def _ranking_plot(path: Path, dataset: str, systems: list[dict[str, Any]]) -> di
         else f"{e['name']}: {e['remark']}"
         for e in entries
     ]  # fmt: skip
-    png = figures.save(path, figures.ranking_plot(entries, HEADLINE))
-    return {"uri": figures.data_uri(png), "alt": f"Ranking on {dataset}, best first: {'; '.join(said)}."}
+    png = figures.save(path, figures.ranking_plot(entries, f"{tables.title(HEADLINE)}: {HEADLINE_SCALE}"))
+    return {
+        "uri": figures.data_uri(png),
+        "alt": f"Ranking on {dataset} by {tables.title(HEADLINE)}, best first: {'; '.join(said)}.",
+    }
 
 
 def _states(system: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from veridical.reporting.formats import DASH, between, fixed, minutes, number, uncertain
 from veridical.reporting.results import Cell
+from veridical.scoring.result_rows import real_of
 from veridical.scoring.table import HEADLINE, METRICS, find
 
 BASELINE = "random_phase"
@@ -25,6 +26,12 @@ def floor_text(kind: str, values: Sequence[float]) -> str:
     return low if low == high else f"{low}{' to ' if low.startswith('−') else '–'}{high}"
 
 
+def counted(stat: dict[str, Any]) -> str:
+    """How many images a number is of: samples, and real ones where that is known."""
+    real = "" if stat["n_real"] is None else f", {number(stat['n_real'])} real"
+    return "" if stat["n"] is None else f"n = {number(stat['n'])}{real}"
+
+
 def title(kind: str) -> str:
     """What a column of the ranking is called."""
     return METRICS[kind].title or kind
@@ -42,8 +49,8 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     -------
     dict
         value (mean over seeds), low and high (the widest reach of the seeds' intervals), values and seeds (those that
-        have a number), floor (mean), n (smallest), reason (of the first row without a value, or None), no_interval (why a
-        value has no interval, or None).
+        have a number), floor (mean), n and n_real (smallest; of samples and of real tiles), reason (of the first row without
+        a value, or None), no_interval (why a value has no interval, or None).
     """
     good = [row for row in rows if row.get("value") is not None]
     lows = [row["low"] for row in good if row.get("low") is not None]
@@ -57,6 +64,7 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "seeds": [row["seed"] for row in good],
         "floor": sum(floors) / len(floors) if floors else None,
         "n": min((row["n"] for row in good if row.get("n") is not None), default=None),
+        "n_real": min((real for row in good if (real := real_of(row)) is not None), default=None),
         "reason": next((row.get("reason") or "not measured" for row in rows if row.get("value") is None), None),
         "no_interval": next((row["remark"] for row in good if row.get("low") is None and row.get("remark")), None),
     }
@@ -131,12 +139,13 @@ def ranking_rows(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str, 
     for system in systems:
         row = {"dataset": dataset, "rank": system["rank"], "system": system["system"]}
         headline = system["metrics"][HEADLINE]
-        row |= {"seeds": " ".join(map(str, headline["seeds"])), "n": headline["n"]}
+        row |= {"seeds": " ".join(map(str, headline["seeds"]))}
         for kind, stat in system["metrics"].items():
             name = stat["metric"] or kind
             row |= {name: stat["value"], f"{name}_low": stat["low"], f"{name}_high": stat["high"]}
             row |= {f"{name}_seed_min": min(stat["values"], default=None)}
             row |= {f"{name}_seed_max": max(stat["values"], default=None), f"{name}_floor": stat["floor"]}
+            row |= {f"{name}_n": stat["n"], f"{name}_n_real": stat["n_real"]}
         rows.append(row | {"training_minutes": system["minutes"], "notes": notes(system)})
     return rows
 
@@ -147,9 +156,10 @@ def ranking_shown(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str,
     for system in systems:
         headline = system["metrics"][HEADLINE]
         row = {"dataset": dataset, "rank": system["rank"], "system": system["system"], HEADLINE: _shown(headline)}
-        row |= {"floor": fixed(headline["floor"], 3), "n": headline["n"]}
+        row |= {"floor": fixed(headline["floor"], 3), "n": counted(headline).removeprefix("n = ") or DASH}
         row |= {"seeds": ", ".join(map(str, headline["seeds"])) or DASH, "spread over seeds": spread(headline) or DASH}
-        row |= {s["metric"] or kind: _shown(s) for kind, s in system["metrics"].items() if kind != HEADLINE}
+        others = {kind: s for kind, s in system["metrics"].items() if kind != HEADLINE}
+        row |= {s["metric"] or kind: "; ".join(filter(None, (_shown(s), counted(s)))) for kind, s in others.items()}
         rows.append(row | {"training min": minutes(system["minutes"]), "notes": notes(system) or DASH})
     return rows
 
@@ -210,6 +220,7 @@ def metric_shown(cells: list[Cell]) -> list[dict[str, Any]]:
     return [
         {"dataset": row["dataset"], "system": row["recipe"], "seed": row["seed"], "metric": row["metric"] or DASH}
         | {"value (95 % interval)": _shown(row), "floor": number(row["floor"]), "n": number(row["n"])}
+        | {"real": number(real_of(row))}
         | {key: row[key] or DASH for key in ("reason", "remark")}
         for row in metric_rows(cells)
     ]

@@ -8,6 +8,7 @@ from veridical.scoring import measures
 from veridical.scoring.metric import Metric
 
 HEADLINE = "kid_over_random_phase"  # what systems are ranked by
+HEADLINE_SCALE = "0 real, 1 random texture"  # what its numbers mean, beside its title
 _FEATURES = ("new images", "features")
 
 
@@ -45,8 +46,8 @@ METRICS: dict[str, Metric] = {
     "kid_over_random_phase": Metric(
         "kid_over_random_phase", "set", measures.kid_over_random_phase,
         "kernel distance (KID) to held-out real tiles over that of phase-randomised tiles: 0 = as the real data, 1 = a "
-        "Gaussian texture with the right spectrum and grey values", "lower", "real", needs=_FEATURES, ranked=True,
-        decimals=3, remark="; a little below 0 is chance",
+        "random texture with the right spectrum and grey values", "lower", "real", needs=_FEATURES, ranked=True,
+        title="distance to real", decimals=3, remark="; a little below 0 is chance",
     ),
     "fd": Metric(
         "fd_{extractor}", "set", measures.frechet, "Fréchet distance between Gaussians fitted to image features", "lower",
