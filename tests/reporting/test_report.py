@@ -170,6 +170,31 @@ def test_cost_csv_has_every_cell(bench):
     assert all(row["notes"] for row in rows if row["state"] != "done")
 
 
+def test_steps_stand_beside_every_result_and_a_busy_machine_is_told(bench, page):
+    rows = {(row["dataset"], row["system"]): row for row in read_csv(bench / "tables" / "ranking.csv")}
+    assert rows["coffee", "edm"]["training_steps"] == "1834"
+    assert "1\u202f834 steps" in " ".join(page.text)
+    told = "1834 steps at 5.1 a second, after 12 in its first seconds: the machine was busy"
+    assert (
+        told in page.words and told in rows["coffee", "dcgan"]["notes"] and told not in rows["coffee", "edm"]["notes"]
+    )
+
+
+def test_every_metric_shows_its_own_counts(bench, tmp_path):
+    folder = make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    path = folder / "cells" / "gravel" / "edm-seed0" / "rows.json"
+    rows = json.loads(path.read_text())
+    for k, row in enumerate(rows):
+        row |= {"n": 40 + k, "settings": row["settings"] | {"n_real": 20 + k}}
+    write(path, rows)
+    words = Page(report(folder).read_text(encoding="utf-8")).words
+    shown = {row["metric"]: k for k, row in enumerate(rows)}
+    for name in ("kid_over_random_phase", "fd_efficientnet_lite0", "precision_capped", "coverage", "memorised"):
+        assert f"n = {40 + shown[name]}, {20 + shown[name]} real" in words
+    (line,) = [row for row in read_csv(folder / "tables" / "ranking.csv") if row["system"] == "edm"]
+    assert (line["coverage_n"], line["coverage_n_real"]) == (str(40 + shown["coverage"]), str(20 + shown["coverage"]))
+
+
 def test_markdown_and_latex_agree_with_csv(bench):
     numbers = [row for row in read_csv(bench / "tables" / "ranking.csv") if row["kid_over_random_phase"]]
     lines = (bench / "tables" / "ranking.md").read_text(encoding="utf-8").splitlines()

@@ -21,11 +21,12 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.lock import LOCK, alone
+from veridical.core.pace import slowed
 from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
-from veridical.reporting.contents import Plan, ResultRow, Status, Summary
+from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
 from veridical.reporting.results import cells_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
@@ -188,7 +189,11 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
         )
     if code == 0 and (cell / "cost.json").is_file():
         write_json(status, {"state": "done", "reason": None})
-        say(f"done after {time.monotonic() - began:.0f} s{_headline(cell)}")
+        spent = read_json(cell / "cost.json", Spent)
+        steps = f", {spent['steps']} steps" if spent.get("steps") else ""
+        say(f"done after {time.monotonic() - began:.0f} s{steps}{_headline(cell)}")
+        if said := slowed(spent):
+            say(f"note: {said}")
         return "done"
     if processes.stopped:
         return "running"

@@ -102,6 +102,8 @@ class Spent(TypedDict, total=False):
     parameters: Count | None
     train_seconds: Amount | None
     steps: Count | None
+    steps_per_second: Amount | None
+    first_steps_per_second: Amount | None
     batch: Count | None
     seconds_per_image: Amount | None
     peak_memory_mb: Amount | None

@@ -162,7 +162,7 @@ def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
     for system in systems:
         row = {"rank": system["rank"], "system": system["system"], "floor": False, "cells": []}
         row["baseline"] = system["system"] == tables.BASELINE
-        row["remarks"] = system["problems"]
+        row["remarks"] = [*system["problems"], *system["slowed"]]
         rows.append(row)
         if not any(cell.rows for cell in system["cells"]):
             continue
@@ -173,7 +173,10 @@ def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
                     row["cells"][-1]["below"].append(f"seeds {', '.join(map(str, stat['seeds']))}: {spread}")
                 row["cells"].append(_plain_cell("floor", formats.fixed(stat["floor"], 3)))
         row["cells"].append(_plain_cell("audit", audits.verdict_of(system["cells"])))
-        row["cells"].append(_plain_cell("training min", formats.minutes(system["minutes"])))
+        steps = f"{tables.steps_text(system)} steps" if any(system["steps"]) else None
+        row["cells"].append(
+            _plain_cell("training min", formats.minutes(system["minutes"])) | {"below": [steps] if steps else []}
+        )
     if any(row["cells"] for row in rows):
         rows.append(_floor_row(systems))
     return rows, [(mark, reason) for reason, mark in marks.items()]
