@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from veridical.reporting import formats, tables
-from veridical.reporting.findings import compare, finding
+from veridical.reporting.findings import compare, finding, proven
 from veridical.scoring.table import HEADLINE
 
 
@@ -88,6 +88,15 @@ def test_a_pair_needs_the_differences_of_all_its_seeds():
     assert not compare(a, b, rows).apart
     rows[1]["low"] = None
     assert "overlap" in compare(a, b, rows).why
+
+
+@pytest.mark.parametrize(("high", "start"), [(0.99, "Proven"), (1.01, "Not proven")])
+def test_what_is_proven_is_what_the_interval_excludes(high, start):
+    said = proven([system(tables.BASELINE, 1, 0.5, 0.4, 0.6), system("edm", 2, 0.9, 0.8, high)], "fail")
+    assert said.startswith(f"{start}: ") and "the audit found defects" in said and "not yet like real" in said
+    near = proven([system("edm", 1, 0.02, -0.1, 0.1)], "pass")
+    assert "no longer tells them from real tiles" in near and "the audit found nothing" in near
+    assert proven([system(tables.BASELINE, 1, 0.5, 0.4, 0.6)], "pass") is None
 
 
 def test_every_number_has_its_name_and_its_counts():

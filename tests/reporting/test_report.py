@@ -232,6 +232,21 @@ def test_tiles_are_shown_pixel_for_pixel_at_one_scale(bench):
     assert real.size == strip.shape[1::-1]
 
 
+def test_the_first_screen_shows_real_over_synthetic_and_what_is_proven(bench, page):
+    from PIL import Image
+
+    samples = np.load(bench / "cells" / "gravel" / "edm-seed0" / "samples.npy")
+    strip = np.asarray(Image.open(bench / "figures" / "gravel-first-edm.png"))
+    tile = np.rint(samples[0, 0] * 255).astype(np.uint8)
+    assert np.array_equal(strip[:96, :96], tile.repeat(3, axis=0).repeat(3, axis=1))
+    assert [image["alt"][-20:] for image in page.images[:2]] == [
+        "10 large tiles, real",
+        "tiles, synthetic of edm"[-20:],
+    ]
+    assert "Proven: samples of edm are nearer to real tiles than a random texture is (distance to real 0." in page.words
+    assert page.words.index("Proven:") < page.words.index("edm has the best value")
+
+
 def test_report_of_a_bench_that_has_just_begun(tmp_path):
     write(tmp_path / "spec.json", {"datasets": {"core": {"data": "scans"}}, "recipes": {"edm": {}}, "seeds": [0]})
     page = Page(report(tmp_path).read_text(encoding="utf-8"))

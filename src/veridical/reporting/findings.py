@@ -68,6 +68,31 @@ def finding(systems: list[dict[str, Any]], differences: Sequence[Difference] = (
     return said + missing
 
 
+def proven(systems: list[dict[str, Any]], verdict: str) -> str | None:
+    """One sentence on what is proven of the best learned system, and what is not; None without one that has an interval.
+
+    `verdict` is that of the audit on its samples, a dash where there is none.
+    """
+    best = next((s for s in systems if s["rank"] and s["system"] != tables.BASELINE), None)
+    stat = best and best["metrics"][HEADLINE]
+    if best is None or stat is None or stat["low"] is None or stat["high"] is None:
+        return None
+    value = f"{tables.title(HEADLINE)} {formats.uncertain(stat['value'], stat['low'], stat['high'])}, {HEADLINE_SCALE}"
+    real = "they are not yet like real tiles as a set" if stat["low"] > max(stat["floor"] or 0, 0) else (
+        "this number no longer tells them from real tiles"
+    )  # fmt: skip
+    if stat["high"] < 1:
+        shown = f"Proven: samples of {best['system']} are nearer to real tiles than a random texture is ({value})"
+    else:
+        shown = (
+            f"Not proven: that samples of {best['system']} are nearer to real tiles than a random texture is ({value})"
+        )
+    audit = {"pass": "the audit found nothing against them", "fail": "the audit found defects"}.get(
+        verdict, "the audit gave no verdict"
+    )
+    return f"{shown}; {real}, {audit}, and nothing here shows that they serve as real tiles in a measurement of yours."
+
+
 def _against_texture(low: float, high: float) -> str:
     if high < 1:
         return "Its interval lies below 1: it is better than a random texture."

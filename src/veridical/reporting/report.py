@@ -14,8 +14,8 @@ from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting import audits, figures, formats, tables
 from veridical.reporting.contents import Difference, Summary
-from veridical.reporting.findings import finding, plain, settings_of
-from veridical.reporting.pictures import TILE, losses, pairs, strips
+from veridical.reporting.findings import finding, plain, proven, settings_of
+from veridical.reporting.pictures import TILE, first_look, losses, pairs, strips
 from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_images
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
@@ -125,8 +125,11 @@ def _dataset(
     rows, footnotes = _ranking_rows(systems)
     side = next((x.shape[-1] for x in (test, train) if x is not None), size or 64)
     scale = max(1, round(TILE / side))
+    best = next((s for s in systems if s["rank"] and s["system"] != tables.BASELINE), None)
     return {
         "name": name,
+        "look": first_look(files, out, name, systems, test, side),
+        "proven": proven(systems, audits.verdict_of(best["cells"]) if best else formats.DASH),
         "finding": finding(systems, read(files, source / "differences.json", list[Difference]) or []),
         "ranking": rows,
         "columns": [cell["label"] for row in rows[-1:] for cell in row["cells"]],
