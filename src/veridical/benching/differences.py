@@ -33,9 +33,10 @@ def write_differences(folder: Path, spec: dict[str, Any]) -> None:
     ]
     for dataset in spec["datasets"]:
         mine = [cell for cell in cells if cell.dataset == dataset]
-        best, *others = [s for s in ranking(mine, metric_columns(mine)) if s["rank"]] or [None]
-        if best is None:
+        ranked = [s for s in ranking(mine, metric_columns(mine)) if s["rank"]]
+        if not ranked:
             continue
+        best, *others = ranked
         sets = {(cell.recipe, cell.seed): _sets(folder, spec, cell) for cell in mine if _scored(cell)}
         rows = [
             _row(best["system"], seed, other["system"], other_seed, sets)

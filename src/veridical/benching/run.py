@@ -27,7 +27,7 @@ from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
 from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
-from veridical.reporting.results import cells_of
+from veridical.reporting.results import bench_spec, cells_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
@@ -81,7 +81,7 @@ def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Call
             return _run(folder, *cell, processes, lambda text: say(f"{title}: {text}"))
 
         states = list(pool.map(work, range(1, len(cells) + 1), cells))
-    write_differences(folder, read_json(folder / "spec.json", Plan))
+    write_differences(folder, bench_spec(folder))
     page = report(folder)
     if processes.stopped:
         say("stopped; run the same command again to go on")

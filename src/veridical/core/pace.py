@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,20 +11,24 @@ SLOW = 0.5  # of the pace of the first seconds
 
 
 def first_pace(times: Iterable[tuple[int, float]]) -> float | None:
-    """Steps a second in the first seconds, without the first step, in which much is made ready; None for too few steps.
+    """Steps a second in the first seconds, without the first step, in which much is made ready.
+
+    None for a training that is no longer than these.
 
     Parameters
     ----------
     times : iterable of (step, seconds since the start), in order
     """
-    reached = iter(times)
-    start = next(reached, None)
-    if start is None:
-        return None
-    first = list(itertools.takewhile(lambda each: each[1] - start[1] < FIRST or each[0] <= start[0] + FEWEST, reached))
-    if len(first) < FEWEST or first[-1][1] <= start[1]:
-        return None
-    return (first[-1][0] - start[0]) / (first[-1][1] - start[1])
+    start: tuple[int, float] | None = None
+    last, made = (0, 0.0), 0
+    for step, seconds in times:
+        if start is None:
+            start = step, seconds
+        elif seconds - start[1] < FIRST or made < FEWEST:
+            last, made = (step, seconds), made + 1
+        else:
+            return (last[0] - start[0]) / (last[1] - start[1]) if last[1] > start[1] else None
+    return None
 
 
 def slowed(cost: Mapping[str, Any]) -> str | None:

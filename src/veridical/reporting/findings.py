@@ -124,7 +124,8 @@ def compare(best: dict[str, Any], other: dict[str, Any], differences: Sequence[D
         if (row["system"], row["other"]) == (best["system"], other["system"])
     }
     paired = [rows[key] for key in asked if key in rows]
-    lows, highs = ([row[key] for row in paired if row[key] is not None] for key in ("low", "high"))
+    lows = [low for row in paired if (low := row["low"]) is not None]
+    highs = [high for row in paired if (high := row["high"]) is not None]
     if asked and len(lows) == len(highs) == len(asked):
         value, low, high = sum(row["value"] or 0.0 for row in paired) / len(paired), min(lows), max(highs)
         apart = low > 0 or high < 0

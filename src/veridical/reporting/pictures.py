@@ -50,7 +50,7 @@ def first_look(
 ) -> dict[str, Any] | None:
     """Real tiles over samples of the best learned system, not selected, at three times their size or a fitting one."""
     best = next((s for s in systems if s["rank"] and s["system"] != BASELINE), None)
-    drawn = best and _first_samples(files, best, size)
+    drawn = None if best is None else _first_samples(files, best, size)
     if test is None or best is None or drawn is None:
         return None
     cell, samples = drawn

@@ -1,20 +1,18 @@
 """The report of a bench: reads its output folder, writes tables, figures and one self-contained HTML page."""
 
-from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
 from veridical.core.text import shown
 from veridical.core.version import __version__
-from veridical.reporting import audits, figures, formats, tables
+from veridical.reporting import audits, facts, figures, formats, tables
 from veridical.reporting.contents import Difference, Summary
-from veridical.reporting.findings import finding, plain, proven, settings_of
+from veridical.reporting.findings import finding, proven, settings_of
 from veridical.reporting.pictures import TILE, first_look, losses, pairs, strips
 from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_images
 from veridical.reporting.stability import EXPLAINED as STABILITY
@@ -59,7 +57,7 @@ def report(folder: str | Path) -> Path:
     datasets = [_dataset(files, spec, d, ranked[d], by_dataset[d]) for d in by_dataset]
     page = environment.get_template("report.html.j2").render(
         title=spec.get("title") or "Image generators compared",
-        created=_date(spec.get("created")),
+        created=facts.date(spec.get("created")),
         today=datetime.now().strftime("%Y-%m-%d"),
         version=__version__,
         bench_version=spec.get("version") or __version__,
@@ -75,8 +73,8 @@ def report(folder: str | Path) -> Path:
         audited=audits.EXPLAINED,
         metrics=[(tables.title(kind), name, METRICS[kind].explained()) for kind, name in columns.items() if name],
         settings=settings_of(cells),
-        spec=_spec(spec),
-        recipes=_recipes(spec),
+        spec=facts.spec(spec),
+        recipes=facts.recipes(spec),
         citations={name: recipe.get("citation") for name, recipe in spec.get("recipes", {}).items()},
     )
     target = folder / "report.html"
@@ -143,7 +141,7 @@ def _dataset(
         "pairs": [pairs(files, out, name, system, side, scale) for system in systems],
         "losses": [loss for system in systems for loss in losses(files, out, name, system)],
         "cost": _columns(tables.cost_shown(cells)),
-        "facts": _facts(files, source, summary, _source(spec, name), test, train),
+        "facts": facts.facts(files, source, summary, facts.source(spec, name), test, train),
         "notes": summary.get("notes") or [],
         "metrics": _columns(tables.metric_shown(cells)),
     }
@@ -236,74 +234,3 @@ def _ranking_plot(path: Path, dataset: str, systems: list[dict[str, Any]]) -> di
 
 def _states(system: dict[str, Any]) -> str:
     return " / ".join(dict.fromkeys(cell.state for cell in system["cells"])).replace("missing", "not started")
-
-
-# --- facts ----------------------------------------------------------------------------------------------------------
-
-
-def _facts(
-    files: Files,
-    source: Path,
-    summary: dict[str, Any],
-    given: str | None,
-    test: np.ndarray | None,
-    train: np.ndarray | None,
-) -> list[tuple[str, str]]:
-    """What the dataset is, as (name, text)."""
-    shapes = Counter(" × ".join(map(str, reversed(shape[:2]))) for shape in summary.get("shapes") or [])
-    window = summary.get("window") or {}
-    facts = [("source", given or summary.get("spec"))]
-    facts.append(("kind", summary.get("kind")))
-    facts.append(("slices", summary.get("slices")))
-    facts.append(("slice size", f"{', '.join(shapes)} px" if shapes else None))
-    facts.append(("stored as", summary.get("dtype")))
-    facts.append(("channels", {1: "1 (grey)", 3: "3 (RGB)"}.get(summary.get("channels", 0))))
-    size = summary.get("pixel_size")
-    facts.append(("pixel size of the tiles", f"{formats.number(size, 4)} µm" if size else "not stated in the files"))
-    scaled = summary.get("scale")
-    facts.append(("scaled by", formats.number(scaled) if scaled and scaled != 1 else None))
-    facts.append(("grey window", f"{plain(window['low'])} to {plain(window['high'])}" if window else None))
-    facts.append(("turns and flips in training", summary.get("augment")))
-    facts.append(("split", plain(summary["split"]) if summary.get("split") else None))
-    for which, images in (("training tiles", train), ("held-out tiles", test)):
-        groups = read(files, source / f"{'train' if images is train else 'test'}_groups.json", list[str | int])
-        independent = f" from {len(set(map(str, groups)))} independent slices or regions" if groups else ""
-        facts.append((which, None if images is None else f"{len(images)}{independent}"))
-    facts.append(("fingerprint", summary.get("fingerprint")))
-    return [(name, str(value)) for name, value in facts if value is not None]
-
-
-def _source(spec: dict[str, Any], name: str) -> str | None:
-    """Where a dataset comes from, with the settings that it was opened with."""
-    entry: dict[str, Any] | str | None = spec["datasets"].get(name)
-    if not isinstance(entry, dict):
-        return entry
-    return "; ".join([str(entry.get("data", "")), *(f"{k} = {plain(v)}" for k, v in entry.items() if k != "data")])
-
-
-def _spec(spec: dict[str, Any]) -> list[tuple[str, str]]:
-    budget = spec.get("budget") or {}
-    facts = [("tile size", f"{spec['size']} px" if spec.get("size") else None)]
-    facts.append(("samples a cell", spec.get("samples")))
-    facts.append(("seeds", plain(spec.get("seeds") or [0])))
-    facts.append(("training budget a cell", ", ".join(f"{plain(v)} {k}" for k, v in budget.items() if v is not None)))
-    facts += [(f"dataset {name}", _source(spec, name)) for name in spec["datasets"]]
-    return [(name, str(value)) for name, value in facts if value]
-
-
-def _recipes(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for name, r in spec.get("recipes", {}).items():
-        limits = {f"only {k}" if k == "datasets" else k: r[k] for k in ("recipe", "datasets", "seeds") if r.get(k)}
-        rows.append({
-            "system": name, "family": r.get("family") or formats.DASH, "what it is": r.get("summary") or formats.DASH,
-            "arguments": plain(limits | (r.get("args") or {})) or formats.DASH,
-        })  # fmt: skip
-    return rows
-
-
-def _date(text: object) -> str:
-    try:
-        return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return str(text or "unknown")

@@ -234,10 +234,7 @@ def frechet(sets: Sets, metric: Metric) -> Row:
 
 
 def neighbours(sets: Sets, metric: Metric) -> Row:
-    """Capped precision and recall, or coverage: the one that the row is called.
-
-    Precision is a mean over single samples, and uses all; the other two depend on n.
-    """
+    """Capped precision (of all samples, being a mean over them), capped recall or coverage: the one that the row is called."""
     from veridical.metrics.distribution import neighbour_shares_from_distances
 
     k, name = NEIGHBOURS, metric.named(sets.extractor)
