@@ -8,9 +8,17 @@ BIN := .venv/bin
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,docs]' -c requirements.lock
 	touch $@
 
-# Trains five systems on phantoms, compares them and prints the path of the report.
-demo: .venv/ready
+# Writes phantoms, trains five systems on them, compares them and prints the path of the report.
+demo: .venv/ready runs/demo-fibres/properties.csv
 	$(BIN)/veridical bench benchmarks/demo.toml --out runs/demo
+	@printf '%s\n' '' 'The report: runs/demo/report.html (open it in a browser)' 'The same with a folder of yours, FOLDER:' \
+	  '  $(BIN)/veridical train edm FOLDER --minutes 20 --out runs/mine' \
+	  '  $(BIN)/veridical sample runs/mine -n 96 --out runs/mine-samples' \
+	  '  $(BIN)/veridical audit MORE_REAL_IMAGES runs/mine-samples --html runs/mine-audit.html'
+
+runs/demo-fibres/properties.csv: | .venv/ready
+	rm -rf runs/demo-fibres
+	$(BIN)/veridical phantom cmc -n 300 --size 256 --out runs/demo-fibres
 
 # One process a core, with one thread each.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

@@ -30,7 +30,7 @@ from veridical.scoring.table import METRICS
 DIM = 8
 OFF = (0.4, 1.15)  # shift of every feature, and standard deviation
 PHASE = 1.0  # shift of random-phase images
-NAMES = ("kid", "kid_over_random_phase", "fd", "precision", "recall", "density", "coverage", "memorised", "spacing")
+NAMES = ("kid", "kid_over_random_phase", "fd", "precision_capped", "recall_capped", "coverage", "memorised", "spacing")
 NO_FEATURES: dict[str, Any] = {"features": "simulated"}
 
 Array = NDArray[Any]

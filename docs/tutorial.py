@@ -110,7 +110,7 @@ figure
 # ## 5. Score
 #
 # Each value stands beside its 95 % interval and beside the value that real images reach against real images. The
-# headline is `kid_over_random_phase`: 0 is as real images are, 1 is as a Gaussian texture ([all
+# headline is the distance to real (0 real, 1 random texture), `kid_over_random_phase` ([all
 # metrics](reference/metrics.md)). On the command line: `veridical score other samples --train scan`.
 
 # %%

@@ -186,7 +186,7 @@ def gravel(size: int = 48) -> np.ndarray:
 def score_facts() -> dict[str, Any]:
     """Every row that there is for pairs with further real images, of blurred and noisy gravel."""
     tiles, slices = gravel(), [f"slice{k // 5}" for k in range(100)]
-    real, more = slice(0, 30), slice(30, 60)
+    real, more = slice(0, 40), slice(40, 80)
     noise = 0.02 * np.random.default_rng(0).standard_normal(tiles[real].shape)
     synth = np.clip(gaussian_filter(tiles[real], (0, 0, 0.7, 0.7)) + noise, 0, 1).astype(np.float32)
     with one_thread():

@@ -136,7 +136,7 @@ def test_train_sample_score(run, tmp_path):
     )
     assert code == 0 and "kid_over_random_phase" in text, error
     rows = {row["metric"]: row for row in json.loads((tmp_path / "score.json").read_text())}
-    for name in ("kid_efficientnet_lite0", "fd_efficientnet_lite0", "precision"):
+    for name in ("kid_efficientnet_lite0", "fd_efficientnet_lite0"):
         assert rows[name]["value"] is not None and rows[name]["floor"] is not None
     code, _, error = run("train", "vae", tiles, "--out", tmp_path / "run", "--steps", 2)
     assert code == 2 and "--resume" in error

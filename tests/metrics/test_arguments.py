@@ -17,7 +17,7 @@ LEFT_OUT = {
     "kernel",
     "mmd2",
     "distances",
-    "prdc_from_distances",
+    "neighbour_shares_from_distances",
     "cut_crops",
     "same_crops",
     "own_crops",

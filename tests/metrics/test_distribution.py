@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import sqrtm
+from scipy.ndimage import gaussian_filter
 
+from veridical.data.dataset import open_dataset
 from veridical.metrics import distribution
+from veridical.metrics.surrogates import surrogates
 
 
 def gaussian(n, d, seed, scale=1.0, shift=0.0):
@@ -131,41 +135,82 @@ def test_kid_over_random_phase_is_a_ratio():
     assert distribution.kid_over_random_phase(x, y, p) == pytest.approx(expected, rel=1e-9)
 
 
-def prdc_by_loops(x, y, k):
+def shares_by_loops(x, y, k):
     def radii(points):
         return [sorted(np.linalg.norm(p - q) for q in points)[k] for p in points]
 
     rx, ry = radii(x), radii(y)
+    cx, cy = ([min(r, np.median(of)) for r in of] for of in (rx, ry))
     d = np.array([[np.linalg.norm(a - b) for b in y] for a in x])
     return {
-        "precision": np.mean([any(d[i, j] <= rx[i] for i in range(len(x))) for j in range(len(y))]),
-        "recall": np.mean([any(d[i, j] <= ry[j] for j in range(len(y))) for i in range(len(x))]),
-        "density": sum(d[i, j] < rx[i] for i in range(len(x)) for j in range(len(y))) / (k * len(y)),
+        "precision_capped": np.mean([any(d[i, j] <= cx[i] for i in range(len(x))) for j in range(len(y))]),
+        "recall_capped": np.mean([any(d[i, j] <= cy[j] for j in range(len(y))) for i in range(len(x))]),
         "coverage": np.mean([any(d[i, j] < rx[i] for j in range(len(y))) for i in range(len(x))]),
     }
 
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_prdc_equals_the_definition(k):
+def test_shares_equal_the_definition(k):
     x, y = gaussian(17, 3, 0), gaussian(21, 3, 1, 0.8, 0.7)
-    found = distribution.prdc(x, y, k)
-    assert found == pytest.approx(prdc_by_loops(x, y, k), abs=1e-12)
+    found = distribution.neighbour_shares(x, y, k)
+    assert found == pytest.approx(shares_by_loops(x, y, k), abs=1e-12)
     assert len({round(value, 6) for value in found.values()}) > 1
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_prdc_of_ties(seed):
-    """Points of a grid lie on each other and on rims: <= for precision and recall (Kynkäänniemi), < for the others (prdc)."""
+def test_shares_of_ties(seed):
+    """Points of a grid lie on each other and on rims: <= for precision and recall (Kynkäänniemi), < for coverage (prdc)."""
     rng = np.random.default_rng(seed)
     x, y = (rng.integers(0, 3, (n, 2)).astype(float) for n in (25, 20))
-    assert distribution.prdc(x, y, 3) == pytest.approx(prdc_by_loops(x, y, 3), abs=1e-12)
+    assert distribution.neighbour_shares(x, y, 3) == pytest.approx(shares_by_loops(x, y, 3), abs=1e-12)
     same = np.zeros((9, 4))
-    assert distribution.prdc(same, same, 3) == {"precision": 1, "recall": 1, "density": 0, "coverage": 0}
+    assert distribution.neighbour_shares(same, same, 3) == {"precision_capped": 1, "recall_capped": 1, "coverage": 0}
 
 
-def test_prdc_of_far_apart_sets():
+def test_shares_of_far_apart_sets():
     x = gaussian(10, 3, 0)
-    assert distribution.prdc(x, x + 100, 3) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+    assert set(distribution.neighbour_shares(x, x + 100, 3).values()) == {0}
+
+
+def features(images):
+    """Mean and deviation of the answers of two layers of random filters, logarithms: cheap, and not blind to phase."""
+    generator = torch.Generator().manual_seed(0)
+    answers, found = torch.from_numpy(np.ascontiguousarray(images, np.float32)) - 0.5, []
+    for before, after in ((1, 24), (24, 48)):
+        filters = torch.randn(after, before, 5, 5, generator=generator)
+        if before == 1:
+            filters -= filters.mean((2, 3), keepdim=True)  # edges, not grey levels
+        filters = filters / filters.flatten(1).norm(dim=1)[:, None, None, None]
+        answers = torch.nn.functional.conv2d(answers, filters).relu()
+        found += [answers.mean((2, 3)), answers.std((2, 3))]
+        answers = torch.nn.functional.avg_pool2d(answers, 2)
+    return torch.log(torch.cat(found, 1) + 0.01).numpy()
+
+
+def test_planted_levels_of_quality_come_in_order():
+    """Three of fifty real tiles are binder alone: k-NN balls then hold blur and random phase, capped ones do not."""
+    rng = np.random.default_rng(0)
+    tiles = open_dataset("phantom:cmc?n=100&size=64&seed=3", 64, split="none", augment="none").tiles("train")[0]
+    real, fresh = tiles[:50].copy(), tiles[50:]
+    real[:3] = 0.2 + 0.02 * rng.standard_normal(real[:3].shape)
+    sets = {
+        "real": fresh,
+        "slightly blurred": gaussian_filter(fresh, (0, 0, 0.6, 0.6)),
+        "noisy": np.clip(fresh + rng.normal(0, 0.1, fresh.shape), 0, 1),
+        "blurred": gaussian_filter(fresh, (0, 0, 2, 2)),
+        "random phase": np.clip(surrogates(fresh, rng), 0, 1),
+    }
+    x = features(real)
+    found = {name: distribution.neighbour_shares(x, features(images)) for name, images in sets.items()}
+    for share in ("precision_capped", "recall_capped", "coverage"):
+        best, slightly, noisy, *bad = (found[name][share] for name in sets)
+        assert best > slightly > 1.5 * noisy and noisy >= min(bad), share
+        assert max(bad) < 0.5 * slightly, share
+    assert found["blurred"]["precision_capped"] == 0
+    # as published, the precision praises what is blurred
+    distance, y = distribution.distances(x, x), features(sets["blurred"])
+    inside = distribution.distances(x, y) <= np.sort(distance, 1)[:, 5, None]
+    assert inside.any(0).mean() == 1
 
 
 def test_order_changes_nothing():
@@ -173,10 +218,10 @@ def test_order_changes_nothing():
     u, v = x[::-1], np.random.default_rng(2).permutation(y)
     assert distribution.frechet(u, v) == pytest.approx(distribution.frechet(x, y), rel=1e-9)
     assert distribution.kid(u, v) == pytest.approx(distribution.kid(x, y), rel=1e-9)
-    assert distribution.prdc(u, v) == distribution.prdc(x, y)
+    assert distribution.neighbour_shares(u, v) == distribution.neighbour_shares(x, y)
 
 
-@pytest.mark.parametrize("metric", [distribution.frechet, distribution.kid, distribution.prdc])
+@pytest.mark.parametrize("metric", [distribution.frechet, distribution.kid, distribution.neighbour_shares])
 def test_too_few_images_are_refused(metric):
     with pytest.raises(ValueError, match="at least"):
         metric(gaussian(1, 4, 0), gaussian(30, 4, 1))

@@ -101,16 +101,18 @@ def test_text_from_the_bench_is_escaped(bench):
 
 
 def test_missing_numbers_are_dashes_with_a_reason(page):
-    assert re.search(r"– a .*a needs more than 5 images a set \(k = 5 neighbours\)", page.words)
+    assert re.search(r"– a .*a means little with 30 images a set; give 40", page.words)
     assert "nan" not in page.words.replace("is NaN", "")
     assert "None" not in page.words
 
 
 def test_summary_names_the_best_and_who_is_as_good(page):
-    value = r"kid_over_random_phase 0\.\d\d \(0\.\d\d–0\.\d\d\)"
+    value = r"distance to real \(0 real, 1 random texture\) 0\.\d\d \(0\.\d\d–0\.\d\d\)"
     assert re.search(rf"gravel edm has the best value: {value}, mean of 2 seeds", page.words)
-    assert "edm and latent_diffusion are not distinguishable: their intervals overlap." in page.words
-    assert "It is better than a Gaussian texture" in page.words
+    assert re.search(
+        r"It is not distinguishable from latent_diffusion \(0\.\d+ \(.*?\): the intervals overlap\)\.", page.words
+    )
+    assert re.search(r"It is better than .*random_phase \(", page.words)
 
 
 def test_parts_stand_in_order(page):
@@ -157,7 +159,7 @@ def test_metrics_csv_parses_back_to_the_rows(bench):
             assert (found["reason"], found["remark"]) == (row["reason"] or "", row["remark"] or "")
             assert json.loads(found["settings"]) == row["settings"]
             seen += 1
-    assert seen == 14 * 9 and len(rows) == seen + 6  # a cell without results keeps a row with its reason
+    assert seen == 14 * 8 and len(rows) == seen + 6  # a cell without results keeps a row with its reason
 
 
 def test_cost_csv_has_every_cell(bench):
@@ -166,6 +168,31 @@ def test_cost_csv_has_every_cell(bench):
     done = [row for row in rows if row["state"] == "done"]
     assert {float(row["train_seconds"]) for row in done} == {361.2}
     assert all(row["notes"] for row in rows if row["state"] != "done")
+
+
+def test_steps_stand_beside_every_result_and_a_busy_machine_is_told(bench, page):
+    rows = {(row["dataset"], row["system"]): row for row in read_csv(bench / "tables" / "ranking.csv")}
+    assert rows["coffee", "edm"]["training_steps"] == "1834"
+    assert "1\u202f834 steps" in " ".join(page.text)
+    told = "1834 steps at 5.1 a second, after 12 in its first seconds: the machine was busy"
+    assert (
+        told in page.words and told in rows["coffee", "dcgan"]["notes"] and told not in rows["coffee", "edm"]["notes"]
+    )
+
+
+def test_every_metric_shows_its_own_counts(bench, tmp_path):
+    folder = make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    path = folder / "cells" / "gravel" / "edm-seed0" / "rows.json"
+    rows = json.loads(path.read_text())
+    for k, row in enumerate(rows):
+        row |= {"n": 40 + k, "settings": row["settings"] | {"n_real": 20 + k}}
+    write(path, rows)
+    words = Page(report(folder).read_text(encoding="utf-8")).words
+    shown = {row["metric"]: k for k, row in enumerate(rows)}
+    for name in ("kid_over_random_phase", "fd_efficientnet_lite0", "precision_capped", "coverage", "memorised"):
+        assert f"n = {40 + shown[name]}, {20 + shown[name]} real" in words
+    (line,) = [row for row in read_csv(folder / "tables" / "ranking.csv") if row["system"] == "edm"]
+    assert (line["coverage_n"], line["coverage_n_real"]) == (str(40 + shown["coverage"]), str(20 + shown["coverage"]))
 
 
 def test_markdown_and_latex_agree_with_csv(bench):
@@ -205,11 +232,26 @@ def test_tiles_are_shown_pixel_for_pixel_at_one_scale(bench):
     assert real.size == strip.shape[1::-1]
 
 
+def test_the_first_screen_shows_real_over_synthetic_and_what_is_proven(bench, page):
+    from PIL import Image
+
+    samples = np.load(bench / "cells" / "gravel" / "edm-seed0" / "samples.npy")
+    strip = np.asarray(Image.open(bench / "figures" / "gravel-first-edm.png"))
+    tile = np.rint(samples[0, 0] * 255).astype(np.uint8)
+    assert np.array_equal(strip[:96, :96], tile.repeat(3, axis=0).repeat(3, axis=1))
+    assert [image["alt"][-20:] for image in page.images[:2]] == [
+        "10 large tiles, real",
+        "tiles, synthetic of edm"[-20:],
+    ]
+    assert "Proven: samples of edm are nearer to real tiles than a random texture is (distance to real 0." in page.words
+    assert page.words.index("Proven:") < page.words.index("edm has the best value")
+
+
 def test_report_of_a_bench_that_has_just_begun(tmp_path):
     write(tmp_path / "spec.json", {"datasets": {"core": {"data": "scans"}}, "recipes": {"edm": {}}, "seeds": [0]})
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
     assert "core / edm / seed 0 not started" in page.words
-    assert "No learned system has a score." in page.words
+    assert "No learned system has a distance to real." in page.words
     assert read_csv(tmp_path / "tables" / "metrics.csv")[0]["reason"] == "not started"
 
 
@@ -230,7 +272,7 @@ def test_broken_files_are_left_out_not_fatal(tmp_path):
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
     assert "seed 0 done, but rows.json is missing or unreadable" in page.words
     assert "value is not a finite number" in page.words
-    assert "latent_diffusion is the best learned system: kid_over_random_phase" in page.words
+    assert "latent_diffusion is the best learned system: distance to real (0 real, 1 random texture)" in page.words
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["today's", "without remarks"])
@@ -266,7 +308,7 @@ def test_dataset_with_failed_cells_only(tmp_path):
     failed = [("gravel", recipe, 0) for recipe in RECIPES]
     make_bench(tmp_path, {"gravel": "gravel"}, size=32, failed=failed)
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
-    assert "No learned system has a score." in page.words
+    assert "No learned system has a distance to real." in page.words
     assert page.words.count("failed: loss of part generator_edm") >= 2
     assert "16 of 30" in page.words  # the real tiles are still shown
 
@@ -308,15 +350,15 @@ def test_numbers_have_sensible_digits(value, low, high, text):
 
 def test_floors_and_minutes_are_short():
     assert tables.floor_text("kid_over_random_phase", [-0.00037]) == "0.000"
-    assert tables.floor_text("precision", [0.875, 1.0]) == "0.88–1.00"
-    assert tables.floor_text("recall", []) == "–"
+    assert tables.floor_text("precision_capped", [0.875, 1.0]) == "0.88–1.00"
+    assert tables.floor_text("recall_capped", []) == "–"
     assert [formats.minutes(x) for x in (0.0025, 0.0, 6.02, None)] == ["<0.1", "0.0", "6.0", "–"]
 
 
 def test_fid_and_extractors_are_found():
-    assert tables.find_metric(["kid_x", "fid", "precision"], "fd") == "fid"
+    assert tables.find_metric(["kid_x", "fid", "precision_capped"], "fd") == "fid"
     assert tables.find_metric(["fd_efficientnet_lite0"], "fd") == "fd_efficientnet_lite0"
-    assert tables.find_metric(["kid_over_random_phase"], "precision") is None
+    assert tables.find_metric(["kid_over_random_phase"], "precision_capped") is None
 
 
 def test_latex_escapes_what_latex_reads_as_commands():

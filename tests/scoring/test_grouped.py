@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from veridical.scoring import measures
+from veridical.scoring.difference import headline_difference
 from veridical.scoring.sets import Deep, Phase, Sets
 from veridical.scoring.table import METRICS
 from veridical.stats.jackknife import Interval
@@ -38,7 +39,8 @@ def value_only(statistic, groups, **settings):
 def test_a_perfect_generator_is_at_the_floor(count, tiles, monkeypatch):
     """Floors of tiles in slices would be worse than what independent perfect images reach: by 8 to 30 standard errors."""
     monkeypatch.setattr(measures, "jackknife", value_only)
-    names = ("kid", "kid_over_random_phase", "fd", "precision", "recall", "density", "coverage")
+    monkeypatch.setattr(measures, "FEWEST", 6)  # what is measured must be right before it is worth printing
+    names = ("kid", "kid_over_random_phase", "fd", "precision_capped", "recall_capped", "coverage")
     values = {name: [] for name in names}
     for seed in range(60):
         sets = perfect(np.random.default_rng((seed, count)), count, tiles, 8)
@@ -74,3 +76,28 @@ def test_the_interval_of_the_kernel_distance_holds_0(count, tiles):
         row = METRICS["kid"].measure(perfect(np.random.default_rng((seed, count)), count, tiles), METRICS["kid"])
         held += row["low"] <= 0 <= row["high"]
     assert held >= 0.91 * draws
+
+
+def test_the_difference_of_two_systems_is_told_where_their_intervals_overlap():
+    """The real images and the texture are shared: what they vary by cancels."""
+    told, overlap, held = 0, 0, 0
+    for seed in range(20):
+        one = perfect(np.random.default_rng(seed), 10, 4, 10, synth=60)
+        y = 0.55 + np.random.default_rng((seed, 1)).normal(size=(60, DIM))
+        other = perfect(np.random.default_rng(seed), 10, 4, 10, synth=60)  # of the same real images
+        other.__dict__["deep"] = other.deep._replace(synth=y)
+        rows = [
+            METRICS["kid_over_random_phase"].measure(sets, METRICS["kid_over_random_phase"]) for sets in (one, other)
+        ]
+        found = headline_difference(one, other)
+        assert found.value == pytest.approx(rows[1]["value"] - rows[0]["value"], abs=0.03)
+        told += found.low > 0
+        overlap += rows[0]["high"] > rows[1]["low"]
+        held += headline_difference(one, perfect_again(one, seed)).low <= 0
+    assert told > 20 - overlap + 3 and held >= 18, (told, overlap, held)
+
+
+def perfect_again(one, seed):
+    other = perfect(np.random.default_rng(seed), 10, 4, 10, synth=60)
+    other.__dict__["deep"] = other.deep._replace(synth=np.random.default_rng((seed, 2)).normal(size=(60, DIM)))
+    return other

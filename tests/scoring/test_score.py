@@ -22,7 +22,8 @@ from veridical.scoring.score import format_rows, gather, measure, score
 from veridical.scoring.sets import Training
 
 KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "remark", "settings"}
-SET_METRICS = ("kid_tiny", "kid_over_random_phase", "fd_tiny", "precision", "recall", "density", "coverage")
+SHARES = ("precision_capped", "recall_capped", "coverage")
+SET_METRICS = ("kid_tiny", "kid_over_random_phase", "fd_tiny", *SHARES)
 
 
 class _Tiny(torch.nn.Module):
@@ -58,7 +59,7 @@ def by_metric(rows):
 
 
 def test_rows_are_complete_and_json():
-    rows = score(blobs(40, 0), blobs(30, 1), extractor="tiny", recipe="edm", dataset="blobs", seed=3)
+    rows = score(blobs(80, 0), blobs(40, 1), extractor="tiny", recipe="edm", dataset="blobs", seed=3)
     for row in rows:
         assert set(row) == KEYS and (row["recipe"], row["dataset"], row["seed"]) == ("edm", "blobs", 3)
         assert (row["value"] is None) == (row["reason"] is not None)
@@ -77,23 +78,26 @@ def test_rows_are_complete_and_json():
 
 
 def test_kid_uses_every_image_and_the_others_equal_n():
-    found = by_metric(score(blobs(40, 0), blobs(30, 1), floor_real=blobs(24, 2), extractor="tiny"))
-    assert found["kid_tiny"]["n"] == 30 and found["kid_tiny"]["settings"]["n_real"] == 40
-    for name in SET_METRICS[2:]:
-        assert found[name]["n"] == found[name]["settings"]["n_real"] == found[name]["settings"]["n_synth"] == 24
+    found = by_metric(score(blobs(60, 0), blobs(50, 1), floor_real=blobs(44, 2), extractor="tiny"))
+    assert found["kid_tiny"]["n"] == 50 and found["kid_tiny"]["settings"]["n_real"] == 60
+    for name in ("fd_tiny", "recall_capped", "coverage"):
+        assert found[name]["n"] == found[name]["settings"]["n_real"] == found[name]["settings"]["n_synth"] == 44
+    precise = found["precision_capped"]
+    assert precise["n"] == 50 and precise["settings"]["n_real"] == 44
     # without further real images value and floor are taken at half of the real set
     assert by_metric(score(blobs(40, 0), blobs(30, 1), extractor="tiny"))["fd_tiny"]["n"] == 20
 
 
 def test_values_are_those_of_the_metrics():
-    real, synth, other = blobs(20, 0), 0.7 * blobs(20, 1), blobs(20, 2)
+    real, synth, other = blobs(40, 0), 0.9 * blobs(40, 1), blobs(40, 2)
     x, y, z = (features.extract(images, "tiny") for images in (real, synth, other))
     found = by_metric(score(real, synth, floor_real=other, phase=other, extractor="tiny"))
     assert found["fd_tiny"]["value"] == pytest.approx(distribution.frechet(x, y))
     assert found["fd_tiny"]["floor"] == pytest.approx(distribution.frechet(x, z))
     assert found["kid_tiny"]["value"] == pytest.approx(distribution.kid(x, y).value)
-    assert found["recall"]["value"] == distribution.prdc(x, y)["recall"]
-    assert found["recall"]["floor"] == distribution.prdc(x, z)["recall"]
+    for name in SHARES:
+        assert found[name]["value"] == distribution.neighbour_shares(x, y)[name] < 1
+        assert found[name]["floor"] == distribution.neighbour_shares(x, z)[name] > 0
 
 
 def test_floor_is_what_real_images_score():
@@ -156,7 +160,7 @@ def test_few_slices_give_no_narrow_interval(count):
     by_tile = by_metric(
         score(real.astype(np.float32), blobs(40, 1), floor_real=other.astype(np.float32), extractor="tiny")
     )
-    for name in ("kid_tiny", "fd_tiny", "precision", "recall", "coverage"):
+    for name in ("kid_tiny", "fd_tiny"):
         row = rows[name]
         assert row["value"] is not None
         if row["low"] is None:
@@ -172,9 +176,8 @@ def test_few_slices_give_no_narrow_interval(count):
 def test_other_images_of_too_few_slices_give_no_floor():
     real, groups = sliced(6, 8, 0)
     rows = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=groups, extractor="tiny"))
-    for name in ("fd_tiny", "precision", "recall", "density", "coverage"):
-        assert rows[name]["value"] is not None and rows[name]["floor"] is None and rows[name]["n"] == 24
-        assert "no floor: fewer than 6 other slices" in rows[name]["remark"]
+    assert rows["fd_tiny"]["value"] is not None and rows["fd_tiny"]["floor"] is None and rows["fd_tiny"]["n"] == 24
+    assert "no floor: fewer than 6 other slices" in rows["fd_tiny"]["remark"]
     assert rows["kid_tiny"]["floor"] is not None
     one = by_metric(score(real.astype(np.float32), blobs(48, 1), real_groups=np.zeros(48), extractor="tiny"))
     assert (
@@ -198,7 +201,7 @@ def test_surrogates_of_real_tiles_go_with_their_slice():
 @pytest.mark.parametrize("grouped", [False, True])
 def test_order_changes_nothing(grouped):
     """Nor in what is drawn to equal n, left out for the intervals, or made into random-phase images."""
-    sets = {"real": blobs(36, 0), "synth": blobs(30, 1), "floor_real": blobs(22, 2)}
+    sets = {"real": blobs(126, 0), "synth": blobs(123, 1), "floor_real": blobs(120, 2)}
     groups = {name: np.arange(len(images)) // 3 for name, images in sets.items()}
     results = []
     for seed in (1, 2):
@@ -239,9 +242,20 @@ def test_too_few_images_give_null_and_a_reason(n):
     rows = by_metric(score(blobs(n, 0), blobs(n, 1), extractor="tiny"))
     for row in rows.values():
         json.dumps(row, allow_nan=False)
-    assert "more than 5 images" in rows["coverage"]["reason"] and rows["coverage"]["value"] is None
+    assert "give 40 of different slices" in rows["coverage"]["reason"] and rows["coverage"]["value"] is None
     assert (rows["kid_tiny"]["value"] is None) == (n < 2)
     assert (rows["fd_tiny"]["value"] is None) == (n < 4)
+
+
+@pytest.mark.parametrize(("n", "slices", "valued"), [(39, 39, ()), (40, 40, SHARES), (80, 20, ("precision_capped",))])
+def test_shares_of_neighbours_are_withheld_where_they_mean_little(n, slices, valued):
+    groups = np.arange(n) % slices
+    other = {"floor_real": blobs(n, 2), "floor_groups": groups}
+    rows = by_metric(score(blobs(n, 0), blobs(n, 1), real_groups=groups, extractor="tiny", **other))
+    for name in SHARES:
+        assert (rows[name]["value"] is not None) == (name in valued)
+        if name not in valued:
+            assert f"means little with {min(n, slices)} images a set" in rows[name]["reason"]
 
 
 def test_inception_is_null_with_a_reason_where_the_file_is_missing(tmp_path):
@@ -447,13 +461,13 @@ def turned(images):
 
 
 def test_images_of_real_are_left_out_of_the_floor():
-    real, synth, other = blobs(12, 0), 0.8 * blobs(12, 1), blobs(10, 2)
+    real, synth, other = blobs(42, 0), 0.8 * blobs(42, 1), blobs(40, 2)
     for shared in (real, turned(real)[:4], np.rint(real[:5] * 255) / 255):
         rows = by_metric(score(real, synth, floor_real=np.concatenate([other, shared]), extractor="tiny"))
         clean = by_metric(score(real, synth, floor_real=other, extractor="tiny"))
         for name in measured(rows):
             assert rows[name]["floor"] == clean[name]["floor"] and clean[name]["remark"] is None
-            assert f"{len(shared)} of the {10 + len(shared)} further real images" in rows[name]["remark"]
+            assert f"{len(shared)} of the {40 + len(shared)} further real images" in rows[name]["remark"]
     with pytest.raises(InputError, match="the floor needs other images"):
         score(real, synth, floor_real=turned(real), extractor="tiny")
 
@@ -471,11 +485,11 @@ def test_training_images_that_are_the_real_ones_are_no_floor_and_copies_of_them_
 
 @pytest.mark.parametrize("grain", [0, 0.002], ids=["equal", "nearly equal"])
 def test_equal_samples_are_remarked(grain):
-    one = np.repeat(blobs(1, 1), 12, 0) + grain * np.random.default_rng(0).standard_normal((12, 1, 16, 16))
-    rows = by_metric(score(blobs(12, 0), np.clip(one, 0, 1), extractor="tiny"))
+    one = np.repeat(blobs(1, 1), 40, 0) + grain * np.random.default_rng(0).standard_normal((40, 1, 16, 16))
+    rows = by_metric(score(blobs(80, 0), np.clip(one, 0, 1), extractor="tiny"))
     for name in measured(rows):
-        assert "12 of the 12 synthetic images are equal" in rows[name]["remark"] and rows[name]["reason"] is None
-    assert "12 of the 12 synthetic images are equal" in rows["copied_share"]["reason"]
+        assert "of the 40 synthetic images are equal" in rows[name]["remark"] and rows[name]["reason"] is None
+    assert "of the 40 synthetic images are equal" in rows["copied_share"]["reason"]
     assert rows["copied_share"]["value"] == 0 and rows["copied_share"]["remark"] is None
 
 
@@ -504,7 +518,7 @@ def test_long_remarks_are_shown_once():
     from rich.console import Console
 
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(format_rows(score(blobs(12, 0), np.repeat(blobs(1, 1), 12, 0), extractor="tiny")))
+    console.print(format_rows(score(blobs(80, 0), np.repeat(blobs(1, 1), 40, 0), extractor="tiny")))
     assert console.export_text().count("as above") > 3
 
 

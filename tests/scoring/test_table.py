@@ -84,9 +84,9 @@ def test_the_report_of_another_version(tmp_path):
 
 
 def test_rows_keep_the_rule_of_their_floor():
-    real, synth, train = texture(20, 32, 0), texture(20, 32, 1), texture(20, 32, 2)
-    near = np.linspace(0, 1, 20)
-    words = Words(near, near / 2, near, np.arange(20))
+    real, synth, train = texture(40, 32, 0), texture(40, 32, 1), texture(40, 32, 2)
+    near = np.linspace(0, 1, 40)
+    words = Words(near, near / 2, near, np.arange(40))
     rows = score(real, synth, train=train, paired=True, words=words)
     for row in rows:
         metric = find(row["metric"])

@@ -21,6 +21,7 @@ from veridical.recipes import table
 from veridical.recipes.recipe import Recipe
 from veridical.runs.folder import read_run
 from veridical.runs.tensors import read_tensors, write_tensors
+from veridical.training import loop
 from veridical.training.loop import Average, TrainingDiverged
 
 SMALL = {"size": 32, "batch": 4, "threads": 1}
@@ -116,6 +117,21 @@ def test_minutes_stop_training(data, tmp_path):
     cost = json.loads((run / "run.json").read_text())["cost"]
     assert cost["steps"] > 0
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"] >= 3
+
+
+def test_a_budget_of_minutes_on_a_machine_that_becomes_busy_is_told(data, tmp_path, monkeypatch, caplog):
+    free = loop._batch
+
+    def busy(data, config, step, *more):
+        time.sleep(0.3 if step > 20 else 0)
+        return free(data, config, step, *more)
+
+    monkeypatch.setattr(loop, "_batch", busy)
+    monkeypatch.setattr("veridical.core.pace.FIRST", 0.01)
+    run = train_run("vae", data, tmp_path / "run", minutes=0.08, quiet=True, **SMALL, **TOY["vae"])
+    cost = read_run(run).cost
+    assert cost.steps_per_second < 0.5 * cost.first_steps_per_second
+    assert f"{cost.steps} steps at" in caplog.text and "the machine was busy" in caplog.text
 
 
 def test_a_finished_run_can_be_made_longer_but_not_changed(data, tmp_path):

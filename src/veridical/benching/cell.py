@@ -61,20 +61,14 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     seconds = time.monotonic() - began
     write_array(folder / "samples.npy", images)
 
-    real, other = (np.load(out / "datasets" / dataset / f"{which}.npy") for which in ("test", "train"))
-    groups, other_groups = (
-        read_json(out / "datasets" / dataset / f"{which}_groups.json", list[str]) for which in ("test", "train")
-    )
-    by_mask = np.arange(n) % distinct if distinct < n else None
+    real, about = real_tiles(out, dataset)
+    by_mask = synth_groups(out / "datasets" / dataset, run.needs, n)
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
     images_of, names, searched = target.regions("train")
     # The distances of held-out tiles, the same for all cells of equal training data, are kept beside them.
     kept = out / "datasets" / dataset / f"test_distance-{target.fingerprint[:16]}.npy"
     sets = replace(
-        gather(
-            real, images, real_groups=groups, synth_groups=by_mask, floor_real=other, floor_groups=other_groups,
-            cache=out / "cache",
-        ),
+        gather(real, images, synth_groups=by_mask, cache=out / "cache", **about),
         # Sample k has the mask of held-out tile k: they are pairs.
         pairs=min(len(real), len(images)) if "mask" in run.needs else 0,
         distinct=distinct,
@@ -86,10 +80,32 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     if not kept.is_file():
         write_array(kept, held_out)
     _write_nearest(folder, near, held_out, images_of, names, images.shape[2:])
-    report = _audit(images, real, groups, other, (held_out, near.distance), out / "cache", folder / "audit")
+    report = _audit(
+        images,
+        real,
+        about["real_groups"],
+        about["floor_real"],
+        (held_out, near.distance),
+        out / "cache",
+        folder / "audit",
+    )
     write_json(folder / "audit.json", report)
     write_json(folder / "rows.json", rows)
     write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(images)})
+
+
+def real_tiles(out: Path, dataset: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Held-out tiles that every cell is compared with, and what `gather` is told of these and of training tiles."""
+    place = out / "datasets" / dataset
+    real, other = (np.load(place / f"{which}.npy") for which in ("test", "train"))
+    groups, others = (read_json(place / f"{which}_groups.json", list[str]) for which in ("test", "train"))
+    return real, {"real_groups": groups, "floor_real": other, "floor_groups": others}
+
+
+def synth_groups(place: Path, needs: tuple[str, ...], n: int) -> np.ndarray | None:
+    """Labels of `n` samples, those of one mask alike; None where each has a mask of its own or none."""
+    _, n, distinct = _conditions(place, needs, n)
+    return np.arange(n) % distinct if distinct < n else None
 
 
 def _write_nearest(

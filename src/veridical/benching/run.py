@@ -21,14 +21,15 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.lock import LOCK, alone
+from veridical.core.pace import slowed
 from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import find
-from veridical.reporting.contents import Plan, ResultRow, Status, Summary
-from veridical.reporting.results import cells_of
+from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
+from veridical.reporting.results import bench_spec, cells_of
 from veridical.scoring.common import SAME
-from veridical.scoring.table import HEADLINE
+from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
 
 def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
@@ -65,6 +66,7 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
 
 def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Callable[[str], None]) -> Path:
     """Run the cells and write the report, whose path is returned."""
+    from veridical.benching.differences import write_differences
     from veridical.reporting.report import report
 
     # First seeds first: a bench that is stopped early has something of every system.
@@ -79,6 +81,7 @@ def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Call
             return _run(folder, *cell, processes, lambda text: say(f"{title}: {text}"))
 
         states = list(pool.map(work, range(1, len(cells) + 1), cells))
+    write_differences(folder, bench_spec(folder))
     page = report(folder)
     if processes.stopped:
         say("stopped; run the same command again to go on")
@@ -186,7 +189,11 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
         )
     if code == 0 and (cell / "cost.json").is_file():
         write_json(status, {"state": "done", "reason": None})
-        say(f"done after {time.monotonic() - began:.0f} s{_headline(cell)}")
+        spent = read_json(cell / "cost.json", Spent)
+        steps = f", {spent['steps']} steps" if spent.get("steps") else ""
+        say(f"done after {time.monotonic() - began:.0f} s{steps}{_headline(cell)}")
+        if said := slowed(spent):
+            say(f"note: {said}")
         return "done"
     if processes.stopped:
         return "running"
@@ -231,4 +238,4 @@ class _Processes:
 def _headline(cell: Path) -> str:
     rows = read_json(cell / "rows.json", list[ResultRow])
     row = next((r for r in rows if r.get("metric") == HEADLINE and r.get("value") is not None), None)
-    return f", {HEADLINE} {row['value']:.2f}" if row else ""
+    return f", {METRICS[HEADLINE].title} {row['value']:.2f} ({HEADLINE_SCALE})" if row else ""

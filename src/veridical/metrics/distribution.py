@@ -1,4 +1,4 @@
-"""Distances between two sets of features: Fréchet, kernel (KID), precision, recall, density and coverage.
+"""Distances between two sets of features: Fréchet, kernel (KID), capped precision and recall, and coverage.
 
 All take features (N, d) and (M, d), real first, and compute in float64. The order of rows does not matter.
 """
@@ -99,20 +99,32 @@ def kid_over_random_phase(real: np.ndarray, synth: np.ndarray, phase: np.ndarray
     return kid(real, synth).value / kid(real, phase).value
 
 
-def prdc(real: np.ndarray, synth: np.ndarray, k: int = 5) -> dict[str, float]:
-    """Precision, recall, density and coverage from k-nearest-neighbour balls.
+def neighbour_shares(real: np.ndarray, synth: np.ndarray, k: int = 5) -> dict[str, float]:
+    """Capped precision and recall, and coverage, from balls around images.
 
-    Precision and recall: share of synthetic (real) images inside a ball of the real (synthetic) ones (Kynkäänniemi et
-    al. 2019, arXiv:1904.06991). Density and coverage: mean number of real balls, over k, around a synthetic image, and
-    share of real balls that hold a synthetic image (Naeem et al. 2020, arXiv:2002.09797). Needs more than k images on
-    each side. All but density lie in [0, 1]; all depend on n: compare values at equal n only.
+    The ball of an image reaches to its k-th nearest neighbour of the same set. Precision and recall are the shares of
+    synthetic (real) images inside a ball of the real (synthetic) ones, as of Kynkäänniemi et al. 2019 (arXiv:1904.06991,
+    equations 1 and 2), but no ball is larger than the median ball of its set. A few images of another kind, whose nearest
+    neighbours are far, would have balls that hold nearly everything: with them a blurred or a random texture has a precision
+    of 1. With the cap about half of other real images are inside, whatever n; read both against real images.
 
-    A point on the rim of a ball, as among images that are equal, is inside for precision and recall (equation 1 of the
-    paper has <=) and outside for density and coverage (the authors' package `prdc` has <).
+    Coverage is the share of real balls, as large as they are, that hold a synthetic image (Naeem et al. 2020,
+    arXiv:2002.09797): each ball counts once, so that few large ones change it little.
+
+    A point on the rim of a ball, as among images that are equal, is inside for precision and recall (<= in the paper) and
+    outside for coverage (< in the authors' package `prdc`). Recall and coverage depend on n: compare values at equal n.
+
+    Parameters
+    ----------
+    real, synth : (N, d) and (M, d), more than k of each
+
+    Returns
+    -------
+    dict
+        precision_capped, recall_capped and coverage, in [0, 1]
     """
     x, y = _pair(real, synth, least=k + 1)
-    xx, yy, xy = distances(x, x), distances(y, y), distances(x, y)
-    return prdc_from_distances(xx, yy, xy, k)
+    return neighbour_shares_from_distances(distances(x, x), distances(y, y), distances(x, y), k)
 
 
 def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -120,15 +132,15 @@ def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return cdist(np.asarray(x, np.float64), np.asarray(y, np.float64))
 
 
-def prdc_from_distances(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, k: int = 5) -> dict[str, float]:
-    """`prdc` from distances within real (N, N), within synthetic (M, M) and between them (N, M)."""
+def neighbour_shares_from_distances(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, k: int = 5) -> dict[str, float]:
+    """`neighbour_shares` from distances within real (N, N), within synthetic (M, M) and between them (N, M)."""
     # position k of a sorted row is the k-th neighbour, as position 0 is the point itself
     radius_x = np.partition(xx, k, axis=1)[:, k]
     radius_y = np.partition(yy, k, axis=1)[:, k]
+    capped_x, capped_y = (np.minimum(radius, np.median(radius)) for radius in (radius_x, radius_y))
     return {
-        "precision": float((xy <= radius_x[:, None]).any(0).mean()),
-        "recall": float((xy <= radius_y[None]).any(1).mean()),
-        "density": float((xy < radius_x[:, None]).sum(0).mean() / k),
+        "precision_capped": float((xy <= capped_x[:, None]).any(0).mean()),
+        "recall_capped": float((xy <= capped_y[None]).any(1).mean()),
         "coverage": float((xy.min(1) < radius_x).mean()),
     }
 

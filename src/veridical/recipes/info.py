@@ -139,6 +139,8 @@ class Cost:
         None where it is not known.
     device : str
     threads, processes : int
+    steps_per_second, first_steps_per_second : float or None
+        Of this training by itself, over all of it and in its first seconds (`veridical.core.pace`); None where too few were made.
     """
 
     parameters: Count
@@ -149,6 +151,8 @@ class Cost:
     device: str
     threads: Count
     processes: Count = 1
+    steps_per_second: Amount | None = None
+    first_steps_per_second: Amount | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a dictionary that ``json.dump`` takes."""

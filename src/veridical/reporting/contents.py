@@ -84,12 +84,26 @@ class ResultRow(TypedDict, total=False):
     settings: dict[str, Any] | None
 
 
+class Difference(TypedDict):
+    """One of ``differences.json`` of a dataset: the headline of the other system less that of the system."""
+
+    system: str
+    seed: Count
+    other: str
+    other_seed: Count
+    value: Value
+    low: Value
+    high: Value
+
+
 class Spent(TypedDict, total=False):
     """``cost.json``."""
 
     parameters: Count | None
     train_seconds: Amount | None
     steps: Count | None
+    steps_per_second: Amount | None
+    first_steps_per_second: Amount | None
     batch: Count | None
     seconds_per_image: Amount | None
     peak_memory_mb: Amount | None

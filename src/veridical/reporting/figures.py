@@ -66,7 +66,7 @@ def ranking_plot(entries: list[dict[str, Any]], label: str) -> Figure:
         name, value (None: not scored), low, high, values (one a seed), floor, baseline (bool), remark (shown
         instead of a dot).
     label : str
-        Name of the metric for the axis.
+        Name and scale of the metric for the axis.
     """
     figure, axes = framed(5.2, 1.25 + 0.34 * len(entries))
     shown = [e for e in entries if e["value"] is not None]
@@ -101,7 +101,7 @@ def ranking_plot(entries: list[dict[str, Any]], label: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(7))
     axes.set_xlabel(f"{_literal(label)} (lower is better)", color=INK, size=9)
     crowded = right - left > 2.2
-    labels = [("Gaussian texture", 1.0, "left" if crowded else "center", BASELINE)]
+    labels = [("random texture", 1.0, "left" if crowded else "center", BASELINE)]
     if floors:
         labels.append(("real vs real", (min(floors) + max(floors)) / 2, "right" if crowded else "center", "#2f6b45"))
     for text, x, side, color in labels:

@@ -8,9 +8,11 @@ import numpy as np
 from veridical.data.images import to_grid
 from veridical.reporting import figures, formats
 from veridical.reporting.results import Cell, Files, read_images, read_log, read_nearest
+from veridical.reporting.tables import BASELINE
 
 PAGE = 1060  # width of a strip of tiles in CSS pixels
 TILE = 128  # a tile is drawn about this large
+LARGE = 3  # how much the first picture of the page enlarges
 ROWS = 2
 PAIRS = 4
 
@@ -41,6 +43,30 @@ def strips(
     if sheet:
         figures.save(out / f"{dataset}-samples.png", figures.sample_sheet(sheet, columns, scale))
     return views
+
+
+def first_look(
+    files: Files, out: Path, dataset: str, systems: list[dict[str, Any]], test: np.ndarray | None, size: int
+) -> dict[str, Any] | None:
+    """Real tiles over samples of the best learned system, not selected, at three times their size or a fitting one."""
+    best = next((s for s in systems if s["rank"] and s["system"] != BASELINE), None)
+    drawn = None if best is None else _first_samples(files, best, size)
+    if test is None or best is None or drawn is None:
+        return None
+    cell, samples = drawn
+    scale = max(1, min(LARGE, PAGE // (2 * size)))
+    k = min(max(1, (PAGE + 2) // (size * scale + 2)), len(test), len(samples))
+    rows = {
+        "real": np.asarray(test[np.linspace(0, len(test) - 1, k).astype(int)]),
+        best["system"]: np.asarray(samples[:k]),
+    }
+    look: dict[str, Any] = {"system": best["system"], "seed": cell.seed, "scale": scale, "rows": []}
+    for name, tiles in rows.items():
+        strip = to_grid(tiles, columns=k, scale=scale)
+        png = figures.save(out / f"{dataset}-first-{name}.png", strip)
+        view = {"name": name, "uri": figures.data_uri(png), "width": strip.shape[1], "height": strip.shape[0], "k": k}
+        look["rows"].append(view)
+    return look
 
 
 def _first_samples(files: Files, system: dict[str, Any], size: int) -> tuple[Cell, np.ndarray] | None:

@@ -1,25 +1,23 @@
 """The report of a bench: reads its output folder, writes tables, figures and one self-contained HTML page."""
 
-from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
 from veridical.core.version import __version__
-from veridical.reporting import audits, figures, formats, tables
+from veridical.reporting import audits, facts, figures, formats, tables
 from veridical.reporting.audit_page import visible
-from veridical.reporting.contents import Summary
-from veridical.reporting.findings import finding, plain, settings_of
-from veridical.reporting.pictures import TILE, losses, pairs, strips
+from veridical.reporting.contents import Difference, Summary
+from veridical.reporting.findings import finding, proven, settings_of
+from veridical.reporting.pictures import TILE, first_look, losses, pairs, strips
 from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_images
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
-from veridical.scoring.table import HEADLINE, METRICS
+from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
 
 def report(folder: str | Path) -> Path:
@@ -59,12 +57,15 @@ def report(folder: str | Path) -> Path:
     datasets = [_dataset(files, spec, d, ranked[d], by_dataset[d]) for d in by_dataset]
     page = environment.get_template("report.html.j2").render(
         title=spec.get("title") or "Image generators compared",
-        created=_date(spec.get("created")),
+        created=facts.date(spec.get("created")),
         today=datetime.now().strftime("%Y-%m-%d"),
         version=__version__,
         bench_version=spec.get("version") or __version__,
         waiting=[c for c in cells if c.state not in ("done", "failed")],
         cells=cells,
+        headline=HEADLINE,
+        headline_title=tables.title(HEADLINE),
+        headline_scale=HEADLINE_SCALE,
         several=len({c.seed for c in cells}) > 1,
         datasets=datasets,
         damaged=files.damaged,
@@ -72,8 +73,8 @@ def report(folder: str | Path) -> Path:
         audited=audits.EXPLAINED,
         metrics=[(tables.title(kind), name, METRICS[kind].explained()) for kind, name in columns.items() if name],
         settings=settings_of(cells),
-        spec=_spec(spec),
-        recipes=_recipes(spec),
+        spec=facts.spec(spec),
+        recipes=facts.recipes(spec),
         citations={name: recipe.get("citation") for name, recipe in spec.get("recipes", {}).items()},
     )
     target = folder / "report.html"
@@ -94,7 +95,7 @@ def _write_tables(folder: Path, ranked: dict[str, list[dict[str, Any]]], cells: 
     rows = [row for dataset, systems in ranked.items() for row in tables.ranking_rows(dataset, systems)]
     shown = [row for dataset, systems in ranked.items() for row in tables.ranking_shown(dataset, systems)]
     interval = "values with 95 % intervals"
-    caption = f"Systems ranked by {HEADLINE} (0: as the real data, 1: a Gaussian texture); {interval}."
+    caption = f"Systems ranked by {tables.title(HEADLINE)} ({HEADLINE}: {HEADLINE_SCALE}); {interval}."
     formats.write_tables(folder, "ranking", rows, shown, caption)
     formats.write_tables(folder, "cost", tables.cost_rows(cells), tables.cost_shown(cells), "What each run took.")
     rows = [row for dataset, systems in ranked.items() for row in stability_rows(dataset, systems)]
@@ -117,9 +118,12 @@ def _dataset(
     rows, footnotes = _ranking_rows(systems)
     side = next((x.shape[-1] for x in (test, train) if x is not None), size or 64)
     scale = max(1, round(TILE / side))
+    best = next((s for s in systems if s["rank"] and s["system"] != tables.BASELINE), None)
     return {
         "name": name,
-        "finding": finding(systems),
+        "look": first_look(files, out, name, systems, test, side),
+        "proven": proven(systems, audits.verdict_of(best["cells"]) if best else formats.DASH),
+        "finding": finding(systems, read(files, source / "differences.json", list[Difference]) or []),
         "ranking": rows,
         "columns": [cell["label"] for row in rows[-1:] for cell in row["cells"]],
         "footnotes": footnotes,
@@ -132,7 +136,7 @@ def _dataset(
         "pairs": [pairs(files, out, name, system, side, scale) for system in systems],
         "losses": [loss for system in systems for loss in losses(files, out, name, system)],
         "cost": _columns(tables.cost_shown(cells)),
-        "facts": _facts(files, source, summary, _source(spec, name), test, train),
+        "facts": facts.facts(files, source, summary, facts.source(spec, name), test, train),
         "notes": summary.get("notes") or [],
         "metrics": _columns(tables.metric_shown(cells)),
     }
@@ -154,19 +158,21 @@ def _ranking_rows(systems: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
     for system in systems:
         row = {"rank": system["rank"], "system": system["system"], "floor": False, "cells": []}
         row["baseline"] = system["system"] == tables.BASELINE
-        row["remarks"] = system["problems"]
+        row["remarks"] = [*system["problems"], *system["slowed"]]
         rows.append(row)
         if not any(cell.rows for cell in system["cells"]):
             continue
         for kind, stat in system["metrics"].items():
             row["cells"].append(_cell(tables.title(kind), stat, marks))
             if kind == HEADLINE:
-                spread = tables.spread(stat)
-                row["cells"][-1]["below"] = spread and f"seeds {', '.join(map(str, stat['seeds']))}: {spread}"
+                if spread := tables.spread(stat):
+                    row["cells"][-1]["below"].append(f"seeds {', '.join(map(str, stat['seeds']))}: {spread}")
                 row["cells"].append(_plain_cell("floor", formats.fixed(stat["floor"], 3)))
-                row["cells"].append(_plain_cell("n", formats.number(stat["n"])))
         row["cells"].append(_plain_cell("audit", audits.verdict_of(system["cells"])))
-        row["cells"].append(_plain_cell("training min", formats.minutes(system["minutes"])))
+        steps = f"{tables.steps_text(system)} steps" if any(system["steps"]) else None
+        row["cells"].append(
+            _plain_cell("training min", formats.minutes(system["minutes"])) | {"below": [steps] if steps else []}
+        )
     if any(row["cells"] for row in rows):
         rows.append(_floor_row(systems))
     return rows, [(mark, reason) for reason, mark in marks.items()]
@@ -176,11 +182,12 @@ def _cell(label: str, stat: dict[str, Any], marks: dict[str, str]) -> dict[str, 
     value, _, interval = formats.uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
     missing = stat["no_interval"] if stat["value"] is not None else stat["reason"] or "not measured"
     mark = marks.setdefault(missing, _letter(len(marks))) if missing else None
-    return _plain_cell(label, value) | {"interval": interval, "mark": mark}
+    below = [counted] if (counted := tables.counted(stat)) else []
+    return _plain_cell(label, value) | {"interval": interval, "mark": mark, "below": below}
 
 
 def _plain_cell(label: str, text: str) -> dict[str, Any]:
-    return {"label": label, "value": text, "interval": "", "mark": None, "below": None}
+    return {"label": label, "value": text, "interval": "", "mark": None, "below": []}
 
 
 def _floor_row(systems: list[dict[str, Any]]) -> dict[str, Any]:
@@ -190,7 +197,7 @@ def _floor_row(systems: list[dict[str, Any]]) -> dict[str, Any]:
         floors = [s["metrics"][kind]["floor"] for s in systems if s["metrics"][kind]["floor"] is not None]
         cells.append(_plain_cell(tables.title(kind), tables.floor_text(kind, floors)))
         if kind == HEADLINE:
-            cells += [_plain_cell("floor", ""), _plain_cell("n", "")]
+            cells.append(_plain_cell("floor", ""))
     cells += [_plain_cell("audit", ""), _plain_cell("training min", "")]
     row = {"rank": None, "system": "real against real", "cells": cells, "remarks": []}
     return row | {"baseline": False, "floor": True}
@@ -213,80 +220,12 @@ def _ranking_plot(path: Path, dataset: str, systems: list[dict[str, Any]]) -> di
         else f"{e['name']}: {e['remark']}"
         for e in entries
     ]  # fmt: skip
-    png = figures.save(path, figures.ranking_plot(entries, HEADLINE))
-    return {"uri": figures.data_uri(png), "alt": f"Ranking on {dataset}, best first: {'; '.join(said)}."}
+    png = figures.save(path, figures.ranking_plot(entries, f"{tables.title(HEADLINE)}: {HEADLINE_SCALE}"))
+    return {
+        "uri": figures.data_uri(png),
+        "alt": f"Ranking on {dataset} by {tables.title(HEADLINE)}, best first: {'; '.join(said)}.",
+    }
 
 
 def _states(system: dict[str, Any]) -> str:
     return " / ".join(dict.fromkeys(cell.state for cell in system["cells"])).replace("missing", "not started")
-
-
-# --- facts ----------------------------------------------------------------------------------------------------------
-
-
-def _facts(
-    files: Files,
-    source: Path,
-    summary: dict[str, Any],
-    given: str | None,
-    test: np.ndarray | None,
-    train: np.ndarray | None,
-) -> list[tuple[str, str]]:
-    """What the dataset is, as (name, text)."""
-    shapes = Counter(" × ".join(map(str, reversed(shape[:2]))) for shape in summary.get("shapes") or [])
-    window = summary.get("window") or {}
-    facts = [("source", given or summary.get("spec"))]
-    facts.append(("kind", summary.get("kind")))
-    facts.append(("slices", summary.get("slices")))
-    facts.append(("slice size", f"{', '.join(shapes)} px" if shapes else None))
-    facts.append(("stored as", summary.get("dtype")))
-    facts.append(("channels", {1: "1 (grey)", 3: "3 (RGB)"}.get(summary.get("channels", 0))))
-    size = summary.get("pixel_size")
-    facts.append(("pixel size of the tiles", f"{formats.number(size, 4)} µm" if size else "not stated in the files"))
-    scaled = summary.get("scale")
-    facts.append(("scaled by", formats.number(scaled) if scaled and scaled != 1 else None))
-    facts.append(("grey window", f"{plain(window['low'])} to {plain(window['high'])}" if window else None))
-    facts.append(("turns and flips in training", summary.get("augment")))
-    facts.append(("split", plain(summary["split"]) if summary.get("split") else None))
-    for which, images in (("training tiles", train), ("held-out tiles", test)):
-        groups = read(files, source / f"{'train' if images is train else 'test'}_groups.json", list[str | int])
-        independent = f" from {len(set(map(str, groups)))} independent slices or regions" if groups else ""
-        facts.append((which, None if images is None else f"{len(images)}{independent}"))
-    facts.append(("fingerprint", summary.get("fingerprint")))
-    return [(name, str(value)) for name, value in facts if value is not None]
-
-
-def _source(spec: dict[str, Any], name: str) -> str | None:
-    """Where a dataset comes from, with the settings that it was opened with."""
-    entry: dict[str, Any] | str | None = spec["datasets"].get(name)
-    if not isinstance(entry, dict):
-        return entry
-    return "; ".join([str(entry.get("data", "")), *(f"{k} = {plain(v)}" for k, v in entry.items() if k != "data")])
-
-
-def _spec(spec: dict[str, Any]) -> list[tuple[str, str]]:
-    budget = spec.get("budget") or {}
-    facts = [("tile size", f"{spec['size']} px" if spec.get("size") else None)]
-    facts.append(("samples a cell", spec.get("samples")))
-    facts.append(("seeds", plain(spec.get("seeds") or [0])))
-    facts.append(("training budget a cell", ", ".join(f"{plain(v)} {k}" for k, v in budget.items() if v is not None)))
-    facts += [(f"dataset {name}", _source(spec, name)) for name in spec["datasets"]]
-    return [(name, str(value)) for name, value in facts if value]
-
-
-def _recipes(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for name, r in spec.get("recipes", {}).items():
-        limits = {f"only {k}" if k == "datasets" else k: r[k] for k in ("recipe", "datasets", "seeds") if r.get(k)}
-        rows.append({
-            "system": name, "family": r.get("family") or formats.DASH, "what it is": r.get("summary") or formats.DASH,
-            "arguments": plain(limits | (r.get("args") or {})) or formats.DASH,
-        })  # fmt: skip
-    return rows
-
-
-def _date(text: object) -> str:
-    try:
-        return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return str(text or "unknown")

@@ -5,14 +5,14 @@ from typing import Any
 
 from veridical.reporting.formats import DASH, fixed
 from veridical.reporting.results import Cell
-from veridical.reporting.tables import find_metric, spread
+from veridical.reporting.tables import find_metric, spread, title
 from veridical.scoring.table import HEADLINE
 
 COLLAPSED = 0.4  # of the real tiles' spacing; one to eight repeated images stay below 0.37, working systems above 0.49
 EXPLAINED = (
     f"Failed: training diverged or the process ended. Collapsed: the samples' spacing (median distance to the nearest other "
     f"sample, in image features) is below {COLLAPSED:g} of that of real tiles, which means one image or a few repeated. Spread "
-    f"and range are of {HEADLINE} over the seeds that have a score."
+    f"and range are of {title(HEADLINE)} ({HEADLINE}) over the seeds that have a score."
 )
 
 

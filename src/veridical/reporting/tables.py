@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from veridical.core.pace import slowed
 from veridical.reporting.formats import DASH, between, fixed, minutes, number, uncertain
 from veridical.reporting.results import Cell
+from veridical.scoring.result_rows import real_of
 from veridical.scoring.table import HEADLINE, METRICS, find
 
 BASELINE = "random_phase"
@@ -25,6 +27,12 @@ def floor_text(kind: str, values: Sequence[float]) -> str:
     return low if low == high else f"{low}{' to ' if low.startswith('−') else '–'}{high}"
 
 
+def counted(stat: dict[str, Any]) -> str:
+    """How many images a number is of: samples, and real ones where that is known."""
+    real = "" if stat["n_real"] is None else f", {number(stat['n_real'])} real"
+    return "" if stat["n"] is None else f"n = {number(stat['n'])}{real}"
+
+
 def title(kind: str) -> str:
     """What a column of the ranking is called."""
     return METRICS[kind].title or kind
@@ -42,8 +50,8 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     -------
     dict
         value (mean over seeds), low and high (the widest reach of the seeds' intervals), values and seeds (those that
-        have a number), floor (mean), n (smallest), reason (of the first row without a value, or None), no_interval (why a
-        value has no interval, or None).
+        have a number), floor (mean), n and n_real (smallest; of samples and of real tiles), reason (of the first row without
+        a value, or None), no_interval (why a value has no interval, or None).
     """
     good = [row for row in rows if row.get("value") is not None]
     lows = [row["low"] for row in good if row.get("low") is not None]
@@ -57,6 +65,7 @@ def aggregate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "seeds": [row["seed"] for row in good],
         "floor": sum(floors) / len(floors) if floors else None,
         "n": min((row["n"] for row in good if row.get("n") is not None), default=None),
+        "n_real": min((real for row in good if (real := real_of(row)) is not None), default=None),
         "reason": next((row.get("reason") or "not measured" for row in rows if row.get("value") is None), None),
         "no_interval": next((row["remark"] for row in good if row.get("low") is None and row.get("remark")), None),
     }
@@ -83,7 +92,7 @@ def ranking(cells: list[Cell], columns: dict[str, str | None]) -> list[dict[str,
     -------
     list of dict
         rank (None without a headline), system, metrics (kind -> `aggregate`, with the metric's full name), minutes,
-        problems (what happened to cells that are not done, one text a reason), cells.
+        steps (one a cell), slowed and problems (what happened to cells that are not done, one text a reason), cells.
     """
     systems: list[dict[str, Any]] = []
     for recipe in dict.fromkeys(cell.recipe for cell in cells):
@@ -92,11 +101,14 @@ def ranking(cells: list[Cell], columns: dict[str, str | None]) -> list[dict[str,
         for kind, name in columns.items():
             rows = [row for cell in mine for row in cell.rows if row["metric"] == name]
             metrics[kind] = {"metric": name, **aggregate(rows)}
+        steps = [cell.cost["steps"] for cell in mine if cell.cost.get("steps") is not None]
         spent = [cell.cost["train_seconds"] / 60 for cell in mine if cell.cost.get("train_seconds") is not None]
         systems.append({
             "system": recipe,
             "metrics": metrics,
             "minutes": sum(spent) / len(spent) if spent else None,
+            "steps": steps,
+            "slowed": _by_seed([(cell.seed, said) for cell in mine if (said := slowed(cell.cost))]),
             "problems": _problems(mine),
             "cells": mine,
         })  # fmt: skip
@@ -107,16 +119,20 @@ def ranking(cells: list[Cell], columns: dict[str, str | None]) -> list[dict[str,
 
 
 def _problems(cells: list[Cell]) -> list[str]:
+    return _by_seed([(cell.seed, cell.trouble) for cell in cells if cell.trouble])
+
+
+def _by_seed(told: list[tuple[int, str]]) -> list[str]:
+    """Sentences about seeds, each once."""
     seeds: dict[str, list[str]] = {}
-    for cell in cells:
-        if cell.trouble:
-            seeds.setdefault(cell.trouble, []).append(str(cell.seed))
+    for seed, trouble in told:
+        seeds.setdefault(trouble, []).append(str(seed))
     return [f"seed{'s' * (len(s) > 1)} {', '.join(s)} {trouble}" for trouble, s in seeds.items()]
 
 
 def notes(system: dict[str, Any]) -> str:
     """Why cells, numbers or intervals of a system are missing, in one line."""
-    parts = list(system["problems"])
+    parts = [*system["problems"], *system["slowed"]]
     if any(cell.rows for cell in system["cells"]):
         for stat in system["metrics"].values():
             said = stat["reason"] or stat["no_interval"]
@@ -131,13 +147,21 @@ def ranking_rows(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str, 
     for system in systems:
         row = {"dataset": dataset, "rank": system["rank"], "system": system["system"]}
         headline = system["metrics"][HEADLINE]
-        row |= {"seeds": " ".join(map(str, headline["seeds"])), "n": headline["n"]}
+        row |= {"seeds": " ".join(map(str, headline["seeds"]))}
         for kind, stat in system["metrics"].items():
             name = stat["metric"] or kind
             row |= {name: stat["value"], f"{name}_low": stat["low"], f"{name}_high": stat["high"]}
             row |= {f"{name}_seed_min": min(stat["values"], default=None)}
             row |= {f"{name}_seed_max": max(stat["values"], default=None), f"{name}_floor": stat["floor"]}
-        rows.append(row | {"training_minutes": system["minutes"], "notes": notes(system)})
+            row |= {f"{name}_n": stat["n"], f"{name}_n_real": stat["n_real"]}
+        rows.append(
+            row
+            | {
+                "training_minutes": system["minutes"],
+                "training_steps": " ".join(map(str, system["steps"])),
+                "notes": notes(system),
+            }
+        )
     return rows
 
 
@@ -147,11 +171,21 @@ def ranking_shown(dataset: str, systems: list[dict[str, Any]]) -> list[dict[str,
     for system in systems:
         headline = system["metrics"][HEADLINE]
         row = {"dataset": dataset, "rank": system["rank"], "system": system["system"], HEADLINE: _shown(headline)}
-        row |= {"floor": fixed(headline["floor"], 3), "n": headline["n"]}
+        row |= {"floor": fixed(headline["floor"], 3), "n": counted(headline).removeprefix("n = ") or DASH}
         row |= {"seeds": ", ".join(map(str, headline["seeds"])) or DASH, "spread over seeds": spread(headline) or DASH}
-        row |= {s["metric"] or kind: _shown(s) for kind, s in system["metrics"].items() if kind != HEADLINE}
-        rows.append(row | {"training min": minutes(system["minutes"]), "notes": notes(system) or DASH})
+        others = {kind: s for kind, s in system["metrics"].items() if kind != HEADLINE}
+        row |= {s["metric"] or kind: "; ".join(filter(None, (_shown(s), counted(s)))) for kind, s in others.items()}
+        rows.append(
+            row
+            | {"training min": minutes(system["minutes"]), "steps": steps_text(system), "notes": notes(system) or DASH}
+        )
     return rows
+
+
+def steps_text(system: dict[str, Any]) -> str:
+    """Steps of training, smallest to largest over the seeds; a dash for a system that takes none."""
+    low, high = min(system["steps"], default=0), max(system["steps"], default=0)
+    return DASH if not high else number(high) if low == high else f"{number(low)}–{number(high)}"
 
 
 def _shown(stat: dict[str, Any]) -> str:
@@ -168,7 +202,7 @@ def cost_rows(cells: list[Cell]) -> list[dict[str, Any]]:
     return [
         {"dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "state": cell.state}
         | {key: cell.cost.get(key) for key in COST_KEYS}
-        | {"notes": cell.trouble or ""}
+        | {"notes": cell.trouble or slowed(cell.cost) or ""}
         for cell in cells
     ]
 
@@ -210,6 +244,7 @@ def metric_shown(cells: list[Cell]) -> list[dict[str, Any]]:
     return [
         {"dataset": row["dataset"], "system": row["recipe"], "seed": row["seed"], "metric": row["metric"] or DASH}
         | {"value (95 % interval)": _shown(row), "floor": number(row["floor"]), "n": number(row["n"])}
+        | {"real": number(real_of(row))}
         | {key: row[key] or DASH for key in ("reason", "remark")}
         for row in metric_rows(cells)
     ]

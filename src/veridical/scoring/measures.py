@@ -15,7 +15,7 @@ from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, interval_row, joined, null, row
-from veridical.scoring.sets import COPIES, NEIGHBOURS, Equal, Sets
+from veridical.scoring.sets import COPIES, FEWEST, NEIGHBOURS, Equal, Sets
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 
 
@@ -234,18 +234,21 @@ def frechet(sets: Sets, metric: Metric) -> Row:
 
 
 def neighbours(sets: Sets, metric: Metric) -> Row:
-    """Precision, recall, density or coverage, at equal n: the one that the row is called."""
-    from veridical.metrics.distribution import prdc_from_distances
+    """Capped precision (of all samples, being a mean over them), capped recall or coverage: the one that the row is called."""
+    from veridical.metrics.distribution import neighbour_shares_from_distances
 
-    k, equal, name = NEIGHBOURS, sets.equal, metric.named(sets.extractor)
-    n, settings = equal.n, sets.deep.settings | _sizes(equal) | {"k": k}
-    if n <= k:
-        reason = f"needs more than {k} images a set and as many more real ones for the floor (k = {k} neighbours)"
-        return null(name, reason, n, settings)
+    k, name = NEIGHBOURS, metric.named(sets.extractor)
+    equal = sets.every if metric.name == "precision_capped" else sets.equal
+    settings = sets.deep.settings | _sizes(equal) | {"k": k}
+    if (least := min(equal.n, len(equal.real))) < FEWEST:
+        independent = "" if metric.name == "precision_capped" else " of different slices"
+        reason = f"means little with {least} images a set; give {FEWEST}{independent}, and as many more real ones"
+        return null(name, reason, least, settings)
     xx, yy, xy = sets.distances
 
     def value(i: NDArray[Any], j: NDArray[Any]) -> float:
-        return prdc_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)[metric.name]
+        shares = neighbour_shares_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)
+        return shares[metric.name]
 
     found = _at_equal_n(name, metric, equal, value, lambda j: float("nan"), settings, "count", least=k + 1)
     return found | {"floor": None if equal.no_floor else sets.neighbour_floors[metric.name]}

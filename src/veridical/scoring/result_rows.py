@@ -48,6 +48,13 @@ def interval_row(
     )
 
 
+def real_of(row: Row) -> int | None:
+    """How many real images a row is of; None where that says nothing."""
+    settings = row.get("settings") or {}
+    found = settings.get("n_real", settings.get("n_test"))
+    return found if type(found) is int else None
+
+
 def joined(*said: str | None) -> str | None:
     """Reasons or remarks as one text; None if there are none."""
     return "; ".join(text for text in said if text) or None

@@ -19,7 +19,7 @@ from veridical.data.names import group_of
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
-from veridical.scoring.result_rows import Row, joined, null
+from veridical.scoring.result_rows import Row, joined, null, real_of
 from veridical.scoring.sets import Sets, Training, Words
 from veridical.scoring.table import METRICS, find
 
@@ -80,10 +80,10 @@ def score(
     -------
     list of rows {recipe, dataset, seed, metric, value, low, high, n, floor, reason, remark, settings}
         In the order of the table. A metric that cannot be computed has value None and a reason. Metrics that depend on n
-        (Fréchet, precision, recall, density, coverage) have value and floor at the same n, images chosen evenly over
-        groups; the unbiased KID uses every image. `settings.interval` says what was resampled. A row with a value may have
-        a remark: what has to be known to read it. The reason of `copied_share`, which always has a value, is what was found
-        of the sets, such as images that are in two of them.
+        (Fréchet, recall, coverage) have value and floor at the same n, images chosen evenly over
+        groups; the unbiased KID and the precision use every image. `settings.interval` says what was resampled. A row with a
+        value may have a remark: what has to be known to read it. The reason of `copied_share`, which always has a value, is
+        what was found of the sets, such as images that are in two of them.
 
     Raises
     ------
@@ -192,11 +192,11 @@ def gather(
 
 
 def format_rows(rows: list[Row]) -> Table:
-    """Rows as a `rich.table.Table`: value, interval, floor, n, and the reason or remark."""
+    """Rows as a `rich.table.Table`: value, interval, floor, n (synthetic images) and real ones, and the reason or remark."""
     from rich.table import Column, Table
 
     # Whole words and numbers in 80 columns, as a pipe has them.
-    widths = {"95 % interval": 10, "real against real": 8, "better": 6, "n": None, "remark": 10}
+    widths = {"95 % interval": 10, "real against real": 8, "better": 6, "n": None, "real": None, "remark": 10}
     heads = [Column(name, no_wrap=True) for name in ("metric", "value")]
     heads += [Column(name, min_width=width) for name, width in widths.items()]
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -213,7 +213,8 @@ def format_rows(rows: list[Row]) -> Table:
         between = "–" if row["low"] is None else f"{low} to {high}"
         metric = find(row["metric"])
         better = "–" if metric is None or metric.better == "neither" else metric.better
-        table.add_row(row["metric"], value, between, floor, better, str(row["n"]), shown(remark))
+        counts = (str(row["n"]), str(real_of(row) or "–"))
+        table.add_row(row["metric"], value, between, floor, better, *counts, shown(remark))
     return table
 
 

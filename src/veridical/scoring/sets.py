@@ -21,6 +21,9 @@ from veridical.stats.groups import halves, independent, one_group, spread_evenly
 
 COPIES = "the synthetic images are the real images"
 NEIGHBOURS = 5
+# Of real images and of others that shares of neighbours need: with fewer, their intervals are wider than what sets real
+# images apart from ones with noise that everybody sees (docs/results/precision.md).
+FEWEST = 40
 
 
 class Training(NamedTuple):
@@ -200,6 +203,12 @@ class Sets:
         real = spread_evenly(rows.half_groups, tiles)
         return Equal(n, real, drawn, floor, [rows.half_groups[real], synth], no_floor)
 
+    @cached_property
+    def every(self) -> Equal:
+        """All synthetic and all other real images beside the real ones of `equal`, for means over single images."""
+        equal, m, others = self.equal, len(self.rows.synth), len(self.rows.others)
+        return Equal(m, equal.real, [np.arange(m)], [np.arange(others)], equal.groups, None)
+
     def _embed(self, images: NDArray[Any]) -> NDArray[Any]:
         from veridical.metrics.features import extract
 
@@ -274,12 +283,13 @@ class Sets:
 
     @cached_property
     def neighbour_floors(self) -> dict[str, float]:
-        """Precision, recall, density and coverage of other real images."""
-        from veridical.metrics.distribution import prdc
+        """Capped precision and recall, and coverage, of other real images."""
+        from veridical.metrics.distribution import neighbour_shares
 
-        x = self.deep.half[self.equal.real]
-        found = [prdc(x, self.deep.others[rows], NEIGHBOURS) for rows in self.equal.others]
-        return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+        x, z = self.deep.half[self.equal.real], self.deep.others
+        drawn = [neighbour_shares(x, z[rows], NEIGHBOURS) for rows in self.equal.others]
+        found = {name: float(np.mean([each[name] for each in drawn])) for name in drawn[0]}
+        return found | {"precision_capped": neighbour_shares(x, z, NEIGHBOURS)["precision_capped"]}
 
     @cached_property
     def crops(self) -> tuple[Any, NDArray[Any]]:

@@ -8,13 +8,12 @@ from veridical.scoring import measures
 from veridical.scoring.metric import Metric
 
 HEADLINE = "kid_over_random_phase"  # what systems are ranked by
+HEADLINE_SCALE = "0 real, 1 random texture"  # what its numbers mean, beside its title
 _FEATURES = ("new images", "features")
 
 
-def _neighbours(name: str, explanation: str, top: float = 1, ranked: bool = True) -> Metric:
-    return Metric(
-        name, "set", measures.neighbours, explanation, "higher", "real", (0, top), _FEATURES, ranked=ranked,
-    )  # fmt: skip
+def _neighbours(name: str, explanation: str) -> Metric:
+    return Metric(name, "set", measures.neighbours, explanation, "higher", "real", (0, 1), _FEATURES, ranked=True)
 
 
 METRICS: dict[str, Metric] = {
@@ -47,8 +46,8 @@ METRICS: dict[str, Metric] = {
     "kid_over_random_phase": Metric(
         "kid_over_random_phase", "set", measures.kid_over_random_phase,
         "kernel distance (KID) to held-out real tiles over that of phase-randomised tiles: 0 = as the real data, 1 = a "
-        "Gaussian texture with the right spectrum and grey values", "lower", "real", needs=_FEATURES, ranked=True,
-        decimals=3, remark="; a little below 0 is chance",
+        "random texture with the right spectrum and grey values", "lower", "real", needs=_FEATURES, ranked=True,
+        title="distance to real", decimals=3, remark="; a little below 0 is chance",
     ),
     "fd": Metric(
         "fd_{extractor}", "set", measures.frechet, "Fréchet distance between Gaussians fitted to image features", "lower",
@@ -56,14 +55,15 @@ METRICS: dict[str, Metric] = {
         ", but it depends on n and even real tiles do not reach 0: read it against the real-against-real row only",
         ranked=True, decimals=None,
     ),
-    "precision": _neighbours("precision", "share of samples that lie among the real tiles: does a sample look real?"),
-    "recall": _neighbours("recall", "share of real tiles that lie among the samples: is the whole variety there?"),
-    "density": _neighbours(
-        "density", "how many neighbourhoods of real tiles a sample lies in, 1 being usual", math.inf, ranked=False
+    "precision_capped": _neighbours(
+        "precision_capped",
+        "share of samples that lie among the real tiles: does a sample look real? About half of other real tiles do, as "
+        "neighbourhoods are no larger than the median one",
     ),
-    "coverage": _neighbours(
-        "coverage", "share of real tiles with a sample close by; less moved by outliers than recall"
+    "recall_capped": _neighbours(
+        "recall_capped", "share of real tiles that lie among the samples, likewise: is the whole variety there?"
     ),
+    "coverage": _neighbours("coverage", "share of real tiles with a sample close by, in neighbourhoods of any size"),
     "memorised": Metric(
         "memorised", "set", measures.memorised,
         "share of samples nearer to a crop of the training images, wherever it lies and however it is turned, than nearly "

@@ -24,6 +24,7 @@ from veridical.core.files import write_text
 from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
+from veridical.core.pace import first_pace, slowed
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.models.contract import Model, Paced, Prepared, PreparedWith, Sharing
@@ -219,6 +220,7 @@ def fit(
     clock = time.monotonic() - state.seconds
     saved = drawn = time.monotonic()
     pause = 0.0
+    log: Log | None = None
 
     def cost() -> Cost:
         return Cost(
@@ -230,6 +232,10 @@ def fit(
             device=str(device),
             threads=threads,
             processes=world.size,
+            steps_per_second=state.step / seconds
+            if state.step and (seconds := state.seconds - state.aside) > 0
+            else None,
+            first_steps_per_second=first_pace(log.times()) if log is not None else None,
         )
 
     def save(finished: bool, weights: bool = True) -> None:
@@ -313,6 +319,8 @@ def fit(
         if log is not None:
             log.close()
         save(finished=not halted)
+        if world.rank == 0 and config.minutes and (said := slowed(cost().to_json())):
+            tell(out, said)
         if world.rank == 0 and not halted:
             preview(average.model, cond, out, state.step, device)
         world.largest(0)  # nobody goes on before the run is written: a second stage reads it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NotRequired
@@ -176,6 +177,13 @@ class Log:
                 raise InputError(
                     f"{self._path} could not be written ({error.strerror or error}): free some space, and go on with --resume."
                 ) from error
+
+    def times(self) -> Iterator[tuple[int, float]]:
+        """Step and seconds of each line, first to last."""
+        with self._path.open(encoding="utf-8") as file:
+            for line in file:
+                said = json.loads(line)
+                yield said["step"], said["seconds"]
 
     def close(self) -> None:
         """Close the file."""
