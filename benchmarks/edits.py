@@ -1,15 +1,17 @@
 """Editing systems compared on pairs of phantoms, of which it is known what should change and into what.
 
-    python benchmarks/edits.py SPEC.toml --run NAME=RUN ... [--material cmc] [--clip RUN] [--only "sdedit 0.6,..."] --out DIR
+    python benchmarks/edits.py SPEC.toml --run NAME=RUN ... [--material cmc] [--clip RUN] [--only "sdedit 0.6" ...] --out DIR
 
 Each system of SPEC is given the images before, with the caption of before and after or the instruction. Of what comes back is
 measured, by the segmentation network of benchmarks/words.py:
 
 obeyed: the property that the instruction names is nearer to that of the true after-image than half the way from the source, and
-within three errors of the ruler; all of them, of an instruction that names two. locality: mean change outside the true region of
+within three errors of the ruler; all of them, of an instruction that names two. half: the first of these alone, as captions
+round a share to a whole percent, which is most of three errors of the ruler. locality: mean change outside the true region of
 change, in units of the noise of the phantoms, and the share of pixels there that changed at all. structure: mean Dice of the
 masks of all classes outside it, before against after. truth: root mean square difference from the true after-image in the
-region, over that of another draw of the same change (or noise, if that is more). realism: share of images that the audit passes,
+region, over that of another draw of the same change (or noise, if that is more). mask: intersection over union of the region that
+an edit finds itself with the true one. realism: share of images that the audit passes,
 and kid_over_random_phase against true after-images. cost: evaluations of the network and seconds an image. Beside these the
 scores that the review has: SSIM and LPIPS to the source, a Frechet distance, clipscore_domain with the caption of after; and how
 well each ranks systems as the truth does (share of images that obey, keep their structure and pass the audit), Kendall's tau with
@@ -143,11 +145,12 @@ def apply(system: dict[str, Any], run: Any, task: Task, path: Path) -> dict[str,
 
 def measured(ruler: Ruler, errors: dict[str, float], task: Task, images: np.ndarray) -> dict[str, np.ndarray]:
     """What was obeyed, kept and reached, an image each."""
-    seen, obeyed = ruler.measure(images), np.ones(len(images), bool)
+    seen, obeyed, half = ruler.measure(images), np.ones(len(images), bool), np.ones(len(images), bool)
     for one in task.name.split("+"):
         name = NAMED[one]
         asked, had, got = (values(rows, name) for rows in (task.asked, task.had, seen))
-        obeyed &= np.abs(got - asked) < np.minimum(3 * errors[name], np.abs(asked - had) / 2)
+        half &= np.abs(got - asked) < np.abs(asked - had) / 2
+        obeyed &= half & (np.abs(got - asked) < 3 * errors[name])
     outside = ~task.region
     change = np.abs(images - task.before).mean(1)
     noise = float(np.median(noise_level(task.before)))
@@ -166,6 +169,7 @@ def measured(ruler: Ruler, errors: dict[str, float], task: Task, images: np.ndar
 
     return {
         "obeyed": obeyed,
+        "half": half,
         "locality": np.array([c[o].mean() for c, o in zip(change, outside, strict=True)]) / noise,
         "changed": np.array([(c[o] > 0.5 / 65535).mean() for c, o in zip(change, outside, strict=True)]),
         "structure": np.array(dice),
@@ -224,7 +228,7 @@ def main() -> None:
     parser.add_argument("--run", action="append", default=[], metavar="NAME=RUN")
     parser.add_argument("--material", default="cmc")
     parser.add_argument("--clip", type=Path)
-    parser.add_argument("--only", default="", help="systems, with commas")
+    parser.add_argument("--only", action="append", default=[], help="a system; give several")
     parser.add_argument("--n", type=int, default=0, help="pairs of each instruction")
     parser.add_argument("--out", type=Path, default=Path("runs/edits"))
     parser.add_argument("--images", type=int, default=1200, help="phantoms that the ruler learns")
@@ -248,15 +252,14 @@ def main() -> None:
         for name, seed in zip(about["tasks"], seeds, strict=True)
     ]
     folders = dict(pair.split("=", 1) for pair in options.run)
-    only = [name.strip() for name in options.only.split(",")] if options.only else []
-    systems = [s for s in spec["systems"] if s["run"] in folders and (not only or s["name"] in only)]
+    systems = [s for s in spec["systems"] if s["run"] in folders and (not options.only or s["name"] in options.only)]
     before, after = (np.concatenate([getattr(task, name) for task in tasks]) for name in ("before", "after"))
     clip = None if options.clip is None else load_clip(options.clip)
     real, each, features, table = extract(after), {}, {}, []
     shown = [before[:: len(before) // 12][:12], after[:: len(before) // 12][:12]]
     for system in [*({"name": name} for name in LINES), *systems]:
         name, parts, results = system["name"], [], []
-        run = load(folders[system["run"]]) if "run" in system else None
+        run = load(folders[system["run"]], "auto", system.get("sampling")) if "run" in system else None
         for task in tasks:
             if name in LINES:
                 result = {"images": task.after if name == "truth" else task.before}
@@ -264,6 +267,13 @@ def main() -> None:
                 result = apply(system, run, task, options.out / f"{kind}-{name}-{task.name}.npz".replace(" ", "_"))
             results.append(result)
             parts.append(measured(ruler, errors, task, result["images"]))
+            found_mask = result.get("mask")
+            overlap = (
+                np.nan
+                if found_mask is None
+                else (found_mask & task.region).sum((1, 2)) / (found_mask | task.region).sum((1, 2))
+            )
+            parts[-1]["mask"] = np.broadcast_to(overlap, len(task.before))
         images = np.concatenate([result["images"] for result in results])
         found = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         found["passed"], kid, named = realism(images, before, held.images, after)

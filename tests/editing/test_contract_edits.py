@@ -425,6 +425,22 @@ def test_a_folder_of_something_else_stays(toys, brighter, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_names_of_what_stands_beside_the_images_are_refused(toys, brighter, tmp_path):
+    toy = toys("8 bit")
+    images = tmp_path / "images"
+    images.mkdir()
+    first = next(path for path in sorted(toy.images.rglob("*.png")))
+    for name in ("grid", "other"):
+        (images / f"{name}.png").write_bytes(first.read_bytes())
+    with pytest.raises(
+        InputError, match=r"the image grid cannot be edited, as .*grid\.png is of another picture: rename it"
+    ):
+        edit(toy.run, images, tmp_path / "out", "brighter", quiet=True)
+    assert not (tmp_path / "out").exists()
+    (images / "grid.png").rename(images / "grids.png")
+    edit(toy.run, images, tmp_path / "out", "brighter", quiet=True)
+
+
 def test_arrays_that_do_not_fit(toys, brighter):
     run = load(toys("8 bit").run, "cpu")
     images = np.full((2, 1, HEIGHT, WIDTH), 0.5, np.float32)

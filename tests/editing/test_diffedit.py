@@ -22,7 +22,7 @@ from veridical.editing.settings import DiffEdit
 
 SOURCE, TARGET = "two cracks", "a wave without fibre"
 GIVEN = Given(prompt=[("no fibres",), ("two cracks",)], source_prompt=["two cracks", "two cracks"], words=Words())
-QUICK = DiffEdit(steps=6, draws=2, smoothing=0)
+QUICK = DiffEdit(steps=6, draws=2, smoothing=0, strength=0.8)
 
 
 @torch.no_grad()

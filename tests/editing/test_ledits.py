@@ -144,5 +144,28 @@ def test_masks_may_go_by_difference_alone():
             .mean()
         )
 
-    assert share() < 0.45 and share(masks="difference") == pytest.approx(0.5, abs=0.01)
-    assert share(masks="difference", smoothing=4.0) == pytest.approx(0.5, abs=0.01)
+    assert share(masks="both") < 0.45 and share() == pytest.approx(0.5, abs=0.01)
+    assert share(smoothing=0.0) == pytest.approx(0.5, abs=0.01)
+
+
+@torch.no_grad()
+def test_differences_are_averaged_over_steps():
+    """Where chance decides in each step, the mean of ten steps finds the place that differs a little in all."""
+    random = torch.Generator().manual_seed(0)
+    place = torch.zeros(1, 1, 16, 16)
+    place[..., :6, :6] = 1
+
+    def attended(x, sigma, cond):
+        told = cond * (1.0 + place + torch.rand(1, 1, 16, 16, generator=random) * 2)
+        return torch.cat([told, torch.zeros_like(told)], 1)
+
+    def found(average):
+        masks = []
+        guided = semantic(
+            attended, [Change(1.0, torch.ones(1, 1, 1, 1), 1 - 36 / 256)], lambda _, m: masks.append(m), average=average
+        )
+        for _ in range(10):
+            guided(place, torch.ones(1), 0.0)
+        return float((masks[-1] * place).sum() / 36)
+
+    assert found(False) < 0.75 and found(True) > 0.9

@@ -169,5 +169,12 @@ def test_refuses_bad_requests():
         phantoms.pairs("rock", "more_pores", 1)
     with pytest.raises(InputError, match="n >= 1"):
         phantoms.pairs("cmc", "add_crack", 0)
-    with pytest.raises(InputError, match="only 0 of 100 allow remove_cracks"):
+    with pytest.raises(InputError, match="only 0 of 50 allow remove_cracks"):
         phantoms.pairs("cmc", "remove_cracks", 1, 32, options=CmcOptions(cracks=0))
+
+
+def test_all_leaves_out_what_hardly_any_phantom_allows(caplog):
+    dense = CmcOptions(volume_fraction=0.64, cracks=(0, 3), binder=0.5)
+    pairs = phantoms.pairs("cmc", "all", 7, 48, options=dense)
+    assert "larger_fibres left out" in caplog.text and len(set(pairs.instructions)) >= 6
+    assert not any("larger" in text for texts in pairs.paraphrases for text in texts)

@@ -52,9 +52,17 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def use_threads(threads: int = 0) -> int:
-    """Set the number of CPU threads and return it; 0 shares the processors of this process among torchrun's processes."""
+    """Set the number of CPU threads and return it.
+
+    0 is as many as OMP_NUM_THREADS in the environment says, else as there are processors for this process. Processes of
+    torchrun, which sets that to 1 itself, share the processors.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = threads or max(1, available // max(1, process_number("LOCAL_WORLD_SIZE", 1)))
+    processes = max(1, process_number("LOCAL_WORLD_SIZE", 1))
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # further numbers are of nested loops
+    if processes == 1 and said.isascii() and said.isdecimal() and int(said[:6]) > 0:
+        available = min(available, int(said[:6]))
+    count = threads or max(1, available // processes)
     torch.set_num_threads(count)
     return count
 

@@ -35,6 +35,7 @@ def semantic(
     see: Callable[[int, Tensor], None] | None = None,
     inside: Tensor | float = 1.0,
     smooth: Callable[[Tensor], Tensor] = lambda size: size,
+    average: bool = False,
 ) -> Denoise:
     """Go on from what is expected to what is expected with each of some changes, there alone where a change finds its place
     (Brack et al. 2023, arXiv:2311.16711, eqs. 8 to 12).
@@ -50,7 +51,10 @@ def semantic(
         Where anything may change at all, (N, 1, H, W).
     smooth : callable
         What sizes of differences (N, H, W) go through before they are compared.
+    average : bool
+        Whether they are averaged over all evaluations so far, each in units of its mean. For one way from noise to image.
     """
+    sums: list[Tensor | float] = [0.0] * len(changes)
 
     def guided(x: Tensor, sigma: Tensor, cond: Any) -> Tensor:
         before = attended(x, sigma, cond)[:, :-1]  # by the same arithmetic: equal texts differ in nothing
@@ -58,7 +62,10 @@ def semantic(
         for k, change in enumerate(changes):
             found = attended(x, sigma, change.cond)
             difference, attention = found[:, :-1] - before, found[:, -1:]
-            mask = inside * implicit_mask(smooth(difference.abs().sum(1)), attention[:, 0], change.threshold)
+            size = smooth(difference.abs().sum(1))
+            if average:
+                size = sums[k] = sums[k] + size / size.mean((1, 2), keepdim=True).clamp(min=1e-12)
+            mask = inside * implicit_mask(size, attention[:, 0], change.threshold)
             if see is not None:
                 see(k, mask)
             clean = clean + change.scale * mask * difference

@@ -18,7 +18,6 @@ from veridical.editing.settings import DiffEdit
 from veridical.editing.space import Space, counted
 from veridical.models.contract import Denoising
 
-LEVEL = 0.65  # how noisy images are that are compared: as in the middle of the thousand steps of a Stable Diffusion
 CLAMP = 3.0  # the multiple of the mean that counts as all
 
 
@@ -51,7 +50,7 @@ def diffedit(
         z = space.encode(images)
         maps = {}
         if given.mask is None:
-            level = space.back(LEVEL, settings.steps)[0]
+            level = space.back(settings.level, settings.steps)[0]
             found = contrast(plain, z, level, source, target, lambda: noise(tuple(z.shape[1:])), draws)
             share = relative(space.smoothed(found, settings.smoothing), CLAMP)
             inside = (share > settings.threshold)[:, None].to(z.dtype)

@@ -69,7 +69,9 @@ def ledits(
 
         path = noised(z, grid, noise)
         added = residuals(lambda *told: watched(*told)[:, :-1], path, grid, source)
-        guided = semantic(watched, changes, see, inside, lambda found: space.smoothed(found, settings.smoothing))
+        guided = semantic(
+            watched, changes, see, inside, lambda found: space.smoothed(found, settings.smoothing), settings.average
+        )
         z = replayed(guided, path[0], added, grid, source)
         mask = space.pixels((shares.amax(0)[:, 0] > 0).float()) >= 0.5
         maps = {f"change{k + 1}": space.pixels(share[:, 0]) for k, share in enumerate(shares)}

@@ -25,6 +25,7 @@ from veridical.models.contract import Diffusive
 from veridical.runs.run import Run
 
 PROVENANCE, GRID = "provenance.json", "grid.png"
+FOLDERS = ("masks", "changed", "maps")  # of PNG files beside the images
 SHOWN = 8  # images on the grid, each with what it was and where it changed
 
 
@@ -45,13 +46,19 @@ class Results:
     Raises
     ------
     InputError
-        If the folder holds something else.
+        If the folder holds something else, or an image has the name of what stands beside the images.
     """
 
     def __init__(self, path: Path, about: dict[str, Any], jobs: Sequence[Job], slices: Slices, run: Run) -> None:
         self._path, self._about, self._jobs, self._slices, self._run = path, about, jobs, slices, run
         self._suffix = suffix_of(slices.dtype)
         self._there: dict[int, dict[str, Any]] = {}
+        for job in jobs:
+            file = f"{job.name}{self._suffix}"
+            if file == GRID or (self._suffix == ".png" and job.name.split("/")[0] in FOLDERS and "/" in job.name):
+                raise InputError(
+                    f"the image {job.name} cannot be edited, as {path / file} is of another picture: rename it."
+                )
         if (path / PROVENANCE).is_file():
             self._resume()
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):

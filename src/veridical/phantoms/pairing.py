@@ -4,8 +4,10 @@ The structure is drawn once, its objects are changed from a random stream of the
 values, noise and rings: outside the written region of change every pixel of the two is equal to the bit.
 """
 
+import contextlib
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +33,8 @@ CHANGES: dict[str, dict[str, Callable[..., Any]]] = {
 VISIBLE = 0.01  # change of an image value that belongs to the region of change; noise is two to five times as large
 SPECK = 6  # pixels; smaller pieces of visible change, where no label changes, are streaks of the reconstruction
 REACH = 3  # pixels round it that belong to it too
-TRIES = 50  # phantoms that are looked through for each pair, and as many more whatever n is
+TRIES = 50  # phantoms that are looked through for each pair found, and for the next
+SELDOM = 5  # of the first `TRIES` phantoms have to allow a change for it to be one of "all"
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def pairs(
     ----------
     kind : "cmc", "rocks" or "roots".
     name : a key of ``CHANGES[kind]``, or several joined by "+", which are done one after another. Several of these with
-        commas, or "all" keys, take turns; no phantom is in two pairs.
+        commas, or "all" keys, take turns; no phantom is in two pairs. "all" leaves out, with a note, what phantoms of these
+        options hardly ever allow.
     n, size, seed, options, workers : as in `veridical.phantoms.generate`.
 
     Raises
@@ -104,6 +108,8 @@ def pairs(
         raise InputError(f"options of the {kind} phantom must be {KINDS[kind][1].__name__}")
     if n < 1 or size < 32 or seed < 0:
         raise InputError(f"pairs need n >= 1, size >= 32 and seed >= 0, not n={n}, size={size}, seed={seed}")
+    if name == "all":
+        kinds = _allowed(kind, kinds, size, seed, options)
     values = n * size**2 * (27 if kind == "roots" else 11)  # two float32 images, two uint8 masks and a bool
     check_cost(f"pairs of phantom {kind}", pixels=size**2, images=2 * n, nbytes=values)
     workers = min(workers, n, os.cpu_count() or 1)
@@ -126,6 +132,26 @@ def pairs(
     )
 
 
+def _allowed(kind: str, kinds: list[list[str]], size: int, seed: int, options: Options) -> list[list[str]]:
+    """Those of some changes that phantoms of these options allow more than now and then."""
+    times = dict.fromkeys(map(tuple, kinds), 0)
+    for k in range(TRIES):
+        structure, _ = draw_structure(kind, size, seed, options, k)
+        for (name,) in [names for names, found in times.items() if found < SELDOM]:
+            times[(name,)] += CHANGES[kind][name](stream(seed, k, *CHANGE, 0), structure, options) is not None
+        if min(times.values()) >= SELDOM:
+            break
+    seldom = [name for (name,), found in times.items() if found < SELDOM]
+    if len(seldom) == len(kinds):
+        raise InputError(f"phantom {kind}: these options allow no change; {_hint(kind)}")
+    if seldom:
+        tell(
+            f"phantom:{kind}",
+            f"{', '.join(seldom)} left out: hardly a phantom of these options allows it; {_hint(kind)}",
+        )
+    return [list(names) for names, found in times.items() if found >= SELDOM]
+
+
 def _of_one(
     kind: str,
     names: list[str],
@@ -137,42 +163,41 @@ def _of_one(
     workers: int,
 ) -> list[Pair]:
     """Pairs of one change, or of several at once, of every so many-th phantom from one on."""
-    found = _find(partial(_pair, kind, names, size, seed, options, which), n, workers)
+    found, tried = _find(partial(_pair, kind, names, size, seed, options, which), n, workers)
     if len(found) < n:
         raise InputError(
-            f"phantom {kind}: only {len(found)} of {_most(n)} allow {'+'.join(names)}, {n} are asked for; ask for others with "
-            "its options"
+            f"phantom {kind}: only {len(found)} of {tried} allow {'+'.join(names)}, {n} are asked for; {_hint(kind)}"
         )
-    passed = (found[-1][0] - which[0]) // which[1] + 1 - n
-    if passed:
-        tell(
-            f"phantom:{kind}",
-            f"{passed} of {passed + n} phantoms do not allow {'+'.join(names)} and are passed over",
-        )
+    if tried > n:
+        tell(f"phantom:{kind}", f"{tried - n} of {tried} phantoms do not allow {'+'.join(names)} and are passed over")
     return found
 
 
-def _find(one: Callable[[int], Pair | None], n: int, workers: int) -> list[Pair]:
-    """The first n pairs, in the order of their phantoms."""
+def _hint(kind: str) -> str:
+    """How to ask for phantoms that allow more."""
+    room = {"cmc": ", such as volume_fraction=0.2,0.64 for room between fibres"}
+    return f"ask for others with its options{room.get(kind, '')}"
+
+
+def _find(one: Callable[[int], Pair | None], n: int, workers: int) -> tuple[list[Pair], int]:
+    """The first n pairs, in the order of their phantoms, or fewer if they are too rare, and how many were looked through."""
     found: list[Pair] = []
-    if workers <= 1:
-        for k in range(_most(n)):
-            if pair := one(k):
-                found.append(pair)
-            if len(found) == n:
+    tried = 0
+    with ProcessPoolExecutor(workers) if workers > 1 else contextlib.nullcontext() as pool:
+        for pair in _in_order(one, n, pool):
+            tried += 1
+            found += [pair] if pair else []
+            if len(found) == n or tried == TRIES * (len(found) + 1):
                 break
-        return found
-    with ProcessPoolExecutor(workers) as pool:
-        for first in range(0, _most(n), n):
-            made = pool.map(one, range(first, first + n), chunksize=max(1, n // (4 * workers)))
-            found += [pair for pair in made if pair]
-            if len(found) >= n:
-                break
-    return found[:n]
+    return found, tried
 
 
-def _most(n: int) -> int:
-    return TRIES * (n + 1)
+def _in_order(one: Callable[[int], Pair | None], n: int, pool: ProcessPoolExecutor | None) -> Iterator[Pair | None]:
+    """What becomes of phantom 0, 1, ..., on several processors a block at a time."""
+    block = min(n, TRIES)
+    for first in itertools.count(step=block):
+        turns = range(first, first + block)
+        yield from map(one, turns) if pool is None else pool.map(one, turns)
 
 
 def _pair(

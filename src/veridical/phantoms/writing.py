@@ -106,11 +106,6 @@ def write_pairs(folder: str | Path, pairs: Pairs, bits: int = 16) -> list[Path]:
     folder = check_output(folder, bits)
     names = _names(len(pairs.before))
     with _whole(folder, ("before", "after", "changed", "before_masks", "after_masks"), ("pairs.jsonl",)):
-        _write_images(folder / "before", names, pairs.before, bits)
-        _write_images(folder / "after", names, pairs.after, bits)
-        _write_masks(folder / "changed", names, np.where(pairs.changed, 255, 0).astype(np.uint8))
-        _write_masks(folder / "before_masks", names, pairs.before_masks)
-        _write_masks(folder / "after_masks", names, pairs.after_masks)
         lines = [
             {
                 **{place: f"{place}/{name}" for place in ("before", "after", "changed")},
@@ -127,7 +122,13 @@ def write_pairs(folder: str | Path, pairs: Pairs, bits: int = 16) -> list[Path]:
             }
             for k, name in enumerate(names)
         ]
+        # First what says that this is a folder of pairs, last what each line names: who reads too early is told what lacks.
         _write_lines(folder / "pairs.jsonl", lines)
+        _write_masks(folder / "before_masks", names, pairs.before_masks)
+        _write_masks(folder / "after_masks", names, pairs.after_masks)
+        _write_masks(folder / "changed", names, np.where(pairs.changed, 255, 0).astype(np.uint8))
+        _write_images(folder / "before", names, pairs.before, bits)
+        _write_images(folder / "after", names, pairs.after, bits)
     return [folder / "before" / name for name in names]
 
 

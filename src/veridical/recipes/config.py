@@ -37,7 +37,9 @@ class TrainConfig(DataSettings):
     ema: float = setting(0.999, "Decay of the running average of the weights, reached gradually.", low=0, below=1)
     seed: int = setting(0, "Seed of weights, tiles and noise.", low=0)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
-    threads: int = setting(0, "CPU threads; 0: all that this process may use.", low=0, high=1024)
+    threads: int = setting(
+        0, "CPU threads; 0: all that this process may use, or as many as OMP_NUM_THREADS says.", low=0, high=1024
+    )
     save_every: float = setting(60.0, "Seconds between checkpoints.", low=0)
     preview_every: float = setting(
         60.0, "Seconds between grids of samples (they never take more than 5 % of the time).", low=0

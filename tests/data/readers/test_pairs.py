@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from toy import write_changes
+from veridical import phantoms
 from veridical.conditions.delivery import open_data
 from veridical.core.errors import InputError
 from veridical.data.dataset import open_dataset
 from veridical.data.readers.open import open_slices
+from veridical.phantoms import writing
 from veridical.recipes.config import TrainConfig
 
 
@@ -37,6 +39,21 @@ def test_tiles_before_lie_and_turn_as_those_after(spec, tmp_path):
     held = opened.conditions("test", 4)
     assert (held["before"] == opened.target.tiles("test", 4)[0]).mean() > 0.5
     assert opened.describe()["before"]["fingerprint"] != opened.describe()["dataset"]["fingerprint"]
+
+
+def test_a_folder_that_is_being_written_is_refused(tmp_path, monkeypatch):
+    pairs, seen = phantoms.pairs("cmc", "remove_cracks", 2, 48, options=phantoms.CmcOptions(cracks=3)), []
+
+    def look(folder, *rest):
+        with pytest.raises(InputError, match="is not there: wait if it is being written"):
+            open_slices(tmp_path / "pairs")
+        seen.append(folder.name)
+        written(folder, *rest)
+
+    written = writing._write_masks
+    monkeypatch.setattr(writing, "_write_masks", look)
+    phantoms.write_pairs(tmp_path / "pairs", pairs)
+    assert len(seen) == 5 and len(open_slices(tmp_path / "pairs")) == 2
 
 
 def test_what_is_told_of_phantoms_is_what_was_changed():

@@ -80,5 +80,7 @@ def _row(folder: Path, where: str, line: str) -> tuple[Path, Path, tuple[str, ..
         if not file.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{where} names {file}, which lies outside the folder: copy it there.")
         if not file.is_file():
-            raise InputError(f"{where} names {file}, which is not there: restore it or leave the line out.")
+            raise InputError(
+                f"{where} names {file}, which is not there: wait if it is being written, else restore it or leave the line out."
+            )
     return before, after, tuple(dict.fromkeys(texts))
