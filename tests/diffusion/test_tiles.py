@@ -18,7 +18,7 @@ def ramps(height, width):
 @pytest.mark.parametrize("batch", [1, 3, 32])
 def test_constant_and_linear_maps_come_back(shape, batch):
     maps = ramps(*shape)
-    torch.testing.assert_close(mosaic(lambda tiles, _: tiles, maps, 16, batch=batch), maps, atol=1e-5, rtol=0)
+    torch.testing.assert_close(mosaic(lambda tiles, *_: tiles, maps, 16, batch=batch), maps, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (48, 64), (40, 88)])
@@ -26,9 +26,9 @@ def test_latents_are_a_factor_smaller(shape):
     """Encoding by means of 8 x 8 pixels, in tiles that begin at multiples of 8, is that of the whole; and back."""
     maps = ramps(*shape)
     small = torch.nn.functional.avg_pool2d(maps, 8)
-    found = mosaic(lambda tiles, _: torch.nn.functional.avg_pool2d(tiles, 8), maps, 32, step=8, zoom=1 / 8)
+    found = mosaic(lambda tiles, *_: torch.nn.functional.avg_pool2d(tiles, 8), maps, 32, step=8, zoom=1 / 8)
     torch.testing.assert_close(found, small, atol=1e-5, rtol=0)
-    back = mosaic(lambda tiles, _: tiles.repeat_interleave(8, 2).repeat_interleave(8, 3), small, 4, zoom=8.0)
+    back = mosaic(lambda tiles, *_: tiles.repeat_interleave(8, 2).repeat_interleave(8, 3), small, 4, zoom=8.0)
     torch.testing.assert_close(back, small.repeat_interleave(8, 2).repeat_interleave(8, 3), atol=1e-5, rtol=0)
 
 
@@ -37,7 +37,7 @@ def test_tiles_are_told_whose_they_are(batch):
     """A function that adds the number of the image, and one with other channels out than in."""
     maps = ramps(20, 41)
 
-    def function(tiles, rows):
+    def function(tiles, rows, corners):
         assert len(tiles) == len(rows) <= batch
         if batch % 2 == 0:  # a multiple of the images: all of one place together, in their order
             assert rows.tolist() == [0, 1] * (len(rows) // 2)
@@ -60,12 +60,12 @@ def test_conditions_go_with_their_images():
 def test_neighbours_overlap_and_places_are_counted():
     seen = []
     x = torch.zeros(1, 1, 20, 50)
-    mosaic(lambda tiles, rows: seen.append(len(rows)) or tiles, x, 16)
+    mosaic(lambda tiles, rows, _: seen.append(len(rows)) or tiles, x, 16)
     assert sum(seen) == places(x.shape[2:], 16) == 2 * 4
     # a step in one tile is spread over where it meets its neighbour
     count = iter(range(9))
     steps = mosaic(
-        lambda tiles, rows: torch.full_like(tiles, float(next(count))), torch.zeros(1, 1, 16, 28), 16, batch=1
+        lambda tiles, rows, _: torch.full_like(tiles, float(next(count))), torch.zeros(1, 1, 16, 28), 16, batch=1
     )
     line = steps[0, 0, 8]
     assert line[0] == 0 and line[-1] == 1 and (line.diff() >= 0).all() and ((line > 0) & (line < 1)).sum() >= 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.fft import dctn, idctn, irfft2, rfft2, rfftfreq
 from torch import Tensor, nn
 
 from veridical.nets.cosine import CosineTransform
@@ -75,3 +77,36 @@ class Spectrum(nn.Module):
         What an infinite sigma would start from, at one where coarse parts of images are as strong as the noise.
         """
         return self.transform.inverse((self.deviation**2 + sigma**2).sqrt() * self.transform(noise))
+
+    def noisy_at(self, noise: Tensor, sigma: float, periodic: bool = False) -> Tensor:
+        """`noisy` for images of any size: from white noise (N, C, H, W).
+
+        The variance of a coefficient of the orthonormal transform is the spectral density at its frequency, whatever the size: in
+        between it is interpolated, and frequencies below those of a tile have that of a tile's mean, as nobody has seen more of
+        them. Periodic images have coefficients of Fourier's transform in place of the cosines'.
+        """
+        height, width = noise.shape[2:]
+        power = self.deviation.square().double().cpu().numpy()
+        size = power.shape[-1]
+        lines = [_frequencies(height, periodic), _frequencies(width, periodic, half=True)]
+        rows, columns = (_between(2 * size * line, size) for line in lines)
+        density = np.sqrt(rows @ power @ columns.T + sigma**2).astype(np.float32)
+        white = torch.einsum("dc,nchw->ndhw", self.transform.axes.cpu(), noise.cpu()).numpy()
+        if periodic:
+            made = irfft2(density * rfft2(white, norm="ortho"), s=(height, width), norm="ortho")
+        else:
+            made = idctn(density * dctn(white, axes=(2, 3), norm="ortho"), axes=(2, 3), norm="ortho")
+        return torch.einsum("dc,ndhw->nchw", self.transform.axes, torch.from_numpy(made).to(noise))
+
+
+def _frequencies(length: int, periodic: bool, half: bool = False) -> np.ndarray:
+    """Of the coefficients of a transform, in cycles a pixel, without sign."""
+    if not periodic:
+        return np.arange(length) / (2 * length)
+    return rfftfreq(length) if half else np.abs(np.fft.fftfreq(length))
+
+
+def _between(places: np.ndarray, size: int) -> np.ndarray:
+    """Weights (N, size) that interpolate numbers at 0, 1, ..., size - 1 to other places; beyond the last it stays."""
+    places = places.clip(max=size - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size)))
