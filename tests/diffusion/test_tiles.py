@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from veridical.diffusion.tiles import mosaic, places, tiled
+from veridical.diffusion.canvas import Canvas
+from veridical.diffusion.tiles import mosaic, places, shifted, tiled
 
 SHAPES = [(16, 16), (20, 30), (17, 41), (64, 16)]
 
@@ -69,3 +70,73 @@ def test_neighbours_overlap_and_places_are_counted():
     )
     line = steps[0, 0, 8]
     assert line[0] == 0 and line[-1] == 1 and (line.diff() >= 0).all() and ((line > 0) & (line < 1)).sum() >= 3
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("length", [16, 17, 24, 40, 70])
+def test_shifted_tiles_cover_every_pixel(length, periodic):
+    for shift in (0.0, 0.3, 0.99):
+        first = shifted(length, 16, shift, periodic)
+        seen = {(start + k) % length for start in first for k in range(16)}
+        assert seen == set(range(length)) and len(set(first)) == len(first)
+        assert periodic or first[-1] + 16 == length
+    assert length < 24 or shifted(length, 16, 0.0, periodic) != shifted(length, 16, 0.5, periodic)
+
+
+def test_periodic_tiles_do_not_know_where_an_image_begins():
+    """What is made of a rolled image is rolled, where tiles are rolled with it; a map that goes along is cut alike."""
+    maps = torch.randn(2, 1, 24, 40, generator=torch.Generator().manual_seed(0))
+    grid = shifted(24, 16, 0.2, True), shifted(40, 16, 0.4, True)
+    rolled = [(top + 5) % 24 for top in grid[0]], [(left + 7) % 40 for left in grid[1]]
+
+    def cut_alike(tiles, sigma, cond):
+        torch.testing.assert_close(cond["map"], tiles)
+        return tiles - tiles.mean((2, 3), keepdim=True)
+
+    sigma = torch.ones(2)
+    found = tiled(cut_alike, 16, batch=3, grid=lambda _: grid)(maps, sigma, {"map": maps})
+    moved = maps.roll((5, 7), (2, 3))
+    again = tiled(cut_alike, 16, batch=3, grid=lambda _: rolled)(moved, sigma, {"map": moved})
+    torch.testing.assert_close(again, found.roll((5, 7), (2, 3)), atol=1e-5, rtol=0)
+
+
+def test_tiles_are_told_their_part_of_a_map_and_its_mean_where_it_is_of_labels():
+    slope = torch.arange(40.0).expand(1, 16, 40)
+    told = []
+
+    def denoise(x, sigma, cond):
+        told.extend(zip(cond["label"].tolist(), cond["hint"][:, 0, 0, 0].tolist(), strict=True))
+        assert cond["hint"].shape[2:] == (32, 32)  # of a latent space: twice as fine
+        return x
+
+    fine = torch.arange(79.0).expand(1, 1, 31, 79)  # an image that is not a whole number of latents
+    tiled(denoise, 16)(torch.zeros(1, 1, 16, 40), torch.ones(1), {"label": slope, "hint": fine})
+    assert told == [(7.5, 0.0), (19.5, 24.0), (31.5, 48.0)]
+
+
+def test_a_pair_of_estimates_comes_back_as_one():
+    maps = ramps(20, 30)
+    clean, spread = tiled(lambda x, sigma, cond: (x, 2 * x), 16)(maps, torch.ones(2))
+    torch.testing.assert_close(clean, maps, atol=1e-5, rtol=0)
+    torch.testing.assert_close(spread, 2 * maps, atol=1e-5, rtol=0)
+
+
+def test_tiles_of_a_canvas_move_with_the_seed_but_not_for_solvers_that_compare():
+    seen = []
+
+    def note(tiles, sigma, cond):
+        seen.append(tiles[:, 0, 0, 0].tolist())
+        return tiles
+
+    def places(seed, moving):
+        seen.clear()
+        denoise = Canvas(70, 70, 16, seed=seed).tiled(note, moving)
+        for _ in range(2):
+            denoise(torch.arange(4900.0).reshape(1, 1, 70, 70), torch.ones(1))
+        return seen[: len(seen) // 2], seen[len(seen) // 2 :]
+
+    first, second = places(1, True)
+    assert first != second and places(1, True) == (first, second) != places(2, True)
+    still = places(1, False)
+    assert still[0] == still[1] and still == places(2, False)
+    assert Canvas(16, 16, 16).plain and not Canvas(16, 16, 16, periodic=True).plain and not Canvas(16, 17, 16).plain

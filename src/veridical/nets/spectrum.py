@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.fft import dctn, idctn, irfft2, rfft2, rfftfreq
+from scipy.fft import dctn, idctn, irfft2, rfft2
 from torch import Tensor, nn
 
 from veridical.nets.cosine import CosineTransform
@@ -88,8 +88,12 @@ class Spectrum(nn.Module):
         height, width = noise.shape[2:]
         power = self.deviation.square().double().cpu().numpy()
         size = power.shape[-1]
-        lines = [_frequencies(height, periodic), _frequencies(width, periodic, half=True)]
-        rows, columns = (_between(2 * size * line, size) for line in lines)
+        sides = (height, width)
+        # The density between a tile's coefficients is not quite their mean: as much variance is kept as tiles have.
+        down, right = (_between(2 * size * _frequencies(side, True), size).mean(0) for side in sides)
+        power *= power.mean((2, 3), keepdims=True) / (down @ power @ right)[..., None, None]
+        rows, columns = (_between(2 * size * _frequencies(side, periodic), size) for side in sides)
+        columns = columns[: width // 2 + 1] if periodic else columns
         density = np.sqrt(rows @ power @ columns.T + sigma**2).astype(np.float32)
         white = torch.einsum("dc,nchw->ndhw", self.transform.axes.cpu(), noise.cpu()).numpy()
         if periodic:
@@ -99,11 +103,9 @@ class Spectrum(nn.Module):
         return torch.einsum("dc,ndhw->nchw", self.transform.axes, torch.from_numpy(made).to(noise))
 
 
-def _frequencies(length: int, periodic: bool, half: bool = False) -> np.ndarray:
+def _frequencies(length: int, periodic: bool) -> np.ndarray:
     """Of the coefficients of a transform, in cycles a pixel, without sign."""
-    if not periodic:
-        return np.arange(length) / (2 * length)
-    return rfftfreq(length) if half else np.abs(np.fft.fftfreq(length))
+    return np.abs(np.fft.fftfreq(length)) if periodic else np.arange(length) / (2 * length)
 
 
 def _between(places: np.ndarray, size: int) -> np.ndarray:

@@ -129,7 +129,7 @@ def _drawn(run: Run, numbers: range, cond: Arrays, seed: int, canvas: Canvas | N
     """Images with these numbers, of conditions with a row each, and the class numbers that are drawn with them, or None."""
     given = len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
     masks = None
-    growing = nullcontext() if canvas is None else cast(Growing, run.model).oncanvas_of(canvas)
+    growing = nullcontext() if canvas is None else cast(Growing, run.model).on_canvas(canvas)
     with torch.no_grad(), growing:
         if isinstance(run.model, Labelling):
             sampled, classes = run.model.sample_labelled(*given)
