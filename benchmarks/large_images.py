@@ -24,7 +24,6 @@ from scipy.stats import mannwhitneyu, t
 from skimage.feature import match_template
 
 import veridical
-from veridical.data.images import read_images
 from veridical.diffusion.tiles import OVERLAP
 
 LAGS = (8, 16, 32, 48, 64, 96, 128, 192)  # pixels
@@ -117,9 +116,9 @@ def copied(image: np.ndarray) -> np.ndarray:
 
 
 def repeated(image: np.ndarray, share: float) -> np.ndarray:
-    """The image with a share of it, moved by 150 and 170 pixels, over it, equal in contrast."""
+    """The image with a share of it, moved by a third of its sides, over it, equal in contrast."""
     x = image - image.mean()
-    return image.mean() + np.sqrt(1 - share**2) * x + share * np.roll(x, (150, 170), (0, 1))
+    return image.mean() + np.sqrt(1 - share**2) * x + share * np.roll(x, (len(x) // 3, len(x) // 3 - 9), (0, 1))
 
 
 def squares(images: list[np.ndarray], side: int, centre: float) -> list[np.ndarray]:
@@ -171,12 +170,23 @@ def test_row(
     )  # fmt: skip
 
 
-def audited(real: str, folder: Path, tile: int) -> tuple[str, dict[str, float | None]]:
+def cut(files: list[Path], folder: Path, tile: int, step: int) -> Path:
+    """Write tiles of image files, whose names say the place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in files:
+        with Image.open(path) as image:
+            for top in range(0, image.height - tile + 1, step):
+                for left in range(0, image.width - tile + 1, step):
+                    image.crop((left, top, left + tile, top + tile)).save(folder / f"{path.stem}_y{top}x{left}.png")
+    return folder
+
+
+def audited(real: Path, folder: Path) -> tuple[str, dict[str, float | None]]:
     """Verdict, passing images and findings, and the headline score with recall."""
-    result = veridical.audit(real, str(folder), size=tile, power=False)
+    result = veridical.audit(str(real), str(folder), power=False)
     passed = sum(image["verdict"] == "pass" for image in result["images"])
-    defects = [finding["defect"] for finding in result["findings"] if finding.get("found", True)]
-    rows = {row["metric"]: row["value"] for row in veridical.score(real, str(folder))}
+    defects = [finding["defect"] for finding in result["findings"]]
+    rows = {row["metric"]: row["value"] for row in veridical.score(str(real), str(folder))}
     words = f"{result['verdict']}, {passed} of {len(result['images'])} images pass; {', '.join(defects[:6]) or 'no finding'}"
     return words, {name: rows.get(name) for name in ("kid_over_random_phase", "recall")}
 
@@ -200,8 +210,10 @@ def main() -> None:
     folder = veridical.sample(options.run, options.n, options.out / "large", size=options.size, quiet=True)
     spent = time.process_time() - began
     provenance = json.loads((folder / "provenance.json").read_text())
-    large = [x[0].astype(np.float64) for x in read_images(folder).images]
-    slices = [np.asarray(Image.open(path), np.float64) / 255 for path in sorted(options.slices.glob("*.png"))]
+    large, slices = (
+        [np.asarray(Image.open(path), np.float64) / 255 for path in sorted(where.glob(pattern))]
+        for where, pattern in ((folder, f"{provenance['recipe']}_*.png"), (options.slices, "*.png"))
+    )
     side = min(options.size // 2, int(options.centre * min(min(image.shape) for image in slices)))
     real, drawn = squares(slices, side, options.centre), squares(large, side, 1.0)
     print(
@@ -213,7 +225,8 @@ def main() -> None:
         test_row(table, f"power at {period} px", lambda x, p=period: comb_power(x, p), real, drawn, seams)
         test_row(table, f"edges every {period} px", lambda x, p=period: edge_excess(x, p), real, drawn, seams)
     whole = {f"{share:g} of all again": lambda x, s=share: repeated(x, s) for share in SHARES[1:]}
-    test_row(table, f"autocorrelation beyond {2 * tile} px", lambda x: far_peak(x, 2 * tile), real, drawn, whole)
+    nearest = min(2 * tile, side // 4)
+    test_row(table, f"autocorrelation beyond {nearest} px", lambda x: far_peak(x, nearest), real, drawn, whole)
     test_row(table, f"best repeat of {PATCH} px", best_repeat, real, drawn, {"a patch again": copied})
     of_real, of_drawn = (np.array([correlation(x) for x in images]) for images in (real, drawn))
     half = t.ppf(0.975, len(real) - 1) * of_real.std(0, ddof=1) * np.sqrt(1 + 1 / len(real))
@@ -238,18 +251,13 @@ def main() -> None:
     share = "" if before else f", {spent / pixels / options.n:.0f} of one core"
     table.add_row("seconds a megapixel", "", wall + share, "", "")
     if options.tiles != "none":
-        crops = options.out / "crops"
-        crops.mkdir(parents=True, exist_ok=True)
         step = max(tile, int(options.size * np.sqrt(options.n / options.crops)) // 2 * 2)
-        for path in sorted(folder.glob(f"{provenance['recipe']}_*.png")):
-            with Image.open(path) as image:
-                for top in range(0, options.size - tile + 1, step):
-                    for left in range(0, options.size - tile + 1, step):
-                        image.crop((left, top, left + tile, top + tile)).save(crops / f"{path.stem}_y{top}x{left}.png")
+        crops = cut(sorted(folder.glob(f"{provenance['recipe']}_*.png")), options.out / "crops", tile, step)
+        real_tiles = cut(sorted(Path(options.tiles).glob("*.png")), options.out / "real", tile, tile)
         count = len(list(crops.glob("*.png")))
         tiles = veridical.sample(options.run, count, options.out / "tiles", quiet=True)
         for name, where in (("crops", crops), ("tiles", tiles)):
-            words, scores = audited(options.tiles, where, tile)
+            words, scores = audited(real_tiles, where)
             said = ", ".join(f"{key} {value:.3f}" for key, value in scores.items() if value is not None)
             table.add_row(f"{count} {name}", "", f"{said}\n{words}", "", "")
     Console(width=170).print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.fft import dctn, idctn, irfft2, rfft2
+from scipy.fft import irfft2, rfft2
 from torch import Tensor, nn
 
 from veridical.nets.cosine import CosineTransform
@@ -78,34 +78,23 @@ class Spectrum(nn.Module):
         """
         return self.transform.inverse((self.deviation**2 + sigma**2).sqrt() * self.transform(noise))
 
-    def noisy_at(self, noise: Tensor, sigma: float, periodic: bool = False) -> Tensor:
-        """`noisy` for images of any size: from white noise (N, C, H, W).
+    def noisy_at(self, noise: Tensor, sigma: float) -> Tensor:
+        """`noisy` for images of any size, with periodic borders and the same law everywhere: from white noise (N, C, H, W).
 
-        The variance of a coefficient of the orthonormal transform is the spectral density at its frequency, whatever the size: in
+        The variance of a coefficient of an orthonormal transform is the spectral density at its frequency, whatever the size: in
         between it is interpolated, and frequencies below those of a tile have that of a tile's mean, as nobody has seen more of
-        them. Periodic images have coefficients of Fourier's transform in place of the cosines'.
+        them.
         """
         height, width = noise.shape[2:]
         power = self.deviation.square().double().cpu().numpy()
         size = power.shape[-1]
-        sides = (height, width)
+        rows, columns = (_between(2 * size * np.abs(np.fft.fftfreq(side)), size) for side in (height, width))
         # The density between a tile's coefficients is not quite their mean: as much variance is kept as tiles have.
-        down, right = (_between(2 * size * _frequencies(side, True), size).mean(0) for side in sides)
-        power *= power.mean((2, 3), keepdims=True) / (down @ power @ right)[..., None, None]
-        rows, columns = (_between(2 * size * _frequencies(side, periodic), size) for side in sides)
-        columns = columns[: width // 2 + 1] if periodic else columns
-        density = np.sqrt(rows @ power @ columns.T + sigma**2).astype(np.float32)
+        power *= power.mean((2, 3), keepdims=True) / (rows.mean(0) @ power @ columns.mean(0))[..., None, None]
+        density = np.sqrt(rows @ power @ columns[: width // 2 + 1].T + sigma**2).astype(np.float32)
         white = torch.einsum("dc,nchw->ndhw", self.transform.axes.cpu(), noise.cpu()).numpy()
-        if periodic:
-            made = irfft2(density * rfft2(white, norm="ortho"), s=(height, width), norm="ortho")
-        else:
-            made = idctn(density * dctn(white, axes=(2, 3), norm="ortho"), axes=(2, 3), norm="ortho")
+        made = irfft2(density * rfft2(white, norm="ortho"), s=(height, width), norm="ortho")
         return torch.einsum("dc,ndhw->nchw", self.transform.axes, torch.from_numpy(made).to(noise))
-
-
-def _frequencies(length: int, periodic: bool) -> np.ndarray:
-    """Of the coefficients of a transform, in cycles a pixel, without sign."""
-    return np.abs(np.fft.fftfreq(length)) if periodic else np.arange(length) / (2 * length)
 
 
 def _between(places: np.ndarray, size: int) -> np.ndarray:

@@ -286,12 +286,14 @@ class Denoiser(nn.Module):
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """Where sampling begins at the highest noise level: noise, with the spectrum of the data in it if that is known."""
-        white = noise((self.shape[0], *self.room))
+        height, width = self.room
         if self.law.skip != "wiener":
-            return sigma * white
+            return sigma * noise((self.shape[0], height, width))
         if self.canvas is None:
-            return self.spectrum.noisy(white, sigma)
-        return self.spectrum.noisy_at(white, sigma, self.canvas.periodic)
+            return self.spectrum.noisy(noise(self.shape), sigma)
+        beyond = 0 if self.canvas.periodic else self.shape[1]  # borders that do not know of each other: cut out of more
+        white = noise((self.shape[0], height + beyond, width + beyond))
+        return self.spectrum.noisy_at(white, sigma)[..., :height, :width]
 
     def sample(
         self,
