@@ -14,7 +14,8 @@ from toy import TOY, data_for, lively, stage_toy
 from veridical.conditions.table import SIZES, arrays_of
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
-from veridical.models.contract import DenoisesImages, Denoising, Generating, Labelling, Prepared, Staged
+from veridical.diffusion.canvas import Canvas
+from veridical.models.contract import DenoisesImages, Denoising, Generating, Growing, Labelling, Prepared, Staged
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -180,6 +181,34 @@ def test_image_k_depends_on_the_seed_and_k_alone(name, channels):
     assert (together[3] - alone[0]).abs().max() < 0.05 * spread
     if "source" not in RECIPES[name].needs:  # a translation follows its source, not the seed
         assert (other - alone).abs().max() > 0.2 * spread
+
+
+def test_what_diffuses_draws_larger_images():
+    growing = {name for name in RECIPES if isinstance(toy(name), Growing)}
+    assert growing == {name for name, row in RECIPES.items() if row.draws and row.family == "diffusion"} | {"cyclegan"} | {
+        "text_to_image", "stable_diffusion", "unclip", "stable_unclip", "instruct_pix2pix", "controlnet", "dalle3",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name, row in RECIPES.items() if isinstance(toy(name), Growing)])
+def test_larger_images_depend_on_the_seed_and_k_alone_and_tiles_are_as_ever(name):
+    """Images of 1.5 tiles; one tile is to the bit what is drawn without a canvas."""
+    model = toy(name).eval()
+    if isinstance(model, Prepared):
+        model.prepare(batch(name, 1, 32).image)
+    with torch.no_grad():
+        cond, small = conditions(name, 3, 1, 48), conditions(name, 2, 1, 32)
+        mine = {k: rows[2:3] for k, rows in cond.items()}
+        with model.on_canvas(Canvas(48, 48, 32, seed=5, batch=8)):
+            together = model.sample(3, cond, ImageNoise(3, range(3)))
+        with model.on_canvas(Canvas(48, 48, 32, seed=5, batch=3)):
+            alone = model.sample(1, mine, ImageNoise(3, [2]))
+        with model.on_canvas(Canvas(32, 32, 32, seed=5)):
+            tile = model.sample(2, small, ImageNoise(3, range(2)))
+        assert torch.equal(tile, model.sample(2, small, ImageNoise(3, range(2))))
+    assert together.shape == (3, 1, 48, 48) and torch.isfinite(together).all()
+    spread = (together[0] - together[1]).abs().max()
+    assert spread > 0 and (together[2] - alone[0]).abs().max() < 0.05 * spread
 
 
 @pytest.mark.parametrize("name", [n for n in RECIPES if n != "random_phase"])

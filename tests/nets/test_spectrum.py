@@ -1,6 +1,11 @@
 """The spectrum of images and its Wiener filter."""
 
+import math
+
+import numpy as np
+import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from veridical.nets.spectrum import Spectrum
 
@@ -40,3 +45,21 @@ def test_noise_to_start_from_has_the_covariance_of_noisy_images():
     colour = model.noisy(unit, sigma).reshape(36, 36)
     expected = covariance + sigma**2 * torch.eye(36, dtype=torch.double)
     torch.testing.assert_close(colour.T @ colour, expected, rtol=0, atol=1e-5)
+
+
+def test_noise_to_start_larger_images_from_has_the_spectrum_of_the_tiles():
+    """The correlation of a stationary field, measured on tiles, is that of images of other sides, across their borders, too."""
+    field = gaussian_filter(np.random.default_rng(0).standard_normal((64, 64, 64)), (0, 1.5, 1.5), mode="wrap")
+    tiles = torch.from_numpy(field / field.std()).float().reshape(64, 1, 64, 64)
+    model = Spectrum(1, 32)
+    model.measure(tiles[:, :, :32, :32])
+    noise = torch.randn(40, 1, 60, 100, generator=torch.Generator().manual_seed(1))
+    made = model.noisy_at(noise, 0.1)
+    assert made.shape == noise.shape and made.dtype == noise.dtype
+    assert made.square().mean().item() == pytest.approx(0.25 + 0.01, rel=0.05)
+    assert made[..., :3].square().mean().item() == pytest.approx(0.25 + 0.01, rel=0.1)
+    for lag in (1, 2, 4):
+        expected = 0.25 * math.exp(-(lag**2) / (4 * 1.5**2))
+        assert (made[..., lag:] * made[..., :-lag]).mean().item() == pytest.approx(expected, abs=0.02)
+    across = (made[..., 0] * made[..., -1]).mean().item()
+    assert across == pytest.approx(0.25 * math.exp(-1 / 9), abs=0.03)

@@ -13,6 +13,7 @@ from veridical.cli.shell import STOPPED, Seed, app, pairs_of, say
 from veridical.conditions.table import options
 from veridical.core.errors import InputError
 from veridical.core.files import check_folder
+from veridical.core.parse import parse_size
 from veridical.core.settings import types_of
 from veridical.editing.edit import Edit
 from veridical.editing.settings import Settings
@@ -127,8 +128,18 @@ def sample(
             "--extrapolate", help="Draw labels and numbers of prompts outside the range of the training images, too."
         ),
     ] = False,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="Pixels of images that are larger than the tiles of the run."),
+    ] = None,
+    periodic: Annotated[
+        bool, typer.Option("--periodic", help="Images go on at the opposite side where they end.")
+    ] = False,
     seed: Seed = 0,
-    batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
+    batch: Annotated[
+        int,
+        typer.Option(help="Images at a time, of larger ones their tiles; changes them by no more than rounding."),
+    ] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     **asked: Any,
@@ -144,7 +155,10 @@ def sample(
     if extrapolate:
         asked["extrapolate"] = True
     try:
-        draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
+        draw(
+            run, n, out, settings=settings, seed=seed, batch=batch, size=parse_size(size) if size else None, periodic=periodic,
+            device=device, quiet=quiet, **asked,
+        )  # fmt: skip
     except KeyboardInterrupt:
         say(f"{out} has the images that were drawn: give the same command again to go on", error=True)
         raise
@@ -168,6 +182,7 @@ app.command(
     "veridical sample runs/edm -n 64 --out samples\n"
     "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
+    "veridical sample runs/edm -n 4 --size 1024x1024 --out large\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
     "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"

@@ -68,4 +68,5 @@ BEFORE = Condition(
     supply=_supply,
     ask=_ask,
     present=_present,
+    maps=True,
 )

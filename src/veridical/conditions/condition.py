@@ -90,6 +90,8 @@ class Request:
         How many times smaller than an image the source is that a user gives.
     extrapolate : bool
         Whether values outside those of the training images are meant.
+    shape : (int, int), optional
+        Height and width of images that are larger than tiles.
     """
 
     run: Mapping[str, Any]
@@ -98,6 +100,7 @@ class Request:
     n: int
     shrink: int = 1
     extrapolate: bool = False
+    shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ class Condition:
         Network arguments that it decides, and how a user can change them.
     paired : bool
         Whether its rows belong to tiles of the target.
+    maps : bool
+        Whether its arrays are maps, as high and wide as the images.
     kept : (str, str), optional
         Part and entry of ``run.json`` without which nobody can ask for it.
     """
@@ -201,6 +206,7 @@ class Condition:
     asked: tuple[str, ...] = ()
     sizes: dict[str, str] = field(default_factory=dict)
     paired: bool = True
+    maps: bool = False
     kept: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:

@@ -88,4 +88,5 @@ HINT = Condition(
     supply=_supply,
     ask=_ask,
     sizes={"hints": "change their number with another --hint, or by other masks"},
+    maps=True,
 )

@@ -38,7 +38,7 @@ def _ask(request: Request, given: str | Path | None) -> Answer:
     """Label images in the values and resolution of the data, larger ones cut into tiles; by default held-out ones."""
     values = request.run["dataset"]["mask_values"]
     if given:
-        classes, names = read_masks(given, request.run["size"], values)
+        classes, names = read_masks(given, request.settings.size, values)
     else:
         classes, names = _held_out(request, values)
     return Answer({"mask": classes}, "mask", names, masks=stored(classes, values))
@@ -101,4 +101,5 @@ MASK = Condition(
     ask=_ask,
     sizes={"classes": "change their number with --bins, or by other masks"},
     kept=("dataset", "mask_values"),
+    maps=True,
 )

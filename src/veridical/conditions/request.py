@@ -66,6 +66,7 @@ def ask(
     given: Mapping[str, Any] | None = None,
     shrink: int = 1,
     instead: Iterable[str] = (),
+    shape: tuple[int, int] | None = None,
 ) -> Asked:
     """Gather the conditions of `n` images.
 
@@ -85,7 +86,10 @@ def ask(
     shrink : int
         How many times smaller than an image a source is that the user gives.
     instead : iterable of str
-        Conditions that take the place of `needs` where the user gives one of them; of these then only those that were given, too.
+        Conditions that take the place of `needs` where the user gives one of them; of these then only those that were given,
+        too.
+    shape : (int, int), optional
+        Height and width of images that are larger than tiles: conditions that are maps are cut to it, and it is square then.
 
     Raises
     ------
@@ -106,6 +110,13 @@ def ask(
     asked = [row for row in (*rows, *other) if any(given.get(option.name) for option in row.options)]
     if any(row in other for row in asked):
         rows = asked
-    settings = DataSettings(**{name: value for name, value in run["config"].items() if name in DATA_SETTINGS})
-    request = Request(run, Path(folder), settings, n, shrink, extrapolate)
+    told = {name: value for name, value in run["config"].items() if name in DATA_SETTINGS}
+    if shape and any(row.maps for row in rows) and not any(row in other for row in rows):
+        if shape[0] != shape[1]:
+            raise InputError(
+                f"{run['recipe']} is told {rows[0].name}s, which are cut to squares: give a square size in place of "
+                f"{shape[1]}x{shape[0]}."
+            )
+        told["size"] = shape[0]
+    request = Request(run, Path(folder), DataSettings(**told), n, shrink, extrapolate, shape)
     return Asked(n, tuple(row.ask(request, *(given.get(option.name) for option in row.options)) for row in rows))

@@ -108,4 +108,5 @@ SOURCE = Condition(
     located=_located,
     paired=False,
     kept=("source", "window"),
+    maps=True,
 )

@@ -58,6 +58,20 @@ def parse_value(text: str, like: Any) -> Any:
         ) from error
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of ``WIDTHxHEIGHT``, or of ``SIDE``.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and 0 < len(part) < 10 for part in parts):
+        raise InputError(f"--size {short(text)} is no size: give width and height in pixels, such as 1024x768.")
+    return int(parts[-1]), int(parts[0])
+
+
 def found_by(option: str, pattern: str, text: str) -> str | None:
     """The part of a text that a user's regular expression finds; None where there is none.
 

@@ -78,12 +78,12 @@ class Space:
         """Images (N, C, H, W) in [0, 1] to their place in the space."""
         x = 2 * torch.as_tensor(images, dtype=torch.float32, device=self.device) - 1
         return self._mapped(
-            lambda tiles, _: self.model.encode(tiles), self._padded(x), self._size, self.factor, 1 / self.factor
+            lambda tiles, *_: self.model.encode(tiles), self._padded(x), self._size, self.factor, 1 / self.factor
         )
 
     def decode(self, z: Tensor) -> Images:
         """Back to images in [0, 1]."""
-        x = self._mapped(lambda tiles, _: self.model.decode(tiles), z, self._side, 1, float(self.factor))
+        x = self._mapped(lambda tiles, *_: self.model.decode(tiles), z, self._side, 1, float(self.factor))
         height, width = self._shape
         return np.asarray(((x[..., :height, :width] + 1) / 2).clamp(0, 1).float().cpu().numpy())
 
@@ -91,7 +91,7 @@ class Space:
         """In one piece in a space of pixels, where every pixel goes its own way."""
         with torch.no_grad():
             if not self.latent:
-                return function(x, None)
+                return function(x)
             return mosaic(function, x, size, step, zoom, batch=self._batch)
 
     def _padded(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
+from veridical.diffusion.canvas import Canvas
 from veridical.models.diffusion.settings import Sampling
 from veridical.nets.attention import Control
 
@@ -120,6 +121,15 @@ class Paced(Protocol):
     """
 
     rates: dict[str, float]
+
+
+@runtime_checkable
+class Growing(Generating, Protocol):
+    """A `Generating` model that draws images larger than its tiles."""
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """Within this ``sample`` draws images of the size of the canvas; conditions that are maps have its size, too."""
+        ...
 
 
 class Encoding(Module, Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.fft import irfft2, rfft2
 from torch import Tensor, nn
 
 from veridical.nets.cosine import CosineTransform
@@ -75,3 +77,27 @@ class Spectrum(nn.Module):
         What an infinite sigma would start from, at one where coarse parts of images are as strong as the noise.
         """
         return self.transform.inverse((self.deviation**2 + sigma**2).sqrt() * self.transform(noise))
+
+    def noisy_at(self, noise: Tensor, sigma: float) -> Tensor:
+        """`noisy` for images of any size, with periodic borders and the same law everywhere: from white noise (N, C, H, W).
+
+        The variance of a coefficient of an orthonormal transform is the spectral density at its frequency, whatever the size: in
+        between it is interpolated, and frequencies below those of a tile have that of a tile's mean, as nobody has seen more of
+        them.
+        """
+        height, width = noise.shape[2:]
+        power = self.deviation.square().double().cpu().numpy()
+        size = power.shape[-1]
+        rows, columns = (_between(2 * size * np.abs(np.fft.fftfreq(side)), size) for side in (height, width))
+        # The density between a tile's coefficients is not quite their mean: as much variance is kept as tiles have.
+        power *= power.mean((2, 3), keepdims=True) / (rows.mean(0) @ power @ columns.mean(0))[..., None, None]
+        density = np.sqrt(rows @ power @ columns[: width // 2 + 1].T + sigma**2).astype(np.float32)
+        white = torch.einsum("dc,nchw->ndhw", self.transform.axes.cpu(), noise.cpu()).numpy()
+        made = irfft2(density * rfft2(white, norm="ortho"), s=(height, width), norm="ortho")
+        return torch.einsum("dc,ndhw->nchw", self.transform.axes, torch.from_numpy(made).to(noise))
+
+
+def _between(places: np.ndarray, size: int) -> np.ndarray:
+    """Weights (N, size) that interpolate numbers at 0, 1, ..., size - 1 to other places; beyond the last it stays."""
+    places = places.clip(max=size - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,15 +25,26 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.models.contract import Generating, Labelling
+from veridical.diffusion.canvas import Canvas
+from veridical.models.contract import Generating, Growing, Labelling
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
+from veridical.runs.larger import at_a_time, canvas_of
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
 
 
 def draw(
-    run: Run, n: int, *, seed: int = 0, batch: int = 32, cond: Arrays | None = None, quiet: bool = True, **asked: Any
+    run: Run,
+    n: int,
+    *,
+    seed: int = 0,
+    batch: int = 32,
+    size: int | tuple[int, int] | None = None,
+    periodic: bool = False,
+    cond: Arrays | None = None,
+    quiet: bool = True,
+    **asked: Any,
 ) -> Images:
     """Draw `n` images.
 
@@ -44,10 +56,16 @@ def draw(
         Image k depends on `seed` and k, not on `n`; on `batch` to rounding, because batches of other sizes are summed in
         another order.
     batch : int
-        Images at a time.
+        Images at a time; of larger images their tiles.
+    size : int or (int, int), optional
+        Side, or height and width, of the images in pixels: at least that of the tiles that the run was trained on, which is what
+        is drawn by default. Larger ones are drawn in overlapping tiles (`veridical.diffusion.canvas.Canvas`).
+    periodic : bool
+        Whether images go on at the opposite side where they end.
     cond : dict of arrays, optional
         Conditions, a row an image, for recipes that take them (see `veridical.conditions.delivery.Data`); by default those of
-        `conditions_of`.
+        `conditions_of`. Of larger images, conditions that are maps have their size, and a continuous ``label`` may be a map
+        (n, H, W).
     quiet : bool
         Show no progress.
     **asked
@@ -59,8 +77,9 @@ def draw(
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
     row = table.find_drawing(run.info.recipe)
+    canvas = canvas_of(run, size, periodic, seed, batch)
     if cond is None:
-        cond = conditions_of(run, n, **asked).cond
+        cond = conditions_of(run, n, None if canvas is None else canvas.shape, **asked).cond
     elif asked:
         raise ValueError(f"cond says already what {', '.join(asked)} is to say: leave one out")
     other = arrays_of(row.instead)
@@ -74,9 +93,9 @@ def draw(
             raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
     parts = []
     with Progress("sample", quiet) as progress:
-        for numbers in batches(n, batch):
+        for numbers in batches(n, at_a_time(batch, canvas)):
             rows = {name: cond[name][numbers.start : numbers.stop] for name in names}
-            parts.append(_drawn(run, numbers, rows, seed)[0])
+            parts.append(_drawn(run, numbers, rows, seed, canvas)[0])
             progress.update(numbers.stop / n)
     return np.concatenate(parts)
 
@@ -106,11 +125,12 @@ def draw_labelled(run: Run, n: int, *, seed: int = 0, batch: int = 32, quiet: bo
     return np.concatenate(images), np.concatenate(masks)
 
 
-def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> tuple[Images, Any]:
+def _drawn(run: Run, numbers: range, cond: Arrays, seed: int, canvas: Canvas | None = None) -> tuple[Images, Any]:
     """Images with these numbers, of conditions with a row each, and the class numbers that are drawn with them, or None."""
     given = len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
     masks = None
-    with torch.no_grad():
+    growing = nullcontext() if canvas is None else cast(Growing, run.model).on_canvas(canvas)
+    with torch.no_grad(), growing:
         if isinstance(run.model, Labelling):
             sampled, classes = run.model.sample_labelled(*given)
             masks = classes.cpu().numpy()
@@ -124,19 +144,21 @@ def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> tuple[Images, A
     return ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy(), masks
 
 
-def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
+def conditions_of(run: Run, n: int, shape: tuple[int, int] | None = None, **asked: Any) -> Asked:
     """Conditions of `n` images that a run can draw, see `veridical.conditions.request.ask`.
 
     Parameters
     ----------
     run : Run
     n : int
+    shape : (int, int), optional
+        Height and width of images that are larger than tiles.
     **asked
         What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``, ``extrapolate`` (see `sample`).
     """
     row = table.find(run.info.recipe)
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
-    return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink, row.instead)
+    return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink, row.instead, shape)
 
 
 def sample(
@@ -147,6 +169,8 @@ def sample(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     batch: int = 32,
+    size: int | tuple[int, int] | None = None,
+    periodic: bool = False,
     device: str = "auto",
     quiet: bool = False,
     **asked: Any,
@@ -169,13 +193,16 @@ def sample(
         Of sampling, see `load`.
     seed : int
     batch : int
-        Images at a time; changes them by no more than rounding.
+        Images at a time, of larger images their tiles; changes them by no more than rounding.
+    size, periodic
+        Of images that are larger than tiles, see `draw`.
     device : str
     quiet : bool
     **asked
         What the images are to be, in turn; by default what held-out tiles have, or all classes:
 
-        - ``label``, sequence of str, or str with commas: classes, or numbers in the units of the data;
+        - ``label``, sequence of str, or str with commas: classes, or numbers in the units of the data; of larger images also
+          ``@FILE`` for a grey image whose values run over the range of the training images;
         - ``masks``, str or Path: label images in the values and the resolution of the training data; larger ones are cut;
         - ``source``, str or Path: images to translate, or to enlarge: then tiles are as much smaller than samples;
         - ``prompt``, str or sequence of str: sentences, or ``@FILE`` for those of a file, one a line;
@@ -205,7 +232,9 @@ def sample(
     use_threads()
     row, info = table.find_drawing(loaded.info.recipe), loaded.info
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
-    found = conditions_of(loaded, n, **asked)
+    canvas = canvas_of(loaded, size, periodic, seed, batch)
+    shape = (info.size, info.size) if canvas is None else canvas.shape
+    found = conditions_of(loaded, n, None if canvas is None else shape, **asked)
     for text in found.notes:
         tell(run, text)
     places = [option.name for option in options().values() if not option.several]
@@ -219,6 +248,8 @@ def sample(
             "seed": seed,
             "n": n,
             "batch": batch,
+            "size": shape,
+            "periodic": periodic,
             "settings": {k: info.args[k] for k in row.sampling},
             "condition": {"needs": loaded.needs, **{name: _text(asked.get(name)) for name in places}}
             if loaded.needs
@@ -231,10 +262,10 @@ def sample(
         mask_values=info.dataset["mask_values"] if isinstance(loaded.model, Labelling) else None,
     )
     with on_stop(_stop), samples.kept(), Progress("sample", quiet) as progress:
-        for numbers in batches(n, batch):
+        for numbers in batches(n, at_a_time(batch, canvas)):
             if samples.lacks(numbers):
                 began = time.monotonic()
-                images, masks = _drawn(loaded, numbers, found.rows(numbers), seed)
+                images, masks = _drawn(loaded, numbers, found.rows(numbers), seed, canvas)
                 samples.add(numbers, images, time.monotonic() - began, masks)
             progress.update(numbers.stop / n)
     return Path(out)

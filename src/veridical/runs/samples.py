@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,8 @@ from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
 
 PROVENANCE, GRID, CAPTIONS = "provenance.json", "grid.png", "captions.jsonl"
-SHOWN = 64  # images on the grid
+SHOWN = 64  # images on the grid, and of large ones fewer: no more pixels than
+SHOWN_PIXELS = 2**22
 EVERY = 10.0  # seconds between records of what was drawn; they never take more than 5 % of the time
 
 
@@ -205,8 +207,12 @@ class Samples:
 
     def _show(self) -> None:
         """Write the grid, once, as soon as its images are there: from their files, so that it is the same after a stop."""
-        first, path = min(SHOWN, len(self._there)), self._folder / GRID
-        if path.exists() or not all(self._there[:first]):
+        path = self._folder / GRID
+        if path.exists() or not self._there[0]:
+            return
+        pixels = math.prod(read_image(self._file(0)).shape[:2])
+        first = min(SHOWN, max(1, SHOWN_PIXELS // pixels), len(self._there))
+        if not all(self._there[:first]):
             return
         counts = np.stack([read_image(self._file(k)) for k in range(first)])
         images = channels_first(self._window.to_unit(counts))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.solvers import Denoise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling, can_draw
@@ -202,6 +203,10 @@ class ControlNet(nn.Module):
             return [strength * each for each in down], strength * middle
 
         return steered(self.base.denoiser.net, beside if strength and "hint" in cond else None)
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.base.on_canvas(canvas)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the base's loss, steered by the hint."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.formulations import FORMULATIONS, SIGMA_DATA, Span, min_snr_weight
 from veridical.diffusion.guidance import autoguidance, classifier_free, clipped
 from veridical.diffusion.solvers import SOLVERS, Denoise
@@ -100,6 +101,7 @@ class Denoiser(nn.Module):
             self.early = nn.ModuleDict({name: copy.deepcopy(part) for name, part in mine.items() if part is not None})
             self.early.requires_grad_(False)
         self.spectrum = Spectrum(channels, size)
+        self.canvas: Canvas | None = None
         self.sampling = sampling or Sampling()
         can_draw(law, self.sampling, self.early is not None)
         self.grid(self.sampling)  # so that what cannot be is said before it is trained
@@ -197,6 +199,24 @@ class Denoiser(nn.Module):
     def _denoise_early(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         return self._expected(self.precondition(x, sigma, cond), cond, early=True)[0]
 
+    @contextmanager
+    def on_canvas(self, canvas: Canvas) -> Iterator[None]:
+        """Within this `sample` draws images of the size of the canvas, in tiles; conditions that are maps have its size, too."""
+        before, self.canvas = self.canvas, None if canvas.plain else canvas
+        try:
+            yield
+        finally:
+            self.canvas = before
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Height and width of what `sample` draws."""
+        return self.shape[1:] if self.canvas is None else self.canvas.shape
+
+    def whole(self, denoise: Denoise, solver: str = "") -> Denoise:
+        """`denoise` of tiles as one of what `sample` draws, by a solver that may choose its steps."""
+        return denoise if self.canvas is None else self.canvas.tiled(denoise, moving=solver != "dopri5")
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
 
@@ -266,8 +286,14 @@ class Denoiser(nn.Module):
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """Where sampling begins at the highest noise level: noise, with the spectrum of the data in it if that is known."""
-        white = noise(self.shape)
-        return self.spectrum.noisy(white, sigma) if self.law.skip == "wiener" else sigma * white
+        height, width = self.room
+        if self.law.skip != "wiener":
+            return sigma * noise((self.shape[0], height, width))
+        if self.canvas is None:
+            return self.spectrum.noisy(noise(self.shape), sigma)
+        beyond = 0 if self.canvas.periodic else self.shape[1]  # borders that do not know of each other: cut out of more
+        white = noise((self.shape[0], height + beyond, width + beyond))
+        return self.spectrum.noisy_at(white, sigma)[..., :height, :width]
 
     def sample(
         self,
@@ -300,6 +326,7 @@ class Denoiser(nn.Module):
             denoise = clipped(denoise, self.encode, self.decode)
         if self.law.variance == "learned" and how.solver == "ancestral":
             denoise = self._moments(how.clamp)
+        denoise = self.whole(denoise, how.solver)
         x = self.start(noise, grid[0].item())
         cond = self.hear(cond, n)
         return self.decode(SOLVERS[how.solver](denoise, x, grid, cond, noise, **options(self.law, how)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.formulations import SIGMA_DATA
 from veridical.diffusion.solvers import Denoise, consistency, euler, karras_grid
 from veridical.models.diffusion.denoiser import Denoiser
@@ -95,6 +97,10 @@ class ProgressiveDistillation(nn.Module):
         """Noise levels of the student of the moment: every second, fourth, ... of the first teacher's."""
         return self._fine()[:: self.start_steps // int(self.steps)]
 
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.student.on_canvas(canvas)
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of what would lead to the teacher's place in one step (algorithm 2), weighted by the
         truncated signal-to-noise ratio (section 4).
@@ -123,7 +129,7 @@ class ProgressiveDistillation(nn.Module):
         """Images in [-1, 1], shape (n, C, H, W), in as many steps as the student of the moment takes."""
         grid = self.grid()
         x = self.student.start(noise, grid[0].item())
-        return self.student.decode(euler(self.student.denoise, x, grid, cond))
+        return self.student.decode(euler(self.student.whole(self.student.denoise), x, grid, cond))
 
 
 class Consistency(nn.Module):
@@ -169,6 +175,10 @@ class Consistency(nn.Module):
         share = _wide((lowest / sigma).clamp(max=1))
         return share * x + (1 - share) * self.student.denoise(x, sigma, cond)
 
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.student.on_canvas(canvas)
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the distance of the ends of two neighbours: pseudo-Huber, over the distance of their levels."""
         first, most = self.neighbours.levels, self.neighbours.most_levels
@@ -195,7 +205,8 @@ class Consistency(nn.Module):
         """Images in [-1, 1], shape (n, C, H, W)."""
         levels = self._levels((sampling or self.sampling).sampling_steps + 1)[:-1]
         x = self.student.start(noise, levels[0].item())
-        return self.student.decode(consistency(self.end, x, torch.cat([levels, levels.new_zeros(1)]), cond, noise))
+        end, grid = self.student.whole(self.end), torch.cat([levels, levels.new_zeros(1)])
+        return self.student.decode(consistency(end, x, grid, cond, noise))
 
 
 def _step(

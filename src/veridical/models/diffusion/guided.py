@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.formulations import ve_law
 from veridical.diffusion.guidance import classifier
 from veridical.diffusion.solvers import Denoise
@@ -111,6 +113,10 @@ class Guided(nn.Module):
             return -F.cross_entropy(found, label.long(), reduction="none")
         mean, log_std = found[:, 0], found[:, 1].clamp(-4, 4)
         return -((label - mean) * (-log_std).exp()).square() / 2 - log_std - math.log(2 * math.pi) / 2
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.denoiser.on_canvas(canvas)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss and the classifier's negative log-likelihood, at noise levels uniform in their logarithm."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.guidance import instructed
 from veridical.diffusion.solvers import Denoise
 from veridical.models.diffusion.denoiser import Denoiser
@@ -124,6 +125,10 @@ class InstructPix2Pix(nn.Module):
         how = sampling or self.sampling
         low, high = how.guidance_interval
         return instructed(denoise, how.guidance_scale, how.image_guidance_scale, (low, high))
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.denoiser.on_canvas(canvas)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, some pairs without instruction, image or both."""

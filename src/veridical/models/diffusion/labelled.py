@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from veridical.core.arrays import NO_LABEL
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 from veridical.nets.warp import warp
@@ -94,6 +96,10 @@ class Labelled(nn.Module):
         """Class numbers (N, S, S), uint8, of the corners that are nearest to planes (N, K - 1, S, S)."""
         return torch.einsum("kp,nphw->nkhw", self.corners, planes).argmax(1).to(torch.uint8)
 
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.denoiser.on_canvas(canvas)
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss; that of the planes only where there are labels."""
         self.denoiser.remember(step)
@@ -117,7 +123,7 @@ class Labelled(nn.Module):
         self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None
     ) -> tuple[Tensor, Tensor]:
         """Images in [-1, 1], shape (n, C, S, S), and their class numbers (n, S, S), uint8."""
-        everywhere = self.corners.new_ones(n, 1, *self.denoiser.shape[1:])
+        everywhere = self.corners.new_ones(n, 1, *self.denoiser.room)
         both = self.denoiser.sample(n, {"map": everywhere}, noise, sampling or self.sampling)
         return both[:, : self.channels], self.classes(both[:, self.channels :])
 

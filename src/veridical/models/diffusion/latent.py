@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
+from veridical.core.errors import InputError
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.solvers import Denoise
+from veridical.diffusion.tiles import mosaic
 from veridical.models.contract import Latent
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
@@ -37,6 +40,7 @@ class LatentDiffusion(nn.Module):
         self.denoiser, self.sampling = denoiser, denoiser.sampling
         self.shape, self.parts = denoiser.shape, dict(denoiser.parts)
         self.frozen = {"first": self.first} if frozen is None else dict(frozen)
+        self._pixels: Canvas | None = None
 
     def train(self, mode: bool = True) -> LatentDiffusion:
         """Set the mode of the denoiser; frozen stages stay as they are."""
@@ -83,6 +87,27 @@ class LatentDiffusion(nn.Module):
         """See `Denoiser.start`."""
         return self.denoiser.start(noise, sigma)
 
+    @contextmanager
+    def on_canvas(self, canvas: Canvas) -> Iterator[None]:
+        """See `Denoiser.on_canvas`; latents that reach beyond the image are cut off when they are decoded.
+
+        Raises
+        ------
+        InputError
+            If borders are to be periodic and no whole number of latents fits between them.
+        """
+        factor, self._pixels = canvas.tile // self.shape[-1], canvas
+        down, right = (-(-side // factor) for side in canvas.shape)
+        if canvas.periodic and (factor * down, factor * right) != canvas.shape:
+            raise InputError(
+                f"{canvas.width}x{canvas.height} cannot be periodic: give multiples of {factor}, the pixels of a latent."
+            )
+        try:
+            with self.denoiser.on_canvas(dataclasses.replace(canvas, height=down, width=right, tile=self.shape[-1])):
+                yield
+        finally:
+            self._pixels = None
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss on the latents of the batch."""
         with torch.no_grad():
@@ -98,4 +123,20 @@ class LatentDiffusion(nn.Module):
         guide: Callable[[Denoise], Denoise] | None = None,
     ) -> Tensor:
         """Sample latents and decode them; images in [-1, 1]. See `Denoiser.sample`."""
-        return self.first.decode(self.denoiser.sample(n, cond, noise, sampling or self.sampling, guide))
+        return self._decoded(self.denoiser.sample(n, cond, noise, sampling or self.sampling, guide))
+
+    def _decoded(self, z: Tensor) -> Tensor:
+        """Images of latents of any size, in tiles: the first stage has seen no larger ones."""
+        canvas, pixels = self.denoiser.canvas, self._pixels
+        if canvas is None or pixels is None:
+            return self.first.decode(z)
+        zoom = pixels.tile / canvas.tile
+        image = mosaic(
+            lambda tiles, *_: self.first.decode(tiles),
+            z,
+            canvas.tile,
+            zoom=zoom,
+            batch=canvas.batch,
+            grid=canvas.grid(),
+        )
+        return image[..., : pixels.height, : pixels.width]

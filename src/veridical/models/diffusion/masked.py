@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.guidance import classifier_free
 from veridical.diffusion.solvers import Denoise
 from veridical.models.diffusion.denoiser import Denoiser
@@ -99,6 +100,10 @@ class MaskDiffusion(nn.Module):
 
     def _shown(self, cond: dict[str, Any]) -> dict[str, Any]:
         return {**cond, "map": one_hot(cond["mask"], self.classes)} if "mask" in cond else dict(cond)
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.denoiser.on_canvas(canvas)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, some images without their mask."""

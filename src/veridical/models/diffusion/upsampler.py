@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
+from veridical.diffusion.canvas import Canvas
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling
 
@@ -86,6 +88,10 @@ class Upsampler(nn.Module):
         large = F.interpolate(noisy, scale_factor=self.coarse.factor, mode="bicubic")
         return {"level": level, "map": self.denoiser.encode(large)}
 
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.denoiser.on_canvas(canvas)
+
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, given the reduced batch; a source in the batch is for sampling."""
         low = self.reduce(batch.image)
@@ -96,12 +102,12 @@ class Upsampler(nn.Module):
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: CoarseSampling | None = None) -> Tensor:
         """Large images in [-1, 1], shape (n, C, size, size), of ``cond["source"]``.
 
-        The source (n, C, H, W) is of low resolution, or of `size` pixels: then it is reduced first.
+        The source (n, C, H, W) is of low resolution, or of the size of what is drawn: then it is reduced first.
         """
         how = sampling or self.sampling
         _within(self.coarse, how)
         source = cond["source"]
-        low = self.reduce(source) if source.shape[-1] == self.size else source
+        low = self.reduce(source) if tuple(source.shape[2:]) == self.denoiser.room else source
         level = torch.full((n,), how.condition_noise, dtype=low.dtype, device=low.device)
         given = self._condition(low, level, noise(tuple(low.shape[1:])))
         return self.denoiser.sample(n, given, noise, how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
+from veridical.core.errors import InputError
+from veridical.diffusion.canvas import Canvas
 from veridical.models.gan.game import adversarial, lazy_r1, r1_penalty
 from veridical.nets.augment import Augmentation
 from veridical.nets.convolution import mirrored
@@ -216,6 +219,19 @@ class CycleGAN(nn.Module):
 
     def _seen(self, which: str, image: Tensor, batch: Batch) -> Tensor:
         return self.augmentations[which](self.standard(image), batch)
+
+    @contextmanager
+    def on_canvas(self, canvas: Canvas) -> Iterator[None]:
+        """Within this `sample` translates sources of the size of the canvas: convolutions without a norm need no tiles.
+
+        Raises
+        ------
+        InputError
+            If borders are to be periodic.
+        """
+        if canvas.periodic:
+            raise InputError("a translation has the borders of its source: leave out --periodic.")
+        yield
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1] of the set `image`, translated from ``cond["source"]`` (n, C, H, W); noise makes their grain."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.tokens import NEGATIVE
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.solvers import Denoise
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
@@ -83,6 +84,10 @@ class ToldDenoiser(nn.Module):
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """See `Denoiser.start`."""
         return self.denoiser.start(noise, sigma)
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.denoiser.on_canvas(canvas)
 
     def told(self, cond: dict[str, Any]) -> dict[str, Any]:
         """Conditions with the vector of each caption, of variance 1 a number; for an empty caption 0: it says nothing."""

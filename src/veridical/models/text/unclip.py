@@ -16,6 +16,7 @@ from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import setting
 from veridical.core.tokens import BEGIN, END, PAD
+from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.formulations import STEPS
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
@@ -149,6 +150,10 @@ class UnClip(nn.Module):
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """See `Denoiser.start`."""
         return self.decoder.start(noise, sigma)
+
+    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
+        """See `Denoiser.on_canvas`."""
+        return self.decoder.on_canvas(canvas)
 
     def embed(self, x: Tensor) -> Tensor:
         """CLIP's embeddings, (N, dim) of length 1, of images in [-1, 1]."""
