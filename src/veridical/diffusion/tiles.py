@@ -57,6 +57,9 @@ def tiled(
             return denoise(x, sigma, cond)
         found = _even(shape, size, overlap) if grid is None else grid(shape)
         beyond = _beyond(shape, size, found)
+        widths: list[
+            int
+        ] = []  # channels of an estimate and its variance, see `veridical.diffusion.stochastic.ancestral`
 
         def one(tiles: Tensor, rows: Tensor, corners: Corners) -> Tensor:
             mine = None
@@ -66,11 +69,13 @@ def tiled(
                 clean: Tensor = checkpoint(denoise, tiles, sigma[rows], mine, use_reentrant=False)
                 return clean
             made: Any = denoise(tiles, sigma[rows], mine)
-            return torch.cat(made, 1) if isinstance(made, tuple) else made
+            if not isinstance(made, tuple):
+                return made
+            widths[:] = [part.shape[1] for part in made]
+            return torch.cat(made, 1)
 
         estimates = mosaic(one, x, size, batch=batch, grid=found)
-        several = estimates.shape[1] > x.shape[1]  # with a variance, see `veridical.diffusion.stochastic.ancestral`
-        return estimates.split(x.shape[1], 1) if several else estimates
+        return estimates.split(widths, 1) if widths else estimates
 
     return whole
 
