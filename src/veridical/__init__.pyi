@@ -5,7 +5,7 @@ from .core.errors import InputError as InputError
 from .core.version import __version__ as __version__
 from .data.dataset import open_dataset as open_dataset
 from .editing.folder import edit as edit
-from .hub.export import export as export
+from .runs.export import export as export
 from .phantoms import generate as generate
 from .phantoms import write_phantoms as write_phantoms
 from .recipes.table import build as build

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import check_output, file_hash, write_json
+from veridical.core.files import check_output, write_json
 from veridical.core.limits import check_cost
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
 from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
 from veridical.editing.edit import NEEDS, Given
+from veridical.editing.grey import applied
 from veridical.editing.table import find
-from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
 
@@ -91,7 +91,7 @@ def edit_file(
             check_output(Path(path))
     loaded = load(run, device)
     use_threads()
-    model = cast(Denoising, loaded.model)  # `restore` refuses what is not
+    loaded = loaded.seeing(open_slices(image), image)
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, suffix_of(counts.dtype), counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
@@ -103,10 +103,8 @@ def edit_file(
         raise InputError(f"{image} holds no finite value, only NaN or infinity: check how it was exported.")
     check_cost(f"samples={samples} of {image}", nbytes=unit.nbytes * samples)
     known = unit if given.mask is None else np.where(lost, np.float32(np.nan), unit)
-    drawn = edit.apply(
-        model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, numbers=range(samples),
-        quiet=quiet,
-    ).images  # fmt: skip
+    found = applied(loaded, edit, np.repeat(known[None], samples, 0), given, chosen, seed, range(samples), quiet)
+    drawn = found.images
     if drawn.shape[2:] != unit.shape[1:]:
         raise InputError(f"{how} makes images larger: use veridical edit.")
     contrast = loaded.window.high - loaded.window.low
@@ -124,13 +122,14 @@ def edit_file(
     record = {
         "version": __version__,
         "recipe": loaded.info.recipe,
-        "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors")},
+        "checkpoint": {"sha256": loaded.checkpoint()["sha256"]},
         "image": str(image),
         "edit": how,
         **{name: str(value) for name, value in files.items()},
         "samples": samples,
         "settings": asdict(chosen),
         "seed": seed,
+        **({} if found.chroma is None else {"chroma": float(found.chroma.mean())}),
         "synthetic": edit.synthetic,
     }
     write_json(target.with_suffix(".json"), record)

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_json
+from veridical.data.colour import coloured, luminance
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
 from veridical.data.readers.imagefile import read_image
 from veridical.data.slices import Slices
 from veridical.editing.edit import Edited
 from veridical.editing.jobs import Job
 from veridical.editing.space import Space
-from veridical.models.contract import Diffusive
+from veridical.models.contract import Coloured, Diffusive
 from veridical.runs.run import Run
 
 PROVENANCE, GRID = "provenance.json", "grid.png"
+TINTED = 1 / 255  # mean difference of the channels of what was drawn on grey images, which is said
 SHOWN = 8  # images on the grid, each with what it was and where it changed
 
 
@@ -70,6 +72,7 @@ class Results:
             if not self.has(job):
                 said = self._written(job, before[k], after[k], edited, k)
                 said |= {} if errors is None else {"coding_error": float(errors[k])}
+                said |= {} if edited.chroma is None else {"chroma": float(edited.chroma[k])}
                 self._there[job.number] = said | {"seconds": round(seconds / len(jobs), 3)}
         self._record()
 
@@ -78,6 +81,19 @@ class Results:
         """What the user should know of what was made."""
         still = [said["image"] for said in self._there.values() if said["changed_share"] == 0]
         found = [f"{len(still)} of {len(self._there)} images did not change, such as {still[0]}"] if still else []
+        errors, colour = (
+            [said[name] for said in self._there.values() if name in said] for name in ("coding_error", "chroma")
+        )
+        if errors:
+            found.append(
+                f"encoding and decoding alone changes these images by {np.mean(errors):.3g} of their range on average "
+                "(coding_error): detail finer than that is not the model's to keep"
+            )
+        if max(colour, default=0.0) > TINTED:
+            found.append(
+                f"what was drawn on grey images had colour, a difference of its channels of {np.mean(colour):.3g} on average "
+                "(chroma), which was taken off: their luminance is kept"
+            )
         return [*found, *dict.fromkeys(note for said in self._there.values() for note in said.get("notes", ()))]
 
     @contextlib.contextmanager
@@ -138,10 +154,14 @@ class Results:
         if not isinstance(model, Diffusive):
             return None
         unit = np.nan_to_num(self._run.window.to_unit(counts))
+        grey = unit.shape[1] == 1
+        unit = coloured(unit) if isinstance(model, Coloured) else unit
         space = Space(model, unit.shape, self._run.info.size)
         if not space.latent:
             return None
-        return np.asarray(np.abs(space.decode(space.encode(unit)) - unit).mean((1, 2, 3)), np.float64)
+        error = space.decode(space.encode(unit)) - unit
+        error = luminance(error) if grey and isinstance(model, Coloured) else error
+        return np.asarray(np.abs(error).mean((1, 2, 3)), np.float64)
 
     def _put(self, name: str, write: Callable[[Path], None]) -> None:
         path = self._path / name

@@ -18,14 +18,13 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash
 from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
+from veridical.data.colour import chroma, luminance
 from veridical.models.contract import Generating, Labelling
-from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
@@ -58,17 +57,20 @@ def draw(
     -------
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
-    row = table.find_drawing(run.info.recipe)
+    row = run.drawing()
     if cond is None:
         cond = conditions_of(run, n, **asked).cond
     elif asked:
         raise ValueError(f"cond says already what {', '.join(asked)} is to say: leave one out")
     other = arrays_of(row.instead)
-    if any(name in cond for name in other):
+    if run.pipeline is not None:
+        needs = list(cond)
+    elif any(name in cond for name in other):
         needs = [name for name in (*arrays_of(run.needs), *other) if name in cond]
     else:
         needs = arrays_of(run.needs)
     names = [*needs, *(name for of in needed(run.needs) for name in of.asked if name in cond)]
+    batch = run.together(batch)
     for name in names:
         if name not in cond or len(cond[name]) != n:
             raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
@@ -121,7 +123,10 @@ def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> tuple[Images, A
             f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
             "smaller --set lr."
         )
-    return ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy(), masks
+    images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
+    if run.pipeline is None or run.info.channels == 3:
+        return images, masks
+    return luminance(images), chroma(images)
 
 
 def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
@@ -134,7 +139,9 @@ def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
     **asked
         What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``, ``extrapolate`` (see `sample`).
     """
-    row = table.find(run.info.recipe)
+    if run.pipeline is not None:
+        return run.pipeline.words.ask(str(run.folder), n, asked)
+    row = run.row
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
     return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink, row.instead)
 
@@ -163,7 +170,7 @@ def sample(
     Parameters
     ----------
     run, out : str or Path
-        A run folder; a new folder, or one that the same call was stopped in.
+        A run folder, or ``hub:FOLDER``; a new folder, or one that the same call was stopped in.
     n : int
     settings : mapping, optional
         Of sampling, see `load`.
@@ -203,7 +210,8 @@ def sample(
     check_folder(Path(out))
     loaded = load(run, device, settings)
     use_threads()
-    row, info = table.find_drawing(loaded.info.recipe), loaded.info
+    row, info = loaded.drawing(), loaded.info
+    batch = loaded.together(batch)
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
     found = conditions_of(loaded, n, **asked)
     for text in found.notes:
@@ -214,7 +222,7 @@ def sample(
         {
             "version": __version__,
             "recipe": info.recipe,
-            "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": info.cost.steps},
+            "checkpoint": loaded.checkpoint(),
             "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info.config),
             "seed": seed,
             "n": n,

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
 from veridical.diffusion.guidance import instructed
-from veridical.diffusion.solvers import Denoise
+from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.models.diffusion.denoiser import Denoiser
-from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, options
 from veridical.nets.attention import Control
 
 
@@ -60,6 +60,8 @@ class InstructPix2Pix(nn.Module):
     how : Instructed
     sampling : InstructedSampling
     """
+
+    sees = "image"
 
     def __init__(
         self,
@@ -124,6 +126,13 @@ class InstructPix2Pix(nn.Module):
         how = sampling or self.sampling
         low, high = how.guidance_interval
         return instructed(denoise, how.guidance_scale, how.image_guidance_scale, (low, high))
+
+    def solved(
+        self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None
+    ) -> Tensor:
+        """Where the solver of the settings leads from x, at the first level of `grid`."""
+        how = sampling or self.sampling
+        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(self.denoiser.law, how))
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, some pairs without instruction, image or both."""
