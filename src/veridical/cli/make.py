@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from veridical.cli.shell import STOPPED, Seed, app, pairs_of, say
+from veridical.cli.shell import STOPPED, Download, Seed, app, pairs_of, say
 from veridical.conditions.table import options
 from veridical.core.errors import InputError
 from veridical.core.files import check_folder
@@ -114,7 +114,7 @@ app.command(
 
 
 def sample(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, or hub:FOLDER, a pipeline of diffusers.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
     set_: Annotated[
@@ -127,6 +127,7 @@ def sample(
             "--extrapolate", help="Draw labels and numbers of prompts outside the range of the training images, too."
         ),
     ] = False,
+    download: Download = False,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time; changes them by no more than rounding.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -141,6 +142,8 @@ def sample(
 
     check_folder(out)
     settings = pairs_of(set_ or [])
+    if download:
+        settings["download"] = "true"
     if extrapolate:
         asked["extrapolate"] = True
     try:
@@ -170,6 +173,7 @@ app.command(
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
     "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
+    "veridical sample hub:pipelines/sd15 --prompt 'a photo of gravel' --set like=scans -n 16 --out samples\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
 )(sample)
 
@@ -220,7 +224,7 @@ def _restore_signature() -> inspect.Signature:
     own: list[tuple[str, Any, Any]] = [
         (
             "run",
-            Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
+            Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm; for --mask hub:FOLDER, too.")],
             inspect.Parameter.empty,
         ),
         (
