@@ -24,7 +24,9 @@ def write(folder: Path) -> None:
 
     words = Tokenizer(models.WordLevel({"<pad>": 0, "<begin>": 1, "<end>": 2, "<unknown>": 3}, unk_token="<unknown>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    words.post_processor = processors.TemplateProcessing("<begin> $A <end>", special_tokens=[("<begin>", 1), ("<end>", 2)])
+    words.post_processor = processors.TemplateProcessing(
+        "<begin> $A <end>", special_tokens=[("<begin>", 1), ("<end>", 2)]
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="<pad>", bos_token="<begin>", eos_token="<end>", model_max_length=77
     )

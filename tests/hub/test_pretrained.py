@@ -180,7 +180,12 @@ def test_stable_unclip(tmp_path):
     images, model = pictures(1), run.model
     shown = Image.fromarray(np.rint(255 * images[0].transpose(1, 2, 0)).astype(np.uint8))
     theirs = drawn(
-        pipeline, shown, prompt="a wave", noise_level=200, latents=latents(1), generator=torch.Generator().manual_seed(0)
+        pipeline,
+        shown,
+        prompt="a wave",
+        noise_level=200,
+        latents=latents(1),
+        generator=torch.Generator().manual_seed(0),
     )
     fresh = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(0))
     z = model.embed(2 * torch.from_numpy(images) - 1)

@@ -23,7 +23,10 @@ ROWS = "\n".join(f"{row.name}: {row.summary}" for row in EDITS.values())
     "veridical edit runs/text_to_image slices --how inpaint --table changes.csv --out edited"
 )
 def edit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a diffusion system, or hub:FOLDER, a pipeline of diffusers.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="Run folder of a diffusion system, or hub:FOLDER, a pipeline of diffusers."),
+    ],
     images: Annotated[
         str, typer.Argument(metavar="IMAGES", help="Images to edit, as large as the run's tiles or larger.")
     ],

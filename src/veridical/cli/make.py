@@ -224,7 +224,12 @@ def _restore_signature() -> inspect.Signature:
     own: list[tuple[str, Any, Any]] = [
         (
             "run",
-            Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm; for --mask hub:FOLDER, too.")],
+            Annotated[
+                Path,
+                typer.Argument(
+                    help="Run folder of a diffusion system in pixels, such as edm; for --mask hub:FOLDER, too."
+                ),
+            ],
             inspect.Parameter.empty,
         ),
         (

@@ -23,7 +23,7 @@ def luminance(images: Images) -> Images:
 
 
 def chroma(images: Images, where: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """How far from grey colour images (N, 3, H, W) in [0, 1] are, (N,): the mean difference of the largest and the smallest channel.
+    """How far from grey images (N, 3, H, W) in [0, 1] are, (N,): the mean difference of the largest and the smallest channel.
 
     With `where` (N, H, W) that of these pixels alone, and 0 where there are none.
     """

@@ -50,9 +50,5 @@ def check_given(row: Edit, images: Images, given: Given, run: Run) -> None:
             )
     if given.mask is not None and given.mask.shape[1:] != images.shape[2:]:
         raise InputError(f"{row.name}: masks of {given.mask.shape[1:]} for images of {images.shape[2:]} cannot be.")
-    if (
-        given.words is None
-        and not run.hears
-        and (given.prompt or given.source_prompt or given.negative_prompt)
-    ):
+    if given.words is None and not run.hears and (given.prompt or given.source_prompt or given.negative_prompt):
         raise InputError(f"{run.folder} is a run of {run.info.recipe}, which hears no words: leave the prompts out.")

@@ -14,12 +14,13 @@ from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import check_output, write_json
 from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
 from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
 from veridical.editing.edit import NEEDS, Given
-from veridical.editing.grey import applied
+from veridical.editing.grey import applied, coding_errors, remarks
 from veridical.editing.table import find
 from veridical.runs.run import Run, load
 
@@ -119,6 +120,9 @@ def edit_file(
     write_counts(target, made, pixel_size)
     if spread_target is not None:
         write_counts(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
+    errors = coding_errors(loaded, counts[None])
+    for text in remarks([] if errors is None else list(errors), [] if found.chroma is None else list(found.chroma)):
+        tell(target, text)
     record = {
         "version": __version__,
         "recipe": loaded.info.recipe,
@@ -129,6 +133,7 @@ def edit_file(
         "samples": samples,
         "settings": asdict(chosen),
         "seed": seed,
+        **({} if errors is None else {"coding_error": float(errors[0])}),
         **({} if found.chroma is None else {"chroma": float(found.chroma.mean())}),
         "synthetic": edit.synthetic,
     }

@@ -24,10 +24,10 @@ from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.editing.checks import check_given, check_images
 from veridical.editing.edit import Edit, Edited, Given
+from veridical.editing.grey import applied
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
-from veridical.editing.grey import applied
 from veridical.editing.words import TextWords, signed, words_of
 from veridical.runs.run import Run, load, settable
 

@@ -1,4 +1,4 @@
-"""Edits of grey images by a model that knows colour alone: equal channels in, luminance out, and how much colour there was."""
+"""What models of colour and of latents cost: grey images in and out, how much colour there was, what encoding alone changes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from veridical.core.arrays import Images
 from veridical.data.colour import chroma, coloured, luminance
 from veridical.editing.edit import Edit, Edited, Given
-from veridical.models.contract import Coloured, Denoising
+from veridical.editing.space import Space
+from veridical.models.contract import Coloured, Denoising, Diffusive
 from veridical.runs.run import Run
+
+TINTED = 1 / 255  # mean difference of the channels of what was drawn on grey images, which is said
 
 
 def applied(
@@ -33,3 +37,34 @@ def applied(
     mask = given.mask if found.mask is None else found.mask
     new = np.ones((len(found.images), *found.images.shape[2:]), bool) if mask is None else mask
     return replace(found, images=luminance(found.images), chroma=chroma(found.images, new))
+
+
+def coding_errors(run: Run, counts: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Mean absolute error (N,), of images (N, C, H, W) as shares of the window, of encoding and decoding alone; None in pixels."""
+    model: Any = run.model
+    if not isinstance(model, Diffusive):
+        return None
+    unit = np.nan_to_num(run.window.to_unit(counts))
+    grey = unit.shape[1] == 1 and isinstance(model, Coloured)
+    unit = coloured(unit) if grey else unit
+    space = Space(model, unit.shape, run.info.size)
+    if not space.latent:
+        return None
+    error = space.decode(space.encode(unit)) - unit
+    return np.asarray(np.abs(luminance(error) if grey else error).mean((1, 2, 3)), np.float64)
+
+
+def remarks(errors: Sequence[float], colour: Sequence[float]) -> list[str]:
+    """What the user should know of `coding_errors`, and of the colour that was drawn on grey images."""
+    found = []
+    if len(errors):
+        found.append(
+            f"encoding and decoding alone changes these images by {np.mean(errors):.3g} of their range on average "
+            "(coding_error): detail finer than that is not the model's to keep"
+        )
+    if max(colour, default=0.0) > TINTED:
+        found.append(
+            f"what was drawn on grey images had colour, a difference of its channels of {np.mean(colour):.3g} on average "
+            "(chroma), which was taken off: their luminance is kept"
+        )
+    return found

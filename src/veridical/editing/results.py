@@ -15,18 +15,15 @@ from numpy.typing import NDArray
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_json
-from veridical.data.colour import coloured, luminance
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
 from veridical.data.readers.imagefile import read_image
 from veridical.data.slices import Slices
 from veridical.editing.edit import Edited
+from veridical.editing.grey import coding_errors, remarks
 from veridical.editing.jobs import Job
-from veridical.editing.space import Space
-from veridical.models.contract import Coloured, Diffusive
 from veridical.runs.run import Run
 
 PROVENANCE, GRID = "provenance.json", "grid.png"
-TINTED = 1 / 255  # mean difference of the channels of what was drawn on grey images, which is said
 SHOWN = 8  # images on the grid, each with what it was and where it changed
 
 
@@ -67,7 +64,7 @@ class Results:
         self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float
     ) -> None:
         """Write what became of some images, counts (N, C, H, W); editing them took some seconds."""
-        errors = self._coding_errors(before)
+        errors = coding_errors(self._run, before)
         for k, job in enumerate(jobs):
             if not self.has(job):
                 said = self._written(job, before[k], after[k], edited, k)
@@ -81,19 +78,9 @@ class Results:
         """What the user should know of what was made."""
         still = [said["image"] for said in self._there.values() if said["changed_share"] == 0]
         found = [f"{len(still)} of {len(self._there)} images did not change, such as {still[0]}"] if still else []
-        errors, colour = (
-            [said[name] for said in self._there.values() if name in said] for name in ("coding_error", "chroma")
-        )
-        if errors:
-            found.append(
-                f"encoding and decoding alone changes these images by {np.mean(errors):.3g} of their range on average "
-                "(coding_error): detail finer than that is not the model's to keep"
-            )
-        if max(colour, default=0.0) > TINTED:
-            found.append(
-                f"what was drawn on grey images had colour, a difference of its channels of {np.mean(colour):.3g} on average "
-                "(chroma), which was taken off: their luminance is kept"
-            )
+        said = list(self._there.values())
+        errors, colour = ([one[name] for one in said if name in one] for name in ("coding_error", "chroma"))
+        found += remarks(errors, colour)
         return [*found, *dict.fromkeys(note for said in self._there.values() for note in said.get("notes", ()))]
 
     @contextlib.contextmanager
@@ -147,21 +134,6 @@ class Results:
             **({} if there.all() else {"origin": list(edited.origin)}),
             **({"notes": list(edited.notes)} if edited.notes else {}),
         }
-
-    def _coding_errors(self, counts: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Mean absolute error, of images in [0, 1], of encoding and decoding alone, in a space of latents."""
-        model: Any = self._run.model
-        if not isinstance(model, Diffusive):
-            return None
-        unit = np.nan_to_num(self._run.window.to_unit(counts))
-        grey = unit.shape[1] == 1
-        unit = coloured(unit) if isinstance(model, Coloured) else unit
-        space = Space(model, unit.shape, self._run.info.size)
-        if not space.latent:
-            return None
-        error = space.decode(space.encode(unit)) - unit
-        error = luminance(error) if grey and isinstance(model, Coloured) else error
-        return np.asarray(np.abs(error).mean((1, 2, 3)), np.float64)
 
     def _put(self, name: str, write: Callable[[Path], None]) -> None:
         path = self._path / name

@@ -146,7 +146,9 @@ class Space:
         With 0.5 noise is as strong as the image (in terms of a cosine schedule, half of its time), with 1 nothing is left.
         """
         grid = self.grid(steps)
-        level = min(self.deviation * math.tan(strength * math.pi / 2), grid[0].item()) if strength < 1 else grid[0].item()
+        level = (
+            min(self.deviation * math.tan(strength * math.pi / 2), grid[0].item()) if strength < 1 else grid[0].item()
+        )
         return torch.cat([grid.new_tensor([level]), grid[grid < 0.999 * level]])
 
     def hear(self, cond: Mapping[str, Tensor], n: int, noise: Noise | None = None) -> dict[str, Any]:

@@ -161,12 +161,16 @@ def _kind(folder: Path, index: dict[str, Any]) -> Kind:
     config = _config(folder / "unet", "unet", folder)
     channels, latents = config.get("in_channels"), _config(folder / "vae", "vae", folder).get("latent_channels")
     if not isinstance(channels, int) or not isinstance(latents, int):
-        raise InputError(f"{folder} does not say how many channels its U-Net and VAE have: check its config.json files.")
+        raise InputError(
+            f"{folder} does not say how many channels its U-Net and VAE have: check its config.json files."
+        )
     if channels == latents and kind.sees == "hole":
         return STABLE
     wanted = latents + {"": 0, "image": latents, "hole": latents + 1}[kind.sees]
     if channels != wanted:
-        raise InputError(f"{folder} is a {name} whose U-Net has {channels} channels, not {wanted}: this cannot be used here.")
+        raise InputError(
+            f"{folder} is a {name} whose U-Net has {channels} channels, not {wanted}: this cannot be used here."
+        )
     if kind is STABLE_XL and index.get("requires_aesthetics_score"):
         raise InputError(f"{folder} is a refiner, which draws nothing of its own: give the base pipeline.")
     return kind
@@ -179,7 +183,9 @@ def _part(folder: Path, name: str, index: dict[str, Any]) -> Part:
         raise InputError(f"{folder} has no part {name}: copy the whole pipeline.")
     kind = entry[1]
     if name in CLASSES and kind not in CLASSES[name]:
-        raise InputError(f"{place} is a {kind}, which cannot be used here: give one with a {' or '.join(CLASSES[name])}.")
+        raise InputError(
+            f"{place} is a {kind}, which cannot be used here: give one with a {' or '.join(CLASSES[name])}."
+        )
     if name in WEIGHTLESS:
         return Part(place, kind)
     if "auto_map" in _config(place, name, folder):
@@ -208,7 +214,9 @@ def _steering(folder: Path, download: bool) -> Part:
     folder = located(str(folder), download)
     name = _config(folder, "ControlNet", folder).get("_class_name")
     if name != "ControlNetModel":
-        raise InputError(f"{folder} is a {name or 'model of another kind'}, no ControlNetModel: give the folder of one.")
+        raise InputError(
+            f"{folder} is a {name or 'model of another kind'}, no ControlNetModel: give the folder of one."
+        )
     return _weighed(folder, name)
 
 

@@ -45,7 +45,9 @@ class Kind:
         return f"hub_{self.name}"
 
 
-STABLE = Kind("stable_diffusion", "Stable Diffusion 1.x and 2.x: text to image.", "Rombach et al. 2022, arXiv:2112.10752")
+STABLE = Kind(
+    "stable_diffusion", "Stable Diffusion 1.x and 2.x: text to image.", "Rombach et al. 2022, arXiv:2112.10752"
+)
 STABLE_XL = Kind(
     "stable_diffusion_xl", "Stable Diffusion XL: text to image.", "Podell et al. 2023, arXiv:2307.01952", XL,
     usual={"guidance_scale": 5.0},

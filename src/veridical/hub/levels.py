@@ -40,7 +40,9 @@ class Schedule:
         """`steps` falling levels and 0, float64, at the steps that diffusers' scheduler of that solver takes."""
         total = len(self.levels)
         if steps > total:
-            raise InputError(f"sampling_steps={steps} is more than the {total} steps of the pipeline: give at most {total}.")
+            raise InputError(
+                f"sampling_steps={steps} is more than the {total} steps of the pipeline: give at most {total}."
+            )
         more = int(solver in MULTISTEP and self.spacing != "trailing" and steps < total)
         if self.spacing == "trailing":
             times = np.round(np.arange(total, 0, -total / steps)) - 1
@@ -69,7 +71,7 @@ def schedule_of(name: object, scheduler: Any) -> Schedule:
             f"diffusion are used here, which predict {', '.join(PREDICTIONS)}."
         )
     left = left.double()
-    if not (0 < left[-1] and left[-1] > 1e-7) or config.get("rescale_betas_zero_snr"):
+    if not (left[-1] > 0 and left[-1] > 1e-7) or config.get("rescale_betas_zero_snr"):
         raise InputError(f"{name} begins with nothing of an image (rescale_betas_zero_snr), which is not used here.")
     spacing = config.get("timestep_spacing", "leading")
     return Schedule(((1 - left) / left).sqrt(), prediction, spacing, int(config.get("steps_offset", 0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,11 +130,18 @@ def _check_parts(found: Found, parts: dict[str, Any], tokenizers: list[Any], tow
     """Refuse parts that do not belong together, or of which more would have to be known."""
     unet, vae = parts["unet"].config, parts["vae"].config
     for tokenizer, tower in zip(tokenizers, towers, strict=True):
-        if len(tokenizer) > tower.config.vocab_size or tokenizer.model_max_length > tower.config.max_position_embeddings:
-            raise InputError(f"{found.folder}: its tokenizer has other words than its text encoder: copy the whole pipeline.")
+        if (
+            len(tokenizer) > tower.config.vocab_size
+            or tokenizer.model_max_length > tower.config.max_position_embeddings
+        ):
+            raise InputError(
+                f"{found.folder}: its tokenizer has other words than its text encoder: copy the whole pipeline."
+            )
     width = sum(tower.config.hidden_size for tower in towers)
     if unet.cross_attention_dim != width or unet.out_channels != vae.latent_channels:
-        raise InputError(f"{found.folder}: its U-Net does not fit its text encoders or its VAE: copy the whole pipeline.")
+        raise InputError(
+            f"{found.folder}: its U-Net does not fit its text encoders or its VAE: copy the whole pipeline."
+        )
     if vae.in_channels != 3 or vae.get("latents_mean") is not None or vae.get("shift_factor"):
         raise InputError(f"{found.folder} has a VAE of another kind: give one of RGB whose latents are scaled alone.")
     if "controlnet" in parts:

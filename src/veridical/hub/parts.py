@@ -23,8 +23,7 @@ def load_parts(found: Found, dtype: torch.dtype) -> dict[str, Any]:
     """
     with quiet():
         return {
-            name: _loaded(name, part, torch.float32 if name in PRECISE else dtype)
-            for name, part in found.parts.items()
+            name: _loaded(name, part, torch.float32 if name in PRECISE else dtype) for name, part in found.parts.items()
         }
 
 
@@ -34,10 +33,14 @@ def _loaded(name: str, part: Part, dtype: torch.dtype) -> Any:
     from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 
     own = {"StableUnCLIPImageNormalizer": StableUnCLIPImageNormalizer}
-    source: Any = diffusers if name in ("unet", "vae", "controlnet", "scheduler", "image_noising_scheduler") else transformers
+    source: Any = (
+        diffusers if name in ("unet", "vae", "controlnet", "scheduler", "image_noising_scheduler") else transformers
+    )
     kind: Any = own.get(part.kind) or getattr(source, part.kind, None)
     if kind is None:
-        raise InputError(f"{part.folder} is a {part.kind}, which the installed libraries do not have: upgrade diffusers.")
+        raise InputError(
+            f"{part.folder} is a {part.kind}, which the installed libraries do not have: upgrade diffusers."
+        )
     given: dict[str, Any] = {"local_files_only": True}
     if name not in WEIGHTLESS:
         given |= {"use_safetensors": True, "variant": part.variant, "dtype": dtype}
@@ -51,7 +54,9 @@ def _loaded(name: str, part: Part, dtype: torch.dtype) -> Any:
         if isinstance(error, InputError):
             raise
         why = " ".join(str(error).split())[:200]
-        raise InputError(f"{part.folder} cannot be loaded ({why}): it is damaged, or its config is that of other weights.") from error
+        raise InputError(
+            f"{part.folder} cannot be loaded ({why}): it is damaged, or its config is that of other weights."
+        ) from error
     lost = [*report.get("missing_keys", ()), *report.get("mismatched_keys", ())]
     if lost:
         raise InputError(f"{part.folder} lacks weights, such as {lost[0]}: copy the whole pipeline.")

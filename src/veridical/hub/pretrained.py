@@ -114,7 +114,9 @@ class Pretrained(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Images in colour, likewise."""
         self._use("vae")
-        return torch.cat([self.vae.decode(row).sample for row in (z / self.scale).to(self.vae.dtype).split(1)]).to(z.dtype)
+        return torch.cat([self.vae.decode(row).sample for row in (z / self.scale).to(self.vae.dtype).split(1)]).to(
+            z.dtype
+        )
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected latents `x0` of ``x = x0 + sigma * noise``; sigma (N,).
@@ -224,7 +226,9 @@ class Pretrained(nn.Module):
         how = sampling or self.sampling
         if self.sees:
             edit = {"image": "instruct_pix2pix", "hole": "inpaint"}[self.sees]
-            raise InputError(f"this pipeline changes images and draws none of its own: use veridical edit --how {edit}.")
+            raise InputError(
+                f"this pipeline changes images and draws none of its own: use veridical edit --how {edit}."
+            )
         heard = self.hear(cond, n)
         x = self.start(noise, self.grid(how)[0].item())
         return self.decode(self.solved(self.guided(how), x, heard, noise, how)).clamp(-1, 1)

@@ -27,7 +27,9 @@ class Loading:
     controlnet: str = setting("", "Folder of a ControlNet, which then steers the pipeline; its hints are --source.")
     like: str = setting("", "Images whose channels, bit depth and intensity window samples have; else 8 bits, RGB.")
     config: str = setting("", "Folder of the pipeline without its weights, for weights in a single .safetensors file.")
-    download: bool = setting(False, "Fetch from the Hugging Face hub what is not in the cache; else no network is used.")
+    download: bool = setting(
+        False, "Fetch from the Hugging Face hub what is not in the cache; else no network is used."
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -42,7 +44,9 @@ class PipelineSampling(Sampling):
     guidance_scale: float = setting(7.5, "Guidance by the prompt: 1 is the prompt alone.", low=0)
     image_guidance_scale: float = setting(1.5, "For InstructPix2Pix: guidance by the image that is changed.", low=0)
     strength: float = setting(1.0, "For a ControlNet: factor of what it adds to the U-Net.", low=0)
-    noise_level: int = setting(0, "For Stable unCLIP: noise on the embedding; the more, the more various images are.", low=0)
+    noise_level: int = setting(
+        0, "For Stable unCLIP: noise on the embedding; the more, the more various images are.", low=0
+    )
 
 
 # What sampling of ours has and no pipeline: ends of the grid are those of its scheduler.

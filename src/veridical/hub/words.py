@@ -42,7 +42,13 @@ class PipelineWords:
     def ids(self, texts: Sequence[str]) -> Tensor:
         """Token ids (N, L) of all tokenizers, begun, ended, cut and filled up."""
         found = [
-            each(list(texts), padding="max_length", max_length=each.model_max_length, truncation=True, return_tensors="pt")
+            each(
+                list(texts),
+                padding="max_length",
+                max_length=each.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            )
             for each in self._tokenizers
         ]
         return torch.cat([each.input_ids for each in found], 1)
