@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 from pipelines import SIZE, written
-from veridical import InputError, audit, edit, load, sample
+from toy import write_tiles
+from veridical import InputError, audit, bench, edit, load, sample
 from veridical.data.colour import chroma, coloured, luminance
 from veridical.editing.files import edit_file
+from veridical.editing.table import EDITS
 from veridical.hub.words import ELSEWHERE
 
 OWN = {"outpaint": {"right": 8}, "ledits": {"scale": (20.0,), "threshold": (0.3,)}}
@@ -37,8 +39,6 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize("how", HOWS)
 def test_from_file_to_file(place, tmp_path, how):
     given = {"prompt": "two cracks", "source_prompt": "three cracks", "mask": place / "mask.png"}
-    from veridical.editing.table import EDITS
-
     row = EDITS[how]
     given = {name: value for name, value in given.items() if name in (*row.needs, *row.offers)}
     spec, out = f"hub:{place / 'pipeline'}", tmp_path / "out"
@@ -132,3 +132,20 @@ def test_other_types_get_a_window_of_the_whole_set(place, tmp_path):
     run = load(f"hub:{place / 'pipeline'}", "cpu", {"like": str(eight)})
     assert run.info.channels == 3 and (run.window.low, run.window.high) == (0, 255)
     assert torch.is_tensor(run.model.empty)
+
+
+def test_a_row_of_a_bench(place, tmp_path):
+    """Drawn, not trained, and compared in the window of the data."""
+    images = tmp_path / "tiles"
+    write_tiles(images, n=30, size=SIZE + 8)
+    spec = tmp_path / "bench.toml"
+    head = f'size = {SIZE}\nsteps = 2\nsamples = 24\n[datasets]\nblobs = "tiles"\n[recipes]\n'
+    row = f'web = {{ recipe = "hub:{place / "pipeline"}", prompt = "a wave", sampling_steps = 2 }}\n'
+    spec.write_text(head + row)
+    bench(spec, tmp_path / "out", say=lambda _: None)
+    cell = tmp_path / "out" / "cells" / "blobs" / "web-seed0"
+    assert json.loads((cell / "status.json").read_text())["state"] == "done", (cell / "output.txt").read_text()
+    assert np.load(cell / "samples.npy").shape == (24, 1, SIZE, SIZE)
+    spec.write_text(head + row.replace('prompt = "a wave", ', ""))
+    with pytest.raises(InputError, match='web draws what a prompt says: add prompt = "..."'):
+        bench(spec, tmp_path / "other")

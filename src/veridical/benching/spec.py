@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -14,6 +14,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.core.limits import LARGEST_TILE
 from veridical.core.text import is_name
+from veridical.hub.folder import HUB, is_hub
 from veridical.recipes.config import TrainConfig
 
 LARGEST = 2**20  # bytes of a specification
@@ -218,6 +219,8 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
+    if is_hub(row.recipe):
+        return _pipeline(path, name, row, datasets)
     drawn = find_drawing(row.recipe)
     settings(row.recipe, given)
     for dataset in row.datasets or datasets:
@@ -230,6 +233,23 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
                     f'add {need.setting} = "..." to it, or '
                     f"datasets = [...] to {name}."
                 )
+    return row
+
+
+def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
+    """A row that is not trained: its folder against that of the file, its prompt and settings."""
+    from veridical.hub.settings import parsed
+
+    place = row.recipe.removeprefix(HUB)
+    if (path.parent / place).exists():
+        row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
+    prompt = row.args.get("prompt")
+    if not prompt or not all(isinstance(text, str) for text in ([prompt] if isinstance(prompt, str) else prompt)):
+        raise InputError(f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them.')
+    parsed(name, {key: value for key, value in row.args.items() if key != "prompt"}, {})
+    for dataset in row.datasets or []:
+        if dataset not in datasets:
+            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
     return row
 
 

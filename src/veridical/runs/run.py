@@ -15,10 +15,10 @@ from veridical.core.errors import InputError
 from veridical.core.files import file_hash
 from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow
-from veridical.hub.folder import is_hub
+from veridical.hub.folder import find, is_hub
 from veridical.hub.kinds import ROWS
 from veridical.hub.load import Opened, alike, open_pipeline
-from veridical.hub.settings import LOADING, SAMPLING
+from veridical.hub.settings import LOADING, SAMPLING, Loading
 from veridical.models.contract import Model
 from veridical.recipes import table
 from veridical.recipes.info import RunInfo
@@ -46,7 +46,7 @@ class Run:
     @property
     def row(self) -> Recipe:
         """Its row of the table of systems, or what stands in place of one for a pipeline."""
-        return _row(self.info.recipe)
+        return row_of(self.info.recipe)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -121,7 +121,10 @@ def settable(folder: str | Path) -> tuple[str, ...]:
     return (*LOADING, *SAMPLING) if is_hub(folder) else table.find(read_run(folder).recipe).sampling
 
 
-def _row(recipe: str) -> Recipe:
+def row_of(recipe: str) -> Recipe:
+    """The row of a system, or of the kind of pipeline that ``hub:FOLDER`` is; an `InputError` if there is none."""
+    if is_hub(recipe):
+        return ROWS[find(recipe, Loading()).kind.recipe]
     return ROWS[recipe] if recipe in ROWS else table.find(recipe)
 
 
