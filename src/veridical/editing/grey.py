@@ -40,7 +40,7 @@ def applied(
 
 
 def coding_errors(run: Run, counts: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Mean absolute error (N,) of encoding and decoding alone, as shares of the window, of counts (N, C, H, W); None in pixels."""
+    """Mean absolute error (N,) of encoding and decoding counts (N, C, H, W) alone, as shares of the window; None in pixels."""
     model: Any = run.model
     if not isinstance(model, Diffusive):
         return None
