@@ -36,6 +36,13 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Toys are too small for more."""
+    for module in ("editing.folder", "editing.files", "runs.draw"):
+        monkeypatch.setattr(f"veridical.{module}.use_threads", lambda: 1)
+
+
 @pytest.mark.parametrize("how", HOWS)
 def test_from_file_to_file(place, tmp_path, how):
     given = {"prompt": "two cracks", "source_prompt": "three cracks", "mask": place / "mask.png"}

@@ -28,7 +28,9 @@ def numbers_in(path: Path) -> int:
     try:
         with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length)) if length <= LARGEST_HEADER else None
+            if length > LARGEST_HEADER:
+                raise ValueError
+            header = json.loads(file.read(length))
             size = file.seek(0, 2)
         tensors = [entry for name, entry in header.items() if name != "__metadata__"]
         if max((entry["data_offsets"][1] for entry in tensors), default=0) != size - 8 - length:

@@ -66,6 +66,8 @@ class Found:
     index : dict
         What ``model_index.json`` says.
     parts : dict of str to Part
+    single : Path, optional
+        The file that holds the weights of all parts, if there is one.
     """
 
     spec: str
@@ -73,10 +75,12 @@ class Found:
     kind: Kind
     index: dict[str, Any]
     parts: dict[str, Part]
+    single: Path | None = None
 
     def sha256(self) -> str:
         """Of all files of weights and their names."""
-        lines = [f"{path.name} {file_hash(path)}" for part in self.parts.values() for path in part.weights]
+        files = [path for part in self.parts.values() for path in part.weights] + ([self.single] if self.single else [])
+        lines = [f"{path.name} {file_hash(path)}" for path in files]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -99,17 +103,32 @@ def find(spec: str, loading: Loading) -> Found:
     InputError
         If it is not there, is no pipeline or one of another kind, holds code, or lacks a part or its safetensors.
     """
-    folder = located(spec.removeprefix(HUB), loading.download)
+    single = _single(spec.removeprefix(HUB), loading)
+    folder = located(loading.config if single else spec.removeprefix(HUB), loading.download)
     index = _index(folder)
     kind = _kind(folder, index)
-    parts = {name: _part(folder, name, index) for name in kind.parts}
+    if single and kind.name in ("controlnet", "unclip"):
+        raise InputError(f"{single}: a pipeline of {kind.name} is not read from a single file: give its folder.")
+    parts = {name: _part(folder, name, index, weighed=single is None) for name in kind.parts}
     if loading.controlnet:
         if kind.name not in ("stable_diffusion", "stable_diffusion_xl"):
             raise InputError(
                 f"{folder} is a pipeline of {kind.name}, to which no ControlNet is added: give one of Stable Diffusion."
             )
         parts["controlnet"] = _steering(Path(loading.controlnet).expanduser(), loading.download)
-    return Found(spec, folder, kind, index, parts)
+    return Found(spec, folder, kind, index, parts, single)
+
+
+def _single(name: str, loading: Loading) -> Path | None:
+    """The file of weights that `name` is; None for a folder."""
+    path = Path(name).expanduser()
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    if not loading.config:
+        raise InputError(
+            f"{path} holds weights alone: add --set config=FOLDER, a pipeline of the same kind (its weights are not needed)."
+        )
+    return path
 
 
 def located(name: str, download: bool) -> Path:
@@ -124,7 +143,9 @@ def located(name: str, download: bool) -> Path:
             raise InputError(
                 f"{folder} is a pickle, which may run code when loaded, so it is refused: give safetensors instead."
             )
-        raise InputError(f"{folder} is a file: give the folder of a diffusers pipeline, with {INDEX} in it.")
+        raise InputError(
+            f"{folder} is a file: give the folder of a diffusers pipeline, or weights that end with .safetensors."
+        )
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(f"{name} is not there: give the folder of a diffusers pipeline, or OWNER/NAME of the hub.")
     from huggingface_hub import snapshot_download
@@ -176,7 +197,7 @@ def _kind(folder: Path, index: dict[str, Any]) -> Kind:
     return kind
 
 
-def _part(folder: Path, name: str, index: dict[str, Any]) -> Part:
+def _part(folder: Path, name: str, index: dict[str, Any], weighed: bool = True) -> Part:
     entry = index.get(name)
     place = folder / name
     if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str) and place.is_dir()):
@@ -190,7 +211,7 @@ def _part(folder: Path, name: str, index: dict[str, Any]) -> Part:
         return Part(place, kind)
     if "auto_map" in _config(place, name, folder):
         raise InputError(f"{place} asks for Python code of its own, which is never run: give a pipeline without it.")
-    return _weighed(place, kind)
+    return _weighed(place, kind) if weighed else Part(place, kind)
 
 
 def _weighed(place: Path, kind: str) -> Part:
@@ -239,6 +260,8 @@ def check_fits(found: Found, device: torch.device, dtype: torch.dtype, offload: 
     width = torch.finfo(dtype).bits // 8
     sizes = {name: part.numbers * (4 if name in PRECISE else width) for name, part in found.parts.items()}
     total, largest = sum(sizes.values()), max(sizes.values())
+    if found.single:  # which part has how much, is not looked up
+        total = largest = total + numbers_in(found.single) * width
     parts = [(device, total)]
     if device.type != "cpu":
         parts = [(device, largest if offload else total), (torch.device("cpu"), total if offload else largest)]

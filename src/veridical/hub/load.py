@@ -65,7 +65,7 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
     model, words = _model(found, load_parts(found, dtype), sampling, where, loading.offload)
     args = {name: getattr(loading, name) for name in LOADING} | {name: getattr(sampling, name) for name in SAMPLING}
     args |= {"dtype": str(dtype).removeprefix("torch.")}
-    numbers = sum(part.numbers for part in found.parts.values())
+    numbers = sum(p.numel() for p in model.parameters())
     info = RunInfo(
         version=__version__, torch=torch.__version__, recipe=found.kind.recipe, args=args, config=TrainConfig(size=model.size),
         channels=3, size=model.size, window=EIGHT_BITS, dataset={"spec": found.spec, "fingerprint": None}, finished=True,

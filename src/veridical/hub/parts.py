@@ -22,6 +22,8 @@ def load_parts(found: Found, dtype: torch.dtype) -> dict[str, Any]:
         Where a part is damaged, or its weights are not those of its config.
     """
     with quiet():
+        if found.single is not None:
+            return _from_one_file(found, dtype)
         return {
             name: _loaded(name, part, torch.float32 if name in PRECISE else dtype) for name, part in found.parts.items()
         }
@@ -61,6 +63,29 @@ def _loaded(name: str, part: Part, dtype: torch.dtype) -> Any:
     if lost:
         raise InputError(f"{part.folder} lacks weights, such as {lost[0]}: copy the whole pipeline.")
     return made.eval().requires_grad_(False) if isinstance(made, torch.nn.Module) else made
+
+
+def _from_one_file(found: Found, dtype: torch.dtype) -> dict[str, Any]:
+    """Parts from one file of weights, in the layout of the first Stable Diffusion, by the configs of a folder."""
+    import diffusers
+
+    library: Any = diffusers
+    kind = getattr(library, found.index["_class_name"])
+    plain = {} if "text_encoder_2" in found.parts else {"safety_checker": None}
+    try:
+        made = kind.from_single_file(
+            str(found.single), config=str(found.folder), local_files_only=True, torch_dtype=dtype, **plain
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"{found.single} cannot be loaded ({why}): is it of the kind of {found.folder}?") from error
+    parts = {name: getattr(made, name) for name in found.parts if name != "controlnet"}
+    for name, part in parts.items():
+        if isinstance(part, torch.nn.Module):
+            part.to(torch.float32 if name in PRECISE else dtype).eval().requires_grad_(False)
+    if "controlnet" in found.parts:
+        parts["controlnet"] = _loaded("controlnet", found.parts["controlnet"], dtype)
+    return parts
 
 
 @contextlib.contextmanager
