@@ -126,7 +126,7 @@ def edit_file(
     record = {
         "version": __version__,
         "recipe": loaded.info.recipe,
-        "checkpoint": {"sha256": loaded.checkpoint()["sha256"]},
+        "checkpoint": {name: value for name, value in loaded.checkpoint().items() if name != "steps"},
         "image": str(image),
         "edit": how,
         **{name: str(value) for name, value in files.items()},

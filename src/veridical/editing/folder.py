@@ -279,7 +279,7 @@ def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[TextWords | No
         else replace(job, prompts=tuple(sign + become[text] for sign, text in map(signed, job.prompts)))
         for job in jobs
     ]
-    return words, full, [*notes, *told]
+    return words, full, list(dict.fromkeys([*notes, *told]))
 
 
 def _batches(jobs: Sequence[Job], batch: int) -> Iterator[list[Job]]:

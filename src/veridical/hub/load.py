@@ -26,6 +26,7 @@ from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, RunInfo
 
 EIGHT_BITS = IntensityWindow(0.0, 255.0, "uint8")
+UNKNOWN = "not known: weights of other people"  # what it was trained on
 LOOKED_AT = 64  # images that an intensity window is fitted on, at most, with about as many million pixels
 
 
@@ -68,7 +69,7 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
     numbers = sum(p.numel() for p in model.parameters())
     info = RunInfo(
         version=__version__, torch=torch.__version__, recipe=found.kind.recipe, args=args, config=TrainConfig(size=model.size),
-        channels=3, size=model.size, window=EIGHT_BITS, dataset={"spec": found.spec, "fingerprint": None}, finished=True,
+        channels=3, size=model.size, window=EIGHT_BITS, dataset={"spec": UNKNOWN, "fingerprint": None}, finished=True,
         cost=replace(NOTHING, parameters=numbers),
     )  # fmt: skip
     if loading.like:

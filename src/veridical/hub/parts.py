@@ -68,6 +68,7 @@ def _loaded(name: str, part: Part, dtype: torch.dtype) -> Any:
 def _from_one_file(found: Found, dtype: torch.dtype) -> dict[str, Any]:
     """Parts from one file of weights, in the layout of the first Stable Diffusion, by the configs of a folder."""
     import diffusers
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
 
     library: Any = diffusers
     kind = getattr(library, found.index["_class_name"])
@@ -76,8 +77,8 @@ def _from_one_file(found: Found, dtype: torch.dtype) -> dict[str, Any]:
         made = kind.from_single_file(
             str(found.single), config=str(found.folder), local_files_only=True, torch_dtype=dtype, **plain
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        why = " ".join(str(error).split())[:200]
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SingleFileComponentError) as error:
+        why = " ".join(str(error).split())[:200].rstrip(".")
         raise InputError(f"{found.single} cannot be loaded ({why}): is it of the kind of {found.folder}?") from error
     parts = {name: getattr(made, name) for name in found.parts if name != "controlnet"}
     for name, part in parts.items():

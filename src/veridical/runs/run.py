@@ -66,7 +66,8 @@ class Run:
     def checkpoint(self) -> dict[str, Any]:
         """What provenance says of its weights."""
         if self.pipeline is not None:
-            return {"sha256": self.pipeline.found.sha256(), "steps": None}
+            found = self.pipeline.found
+            return {"pipeline": found.spec, "class": found.index["_class_name"], "sha256": found.sha256(), "steps": None}
         return {"sha256": file_hash(self.folder / "model.safetensors"), "steps": self.info.cost.steps}
 
     def drawing(self) -> Recipe:
