@@ -17,7 +17,7 @@ from veridical.editing.table import EDITS
 from veridical.hub.words import ELSEWHERE
 
 OWN = {"outpaint": {"right": 8}, "ledits": {"scale": (20.0,), "threshold": (0.3,)}}
-HOWS = ("sdedit", "inpaint", "outpaint", "ddim_inversion", "diffedit", "ledits", "prompt_to_prompt")
+HOWS = ("sdedit", "inpaint", "diffedit", "outpaint", "ddim_inversion", "ledits", "prompt_to_prompt")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def one_thread(monkeypatch):
         monkeypatch.setattr(f"veridical.{module}.use_threads", lambda: 1)
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", [*HOWS[:3], *(pytest.param(how, marks=pytest.mark.long) for how in HOWS[3:])])
 def test_from_file_to_file(place, tmp_path, how):
     given = {"prompt": "two cracks", "source_prompt": "three cracks", "mask": place / "mask.png"}
     row = EDITS[how]
@@ -101,7 +101,10 @@ def test_samples_are_like_the_images_they_are_compared_with(place, tmp_path, run
     assert code == 0 and "3 images" in said and ELSEWHERE in told
     made = tifffile.imread(out / "hub_stable_diffusion_00000.tif")
     assert made.dtype == np.uint16 and made.shape == (SIZE, SIZE)
-    assert json.loads((out / "provenance.json").read_text())["settings"]["like"] == str(place / "images")
+    record = json.loads((out / "provenance.json").read_text())
+    assert (
+        record["settings"]["like"] == str(place / "images") and record["chroma"] > 0 and "which was taken off" in told
+    )
     assert (out / "captions.jsonl").is_file()
     sample(spec, 1, tmp_path / "plain", prompt="a wave", settings={"sampling_steps": 2}, quiet=True)
     assert np.asarray(Image.open(tmp_path / "plain" / "hub_stable_diffusion_00000.png")).shape == (SIZE, SIZE, 3)
@@ -141,6 +144,7 @@ def test_other_types_get_a_window_of_the_whole_set(place, tmp_path):
     assert torch.is_tensor(run.model.empty)
 
 
+@pytest.mark.long
 def test_a_row_of_a_bench(place, tmp_path):
     """Drawn, not trained, and compared in the window of the data."""
     images = tmp_path / "tiles"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.arrays import Images
 
+TINTED = 1 / 255  # a difference of channels, on average, that is said
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of ITU-R BT.709, on values as they are stored
 
 
@@ -32,3 +35,13 @@ def chroma(images: Images, where: NDArray[np.bool_] | None = None) -> NDArray[np
         return spread.mean((1, 2))
     found: NDArray[np.float64] = (spread * where).sum((1, 2)) / np.maximum(where.sum((1, 2)), 1)
     return found
+
+
+def tinted(colour: Sequence[float]) -> list[str]:
+    """What the user should know where grey images had the `chroma` in `colour`; a sentence or none."""
+    if max(colour, default=0.0) <= TINTED:
+        return []
+    return [
+        f"what was drawn for grey images had colour, a difference of its channels of {np.mean(colour):.3g} on average (chroma), "
+        "which was taken off: their luminance is kept"
+    ]

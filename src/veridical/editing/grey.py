@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.arrays import Images
-from veridical.data.colour import chroma, coloured, luminance
+from veridical.data.colour import chroma, coloured, luminance, tinted
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.space import Space
 from veridical.models.contract import Coloured, Denoising, Diffusive
 from veridical.runs.run import Run
-
-TINTED = 1 / 255  # mean difference of the channels of what was drawn on grey images, which is said
 
 
 def applied(
@@ -56,15 +54,10 @@ def coding_errors(run: Run, counts: NDArray[Any]) -> NDArray[np.float64] | None:
 
 def remarks(errors: Sequence[float], colour: Sequence[float]) -> list[str]:
     """What the user should know of `coding_errors`, and of the colour that was drawn on grey images."""
-    found = []
+    found: list[str] = []
     if len(errors):
         found.append(
             f"encoding and decoding alone changes these images by {np.mean(errors):.3g} of their range on average "
             "(coding_error): detail finer than that is not the model's to keep"
         )
-    if max(colour, default=0.0) > TINTED:
-        found.append(
-            f"what was drawn on grey images had colour, a difference of its channels of {np.mean(colour):.3g} on average "
-            "(chroma), which was taken off: their luminance is kept"
-        )
-    return found
+    return found + tinted(colour)

@@ -23,7 +23,7 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.data.colour import chroma, luminance
+from veridical.data.colour import chroma, luminance, tinted
 from veridical.models.contract import Generating, Labelling
 from veridical.recipes.config import TrainConfig
 from veridical.runs.run import Run, load
@@ -78,7 +78,7 @@ def draw(
     with Progress("sample", quiet) as progress:
         for numbers in batches(n, batch):
             rows = {name: cond[name][numbers.start : numbers.stop] for name in names}
-            parts.append(_drawn(run, numbers, rows, seed)[0])
+            parts.append(_in_grey(run, _drawn(run, numbers, rows, seed)[0])[0])
             progress.update(numbers.stop / n)
     return np.concatenate(parts)
 
@@ -124,9 +124,14 @@ def _drawn(run: Run, numbers: range, cond: Arrays, seed: int) -> tuple[Images, A
             "smaller --set lr."
         )
     images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
+    return images, masks
+
+
+def _in_grey(run: Run, images: Images) -> tuple[Images, list[float]]:
+    """Images as the run's channels want them, and how much colour each of a pipeline lost by that."""
     if run.pipeline is None or run.info.channels == 3:
-        return images, masks
-    return luminance(images), chroma(images)
+        return images, []
+    return luminance(images), chroma(images).tolist()
 
 
 def conditions_of(run: Run, n: int, **asked: Any) -> Asked:
@@ -238,13 +243,20 @@ def sample(
         info.dataset.get("pixel_size"),
         mask_values=info.dataset["mask_values"] if isinstance(loaded.model, Labelling) else None,
     )
+    colour: list[float] = []
     with on_stop(_stop), samples.kept(), Progress("sample", quiet) as progress:
         for numbers in batches(n, batch):
             if samples.lacks(numbers):
                 began = time.monotonic()
                 images, masks = _drawn(loaded, numbers, found.rows(numbers), seed)
+                images, tint = _in_grey(loaded, images)
+                if tint:
+                    colour += tint
+                    samples.measured["chroma"] = float(np.mean(colour))
                 samples.add(numbers, images, time.monotonic() - began, masks)
             progress.update(numbers.stop / n)
+    for text in tinted(colour):
+        tell(out, text)
     return Path(out)
 
 

@@ -67,7 +67,12 @@ class Run:
         """What provenance says of its weights."""
         if self.pipeline is not None:
             found = self.pipeline.found
-            return {"pipeline": found.spec, "class": found.index["_class_name"], "sha256": found.sha256(), "steps": None}
+            return {
+                "pipeline": found.spec,
+                "class": found.index["_class_name"],
+                "sha256": found.sha256(),
+                "steps": None,
+            }
         return {"sha256": file_hash(self.folder / "model.safetensors"), "steps": self.info.cost.steps}
 
     def drawing(self) -> Recipe:
