@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines import SIZE, written
 from toy import write_tiles
-from veridical import InputError, audit, bench, edit, load, sample
+from veridical import InputError, bench, edit, load, sample
 from veridical.data.colour import chroma, coloured, luminance
 from veridical.editing.files import edit_file
 from veridical.editing.table import EDITS
@@ -112,8 +112,7 @@ def test_samples_are_like_the_images_they_are_compared_with(place, tmp_path, run
         sample(spec, 1, tmp_path / "none", quiet=True)
     with pytest.raises(InputError, match="takes no label: leave out --label"):
         sample(spec, 1, tmp_path / "none", prompt="a wave", label="a", quiet=True)
-    found = audit(place / "images", out, power=False)
-    assert found["verdict"] in ("fail", "insufficient")
+
 
 
 def test_grey_goes_in_and_comes_out_by_a_fixed_rule():

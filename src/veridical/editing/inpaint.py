@@ -133,7 +133,7 @@ def _seen(
     noise: ImageNoise, quiet: bool,
 ) -> Images:  # fmt: skip
     """Draw whole images with a network that sees what stands outside of a hole, grey in its place."""
-    how: Any = dataclasses.replace(model.sampling, sampling_steps=settings.steps)  # type: ignore[call-overload]
+    how: Any = dataclasses.replace(model.sampling, sampling_steps=settings.steps)
     with torch.no_grad(), Progress("edit", quiet) as progress:
         z = space.encode(np.where(hole[:, None], np.float32(0.5), images))
         told = {**cond, "map": torch.cat([space.places(hole), z], 1)}

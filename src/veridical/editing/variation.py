@@ -66,4 +66,5 @@ def _embedded(model: Varying, images: Images, size: int, device: torch.device) -
     tops, lefts = (starts(length, size) for length in x.shape[2:])
     tiles = [x[:, :, top : top + size, left : left + size] for top in tops for left in lefts]
     found = torch.stack([model.embed(tile) for tile in tiles])
-    return F.normalize(found.mean(0), dim=-1) * found.norm(dim=-1, keepdim=True).mean(0)
+    length: Tensor = found.norm(dim=-1, keepdim=True).mean(0)
+    return length * F.normalize(found.mean(0), dim=-1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from veridical.hub.settings import IDLE, LOADING, PipelineSampling
-from veridical.models.contract import Model
 from veridical.recipes.recipe import Recipe
 
 TEXT = ("text_encoder", "tokenizer")
@@ -77,7 +78,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def _built(sampling: PipelineSampling) -> Model:
+def _built(sampling: PipelineSampling) -> nn.Module:
     raise NotImplementedError  # pipelines are loaded, not built
 
 

@@ -118,4 +118,4 @@ def _hints(spec: str | Path, size: int) -> tuple[Images, list[str]]:
     if slices.dtype != np.uint8 or any(tuple(shape) != (size, size) for shape in slices.shapes):
         raise InputError(f"{spec}: hints are pictures of 8 bits and {size} x {size} pixels: save them so.")
     pictures = channels_first(np.stack([slices[k] for k in range(len(slices))]))
-    return coloured(pictures.astype(np.float32) / 255), list(slices.names)
+    return coloured(pictures.astype(np.float32) / np.float32(255)), list(slices.names)
