@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from veridical.hub.parts import quiet
+from veridical.pretrained.parts import quiet
 from veridical.runs.run import load
 
 SIZE, LENGTH, WIDTH = 64, 12, 32  # of images, of texts in tokens, of their vectors

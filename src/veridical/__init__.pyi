@@ -5,6 +5,7 @@ from .core.errors import InputError as InputError
 from .core.version import __version__ as __version__
 from .data.dataset import open_dataset as open_dataset
 from .editing.folder import edit as edit
+from .hub.export import export as export
 from .phantoms import generate as generate
 from .phantoms import write_phantoms as write_phantoms
 from .recipes.table import build as build
@@ -12,7 +13,6 @@ from .reporting.report import report as report
 from .runs.blend import blend as blend
 from .runs.draw import draw as draw
 from .runs.draw import sample as sample
-from .runs.export import export as export
 from .runs.find import find as find
 from .runs.run import load as load
 from .scoring.score import score as score

@@ -21,8 +21,8 @@ from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.orientation import ORIENTATIONS
-from veridical.hub.folder import is_hub
 from veridical.metrics.novelty import Crops, cut_crops
+from veridical.pretrained.folder import is_hub
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan
 from veridical.runs.draw import conditions_of, draw

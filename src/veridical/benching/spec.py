@@ -14,7 +14,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.core.limits import LARGEST_TILE
 from veridical.core.text import is_name
-from veridical.hub.folder import HUB, is_hub
+from veridical.pretrained.folder import HUB, is_hub
 from veridical.recipes.config import TrainConfig
 
 LARGEST = 2**20  # bytes of a specification
@@ -238,7 +238,7 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
 
 def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
     """A row that is not trained: its folder against that of the file, its prompt and settings."""
-    from veridical.hub.settings import parsed
+    from veridical.pretrained.settings import parsed
 
     place = row.recipe.removeprefix(HUB)
     if (path.parent / place).exists():

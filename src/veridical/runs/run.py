@@ -15,11 +15,11 @@ from veridical.core.errors import InputError
 from veridical.core.files import file_hash
 from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow
-from veridical.hub.folder import find, is_hub
-from veridical.hub.kinds import ROWS
-from veridical.hub.load import Opened, alike, open_pipeline
-from veridical.hub.settings import LOADING, SAMPLING, Loading
 from veridical.models.contract import Model
+from veridical.pretrained.folder import find, is_hub
+from veridical.pretrained.kinds import ROWS
+from veridical.pretrained.load import Opened, alike, open_pipeline
+from veridical.pretrained.settings import LOADING, SAMPLING, Loading
 from veridical.recipes import table
 from veridical.recipes.info import RunInfo
 from veridical.recipes.recipe import Recipe
@@ -94,7 +94,7 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     Parameters
     ----------
     folder : str or Path
-        A run folder, or ``hub:FOLDER``, a pipeline of diffusers (`veridical.hub.load.open_pipeline`).
+        A run folder, or ``hub:FOLDER``, a pipeline of diffusers (`veridical.pretrained.load.open_pipeline`).
     device : str
     settings : mapping, optional
         Of sampling, in place of those that the run was trained with: ``truncation``, ``sampling_steps``, ``solver``, ...; of a

@@ -15,13 +15,13 @@ from veridical.core.version import __version__
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow, fit_window
-from veridical.hub.folder import Found, check_fits, find
-from veridical.hub.levels import schedule_of
-from veridical.hub.parts import load_parts
-from veridical.hub.pretrained import Pretrained
-from veridical.hub.settings import LOADING, SAMPLING, Loading, PipelineSampling, parsed
-from veridical.hub.varying import PretrainedVarying
-from veridical.hub.words import PipelineWords
+from veridical.pretrained.folder import Found, check_fits, find
+from veridical.pretrained.levels import schedule_of
+from veridical.pretrained.model import Pretrained
+from veridical.pretrained.parts import load_parts
+from veridical.pretrained.settings import LOADING, SAMPLING, Loading, PipelineSampling, parsed
+from veridical.pretrained.varying import PretrainedVarying
+from veridical.pretrained.words import PipelineWords
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, RunInfo
 
@@ -46,7 +46,7 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
     Parameters
     ----------
     spec : str
-        See `veridical.hub.folder.find`.
+        See `veridical.pretrained.folder.find`.
     device : str
     settings : mapping, optional
         Fields of `Loading` and of `PipelineSampling`; text is converted.

@@ -12,8 +12,8 @@ import torch
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, read_json
 from veridical.core.memory import check_memory, numbers_in
-from veridical.hub.kinds import KINDS, STABLE, STABLE_XL, Kind
-from veridical.hub.settings import Loading
+from veridical.pretrained.kinds import KINDS, STABLE, STABLE_XL, Kind
+from veridical.pretrained.settings import Loading
 
 HUB = "hub:"
 INDEX = "model_index.json"

@@ -10,7 +10,7 @@ import torch
 
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
-from veridical.hub.folder import PRECISE, WEIGHTLESS, Found, Part
+from veridical.pretrained.folder import PRECISE, WEIGHTLESS, Found, Part
 
 
 def load_parts(found: Found, dtype: torch.dtype) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from veridical.hub.settings import IDLE, LOADING, PipelineSampling
+from veridical.pretrained.settings import IDLE, LOADING, PipelineSampling
 from veridical.recipes.recipe import Recipe
 
 TEXT = ("text_encoder", "tokenizer")

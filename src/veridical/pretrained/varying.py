@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
-from veridical.hub.pretrained import Pretrained
-from veridical.hub.settings import PipelineSampling
 from veridical.nets.attention import Control
+from veridical.pretrained.model import Pretrained
+from veridical.pretrained.settings import PipelineSampling
 
 # Of CLIP's training images, red, green and blue.
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from pipelines import components, written
 from veridical import InputError, load
 from veridical.core import memory
-from veridical.hub import load as loading
-from veridical.hub.folder import find, is_hub
-from veridical.hub.settings import Loading
+from veridical.pretrained import load as loading
+from veridical.pretrained.folder import find, is_hub
+from veridical.pretrained.settings import Loading
 
 
 @pytest.fixture
@@ -76,8 +76,10 @@ def test_a_pipeline_that_does_not_fit_in_memory_is_not_loaded(folder, monkeypatc
 
 def test_on_a_gpu_the_largest_part_waits_in_main_memory(folder, monkeypatch):
     asked = []
-    monkeypatch.setattr("veridical.hub.folder.check_memory", lambda name, parts, remedy: asked.append((parts, remedy)))
-    from veridical.hub.folder import check_fits
+    monkeypatch.setattr(
+        "veridical.pretrained.folder.check_memory", lambda name, parts, remedy: asked.append((parts, remedy))
+    )
+    from veridical.pretrained.folder import check_fits
 
     found, cuda = find(f"hub:{folder}", Loading()), torch.device("cuda")
     numbers = {name: part.numbers for name, part in found.parts.items()}

@@ -14,11 +14,11 @@ from veridical.core.errors import InputError
 from veridical.diffusion.formulations import ddpm_time
 from veridical.diffusion.guidance import classifier_free, instructed
 from veridical.diffusion.solvers import SOLVERS, Denoise
-from veridical.hub.levels import Schedule
-from veridical.hub.settings import PipelineSampling
 from veridical.models.diffusion.settings import Law, options
 from veridical.nets.attention import Control, controlled
 from veridical.nets.text import Read, hear, listen
+from veridical.pretrained.levels import Schedule
+from veridical.pretrained.settings import PipelineSampling
 
 AT_ONCE = 2**20  # pixels of all images that are worked on together
 

@@ -14,7 +14,7 @@ from veridical import InputError, bench, edit, load, sample
 from veridical.data.colour import chroma, coloured, luminance
 from veridical.editing.files import edit_file
 from veridical.editing.table import EDITS
-from veridical.hub.words import ELSEWHERE
+from veridical.pretrained.words import ELSEWHERE
 
 OWN = {"outpaint": {"right": 8}, "ledits": {"scale": (20.0,), "threshold": (0.3,)}}
 HOWS = ("sdedit", "inpaint", "diffedit", "outpaint", "ddim_inversion", "ledits", "prompt_to_prompt")
@@ -112,7 +112,6 @@ def test_samples_are_like_the_images_they_are_compared_with(place, tmp_path, run
         sample(spec, 1, tmp_path / "none", quiet=True)
     with pytest.raises(InputError, match="takes no label: leave out --label"):
         sample(spec, 1, tmp_path / "none", prompt="a wave", label="a", quiet=True)
-
 
 
 def test_grey_goes_in_and_comes_out_by_a_fixed_rule():
