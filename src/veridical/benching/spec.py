@@ -14,7 +14,6 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.core.limits import LARGEST_TILE
 from veridical.core.text import is_name
-from veridical.pretrained.folder import HUB, is_hub
 from veridical.recipes.config import TrainConfig
 
 LARGEST = 2**20  # bytes of a specification
@@ -209,6 +208,7 @@ def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
 
 
 def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Row:
+    from veridical.pretrained.folder import is_hub
     from veridical.recipes.table import find_drawing, settings
 
     row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
@@ -238,6 +238,7 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
 
 def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
     """A row that is not trained: its folder against that of the file, its prompt and settings."""
+    from veridical.pretrained.folder import HUB
     from veridical.pretrained.settings import parsed
 
     place = row.recipe.removeprefix(HUB)
