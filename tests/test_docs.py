@@ -14,6 +14,7 @@ from toy import TOY, write_tiles
 from veridical.cli import app
 from veridical.cli.shell import pairs_of
 from veridical.core.errors import InputError
+from veridical.pretrained.kinds import ROWS
 from veridical.recipes import table
 from veridical.recipes.table import RECIPES, build
 from veridical.runs.draw import draw
@@ -27,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(DOCS.rglob("*.md"))
 BUILT = {DOCS / "tutorial.md": DOCS / "tutorial.py", DOCS / "contributing.md": ROOT / "CONTRIBUTING.md"}
 COMMANDS = typer.main.get_command(app).commands
-SAMPLING = {name for row in RECIPES.values() for name in row.sampling}
+SAMPLING = {name for row in (*RECIPES.values(), *ROWS.values()) for name in row.sampling}
 
 
 def example(page: str, name: str) -> dict:

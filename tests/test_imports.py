@@ -17,6 +17,7 @@ FLOORS = (
     ("data", "models"),
     ("captioning", "conditions", "scoring"),
     ("auditing", "recipes", "reporting"),
+    ("pretrained",),
     ("runs",),
     ("editing", "hub", "training"),
     ("benching",),

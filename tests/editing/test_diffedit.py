@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import DDIMInverseScheduler, StableDiffusionDiffEditPipeline
 
-from pipelines import BETAS, Piped, components
+from pipelines import BETAS, components, piped
 from told import Words, images, model
 from veridical import InputError
 from veridical.diffusion.deterministic import invert
@@ -27,15 +27,14 @@ QUICK = DiffEdit(steps=6, draws=2, smoothing=0, strength=0.8)
 
 @torch.no_grad()
 def test_mask_and_result_are_those_of_diffusers():
-    parts = components()
-    piped = Piped(**parts)
+    net, words = piped()
     pipeline = StableDiffusionDiffEditPipeline(
-        **parts,
+        **components(),
         inverse_scheduler=DDIMInverseScheduler(**BETAS, clip_sample=False, set_alpha_to_one=True, steps_offset=1),
     )
     pipeline.set_progress_bar_config(disable=True)
-    z = torch.randn(1, *piped.shape, generator=torch.Generator().manual_seed(0))
-    source, target = (piped.hear(piped.cond([text]), 1) for text in (SOURCE, TARGET))
+    z = torch.randn(1, *net.shape, generator=torch.Generator().manual_seed(0))
+    source, target = (net.hear(words.cond([text]), 1) for text in (SOURCE, TARGET))
 
     # Four channels are latents to the pipeline. Of ten steps at half strength the first is the sixth: step 401 of the thousand.
     pipeline.image_processor.preprocess = lambda image, **_: image
@@ -43,16 +42,16 @@ def test_mask_and_result_are_those_of_diffusers():
         z, TARGET, source_prompt=SOURCE, num_inference_steps=10, guidance_scale=3.0,
         generator=torch.Generator().manual_seed(1), output_type="np",
     )  # fmt: skip
-    noise = cycle(torch.randn(10, *piped.shape, generator=torch.Generator().manual_seed(1))[:, None])
+    noise = cycle(torch.randn(10, *net.shape, generator=torch.Generator().manual_seed(1))[:, None])
     levels = ddpm_levels("scaled_linear")
-    found = contrast(piped.denoise, z, levels[401], source, target, lambda: next(noise), 10)
+    found = contrast(net.denoise, z, levels[401], source, target, lambda: next(noise), 10)
     inside = relative(found, 3.0) > 0.5
     assert 2 < inside.sum() < 500 and (inside.numpy() == theirs).all()
 
     inside = (torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(2)) > 0.5).float()
     times = [1, 101, 201, 301, 401]
     grid = torch.cat([levels[times].flip(0), levels.new_zeros(1)])
-    path = invert(piped.denoise, z, grid, source)
+    path = invert(net.denoise, z, grid, source)
     left = [(1 + level**2).rsqrt().float() * x for level, x in zip(grid, path, strict=True)]
     theirs = pipeline(
         TARGET, mask_image=inside, image_latents=torch.stack(left[:-1], 1), inpaint_strength=0.5,
@@ -61,9 +60,9 @@ def test_mask_and_result_are_those_of_diffusers():
     # They put back outside what stood there a level before, and at the end not the image but the level before it.
     ends = pairwise((1 + grid**2).sqrt().tolist())
     late = [path[0], *(x / now * then for x, (now, then) in zip(path[:-1], ends, strict=True))]
-    ours = masked_euler(classifier_free(piped.denoise, 3.0, key="spelled"), late, grid, inside, target)
+    ours = masked_euler(classifier_free(net.denoise, 3.0, key="spelled"), late, grid, inside, target)
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
-    right = masked_euler(piped.denoise, path, grid, inside, target)
+    right = masked_euler(net.denoise, path, grid, inside, target)
     outside = inside.expand_as(z) == 0
     assert (right[outside] == z[outside]).all() and (right - z).abs().mean() > 0.01
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 
-from pipelines import BETAS, Piped, components
+from pipelines import BETAS, piped
 from told import Words, images, model
 from veridical import InputError
 from veridical.diffusion.deterministic import euler, invert
@@ -23,9 +23,9 @@ def psnr(a, b):
 
 @torch.no_grad()
 def test_steps_are_those_of_diffusers():
-    piped = Piped(**components())
-    cond = piped.cond(["two cracks", "a wave"])
-    text = piped.read(cond, 2).sequence
+    net, words = piped()
+    cond = words.cond(["two cracks", "a wave"])
+    text = net.read(cond, 2).sequence
     forth, back = (
         kind(**BETAS, clip_sample=False, set_alpha_to_one=True, steps_offset=1)
         for kind in (DDIMInverseScheduler, DDIMScheduler)
@@ -35,22 +35,22 @@ def test_steps_are_those_of_diffusers():
     times = forth.timesteps.tolist()
     levels = ddpm_levels("scaled_linear")[times].flip(0)
     grid = torch.cat([levels, levels.new_zeros(1)])
-    z = torch.randn(2, *piped.shape, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(2, *net.shape, generator=torch.Generator().manual_seed(0))
 
     theirs, heard = (
         z,
         [times[0], *times[:-1]],
     )  # the paper asks at the level where an image is, their pipeline at the next
     for now, then in zip(heard, times, strict=True):
-        theirs = forth.step(piped.unet(theirs, now, encoder_hidden_states=text).sample, then, theirs).prev_sample
-    path = invert(piped.denoise, z, grid, cond)
+        theirs = forth.step(net.unet(theirs, now, encoder_hidden_states=text).sample, then, theirs).prev_sample
+    path = invert(net.denoise, z, grid, cond)
     # At level 0 the network sees the same image in both forms, but for what is left of it at the first level.
     torch.testing.assert_close(path[0] / (1 + grid[0].float() ** 2).sqrt(), theirs, atol=2e-3, rtol=0)
 
     x = theirs
     for now in back.timesteps:
-        x = back.step(piped.unet(x, now, encoder_hidden_states=text).sample, now, x).prev_sample
-    ours = euler(piped.denoise, theirs * (1 + grid[0].float() ** 2).sqrt(), grid, cond)
+        x = back.step(net.unet(x, now, encoder_hidden_states=text).sample, now, x).prev_sample
+    ours = euler(net.denoise, theirs * (1 + grid[0].float() ** 2).sqrt(), grid, cond)
     torch.testing.assert_close(ours, x, atol=2e-4, rtol=0)
 
 

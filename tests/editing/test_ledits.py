@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, LEditsPPPipelineStableDiffusion
 
-from pipelines import BETAS, SIZE, Piped, components
+from pipelines import BETAS, SIZE, components, piped
 from told import Words, images, model
 from veridical import InputError
 from veridical.core.batch import ImageNoise
@@ -45,7 +45,7 @@ def pipeline():
 
 @torch.no_grad()
 def test_masks_and_result_are_those_of_diffusers():
-    theirs, piped = pipeline(), Piped(**components())
+    theirs, (net, words) = pipeline(), piped()
     encode, counts = theirs.encode_prompt, [len(text.split()) for text in EDITS]
     # Today's tokenizers count padding as tokens of an edit.
     theirs.encode_prompt = lambda **how: (*encode(**how)[:2], counts)
@@ -61,19 +61,19 @@ def test_masks_and_result_are_those_of_diffusers():
     # They call the image what should have the noise of step 0 left.
     levels = ddpm_levels("scaled_linear")
     grid = torch.cat([levels[times], levels[:1]])
-    z = piped.encode(2 * pixels - 1)
+    z = net.encode(2 * pixels - 1)
     generator = torch.Generator().manual_seed(1)
     noises = [torch.randn(z.shape, generator=generator) for _ in times][::-1]
     scale = (1 + levels[0] ** 2).sqrt().item()
     path = [z + level * noise for level, noise in zip(grid.tolist(), noises, strict=False)] + [scale * z]
-    added = residuals(piped.denoise, path, grid)
+    added = residuals(net.denoise, path, grid)
     masks, changes = [], []
     for text, strength, threshold in zip(EDITS, SCALES, THRESHOLDS, strict=True):
         watched = torch.zeros(1, 3)
         watched[0, 1 : 1 + len(text.split())] = 1
-        cond = piped.hear(piped.cond([text.lstrip("-")]), 1) | {WATCHED: watched}
+        cond = net.hear(words.cond([text.lstrip("-")]), 1) | {WATCHED: watched}
         changes.append(Change(cond, torch.tensor(-strength if text[0] == "-" else strength), threshold))
-    guided = semantic(attended(piped), changes, lambda _, mask: masks.append(mask))
+    guided = semantic(attended(net), changes, lambda _, mask: masks.append(mask))
     ours = replayed(guided, path[0], added, grid, {WATCHED: torch.zeros(1, 1)}) / scale
     agree = torch.stack(masks).reshape(len(times), 2, 32, 32) == theirs.activation_mask[:, :, 0, 0]
     assert agree.float().mean() > 0.999 and 0.05 < torch.stack(masks).mean() < 0.45

@@ -22,9 +22,10 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.orientation import ORIENTATIONS
 from veridical.metrics.novelty import Crops, cut_crops
+from veridical.pretrained.folder import is_hub
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan
-from veridical.runs.draw import draw
+from veridical.runs.draw import conditions_of, draw
 from veridical.runs.run import load
 from veridical.scoring.score import gather, measure
 from veridical.scoring.sets import Training
@@ -48,8 +49,16 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         **entry,
         **row["args"],
     }
-    train(row.get("recipe", recipe), data, folder / "run", resume=True, **given)
-    run = load(folder / "run")
+    name = row.get("recipe", recipe)
+    if is_hub(name):
+        asked = dict(row["args"])
+        prompt = asked.pop("prompt")
+        run = load(name, settings=asked | {"like": data})
+        if run.info.size != spec["size"]:
+            raise InputError(f"{name} draws images of {run.info.size} pixels: set size = {run.info.size} in the bench.")
+    else:
+        train(name, data, folder / "run", resume=True, **given)
+        run = load(folder / "run")
     use_threads(threads)
     if not run.info.finished:
         return
@@ -57,13 +66,17 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     if cond:
         write_arrays(folder / "conditions.npz", cond)
     began = time.monotonic()
+    if run.pipeline is not None:
+        cond = conditions_of(run, n, prompt=prompt).cond
     images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
     seconds = time.monotonic() - began
+    by_mask = synth_groups(out / "datasets" / dataset, run.needs, n)
+    target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
+    if run.pipeline is not None:  # in counts, and from there as the tiles that it is compared with
+        images = target.window.to_unit(run.window.from_unit(images))
     write_array(folder / "samples.npy", images)
 
     real, about = real_tiles(out, dataset)
-    by_mask = synth_groups(out / "datasets" / dataset, run.needs, n)
-    target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
     images_of, names, searched = target.regions("train")
     # The distances of held-out tiles, the same for all cells of equal training data, are kept beside them.
     kept = out / "datasets" / dataset / f"test_distance-{target.fingerprint[:16]}.npy"

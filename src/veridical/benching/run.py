@@ -25,9 +25,9 @@ from veridical.core.pace import slowed
 from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
-from veridical.recipes.table import find
 from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
 from veridical.reporting.results import bench_spec, cells_of
+from veridical.runs.run import row_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
@@ -100,7 +100,7 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
     content |= {"version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     content["budget"] = {k: v for k, v in (("minutes", plan.minutes), ("steps", plan.steps)) if v is not None}
     content["recipes"] = {
-        name: row.to_json(name) | {k: getattr(find(row.recipe), k) for k in ("family", "task", "summary", "citation")}
+        name: row.to_json(name) | {k: getattr(row_of(row.recipe), k) for k in ("family", "task", "summary", "citation")}
         for name, row in plan.recipes.items()
     }
     if (folder / "spec.json").is_file():
@@ -164,7 +164,7 @@ def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
     entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
-    needs = {need for row in rows for need in find(row.recipe).needs} | {
+    needs = {need for row in rows for need in row_of(row.recipe).needs} | {
         row.name for row in CONDITIONS.values() if row.setting in entry
     }
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))

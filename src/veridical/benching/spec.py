@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -208,6 +208,7 @@ def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
 
 
 def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Row:
+    from veridical.pretrained.folder import is_hub
     from veridical.recipes.table import find_drawing, settings
 
     row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
@@ -218,6 +219,8 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
+    if is_hub(row.recipe):
+        return _pipeline(path, name, row, datasets)
     drawn = find_drawing(row.recipe)
     settings(row.recipe, given)
     for dataset in row.datasets or datasets:
@@ -230,6 +233,24 @@ def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[
                     f'add {need.setting} = "..." to it, or '
                     f"datasets = [...] to {name}."
                 )
+    return row
+
+
+def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
+    """A row that is not trained: its folder against that of the file, its prompt and settings."""
+    from veridical.pretrained.folder import HUB
+    from veridical.pretrained.settings import parsed
+
+    place = row.recipe.removeprefix(HUB)
+    if (path.parent / place).exists():
+        row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
+    prompt = row.args.get("prompt")
+    if not prompt or not all(isinstance(text, str) for text in ([prompt] if isinstance(prompt, str) else prompt)):
+        raise InputError(f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them.')
+    parsed(name, {key: value for key, value in row.args.items() if key != "prompt"}, {})
+    for dataset in row.datasets or []:
+        if dataset not in datasets:
+            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
     return row
 
 

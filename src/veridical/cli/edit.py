@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from veridical.cli.shell import Seed, app, pairs_of, say
+from veridical.cli.shell import Download, Seed, app, pairs_of, say
 from veridical.core.errors import InputError
 from veridical.editing.table import EDITS
 
@@ -19,10 +19,14 @@ ROWS = "\n".join(f"{row.name}: {row.summary}" for row in EDITS.values())
     "veridical edit runs/text_to_image slices --how sdedit --prompt 'a slice with two cracks' --strength 0.6 --out edited\n"
     "veridical edit runs/text_to_image slices --how inpaint --mask holes --prompt 'no cracks' --out filled\n"
     "veridical edit runs/edm slices --how sdedit --out others\n"
+    "veridical edit hub:pipelines/sd15 slices --how inpaint --mask holes --prompt 'grey stone' --out filled\n"
     "veridical edit runs/text_to_image slices --how inpaint --table changes.csv --out edited"
 )
 def edit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a diffusion system.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="Run folder of a diffusion system, or hub:FOLDER, a pipeline of diffusers."),
+    ],
     images: Annotated[
         str, typer.Argument(metavar="IMAGES", help="Images to edit, as large as the run's tiles or larger.")
     ],
@@ -59,6 +63,7 @@ def edit(
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Numbers outside the range of the training images are meant.")
     ] = False,
+    download: Download = False,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Images at a time.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -72,6 +77,8 @@ def edit(
         if "strength" in settings:
             raise InputError("strength is given twice, by --strength and by --set: leave one out.")
         settings["strength"] = strength
+    if download:
+        settings["download"] = "true"
     path = write(
         run, images, out, how, prompt=prompt, source_prompt=source_prompt, negative_prompt=negative_prompt, mask=mask,
         second=second, table=table, settings=settings, extrapolate=extrapolate, seed=seed, batch=batch, device=device,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from veridical.cli.shell import STOPPED, Seed, app, pairs_of, say
+from veridical.cli.shell import STOPPED, Download, Seed, app, pairs_of, say
 from veridical.conditions.table import options
 from veridical.core.errors import InputError
 from veridical.core.files import check_folder
@@ -115,7 +115,7 @@ app.command(
 
 
 def sample(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, or hub:FOLDER, a pipeline of diffusers.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
     set_: Annotated[
@@ -135,6 +135,7 @@ def sample(
     periodic: Annotated[
         bool, typer.Option("--periodic", help="Images go on at the opposite side where they end.")
     ] = False,
+    download: Download = False,
     seed: Seed = 0,
     batch: Annotated[
         int,
@@ -152,6 +153,8 @@ def sample(
 
     check_folder(out)
     settings = pairs_of(set_ or [])
+    if download:
+        settings["download"] = "true"
     if extrapolate:
         asked["extrapolate"] = True
     try:
@@ -185,6 +188,7 @@ app.command(
     "veridical sample runs/edm -n 4 --size 1024x1024 --out large\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
     "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
+    "veridical sample hub:pipelines/sd15 --prompt 'a photo of gravel' --set like=scans -n 16 --out samples\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
 )(sample)
 
@@ -235,7 +239,12 @@ def _restore_signature() -> inspect.Signature:
     own: list[tuple[str, Any, Any]] = [
         (
             "run",
-            Annotated[Path, typer.Argument(help="Run folder of a diffusion system in pixels, such as edm.")],
+            Annotated[
+                Path,
+                typer.Argument(
+                    help="Run folder of a diffusion system in pixels, such as edm; for --mask hub:FOLDER, too."
+                ),
+            ],
             inspect.Parameter.empty,
         ),
         (

@@ -38,6 +38,9 @@ FAILED_CELLS, STOPPED = 5, 130  # exit codes; 0, 2, 3, 4 are named where they ar
 TELLING = ("data", "audit")  # commands whose results have the notes of the data in them
 
 Seed = Annotated[int, typer.Option(help="Same seed, same images.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch hub:OWNER/NAME where it is not in the cache; else no network is used.")
+]
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON to this file.")]
 
 

@@ -123,27 +123,27 @@ def ddpm_levels(schedule: str) -> Tensor:
     return ((1 - left) / left).sqrt()
 
 
-def ddpm_time(sigma: Tensor, schedule: str) -> Tensor:
-    """Step (0 to 999) of a level, like sigma; between steps by the logarithm of the level, as a broken number."""
-    known = ddpm_levels(schedule).log().to(sigma.device)
+def ddpm_time(sigma: Tensor, levels: Tensor) -> Tensor:
+    """Step of a level among rising ones, like sigma; between steps by the logarithm of the level, as a broken number."""
+    known, last = levels.log().to(sigma.device), len(levels) - 1
     value = sigma.double().log()
-    upper = torch.searchsorted(known, value.contiguous()).clamp(1, STEPS - 1)
+    upper = torch.searchsorted(known, value.contiguous()).clamp(1, last)
     step = upper - 1 + (value - known[upper - 1]) / (known[upper] - known[upper - 1])
     # Levels that are float32 copies of the table's are the table's: its steps are whole numbers.
     near = step.round()
-    return torch.where((step - near).abs() < 1e-3, near, step).clamp(0, STEPS - 1).to(sigma.dtype)
+    return torch.where((step - near).abs() < 1e-3, near, step).clamp(0, last).to(sigma.dtype)
 
 
 def ddpm_scalings(sigma: Tensor, schedule: str) -> Scalings:
     """Prediction of the noise, all levels of equal weight (Ho et al. 2020, eq. 14)."""
-    time = ddpm_time(sigma.flatten(), schedule)
+    time = ddpm_time(sigma.flatten(), ddpm_levels(schedule))
     return Scalings(torch.ones_like(sigma), -sigma, 1 / (1 + sigma**2).sqrt(), time)
 
 
 def v_scalings(sigma: Tensor, schedule: str) -> Scalings:
     """Prediction of ``v = alpha * noise - sqrt(1 - alpha**2) * x0`` (Salimans and Ho 2022, section 4 and appendix D)."""
     left = 1 / (1 + sigma**2)
-    time = ddpm_time(sigma.flatten(), schedule)
+    time = ddpm_time(sigma.flatten(), ddpm_levels(schedule))
     return Scalings(left, -sigma * left.sqrt(), left.sqrt(), time)
 
 

@@ -33,7 +33,8 @@ def check_images(spec: str | Path, slices: Slices, run: Run) -> None:
 
 def check_given(row: Edit, images: Images, given: Given, run: Run) -> None:
     """Refuse arrays that do not fit together, or that an edit lacks or has no use for."""
-    if images.ndim != 4 or not len(images) or images.shape[1] != run.info.channels or not np.isfinite(images).all():
+    channels = (1, 3) if run.pipeline is not None else (run.info.channels,)
+    if images.ndim != 4 or not len(images) or images.shape[1] not in channels or not np.isfinite(images).all():
         raise InputError(
             f"{row.name}: images of shape {images.shape} cannot be: give finite ones (N, {run.info.channels}, H, W) in [0, 1]."
         )
@@ -49,9 +50,5 @@ def check_given(row: Edit, images: Images, given: Given, run: Run) -> None:
             )
     if given.mask is not None and given.mask.shape[1:] != images.shape[2:]:
         raise InputError(f"{row.name}: masks of {given.mask.shape[1:]} for images of {images.shape[2:]} cannot be.")
-    if (
-        given.words is None
-        and "text" not in run.needs
-        and (given.prompt or given.source_prompt or given.negative_prompt)
-    ):
+    if given.words is None and not run.hears and (given.prompt or given.source_prompt or given.negative_prompt):
         raise InputError(f"{run.folder} is a run of {run.info.recipe}, which hears no words: leave the prompts out.")

@@ -78,6 +78,9 @@ class Edited:
         Pictures of how it went about it, such as the attention to a word.
     notes : tuple of str
         What the user should know.
+    chroma : ndarray of float, shape (N,), optional
+        Of grey images by a model of colour: how far from grey it drew them, before that was taken off
+        (`veridical.data.colour.chroma`).
     origin : (int, int)
         Row and column where the images that came lie in these, which may be larger; their masks and maps are, too.
     """
@@ -87,6 +90,7 @@ class Edited:
     maps: dict[str, Images] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     origin: tuple[int, int] = (0, 0)
+    chroma: NDArray[np.float64] | None = None
 
     def placed(self, source: NDArray[Any]) -> NDArray[Any]:
         """An array (..., h, w) of the images that came, in one of the size of these; around it 0 or False."""

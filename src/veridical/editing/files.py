@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import check_output, file_hash, write_json
+from veridical.core.files import check_output, write_json
 from veridical.core.limits import check_cost
+from veridical.core.notes import tell
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
 from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
 from veridical.editing.edit import NEEDS, Given
+from veridical.editing.grey import applied, coding_errors, remarks
 from veridical.editing.table import find
-from veridical.models.contract import Denoising
 from veridical.runs.run import Run, load
 
 
@@ -91,7 +92,7 @@ def edit_file(
             check_output(Path(path))
     loaded = load(run, device)
     use_threads()
-    model = cast(Denoising, loaded.model)  # `restore` refuses what is not
+    loaded = loaded.seeing(open_slices(image), image)
     counts, pixel_size = _one_image(image, loaded)
     target = _new_file(out, suffix_of(counts.dtype), counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
@@ -103,10 +104,8 @@ def edit_file(
         raise InputError(f"{image} holds no finite value, only NaN or infinity: check how it was exported.")
     check_cost(f"samples={samples} of {image}", nbytes=unit.nbytes * samples)
     known = unit if given.mask is None else np.where(lost, np.float32(np.nan), unit)
-    drawn = edit.apply(
-        model, np.repeat(known[None], samples, 0), given, chosen, size=loaded.info.size, seed=seed, numbers=range(samples),
-        quiet=quiet,
-    ).images  # fmt: skip
+    found = applied(loaded, edit, np.repeat(known[None], samples, 0), given, chosen, seed, range(samples), quiet)
+    drawn = found.images
     if drawn.shape[2:] != unit.shape[1:]:
         raise InputError(f"{how} makes images larger: use veridical edit.")
     contrast = loaded.window.high - loaded.window.low
@@ -121,16 +120,21 @@ def edit_file(
     write_counts(target, made, pixel_size)
     if spread_target is not None:
         write_counts(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
+    errors = coding_errors(loaded, counts[None])
+    for text in remarks([] if errors is None else list(errors), [] if found.chroma is None else list(found.chroma)):
+        tell(target, text)
     record = {
         "version": __version__,
         "recipe": loaded.info.recipe,
-        "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors")},
+        "checkpoint": {name: value for name, value in loaded.checkpoint().items() if name != "steps"},
         "image": str(image),
         "edit": how,
         **{name: str(value) for name, value in files.items()},
         "samples": samples,
         "settings": asdict(chosen),
         "seed": seed,
+        **({} if errors is None else {"coding_error": float(errors[0])}),
+        **({} if found.chroma is None else {"chroma": float(found.chroma.mean())}),
         "synthetic": edit.synthetic,
     }
     write_json(target.with_suffix(".json"), record)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from veridical.core.arrays import Images
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash
 from veridical.core.interrupt import on_stop
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
@@ -25,14 +24,12 @@ from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.editing.checks import check_given, check_images
 from veridical.editing.edit import Edit, Edited, Given
+from veridical.editing.grey import applied
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
-from veridical.editing.words import RunWords, signed
-from veridical.models.contract import Denoising
-from veridical.recipes import table as recipes
-from veridical.runs.folder import read_run
-from veridical.runs.run import Run, load
+from veridical.editing.words import TextWords, signed, words_of
+from veridical.runs.run import Run, load, settable
 
 
 def edit(
@@ -64,7 +61,7 @@ def edit(
     Parameters
     ----------
     run : str or Path
-        Run folder of a diffusion system.
+        Run folder of a diffusion system, or ``hub:FOLDER``, a pipeline of other people.
     images : str or Path
         Images of any size from the tiles of the run on, at the resolution of those.
     out : str or Path
@@ -117,7 +114,7 @@ def edit(
     known = {field.name for field in dataclasses.fields(row.settings)}
     chosen = row.parse({name: value for name, value in (settings or {}).items() if name in known})
     sampling = {name: value for name, value in (settings or {}).items() if name not in known}
-    of_run = recipes.find(read_run(Path(run)).recipe).sampling
+    of_run = settable(run)
     for name in sampling:
         if name not in of_run:
             raise InputError(
@@ -125,6 +122,8 @@ def edit(
             )
     loaded = load(run, device, sampling)
     use_threads()
+    loaded = loaded.seeing(slices, images)
+    batch = loaded.together(batch)
     check_images(images, slices, loaded)
     words, jobs, notes = _words(loaded, jobs, extrapolate)
     for note in notes:
@@ -132,7 +131,7 @@ def edit(
     about = {
         "version": __version__,
         "recipe": loaded.info.recipe,
-        "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": loaded.info.cost.steps},
+        "checkpoint": loaded.checkpoint(),
         "edit": how,
         "made_up": row.synthetic,
         "source": str(images),
@@ -190,14 +189,10 @@ def edited(
     """
     row, given = find(how), given or Given()
     check_given(row, images, given, run)
-    if given.words is None and "text" in run.needs:
-        given = replace(given, words=RunWords(run))
+    if given.words is None and run.hears:
+        given = replace(given, words=words_of(run))
     chosen = row.parse(dict(settings or {}))
-    model = cast(Denoising, run.model)  # edits refuse what is not
-    found = row.apply(
-        model, images, given, chosen, size=run.info.size, seed=seed,
-        numbers=range(len(images)) if numbers is None else numbers, quiet=quiet,
-    )  # fmt: skip
+    found = applied(run, row, images, given, chosen, seed, range(len(images)) if numbers is None else numbers, quiet)
     if not np.isfinite(found.images).all():
         raise InputError(
             f"{run.folder}: {how} gave values that are no numbers; undo what --set changed, or train again."
@@ -210,7 +205,7 @@ def edited(
 
 
 def _made(
-    run: Run, row: Edit, jobs: Sequence[Job], counts: NDArray[Any], words: RunWords | None, settings: Any, seed: int,
+    run: Run, row: Edit, jobs: Sequence[Job], counts: NDArray[Any], words: TextWords | None, settings: Any, seed: int,
     quiet: bool,
 ) -> tuple[NDArray[Any], Edited]:  # fmt: skip
     """Counts after all changes, one after another where the edit does not make them at once, and what edits said of it."""
@@ -252,7 +247,7 @@ def _sources(jobs: Sequence[Job], turn: int) -> list[str]:
     return [job.prompts[turn - 1] if turn and len(job.prompts) > turn else job.source_prompt for job in jobs]
 
 
-def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | None, list[Job], list[str]]:
+def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[TextWords | None, list[Job], list[str]]:
     """Words of the run, jobs with prompts as it needs them, and what the user should know of those that were given.
 
     A run that completes prompts does so here too, but for an image of which it is said what it shows: its two texts differ by
@@ -263,7 +258,7 @@ def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | Non
         "source prompt": [job.source_prompt for job in jobs if job.source_prompt],
         "negative prompt": [job.negative_prompt for job in jobs if job.negative_prompt],
     }
-    if "text" not in run.needs:
+    if not run.hears:
         for what, said in texts.items():
             if said:
                 raise InputError(
@@ -271,7 +266,7 @@ def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | Non
                     "text_to_image."
                 )
         return None, jobs, []
-    words = RunWords(run)
+    words = words_of(run)
     notes = [
         note for what, said in texts.items() for note in words.remarks(what, list(dict.fromkeys(said)), extrapolate)
     ]
@@ -284,7 +279,7 @@ def _words(run: Run, jobs: list[Job], extrapolate: bool) -> tuple[RunWords | Non
         else replace(job, prompts=tuple(sign + become[text] for sign, text in map(signed, job.prompts)))
         for job in jobs
     ]
-    return words, full, [*notes, *told]
+    return words, full, list(dict.fromkeys([*notes, *told]))
 
 
 def _batches(jobs: Sequence[Job], batch: int) -> Iterator[list[Job]]:

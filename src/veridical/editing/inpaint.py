@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from veridical.editing.holes import checked_mask, filled, surroundings
 from veridical.editing.seam import continued
 from veridical.editing.settings import Settings
 from veridical.editing.space import Space, counted
-from veridical.models.contract import Denoising, Diffusive, Hearing
+from veridical.models.contract import Denoising, Diffusive, Hearing, Seeing
 
 
 def inpaint(
@@ -96,9 +97,15 @@ def _in_latents(
     model: Diffusive, images: Images, hole: NDArray[np.bool_], cond: Mapping[str, Any], settings: Settings, size: int,
     noise: ImageNoise, quiet: bool,
 ) -> Images:  # fmt: skip
-    """Draw the latents that hold pixels of the hole, with all others put back at every level, and decode them."""
+    """Draw the latents that hold pixels of the hole, with all others put back at every level, and decode them.
+
+    A network that sees the hole draws without that, by the model's own solver (Rombach et al. 2022, section 4.5).
+    """
     space = Space(model, images.shape, size, settings.batch)
     lost = np.isnan(images).any(1)
+    if isinstance(model, Seeing) and model.sees == "hole":
+        made = _seen(model, space, np.nan_to_num(images, nan=0.5), hole | lost, cond, settings, noise, quiet)
+        return _fitted(made, images, hole | lost, space)
     z = space.encode(np.nan_to_num(images, nan=0.5))
     known = 1 - space.places(hole | lost)
     grid = space.grid(settings.steps)
@@ -118,7 +125,26 @@ def _in_latents(
         else:
             x = repaint(denoise, keep, keep(z), x, grid, fresh, 0.0, settings.resamplings, dict(cond))
         made = space.decode(x - keep(x) + keep(z))
-    seen = ~(hole | lost)[:, None]
+    return _fitted(made, images, hole | lost, space)
+
+
+def _seen(
+    model: Seeing, space: Space, images: Images, hole: NDArray[np.bool_], cond: Mapping[str, Any], settings: Settings,
+    noise: ImageNoise, quiet: bool,
+) -> Images:  # fmt: skip
+    """Draw whole images with a network that sees what stands outside of a hole, grey in its place."""
+    how: Any = dataclasses.replace(model.sampling, sampling_steps=settings.steps)
+    with torch.no_grad(), Progress("edit", quiet) as progress:
+        z = space.encode(np.where(hole[:, None], np.float32(0.5), images))
+        told = {**cond, "map": torch.cat([space.places(hole), z], 1)}
+        denoise = counted(space.guided(how.guidance_scale), progress, settings.steps)
+        x = model.grid(how)[0].item() * noise(tuple(z.shape[1:])).to(z)
+        return space.decode(model.solved(denoise, x, told, noise, how))
+
+
+def _fitted(made: Images, images: Images, hole: NDArray[np.bool_], space: Space) -> Images:
+    """What was drawn, continued from the surroundings, so that no seam shows what a round trip through latents changes."""
+    seen = ~hole[:, None]
     return np.asarray(made + continued(np.where(seen, images, made) - made, seen, 2 * space.factor), np.float32).clip(
         0, 1
     )

@@ -7,20 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.errors import InputError
 from veridical.core.progress import Progress
-from veridical.diffusion.solvers import SOLVERS
-from veridical.diffusion.tiles import tiled
 from veridical.editing.edit import Edited, Given
 from veridical.editing.settings import Told
 from veridical.editing.space import Space, counted
-from veridical.models.contract import Denoising
-from veridical.models.diffusion.instructed import InstructPix2Pix
-from veridical.models.diffusion.settings import options
+from veridical.models.contract import Denoising, Seeing
 
 EVALUATIONS = 3  # a step: of nothing, of the image, and of image and instruction
 
@@ -46,31 +41,18 @@ def instruct_pix2pix(
     InputError
         If the model was not trained on instructions.
     """
-    if not isinstance(model, InstructPix2Pix):
+    if not isinstance(model, Seeing) or model.sees != "image":
         raise InputError(
             "this run was not trained to follow instructions: give a run of instruct_pix2pix, or use another --how, as sdedit."
         )
     n = len(images)
     space = Space(model, images.shape, size, settings.batch)
     noise = ImageNoise(seed, range(n) if numbers is None else numbers, space.device)
-    how = dataclasses.replace(model.sampling, sampling_steps=settings.steps)
+    how: Any = dataclasses.replace(model.sampling, sampling_steps=settings.steps)
     grid = model.grid(how)
-    channels = model.shape[0]
-
-    def beside(both: Tensor, sigma: Tensor, cond: Any) -> Tensor:
-        return model.denoise(both[:, :channels], sigma, {**cond, "map": both[:, channels:]})
-
-    whole = tiled(beside, model.shape[-1], batch=settings.batch)  # the image before is cut as the noisy one is
-
-    def denoise(x: Tensor, sigma: Tensor, cond: Any) -> Tensor:
-        told = {name: value for name, value in cond.items() if name != "map"}
-        return whole(torch.cat([x, cond["map"]], 1), sigma, told) if "map" in cond else space.denoise(x, sigma, told)
-
     with torch.no_grad(), Progress("edit", quiet) as progress:
         z = space.encode(images)
         cond = {**space.hear(given.target(n), n), "map": z}
-        guided = model.instructed(counted(denoise, progress, EVALUATIONS * (len(grid) - 1)), how)
+        guided = model.instructed(counted(space.denoise, progress, EVALUATIONS * (len(grid) - 1)), how)
         x = grid[0].item() * noise(tuple(z.shape[1:]))
-        return Edited(
-            space.decode(SOLVERS[how.solver](guided, x, grid, cond, noise, **options(model.denoiser.law, how)))
-        )
+        return Edited(space.decode(model.solved(guided, x, cond, noise, how)))

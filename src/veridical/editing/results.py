@@ -19,9 +19,8 @@ from veridical.data.images import channels_first, save_png, suffix_of, to_grid, 
 from veridical.data.readers.imagefile import read_image
 from veridical.data.slices import Slices
 from veridical.editing.edit import Edited
+from veridical.editing.grey import coding_errors, remarks
 from veridical.editing.jobs import Job
-from veridical.editing.space import Space
-from veridical.models.contract import Diffusive
 from veridical.runs.run import Run
 
 PROVENANCE, GRID = "provenance.json", "grid.png"
@@ -72,11 +71,12 @@ class Results:
         self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float
     ) -> None:
         """Write what became of some images, counts (N, C, H, W); editing them took some seconds."""
-        errors = self._coding_errors(before)
+        errors = coding_errors(self._run, before)
         for k, job in enumerate(jobs):
             if not self.has(job):
                 said = self._written(job, before[k], after[k], edited, k)
                 said |= {} if errors is None else {"coding_error": float(errors[k])}
+                said |= {} if edited.chroma is None else {"chroma": float(edited.chroma[k])}
                 self._there[job.number] = said | {"seconds": round(seconds / len(jobs), 3)}
         self._record()
 
@@ -85,6 +85,9 @@ class Results:
         """What the user should know of what was made."""
         still = [said["image"] for said in self._there.values() if said["changed_share"] == 0]
         found = [f"{len(still)} of {len(self._there)} images did not change, such as {still[0]}"] if still else []
+        said = list(self._there.values())
+        errors, colour = ([one[name] for one in said if name in one] for name in ("coding_error", "chroma"))
+        found += remarks(errors, colour)
         return [*found, *dict.fromkeys(note for said in self._there.values() for note in said.get("notes", ()))]
 
     @contextlib.contextmanager
@@ -138,17 +141,6 @@ class Results:
             **({} if there.all() else {"origin": list(edited.origin)}),
             **({"notes": list(edited.notes)} if edited.notes else {}),
         }
-
-    def _coding_errors(self, counts: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Mean absolute error, of images in [0, 1], of encoding and decoding alone, in a space of latents."""
-        model: Any = self._run.model
-        if not isinstance(model, Diffusive):
-            return None
-        unit = np.nan_to_num(self._run.window.to_unit(counts))
-        space = Space(model, unit.shape, self._run.info.size)
-        if not space.latent:
-            return None
-        return np.asarray(np.abs(space.decode(space.encode(unit)) - unit).mean((1, 2, 3)), np.float64)
 
     def _put(self, name: str, write: Callable[[Path], None]) -> None:
         path = self._path / name

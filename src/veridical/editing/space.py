@@ -22,9 +22,8 @@ from veridical.diffusion.formulations import SIGMA_DATA
 from veridical.diffusion.guidance import classifier_free
 from veridical.diffusion.solvers import Denoise
 from veridical.diffusion.tiles import mosaic, tiled
-from veridical.models.contract import Denoising, Diffusive, Hearing
+from veridical.models.contract import Denoising, Diffusive, Hearing, Large
 
-DEVIATION = SIGMA_DATA  # of encoded images, about
 TEXTUAL = ("text", "value", "spelled", "embedding")  # conditions that guidance by words leaves out
 
 
@@ -49,6 +48,8 @@ class Space:
     latent : bool
         Whether it is a space of latents: what is decoded is not to the count what was encoded.
     device : torch.device
+    deviation : float
+        Standard deviation of encoded images, about.
 
     Raises
     ------
@@ -67,12 +68,28 @@ class Space:
         self.model: Any = model
         self.device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
         self._side = model.shape[-1]
+        batch = min(batch, model.rows) if isinstance(model, Large) else batch
+        self.deviation = model.deviation if isinstance(model, Large) else SIGMA_DATA
         self._size, self._batch, self._shape = size, batch, (height, width)
         self.factor = size // self._side
         probe = torch.zeros(1, shape[1], size, size, device=self.device)
         with torch.no_grad():
             self.latent = model.encode(probe).shape != probe.shape
-        self.denoise: Denoise = tiled(model.denoise, self._side, batch=batch)
+        self._tiled: Denoise = tiled(model.denoise, self._side, batch=batch)
+        # What is seen beside the noisy image, is cut as it is.
+        self._beside: Denoise = tiled(self._seeing, self._side, batch=batch)
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: Any = None) -> Tensor:
+        """`denoise` of the model, for images of any size; a ``map`` among the conditions is as large as they are."""
+        if not cond or "map" not in cond:
+            return self._tiled(x, sigma, cond)
+        told = {name: value for name, value in cond.items() if name != "map"}
+        return self._beside(torch.cat([x, cond["map"]], 1), sigma, told)
+
+    def _seeing(self, both: Tensor, sigma: Tensor, cond: Any) -> Tensor:
+        channels = self.model.shape[0]
+        clean: Tensor = self.model.denoise(both[:, :channels], sigma, {**cond, "map": both[:, channels:]})
+        return clean
 
     def encode(self, images: Images) -> Tensor:
         """Images (N, C, H, W) in [0, 1] to their place in the space."""
@@ -129,7 +146,9 @@ class Space:
         With 0.5 noise is as strong as the image (in terms of a cosine schedule, half of its time), with 1 nothing is left.
         """
         grid = self.grid(steps)
-        level = min(DEVIATION * math.tan(strength * math.pi / 2), grid[0].item()) if strength < 1 else grid[0].item()
+        level = (
+            min(self.deviation * math.tan(strength * math.pi / 2), grid[0].item()) if strength < 1 else grid[0].item()
+        )
         return torch.cat([grid.new_tensor([level]), grid[grid < 0.999 * level]])
 
     def hear(self, cond: Mapping[str, Tensor], n: int, noise: Noise | None = None) -> dict[str, Any]:

@@ -61,8 +61,10 @@ def variation(
 
 
 def _embedded(model: Varying, images: Images, size: int, device: torch.device) -> Tensor:
-    """Embeddings (N, dim) of length 1; of images larger than a tile the mean of their tiles."""
+    """Embeddings (N, dim) as long as they are; of images larger than a tile in the mean direction of their tiles."""
     x = 2 * torch.as_tensor(images, dtype=torch.float32, device=device) - 1
     tops, lefts = (starts(length, size) for length in x.shape[2:])
     tiles = [x[:, :, top : top + size, left : left + size] for top in tops for left in lefts]
-    return F.normalize(torch.stack([model.embed(tile) for tile in tiles]).mean(0), dim=-1)
+    found = torch.stack([model.embed(tile) for tile in tiles])
+    length: Tensor = found.norm(dim=-1, keepdim=True).mean(0)
+    return length * F.normalize(found.mean(0), dim=-1)

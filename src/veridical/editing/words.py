@@ -29,6 +29,23 @@ class Words(Protocol):
         ...
 
 
+class TextWords(Words, Protocol):
+    """`Words` that say what users should know of theirs."""
+
+    def completed(self, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+        """What prompts become where they are completed, and what the user should know of it."""
+        ...
+
+    def remarks(self, what: str, texts: Sequence[str], extrapolate: bool = False) -> list[str]:
+        """What the user should know of prompts."""
+        ...
+
+
+def words_of(run: Run) -> TextWords:
+    """Those of a pipeline, or those that a run was trained with; an `InputError` if it hears none."""
+    return RunWords(run) if run.pipeline is None else run.pipeline.words
+
+
 class RunWords:
     """Words that a run was trained with.
 

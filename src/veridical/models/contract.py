@@ -212,6 +212,57 @@ class Diffusive(Denoising, Latent, Protocol):
 
 
 @runtime_checkable
+class Coloured(Protocol):
+    """A model of images in colour alone: grey ones come to it as equal channels, see `veridical.data.colour`.
+
+    Attributes
+    ----------
+    colours : int
+        Channels of what it encodes and decodes.
+    """
+
+    colours: int
+
+
+@runtime_checkable
+class Large(Protocol):
+    """A model of large images, in a space of its own scale.
+
+    Attributes
+    ----------
+    rows : int
+        How many are worked on at a time, at most.
+    deviation : float
+        Standard deviation of encoded images, about; that of other models is 0.5.
+    """
+
+    rows: int
+    deviation: float
+
+
+@runtime_checkable
+class Seeing(Diffusive, Protocol):
+    """A `Diffusive` model whose network sees maps beside the noisy image: the condition ``map`` (N, C, h, w).
+
+    Attributes
+    ----------
+    sees : str
+        The "image" that an instruction changes, encoded; or the "hole": a map that is 1 where to draw, and the encoded image with
+        grey there; or nothing ("").
+    """
+
+    sees: str
+
+    def instructed(self, denoise: Any, sampling: Any = None) -> Any:
+        """`denoise` with guidance by an instruction and by the image."""
+        ...
+
+    def solved(self, denoise: Any, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Any = None) -> Tensor:
+        """Where the solver of the settings leads from x, at the first level of `grid`."""
+        ...
+
+
+@runtime_checkable
 class DenoisesImages(Diffusive, Protocol):
     """A `Diffusive` model whose space is that of images but for scale and shift: it has a likelihood of images."""
 

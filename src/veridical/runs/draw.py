@@ -19,15 +19,14 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
-from veridical.core.files import file_hash
 from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
+from veridical.data.colour import chroma, luminance, tinted
 from veridical.diffusion.canvas import Canvas
 from veridical.models.contract import Generating, Growing, Labelling
-from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.runs.larger import at_a_time, canvas_of
 from veridical.runs.run import Run, load
@@ -76,18 +75,21 @@ def draw(
     -------
     ndarray of float32, shape (n, C, H, W), values in [0, 1]
     """
-    row = table.find_drawing(run.info.recipe)
+    row = run.drawing()
     canvas = canvas_of(run, size, periodic, seed, batch)
     if cond is None:
         cond = conditions_of(run, n, None if canvas is None else canvas.shape, **asked).cond
     elif asked:
         raise ValueError(f"cond says already what {', '.join(asked)} is to say: leave one out")
     other = arrays_of(row.instead)
-    if any(name in cond for name in other):
+    if run.pipeline is not None:
+        needs = list(cond)
+    elif any(name in cond for name in other):
         needs = [name for name in (*arrays_of(run.needs), *other) if name in cond]
     else:
         needs = arrays_of(run.needs)
     names = [*needs, *(name for of in needed(run.needs) for name in of.asked if name in cond)]
+    batch = run.together(batch)
     for name in names:
         if name not in cond or len(cond[name]) != n:
             raise ValueError(f"{run.info.recipe} needs {n} rows of the condition {name!r}")
@@ -95,7 +97,7 @@ def draw(
     with Progress("sample", quiet) as progress:
         for numbers in batches(n, at_a_time(batch, canvas)):
             rows = {name: cond[name][numbers.start : numbers.stop] for name in names}
-            parts.append(_drawn(run, numbers, rows, seed, canvas)[0])
+            parts.append(_in_grey(run, _drawn(run, numbers, rows, seed, canvas)[0])[0])
             progress.update(numbers.stop / n)
     return np.concatenate(parts)
 
@@ -141,7 +143,15 @@ def _drawn(run: Run, numbers: range, cond: Arrays, seed: int, canvas: Canvas | N
             f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
             "smaller --set lr."
         )
-    return ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy(), masks
+    images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
+    return images, masks
+
+
+def _in_grey(run: Run, images: Images) -> tuple[Images, list[float]]:
+    """Images as the run's channels want them, and how much colour each of a pipeline lost by that."""
+    if run.pipeline is None or run.info.channels == 3:
+        return images, []
+    return luminance(images), chroma(images).tolist()
 
 
 def conditions_of(run: Run, n: int, shape: tuple[int, int] | None = None, **asked: Any) -> Asked:
@@ -156,7 +166,9 @@ def conditions_of(run: Run, n: int, shape: tuple[int, int] | None = None, **aske
     **asked
         What they are to be: ``label``, ``masks``, ``source``, ``prompt``, ``negative_prompt``, ``extrapolate`` (see `sample`).
     """
-    row = table.find(run.info.recipe)
+    if run.pipeline is not None:
+        return run.pipeline.words.ask(str(run.folder), n, asked)
+    row = run.row
     shrink = run.info.args[row.enlarges] if row.enlarges else 1
     return ask(run.info.to_json(), run.folder, row.needs, n, asked, shrink, row.instead, shape)
 
@@ -187,7 +199,7 @@ def sample(
     Parameters
     ----------
     run, out : str or Path
-        A run folder; a new folder, or one that the same call was stopped in.
+        A run folder, or ``hub:FOLDER``; a new folder, or one that the same call was stopped in.
     n : int
     settings : mapping, optional
         Of sampling, see `load`.
@@ -230,7 +242,8 @@ def sample(
     check_folder(Path(out))
     loaded = load(run, device, settings)
     use_threads()
-    row, info = table.find_drawing(loaded.info.recipe), loaded.info
+    row, info = loaded.drawing(), loaded.info
+    batch = loaded.together(batch)
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
     canvas = canvas_of(loaded, size, periodic, seed, batch)
     shape = (info.size, info.size) if canvas is None else canvas.shape
@@ -243,7 +256,7 @@ def sample(
         {
             "version": __version__,
             "recipe": info.recipe,
-            "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": info.cost.steps},
+            "checkpoint": loaded.checkpoint(),
             "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info.config),
             "seed": seed,
             "n": n,
@@ -261,13 +274,20 @@ def sample(
         info.dataset.get("pixel_size"),
         mask_values=info.dataset["mask_values"] if isinstance(loaded.model, Labelling) else None,
     )
+    colour: list[float] = []
     with on_stop(_stop), samples.kept(), Progress("sample", quiet) as progress:
         for numbers in batches(n, at_a_time(batch, canvas)):
             if samples.lacks(numbers):
                 began = time.monotonic()
                 images, masks = _drawn(loaded, numbers, found.rows(numbers), seed, canvas)
+                images, tint = _in_grey(loaded, images)
+                if tint:
+                    colour += tint
+                    samples.measured["chroma"] = float(np.mean(colour))
                 samples.add(numbers, images, time.monotonic() - began, masks)
             progress.update(numbers.stop / n)
+    for text in tinted(colour):
+        tell(out, text)
     return Path(out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,32 +12,80 @@ from torch import nn
 
 from veridical.core.device import move, pick_device
 from veridical.core.errors import InputError
+from veridical.core.files import file_hash
+from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow
 from veridical.models.contract import Model
+from veridical.pretrained.folder import find, is_hub
+from veridical.pretrained.kinds import ROWS
+from veridical.pretrained.load import Opened, alike, open_pipeline
+from veridical.pretrained.settings import LOADING, SAMPLING, Loading
 from veridical.recipes import table
 from veridical.recipes.info import RunInfo
+from veridical.recipes.recipe import Recipe
 from veridical.runs.folder import read_run
 from veridical.runs.stages import built_for, fill, untrained
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model and what ``run.json`` says of it."""
+    """A trained model and what ``run.json`` says of it; or a pipeline of other people and what its folder says.
+
+    Attributes
+    ----------
+    pipeline : Opened, optional
+        What was loaded of a pipeline: its words and its files.
+    """
 
     folder: Path
     info: RunInfo
     model: Model
     device: torch.device
+    pipeline: Opened | None = None
+
+    @property
+    def row(self) -> Recipe:
+        """Its row of the table of systems, or what stands in place of one for a pipeline."""
+        return row_of(self.info.recipe)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Conditions that the model takes."""
-        return table.find(self.info.recipe).needs
+        """Conditions that the model takes; a pipeline has words of its own in their place."""
+        return self.row.needs
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is told texts."""
+        return self.pipeline is not None or "text" in self.needs
 
     @property
     def window(self) -> IntensityWindow:
         """The map between [0, 1] and the counts of the data."""
         return self.info.window
+
+    def checkpoint(self) -> dict[str, Any]:
+        """What provenance says of its weights."""
+        if self.pipeline is not None:
+            found = self.pipeline.found
+            return {
+                "pipeline": found.spec,
+                "class": found.index["_class_name"],
+                "sha256": found.sha256(),
+                "steps": None,
+            }
+        return {"sha256": file_hash(self.folder / "model.safetensors"), "steps": self.info.cost.steps}
+
+    def drawing(self) -> Recipe:
+        """Its row; an `InputError` for a system that draws no images."""
+        return self.row if self.pipeline is not None else table.find_drawing(self.info.recipe)
+
+    def together(self, batch: int) -> int:
+        """How many images are worked on at a time, where a user asked for so many: fewer of the large ones of a pipeline."""
+        return batch if self.pipeline is None else min(batch, self.pipeline.model.rows)
+
+    def seeing(self, slices: Slices, spec: str | Path) -> Run:
+        """The same for images such as these: a pipeline takes over their channels and counts, a run has those of its data."""
+        return self if self.pipeline is None else replace(self, info=alike(self.info, slices, spec))
 
 
 def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Run:
@@ -46,9 +94,11 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     Parameters
     ----------
     folder : str or Path
+        A run folder, or ``hub:FOLDER``, a pipeline of diffusers (`veridical.pretrained.load.open_pipeline`).
     device : str
     settings : mapping, optional
-        Of sampling, in place of those that the run was trained with: ``truncation``, ``sampling_steps``, ``solver``, ...
+        Of sampling, in place of those that the run was trained with: ``truncation``, ``sampling_steps``, ``solver``, ...; of a
+        pipeline how it is loaded, too.
 
     Raises
     ------
@@ -56,6 +106,9 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
         If `folder` is no run, is damaged, is a pickle or comes from another version; if a frozen stage is not found; for an
         unknown setting.
     """
+    if is_hub(folder):
+        opened = open_pipeline(str(folder), device, settings)
+        return Run(opened.found.folder, opened.info, cast(Model, opened.model), opened.device, opened)
     folder = Path(folder)
     info = read_run(folder)
     changed = table.sampling_arguments(info.recipe, dict(settings or {}))
@@ -67,6 +120,18 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     fill(model, folder)
     model = move(model, where).eval().requires_grad_(False)
     return Run(folder, info, cast(Model, model), where)
+
+
+def settable(folder: str | Path) -> tuple[str, ...]:
+    """Names of the settings that `load` takes for a run, or for a pipeline; an `InputError` if there is no run."""
+    return (*LOADING, *SAMPLING) if is_hub(folder) else table.find(read_run(folder).recipe).sampling
+
+
+def row_of(recipe: str) -> Recipe:
+    """The row of a system, or of the kind of pipeline that ``hub:FOLDER`` is; an `InputError` if there is none."""
+    if is_hub(recipe):
+        return ROWS[find(recipe, Loading()).kind.recipe]
+    return ROWS[recipe] if recipe in ROWS else table.find(recipe)
 
 
 def load_stage(folder: Path, size: int) -> nn.Module:

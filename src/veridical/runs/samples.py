@@ -77,6 +77,7 @@ class Samples:
         self._pixel_size, self._mask_values = pixel_size, mask_values
         self._suffix = suffix_of(window.dtype)
         self._there = bytearray(asked.n)
+        self.measured: dict[str, float] = {}  # what else the record says of all images that were drawn by this call
         self._seconds = 0.0
         self._saved, self._pause = time.monotonic(), 0.0
         self._changed = False
@@ -192,7 +193,7 @@ class Samples:
     def _record(self) -> None:
         """Write the provenance, an image at a time: of many there is not room for all."""
         began, count = time.monotonic(), sum(self._there)
-        about = self._about | {"seconds_per_image": self._seconds / count if count else None}
+        about = self._about | {"seconds_per_image": self._seconds / count if count else None} | self.measured
         with replacing(self._folder / PROVENANCE) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write(json.dumps(about, indent=1, allow_nan=False).removesuffix("\n}") + ',\n "images": [')
             between = "\n"

@@ -15,9 +15,9 @@ from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
 from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.guidance import instructed
-from veridical.diffusion.solvers import Denoise
+from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.models.diffusion.denoiser import Denoiser
-from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw
+from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, options
 from veridical.nets.attention import Control
 
 
@@ -61,6 +61,8 @@ class InstructPix2Pix(nn.Module):
     how : Instructed
     sampling : InstructedSampling
     """
+
+    sees = "image"
 
     def __init__(
         self,
@@ -129,6 +131,13 @@ class InstructPix2Pix(nn.Module):
     def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
         """See `Denoiser.on_canvas`."""
         return self.denoiser.on_canvas(canvas)
+
+    def solved(
+        self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None
+    ) -> Tensor:
+        """Where the solver of the settings leads from x, at the first level of `grid`."""
+        how = sampling or self.sampling
+        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(self.denoiser.law, how))
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, some pairs without instruction, image or both."""

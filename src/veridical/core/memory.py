@@ -1,0 +1,78 @@
+"""Memory that is free, and what weights will take of it, before they are loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from veridical.core.errors import InputError
+from veridical.core.files import open_regular
+
+LARGEST_HEADER = 100 * 2**20  # bytes, as the library safetensors has it
+
+
+def numbers_in(path: Path) -> int:
+    """How many numbers a safetensors file holds, by its header.
+
+    Raises
+    ------
+    InputError
+        If it is none, or was cut short.
+    """
+    try:
+        with open_regular(path) as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > LARGEST_HEADER:
+                raise ValueError
+            header = json.loads(file.read(length))
+            size = file.seek(0, 2)
+        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+        if max((entry["data_offsets"][1] for entry in tensors), default=0) != size - 8 - length:
+            raise ValueError
+        return sum(math.prod(entry["shape"]) for entry in tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is damaged, cut short or not what its name says: copy or download it again."
+        ) from error
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can be allocated on a device; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with contextlib.suppress(OSError, ValueError):  # of a container
+        held = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        free.append(int(Path("/sys/fs/cgroup/memory.max").read_text()) - held)
+    return max(0, min(free)) if free else None
+
+
+def check_memory(name: object, parts: Iterable[tuple[torch.device, int]], remedy: str) -> None:
+    """Refuse weights that do not fit, `parts` being devices and bytes on them.
+
+    Raises
+    ------
+    InputError
+        Says how much is needed and how much there is.
+    """
+    needed: dict[torch.device, int] = {}
+    for device, nbytes in parts:
+        needed[device] = needed.get(device, 0) + nbytes
+    for device, nbytes in needed.items():
+        free = free_memory(device)
+        if free is not None and nbytes > free:
+            raise InputError(
+                f"{name} needs {nbytes / 2**30:.1f} GiB of memory for its weights on {device}, where "
+                f"{free / 2**30:.1f} GiB are free: {remedy}."
+            )

@@ -1,0 +1,92 @@
+"""Which pipelines of diffusers can be loaded: one row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from veridical.pretrained.settings import IDLE, LOADING, PipelineSampling
+from veridical.recipes.recipe import Recipe
+
+TEXT = ("text_encoder", "tokenizer")
+BASE = ("unet", "vae", *TEXT, "scheduler")
+XL = ("unet", "vae", *TEXT, "text_encoder_2", "tokenizer_2", "scheduler")
+UNCLIP = (*BASE, "image_encoder", "image_normalizer", "image_noising_scheduler")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of pipeline.
+
+    Attributes
+    ----------
+    name : str
+        What its runs are called, after ``hub_``.
+    summary, paper : str
+    parts : tuple of str
+        What its folder must hold.
+    sees : str
+        What the U-Net sees beside the noisy latents: "", the "image" that is changed, or the "hole" to fill.
+    usual : dict
+        Settings that differ from those of `PipelineSampling`.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    parts: tuple[str, ...] = BASE
+    sees: str = ""
+    usual: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> str:
+        """What takes the place of a recipe."""
+        return f"hub_{self.name}"
+
+
+STABLE = Kind(
+    "stable_diffusion", "Stable Diffusion 1.x and 2.x: text to image.", "Rombach et al. 2022, arXiv:2112.10752"
+)
+STABLE_XL = Kind(
+    "stable_diffusion_xl", "Stable Diffusion XL: text to image.", "Podell et al. 2023, arXiv:2307.01952", XL,
+    usual={"guidance_scale": 5.0},
+)  # fmt: skip
+INPAINTING = Kind("inpainting", "Fills what is masked; its U-Net sees the mask.", STABLE.paper, sees="hole")
+INSTRUCT = Kind(
+    "instruct_pix2pix", "Changes an image as an instruction says.", "Brooks et al. 2022, arXiv:2211.09800", sees="image"
+)
+CONTROL = Kind(
+    "controlnet", "Text to image, told by a picture where things lie.", "Zhang et al. 2023, arXiv:2302.05543",
+    (*BASE, "controlnet"),
+)  # fmt: skip
+VARYING = Kind(
+    "unclip", "Stable unCLIP: variations of an image.", "Ramesh et al. 2022, arXiv:2204.06125", UNCLIP,
+    usual={"guidance_scale": 10.0},
+)  # fmt: skip
+
+# By the class that model_index.json names. One of inpainting with a U-Net of 4 channels is a plain one.
+KINDS: dict[str, Kind] = {
+    "StableDiffusionPipeline": STABLE,
+    "StableDiffusionImg2ImgPipeline": STABLE,
+    "StableDiffusionInpaintPipeline": INPAINTING,
+    "StableDiffusionInstructPix2PixPipeline": INSTRUCT,
+    "StableDiffusionControlNetPipeline": CONTROL,
+    "StableUnCLIPImg2ImgPipeline": VARYING,
+    "StableDiffusionXLPipeline": STABLE_XL,
+}
+
+
+def _built(sampling: PipelineSampling) -> nn.Module:
+    raise NotImplementedError  # pipelines are loaded, not built
+
+
+# What other rooms ask of a recipe, of pipelines.
+ROWS: dict[str, Recipe] = {
+    kind.recipe: Recipe(
+        _built, "pipelines", "any", kind.summary, kind.paper, args=kind.usual, drawn=LOADING,
+        idle=IDLE,
+    )
+    for kind in {kind.name: kind for kind in KINDS.values()}.values()
+}  # fmt: skip

@@ -1,0 +1,151 @@
+"""A pipeline of other people as a run: what a run folder says of itself, said of a folder of diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from veridical.core.device import pick_device
+from veridical.core.errors import InputError
+from veridical.core.version import __version__
+from veridical.data.readers.open import open_slices
+from veridical.data.slices import Slices
+from veridical.data.window import IntensityWindow, fit_window
+from veridical.pretrained.folder import Found, check_fits, find
+from veridical.pretrained.levels import schedule_of
+from veridical.pretrained.model import Pretrained
+from veridical.pretrained.parts import load_parts
+from veridical.pretrained.settings import LOADING, SAMPLING, Loading, PipelineSampling, parsed
+from veridical.pretrained.varying import PretrainedVarying
+from veridical.pretrained.words import PipelineWords
+from veridical.recipes.config import TrainConfig
+from veridical.recipes.info import NOTHING, RunInfo
+
+EIGHT_BITS = IntensityWindow(0.0, 255.0, "uint8")
+UNKNOWN = "not known: weights of other people"  # what it was trained on
+LOOKED_AT = 64  # images that an intensity window is fitted on, at most, with about as many million pixels
+
+
+class Opened(NamedTuple):
+    """A pipeline that is loaded, and what a run says of itself."""
+
+    found: Found
+    info: RunInfo
+    model: Pretrained | PretrainedVarying
+    words: PipelineWords
+    device: torch.device
+
+
+def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Opened:
+    """Load ``hub:FOLDER``; no code of the folder is executed, and no network is used without ``download``.
+
+    Parameters
+    ----------
+    spec : str
+        See `veridical.pretrained.folder.find`.
+    device : str
+    settings : mapping, optional
+        Fields of `Loading` and of `PipelineSampling`; text is converted.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used, or is too large for the memory that is free; which is known before anything is loaded.
+    """
+    given = dict(settings or {})
+    loading, _ = parsed(spec, given, {})  # what is none is said before files are looked at
+    found = find(spec, loading)
+    loading, sampling = parsed(spec, given, found.kind.usual)
+    where = pick_device(device)
+    dtype = _dtype(loading, where)
+    check_fits(found, where, dtype, loading.offload)
+    model, words = _model(found, load_parts(found, dtype), sampling, where, loading.offload)
+    args = {name: getattr(loading, name) for name in LOADING} | {name: getattr(sampling, name) for name in SAMPLING}
+    args |= {"dtype": str(dtype).removeprefix("torch.")}
+    numbers = sum(p.numel() for p in model.parameters())
+    info = RunInfo(
+        version=__version__, torch=torch.__version__, recipe=found.kind.recipe, args=args, config=TrainConfig(size=model.size),
+        channels=3, size=model.size, window=EIGHT_BITS, dataset={"spec": UNKNOWN, "fingerprint": None}, finished=True,
+        cost=replace(NOTHING, parameters=numbers),
+    )  # fmt: skip
+    if loading.like:
+        info = alike(info, open_slices(loading.like), loading.like)
+    return Opened(found, info, model.eval(), words, where)
+
+
+def alike(info: RunInfo, slices: Slices, spec: object) -> RunInfo:
+    """What a pipeline says of itself once its images are to be such as these: their channels, counts and pixel size.
+
+    8 bits are taken as they are, 0 to 255; of other types the window is fitted on images of the whole set
+    (`veridical.data.window.fit_window`), as for a training.
+    """
+    window = EIGHT_BITS
+    if slices.dtype != np.uint8:
+        few = range(0, len(slices), -(-len(slices) // LOOKED_AT))
+        step = max(1, round((len(few) * max(np.prod(shape) for shape in slices.shapes) / (LOOKED_AT * 2**20)) ** 0.5))
+        try:
+            window = fit_window([slices[k][::step, ::step] for k in few], slices.dtype, slices.missing)
+        except InputError as error:
+            raise InputError(f"{spec}: {error}.") from None
+    size: Any = slices.pixel_size
+    return info.replace(channels=slices.channels, window=window, dataset=info.dataset | {"pixel_size": size})
+
+
+def _dtype(loading: Loading, device: torch.device) -> torch.dtype:
+    if loading.dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if loading.dtype == "float16" and device.type == "cpu":
+        raise InputError("dtype=float16 is for GPUs: leave it out, or use bfloat16.")
+    found: torch.dtype = getattr(torch, loading.dtype)
+    return found
+
+
+def _model(
+    found: Found, parts: dict[str, Any], sampling: PipelineSampling, device: torch.device, offload: bool
+) -> tuple[Pretrained | PretrainedVarying, PipelineWords]:
+    tokenizers = [parts[name] for name in ("tokenizer", "tokenizer_2") if name in parts]
+    towers = [parts[name] for name in ("text_encoder", "text_encoder_2") if name in parts]
+    _check_parts(found, parts, tokenizers, towers)
+    heeds = all(getattr(tower.config, "use_attention_mask", False) for tower in towers)
+    words = PipelineWords(tokenizers, device, 0)
+    model = Pretrained(
+        parts, words.ids([""]), schedule_of(found.folder, parts["scheduler"]), sampling, sees=found.kind.sees,
+        padding=tuple(each.pad_token_id for each in tokenizers) if heeds else (),
+        zeros=len(towers) > 1 and bool(found.index.get("force_zeros_for_empty_prompt", True)), device=device, offload=offload,
+    )  # fmt: skip
+    if "controlnet" in parts:
+        words = PipelineWords(tokenizers, device, model.size)
+    if "image_encoder" not in parts:
+        return model, words
+    left = getattr(parts["image_noising_scheduler"], "alphas_cumprod", None)
+    if left is None:
+        raise InputError(f"{found.folder} has an image_noising_scheduler of another kind: give a Stable unCLIP.")
+    return PretrainedVarying(model, parts["image_encoder"], parts["image_normalizer"], left), words
+
+
+def _check_parts(found: Found, parts: dict[str, Any], tokenizers: list[Any], towers: list[Any]) -> None:
+    """Refuse parts that do not belong together, or of which more would have to be known."""
+    unet, vae = parts["unet"].config, parts["vae"].config
+    for tokenizer, tower in zip(tokenizers, towers, strict=True):
+        if (
+            len(tokenizer) > tower.config.vocab_size
+            or tokenizer.model_max_length > tower.config.max_position_embeddings
+        ):
+            raise InputError(
+                f"{found.folder}: its tokenizer has other words than its text encoder: copy the whole pipeline."
+            )
+    width = sum(tower.config.hidden_size for tower in towers)
+    if unet.cross_attention_dim != width or unet.out_channels != vae.latent_channels:
+        raise InputError(
+            f"{found.folder}: its U-Net does not fit its text encoders or its VAE: copy the whole pipeline."
+        )
+    if vae.in_channels != 3 or vae.get("latents_mean") is not None or vae.get("shift_factor"):
+        raise InputError(f"{found.folder} has a VAE of another kind: give one of RGB whose latents are scaled alone.")
+    if "controlnet" in parts:
+        control = parts["controlnet"].config
+        if control.cross_attention_dim != unet.cross_attention_dim or control.conditioning_channels != 3:
+            raise InputError(f"{found.folder}: this ControlNet is for another pipeline: give one for it.")

@@ -1,0 +1,234 @@
+"""A pipeline of Stable Diffusion as a model of ours: in the variance-exploding form, told token ids as ``spelled``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from veridical.core.batch import Batch, Noise
+from veridical.core.errors import InputError
+from veridical.diffusion.formulations import ddpm_time
+from veridical.diffusion.guidance import classifier_free, instructed
+from veridical.diffusion.solvers import SOLVERS, Denoise
+from veridical.models.diffusion.settings import Law, options
+from veridical.nets.attention import Control, controlled
+from veridical.nets.text import Read, hear, listen
+from veridical.pretrained.levels import Schedule
+from veridical.pretrained.settings import PipelineSampling
+
+AT_ONCE = 2**20  # pixels of all images that are worked on together
+
+
+class Pretrained(nn.Module):
+    """The U-Net, VAE and text encoders of a pipeline (Rombach et al. 2022, arXiv:2112.10752), frozen.
+
+    A pipeline's own noisy latents are ``x / sqrt(1 + sigma**2)``. Of these its U-Net predicts the noise, with
+    ``D = x - sigma * eps``, or the velocity (Salimans and Ho 2022, appendix D). Latents are those of the VAE times its
+    ``scaling_factor``; noise levels are by the betas of its own scheduler.
+
+    Parameters
+    ----------
+    parts : dict
+        ``unet``, ``vae``, ``text_encoder`` and, of some pipelines, ``text_encoder_2`` and ``controlnet``.
+    empty : Tensor, shape (1, L)
+        Token ids of the empty text, those of two tokenizers side by side.
+    schedule : Schedule
+    sampling : PipelineSampling
+    sees : str
+        What the U-Net sees beside the noisy latents, as the condition ``map``: "", the "image" that is changed, encoded; or the
+        "hole": a map that is 1 where to draw, and the encoded image with grey there.
+    padding : tuple of int, optional
+        Token ids that fill up texts and are not heeded by the text encoders themselves; by default all are.
+    zeros : bool
+        No text is vectors of zeros in place of an empty text.
+    device : torch.device
+    offload : bool
+        Keep on the device only the part that works.
+    """
+
+    key = "spelled"
+    colours = 3
+    deviation = 1.0  # of latents times their scaling factor
+    empty: Tensor
+
+    def __init__(
+        self,
+        parts: dict[str, Any],
+        empty: Tensor,
+        schedule: Schedule,
+        sampling: PipelineSampling,
+        *,
+        sees: str = "",
+        padding: tuple[int, ...] = (),
+        zeros: bool = False,
+        device: torch.device | None = None,
+        offload: bool = False,
+    ) -> None:
+        super().__init__()
+        where = device or torch.device("cpu")
+        # What asks for the device of a model asks its first tensor; others may wait elsewhere.
+        self.where = nn.Parameter(torch.zeros(0, device=where), requires_grad=False)
+        self.vae, self.unet = parts["vae"], parts["unet"]
+        self.towers = nn.ModuleList(parts[name] for name in ("text_encoder", "text_encoder_2") if name in parts)
+        self.control: Any = parts.get("controlnet")
+        self.register_buffer("empty", empty.to(where), persistent=False)
+        self.schedule, self.sampling, self.sees = schedule, sampling, sees
+        self._padding, self._zeros, self._offload = padding, zeros, offload
+        self.scale, self.width = float(self.vae.config.scaling_factor), int(self.unet.config.cross_attention_dim)
+        side, channels = int(self.unet.config.sample_size), int(self.vae.config.latent_channels)
+        self.shape = (channels, side, side)
+        self.size = side * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.rows = max(1, AT_ONCE // self.size**2)
+        self.parts: dict[str, nn.Module] = {}
+        self._working = ""
+        if not offload:
+            self.to(where)
+
+    def _use(self, name: str) -> None:
+        """Bring the part that is about to work onto the device, the others from it."""
+        if not self._offload or self._working == name:
+            return
+        parts = {"vae": [self.vae], "towers": [self.towers], "unet": [self.unet, self.control]}
+        for mine in (other for part, others in parts.items() if part != name for other in others):
+            if mine is not None:
+                mine.to("cpu")
+        for mine in parts[name]:
+            if mine is not None:
+                mine.to(self.where.device)
+        self._working = name
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """There are none: it is not trained here."""
+        raise InputError("a pipeline of other people is not trained here: train a recipe.")
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Means of the latents of images (N, 3, H, W), one image after another."""
+        self._use("vae")
+        each = [self.vae.encode(row).latent_dist.mean for row in x.to(self.vae.dtype).split(1)]
+        return self.scale * torch.cat(each).to(x.dtype)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images in colour, likewise."""
+        self._use("vae")
+        return torch.cat([self.vae.decode(row).sample for row in (z / self.scale).to(self.vae.dtype).split(1)]).to(
+            z.dtype
+        )
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
+        """Expected latents `x0` of ``x = x0 + sigma * noise``; sigma (N,).
+
+        What is not in `cond` is not known: ``spelled`` (N, L), ``map``, ``hint`` (N, 3, size, size) in [0, 1], and of Stable
+        unCLIP ``embedding`` (N, 2 * dim).
+        """
+        told, n, kind = cond or {}, len(x), self.unet.dtype
+        text = listen(self, told, n)
+        level = sigma.reshape(-1, 1, 1, 1)
+        left = (1 + level**2).rsqrt()
+        seen = left * x
+        if self.sees:
+            seen = torch.cat([seen, self._beside(told.get("map"), x)], 1)
+        time = ddpm_time(sigma, self.schedule.levels)
+        given: dict[str, Any] = {"encoder_hidden_states": text.sequence.to(kind)}
+        if text.whole is not None:
+            sides = x.new_tensor([[self.size, self.size, 0, 0, self.size, self.size]]).expand(n, -1)
+            given["added_cond_kwargs"] = {"text_embeds": text.whole.to(kind), "time_ids": sides.to(kind)}
+        if self.unet.config.class_embed_type == "projection":
+            length = self.unet.config.projection_class_embeddings_input_dim
+            given["class_labels"] = told.get("embedding", x.new_zeros(n, length)).to(kind)
+        self._use("unet")
+        more = {}
+        if self.control is not None and "hint" in told and self.sampling.strength:
+            down, middle = self.control(
+                seen.to(kind), time, controlnet_cond=told["hint"].to(kind), conditioning_scale=self.sampling.strength,
+                return_dict=False, **given,
+            )  # fmt: skip
+            more = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        out = self.unet(seen.to(kind), time, **given, **more).sample.to(x.dtype)
+        if self.schedule.prediction == "epsilon":
+            return x - level * out
+        if self.schedule.prediction == "sample":
+            return out
+        return left**2 * x - level * left * out
+
+    def _beside(self, maps: Tensor | None, x: Tensor) -> Tensor:
+        """What the U-Net is shown of the condition ``map``: InstructPix2Pix takes latents as the VAE gives them."""
+        if self.sees == "image":
+            return torch.zeros_like(x) if maps is None else maps / self.scale
+        if maps is None:  # all is a hole
+            side = x.shape[-1] * self.size // self.shape[-1]
+            maps = torch.cat([torch.ones_like(x[:1, :1]), self.encode(x.new_zeros(1, 3, side, side))], 1)
+        return maps.expand(len(x), -1, -1, -1)
+
+    def read(self, cond: dict[str, Any], n: int, keep: Tensor | None = None) -> Read:
+        """See `veridical.nets.text.Reader`."""
+        ids = cond.get(self.key)
+        silent = ids is None and self._zeros
+        ids = self.empty.expand(n, -1) if ids is None else ids
+        self._use("towers")
+        several = len(self.towers) > 1
+        sequences, whole = [], None
+        for k, (tower, mine) in enumerate(zip(self.towers, ids.chunk(len(self.towers), 1), strict=True)):
+            mask = (mine != self._padding[k]).long() if self._padding else None
+            found = tower(input_ids=mine, attention_mask=mask, output_hidden_states=several)
+            sequences.append(found.hidden_states[-2] if several else found.last_hidden_state)
+            whole = found.text_embeds if several and k else None
+        sequence = torch.cat(sequences, -1)
+        if silent:
+            sequence, whole = torch.zeros_like(sequence), None if whole is None else torch.zeros_like(whole)
+        return Read(sequence, None, whole)
+
+    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
+        """Conditions of `n` images with their text read once, for many calls of `denoise`."""
+        return hear(cond, n, self)
+
+    def attention(self, control: Control) -> AbstractContextManager[None]:
+        """A context in which the attention of the U-Net goes through `control`."""
+        return controlled(self.unet, control)
+
+    def guided(self, sampling: PipelineSampling | None = None) -> Denoise:
+        """`denoise` with the guidance of the settings."""
+        how = sampling or self.sampling
+        low, high = how.guidance_interval
+        return classifier_free(self.denoise, how.guidance_scale, (low, high), ("embedding", self.key))
+
+    def instructed(self, denoise: Denoise, sampling: PipelineSampling | None = None) -> Denoise:
+        """`denoise` with guidance by the instruction and by the image ``map`` (Brooks et al. 2022, eq. 3)."""
+        how = sampling or self.sampling
+        low, high = how.guidance_interval
+        return instructed(denoise, how.guidance_scale, how.image_guidance_scale, (low, high), text=self.key)
+
+    def ends(self, sampling: Any = None) -> tuple[float, float]:
+        """The lowest noise level, which counts as none, and the highest."""
+        return self.schedule.levels[0].item(), self.schedule.levels[-1].item()
+
+    def grid(self, sampling: Any = None) -> Tensor:
+        """Noise levels along which it samples, falling to 0, float64."""
+        how = sampling or self.sampling
+        if how.solver == "dopri5":
+            return torch.tensor([*reversed(self.ends(how)), 0.0], dtype=torch.float64)
+        return self.schedule.grid(how.sampling_steps, how.solver)
+
+    def start(self, noise: Noise, sigma: float) -> Tensor:
+        """Where sampling begins: in the pipeline's own form with noise of variance 1, whatever the level is."""
+        return (1 + sigma**2) ** 0.5 * noise(self.shape)
+
+    def solved(self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Any = None) -> Tensor:
+        """Where the solver of the settings leads from x, at the first level of `grid`."""
+        how = sampling or self.sampling
+        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(Law(), how))
+
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: PipelineSampling | None = None) -> Tensor:
+        """Images (n, 3, size, size) in [-1, 1] of what ``spelled`` says."""
+        how = sampling or self.sampling
+        if self.sees:
+            edit = {"image": "instruct_pix2pix", "hole": "inpaint"}[self.sees]
+            raise InputError(
+                f"this pipeline changes images and draws none of its own: use veridical edit --how {edit}."
+            )
+        heard = self.hear(cond, n)
+        x = self.start(noise, self.grid(how)[0].item())
+        return self.decode(self.solved(self.guided(how), x, heard, noise, how)).clamp(-1, 1)

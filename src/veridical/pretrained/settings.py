@@ -1,0 +1,76 @@
+"""Settings of pipelines of other people: how they are loaded, and how they sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from veridical.core.errors import InputError
+from veridical.core.parse import parse_value
+from veridical.core.settings import check, setting, types_of
+from veridical.diffusion.solvers import SOLVERS
+from veridical.models.diffusion.settings import Sampling
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What of a pipeline is loaded, in which numbers, and where it lies."""
+
+    dtype: str = setting(
+        "auto",
+        "Numbers of the U-Net and the text encoders; auto: float32 on a CPU, bfloat16 on a GPU. The VAE keeps float32.",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    offload: bool = setting(False, "Keep on the GPU only the part that works; the others wait in main memory.")
+    controlnet: str = setting("", "Folder of a ControlNet, which then steers the pipeline; its hints are --source.")
+    like: str = setting("", "Images whose channels, bit depth and intensity window samples have; else 8 bits, RGB.")
+    config: str = setting("", "Folder of the pipeline without its weights, for weights in a single .safetensors file.")
+    download: bool = setting(
+        False, "Fetch from the Hugging Face hub what is not in the cache; else no network is used."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class PipelineSampling(Sampling):
+    """`Sampling`, with the usual values of pipelines, and what some of them are told besides."""
+
+    sampling_steps: int = setting(50, "Steps of the sampling grid.", low=1, high=1000)
+    solver: str = setting("ddim", "How a step is made.", choices=SOLVERS)
+    guidance_scale: float = setting(7.5, "Guidance by the prompt: 1 is the prompt alone.", low=0)
+    image_guidance_scale: float = setting(1.5, "For InstructPix2Pix: guidance by the image that is changed.", low=0)
+    strength: float = setting(1.0, "For a ControlNet: factor of what it adds to the U-Net.", low=0)
+    noise_level: int = setting(
+        0, "For Stable unCLIP: noise on the embedding; the more, the more various images are.", low=0
+    )
+
+
+# What sampling of ours has and no pipeline: ends of the grid are those of its scheduler.
+IDLE = ("sigma_min", "sigma_max", "autoguidance", "clamp")
+SAMPLING = tuple(f.name for f in dataclasses.fields(PipelineSampling) if f.name not in IDLE)
+LOADING = tuple(f.name for f in dataclasses.fields(Loading))
+
+
+def parsed(name: str, given: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[Loading, PipelineSampling]:
+    """Settings that a user gave, texts among them, over the usual ones of a kind of pipeline.
+
+    Raises
+    ------
+    InputError
+        For what is no setting, or no value of one.
+    """
+    types = types_of(Loading) | {k: v for k, v in types_of(PipelineSampling).items() if k in SAMPLING}
+    values = dict(usual)
+    for key, value in given.items():
+        if key not in types:
+            raise InputError(f"{name} has no setting {key!r}: it has {', '.join(types)}.")
+        try:
+            values[key] = parse_value(value, types[key]) if isinstance(value, str) else value
+        except InputError as error:
+            raise InputError(f"{key}={value} cannot be: {error}") from error
+    loading = {k: v for k, v in values.items() if k in LOADING}
+    return Loading(**loading), PipelineSampling(**{k: v for k, v in values.items() if k not in LOADING})
