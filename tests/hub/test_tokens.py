@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.conditions.vocabulary import fit_vocabulary
-from veridical.hub.tokens import fast_tokenizer
+from veridical.pretrained.tokens import fast_tokenizer
 
 VOCABULARY = fit_vocabulary(
     ["Two cracks, porosity 0.31.", "no cracks; porosity 0.2", "a binder border in the upper left"]

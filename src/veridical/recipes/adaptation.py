@@ -1,0 +1,85 @@
+"""What a run says of having been adapted from another, and the settings of the ways of doing so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from veridical.core.settings import check, setting
+
+HOWS = ("lora", "textual_inversion", "dreambooth", "reward")
+BASE = "base"  # the stage that was adapted
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank changes."""
+
+    rank: int = setting(4, "Rank of the low-rank changes.", low=1, high=256)
+    targets: tuple[str, ...] = setting(
+        ("attention",), "Layers that are changed: attention, convolutions, or ends of their names, such as to_q."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A new word."""
+
+    word: str = setting("", "The new word, in letters that make no word yet.")
+    like: str = setting("", "A known word that the new one begins as; empty: the mean of all.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the base is to keep."""
+
+    class_prompt: str = setting("", "Words for the kind of thing, which the base draws and is to go on drawing.")
+    class_images: int = setting(64, "Images of these words that the base draws first.", low=1, high=10_000)
+    class_share: float = setting(
+        0.5, "Share of a batch that are such images: 0.5 is a weight of 1 for the prior.", above=0, below=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a run was made of another one, or of a pipeline of other people.
+
+    Attributes
+    ----------
+    how : str
+        One of `HOWS`.
+    settings : dict
+        Of that way.
+    trained, whole : int
+        Numbers that were trained, and of the whole model with them.
+    pipeline : str
+        The pipeline that was adapted, as ``hub:FOLDER``; empty: a run, which is the stage ``base``.
+    sha256 : str
+        Of the weights of what was adapted.
+    found : dict
+        What was measured on the way.
+    """
+
+    how: str
+    settings: dict[str, Any]
+    trained: Annotated[int, Field(strict=True, ge=0)]
+    whole: Annotated[int, Field(strict=True, ge=1)]
+    pipeline: str
+    sha256: str
+    found: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """Of the model's numbers that was trained."""
+        return self.trained / self.whole
