@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from veridical.core.errors import InputError
 
@@ -21,8 +21,8 @@ GROUPS = {
 def add_lora(net: nn.Module, targets: Iterable[str], rank: int, seed: int) -> nn.ModuleList:
     """Put a product of two thin matrices beside layers of a network, in place; at first it adds exactly nothing.
 
-    A layer W becomes ``W + B A`` with A (rank, in) random and B (out, rank) zero (Hu et al. 2021, section 4.1, with alpha = rank);
-    of a convolution A is one of as large filters, and B one of 1 x 1.
+    A layer W becomes ``W + B A`` with A (rank, in) random and B (out, rank) zero (Hu et al. 2021, section 4.1, with
+    alpha = rank); of a convolution A is one of as large filters, and B one of 1 x 1.
 
     Parameters
     ----------
@@ -96,12 +96,3 @@ def merge_lora(net: nn.Module) -> None:
             whole.merge(safe_merge=True)
             parent, _, last = name.rpartition(".")
             setattr(net.get_submodule(parent), last, whole.get_base_layer())
-
-
-def lora_tensors(net: nn.Module) -> dict[str, Tensor]:
-    """The products, under the names that diffusers' ``load_lora_weights`` knows but for its prefix (``unet.``)."""
-    return {
-        name.replace(".default.", "."): value.detach().cpu().contiguous()
-        for name, value in net.state_dict().items()
-        if ".lora_A." in name or ".lora_B." in name
-    }

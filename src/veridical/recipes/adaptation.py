@@ -27,6 +27,16 @@ class Lora:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """What images are told."""
+
+    prompt: str = setting("", "What all images are told, in place of captions of their own.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
 class Word:
     """A new word."""
 

@@ -14,11 +14,9 @@ from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import can_draw
 from veridical.models.text.told import ToldDenoiser
-from veridical.nets.lora import add_lora, lora_tensors
+from veridical.nets.lora import add_lora
 from veridical.nets.text import TextOrNone, Tower
-from veridical.nets.unet import UNet
 from veridical.nets.word import WithNewWord
-from veridical.recipes.adaptation import Adaptation
 
 PART = "denoiser"  # what losses call what is trained
 
@@ -58,7 +56,7 @@ def put_into(
     mine = {id(p) for p in added.parameters() if p.requires_grad}
     whole: Any = model
     whole.adapters = frozenset(name for name, p in model.named_parameters() if id(p) in mine)
-    whole.parts = {PART: _Trained(list(p for p in added.parameters() if p.requires_grad))}
+    whole.parts = {PART: _Trained([p for p in added.parameters() if p.requires_grad])}
     if isinstance(inner, Denoiser):
         # The early weights are those of the base alone: guidance away from them would lead beyond the new images.
         can_draw(inner.law, inner.sampling, early=False)
@@ -110,17 +108,3 @@ def _in_tower(tower: Any, number: int, like: Iterable[int]) -> WithNewWord:
     made = WithNewWord(tower.get_input_embeddings(), number, tuple(like))
     tower.set_input_embeddings(made)
     return made
-
-
-def diffusers_tensors(model: nn.Module, adapted: Adaptation) -> dict[str, Any]:
-    """What ``load_lora_weights`` or ``load_textual_inversion`` of diffusers read; nothing for a model that is no pipeline there."""
-    inner = _inner(model)
-    if adapted.how == "textual_inversion":
-        if not isinstance(inner, Pretrained):
-            return {}
-        table: Any = inner.towers[0].get_input_embeddings()  # type: ignore[operator]
-        return {adapted.settings["word"]: table.new.detach().cpu()[None]}
-    if isinstance(inner, Pretrained):
-        return {f"unet.{name}": value for name, value in lora_tensors(inner.unet).items()}
-    stable = isinstance(model, LatentDiffusion) and isinstance(inner.text, Tower) and isinstance(inner.net, UNet)
-    return {f"unet.{name}": value for name, value in lora_tensors(inner.net.net).items()} if stable else {}

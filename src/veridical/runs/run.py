@@ -23,9 +23,9 @@ from veridical.pretrained.load import Opened, alike, open_pipeline
 from veridical.pretrained.settings import LOADING, SAMPLING, Loading
 from veridical.pretrained.words import PipelineWords
 from veridical.recipes import table
+from veridical.recipes.adaptation import BASE, Adaptation
 from veridical.recipes.info import RunInfo
 from veridical.recipes.recipe import Recipe
-from veridical.recipes.adaptation import BASE, Adaptation
 from veridical.runs.adapted import put_into
 from veridical.runs.folder import read_run
 from veridical.runs.stages import built_for, fill, find_stage, untrained
@@ -137,7 +137,9 @@ def _load_adapted(folder: Path, info: RunInfo, adapted: Adaptation, device: str,
     base: str | Path = adapted.pipeline or find_stage(folder, BASE, info.stages[BASE], folder / BASE)
     run = load(base, device, before | settings)
     if run.pipeline is not None and run.pipeline.found.sha256() != adapted.sha256:
-        raise InputError(f"{base} is not the pipeline that {folder} was adapted from (its weights are others): restore it.")
+        raise InputError(
+            f"{base} is not the pipeline that {folder} was adapted from (its weights are others): restore it."
+        )
     model = cast(nn.Module, run.model)
     put_into(model, adapted.how, adapted.settings)
     fill(model, folder)

@@ -70,7 +70,9 @@ def refer(out: Path, folder: Path, given: bool) -> StageInfo:
     """What the ``run.json`` in `out` says of its stage in `folder`."""
     info, here = read_run(folder), folder.resolve()
     if info.adapted is not None:
-        raise InputError(f"{folder} is itself adapted from another run, which is no stage: give a run that was trained.")
+        raise InputError(
+            f"{folder} is itself adapted from another run, which is no stage: give a run that was trained."
+        )
     return StageInfo(
         info.recipe, info.args, info.config, info.dataset, info.cost,
         path=str(here), beside=os.path.relpath(here, out.resolve()), given=given, sha256=file_hash(folder / WEIGHTS),

@@ -46,7 +46,6 @@ from veridical.training.optimise import descend, learning_rate, make_optimiser, 
 from veridical.training.preview import preview, show
 from veridical.training.state import Average, Log, State
 
-
 Losses = Callable[[Batch, int], Iterator[tuple[str, Tensor]]]  # as `Model.losses`
 
 
