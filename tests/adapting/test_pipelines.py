@@ -1,6 +1,5 @@
 """Pipelines of other people are adapted, and what was learned is loaded by plain diffusers."""
 
-import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -12,7 +11,7 @@ from veridical.adapting.files import LORA_FILE, WORD_FILE
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
 from veridical.data.colour import chroma
-from veridical.hub.parts import quiet
+from veridical.pretrained.parts import quiet
 from veridical.runs.draw import conditions_of, draw, sample
 from veridical.runs.folder import read_run
 from veridical.runs.run import load

@@ -25,7 +25,7 @@ from veridical.core.errors import InputError
 from veridical.core.notes import tell
 from veridical.core.version import __version__
 from veridical.data.dataset import Dataset, open_dataset
-from veridical.hub.folder import is_hub
+from veridical.pretrained.folder import is_hub
 from veridical.recipes.adaptation import BASE, Adaptation
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, RunInfo

@@ -20,6 +20,6 @@ def export(
     format: Annotated[str, typer.Option(help="diffusers: a folder that StableDiffusionPipeline loads.")] = "diffusers",
 ) -> None:
     """Write a run as a folder that other libraries load."""
-    from veridical.pretrained.export import export as write
+    from veridical.hub.export import export as write
 
     say(f"{format}: {write(run, out, format=format)}")

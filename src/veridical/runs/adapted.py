@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 
 from veridical.core.errors import InputError
-from veridical.pretrained.pretrained import Pretrained
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import can_draw
@@ -17,6 +16,7 @@ from veridical.models.text.told import ToldDenoiser
 from veridical.nets.lora import add_lora
 from veridical.nets.text import TextOrNone, Tower
 from veridical.nets.word import WithNewWord
+from veridical.pretrained.model import Pretrained
 
 PART = "denoiser"  # what losses call what is trained
 
