@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from veridical.hub.tokens import fast_tokenizer
 
 from veridical.conditions.vocabulary import fit_vocabulary
+from veridical.hub.tokens import fast_tokenizer
 
 VOCABULARY = fit_vocabulary(
     ["Two cracks, porosity 0.31.", "no cracks; porosity 0.2", "a binder border in the upper left"]

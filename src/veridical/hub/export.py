@@ -16,9 +16,9 @@ from veridical.core.errors import InputError
 from veridical.core.files import check_folder, file_hash, new_folder, write_json, write_text
 from veridical.core.notes import tell
 from veridical.core.version import __version__
+from veridical.hub.tokens import fast_tokenizer
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.nets.text import Tower
-from veridical.hub.tokens import fast_tokenizer
 from veridical.runs.run import Run, load
 
 if TYPE_CHECKING:
