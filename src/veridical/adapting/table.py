@@ -92,7 +92,8 @@ def sorted_out(row: How, given: Mapping[str, Any], large: bool) -> tuple[TrainCo
         For what is no setting, or no value of one.
     """
     types = {name: kind for name, kind in types_of(TrainConfig).items() if name not in FIXED}
-    config, own = row.train | (row.large if large else {}), {}
+    config = row.train | (row.large if large else {})
+    own: dict[str, Any] = {}
     for name, value in given.items():
         if name not in types and name not in row.own:
             raise InputError(f"{row.name} has no setting {name!r}: it has {', '.join((*row.own, *types))}.")
