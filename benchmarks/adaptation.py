@@ -1,7 +1,8 @@
 """LoRA against full fine-tuning at equal steps: a run of phantoms, adapted to few real tiles.
 
-``python benchmarks/adaptation.py BASE DATA --out DIR [--prompt TEXT] [--tiles 50] [--steps 300] [--n 128] [--lr 2e-4]`` adapts BASE
-three ways (``--lr`` is the rate of full fine-tuning) and prints a table of `kid_over_random_phase` and `copied_share` against held-out tiles, beside BASE itself.
+``python benchmarks/adaptation.py BASE DATA --out DIR [--prompt TEXT] [--tiles 50] [--steps 300] [--n 128] [--lr 2e-4]``
+adapts BASE three ways (``--lr`` is the rate of full fine-tuning) and prints `kid_over_random_phase` and `copied_share` against
+held-out tiles, beside those of BASE itself.
 """
 
 from __future__ import annotations

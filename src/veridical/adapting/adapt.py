@@ -15,6 +15,9 @@ from torch import nn
 
 from veridical.adapting import table
 from veridical.adapting.files import write_for_diffusers
+from veridical.adapting.preference import preference_losses
+from veridical.adapting.reward import course_of
+from veridical.adapting.rounds import train_in_rounds
 from veridical.adapting.told import Encode, Told, WithPrior, captions_of
 from veridical.conditions.condition import Request
 from veridical.conditions.delivery import Feed
@@ -81,6 +84,10 @@ def adapt(
     row, out = table.find(how), Path(out)
     config, own = table.sorted_out(row, settings or {}, large=is_hub(run))
     _check_asked(row.name, own)
+    if row.name == "reward" and (resume or config.steps is None or config.batch % 2):
+        raise InputError(
+            "reward draws anew, in rounds of steps, on pairs: give --steps, an even --batch, and no --resume."
+        )
     started = look(out, resume)
     use_threads(config.threads)
     base = _base(run, config)
@@ -91,16 +98,25 @@ def adapt(
         model = cast(nn.Module, base.model)
         info = _described(base, target, about, config, out)
         starts = _starts_as(base, own.get("like", ""))
+        course = course_of(base, target, cast(Told, feed), config, own) if row.name == "reward" else None
+        feed = feed if course is None else course.pairs
         put_into(model, row.name, own, mix(config.seed), starts)
         trained = sum(p.numel() for part in base.model.parts.values() for p in part.parameters())
         whole = sum(p.numel() for p in model.parameters())
-        adaptation = Adaptation(row.name, own, trained, whole, *_reference(base, info))
+        adaptation = Adaptation(row.name, own, trained, whole, *_reference(base, info), course.found if course else {})
         info = info.replace(adapted=adaptation)
         _same(out, started, info)
         tell(out, f"{row.name} trains {trained:,} of {whole:,} numbers ({100 * adaptation.share:.2g} %)")
         if started is None or not started.finished:
-            tell(out, _forecast(base.model.losses, model, feed, config, base.device))
-        fit(model, feed, config, out, info, started, quiet=quiet)
+            losses = base.model.losses if course is None else preference_losses(model, own["beta"], own["keep"])
+            tell(out, _forecast(losses, model, feed, config, base.device))
+        if course is None:
+            fit(model, feed, config, out, info, started, quiet=quiet)
+        else:
+            train_in_rounds(
+                model, feed, config, out, info, losses, course.draws, course.looks, rounds=own["rounds"],
+                tolerance=own["tolerance"], quiet=quiet,
+            )  # fmt: skip
     if read_run(out).finished:
         write_for_diffusers(out, read_run(out))
     return out

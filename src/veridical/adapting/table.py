@@ -10,7 +10,7 @@ from typing import Any
 from veridical.core.errors import InputError, check_known
 from veridical.core.parse import parse_value
 from veridical.core.settings import types_of
-from veridical.recipes.adaptation import Lora, Prior, Telling, Word
+from veridical.recipes.adaptation import Lora, Prior, Reward, Telling, Word
 from veridical.recipes.config import TrainConfig
 
 # Settings of training that are those of the base, or nothing here.
@@ -72,6 +72,14 @@ HOWS: dict[str, How] = {
             (Lora, Telling, Prior),
             USUAL,
             LARGE | {"batch": 2},
+        ),
+        How(
+            "reward",
+            "as lora, towards those of its own images that the audit, a property or your ratings prefer",
+            "Wallace et al. 2023, arXiv:2311.12908",
+            (Lora, Telling, Reward),
+            USUAL | {"decay": 0.0, "lr": 5e-4},
+            LARGE | {"batch": 2, "decay": 0.0},
         ),
     )
 }

@@ -110,10 +110,14 @@ class Pretrained(nn.Module):
             z = self.encode(batch.image.expand(-1, 3, -1, -1))
         levels = self.schedule.levels
         sigma = levels[(batch.uniform().cpu() * len(levels)).long()].to(z.dtype).to(z.device)
-        unit = {"epsilon": sigma, "v_prediction": sigma * (1 + sigma**2).rsqrt(), "sample": torch.ones_like(sigma)}
         x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
-        error = (self.denoise(x, sigma, batch.cond) - z) / unit[self.schedule.prediction].reshape(-1, 1, 1, 1)
+        error = (self.denoise(x, sigma, batch.cond) - z) / self.unit(sigma)
         yield "denoiser", error.square().mean()
+
+    def unit(self, sigma: Tensor) -> Tensor:
+        """What a unit of what the U-Net predicts is worth in clean latents at noise levels (N,), shape (N, 1, 1, 1)."""
+        kinds = {"epsilon": sigma, "v_prediction": sigma * (1 + sigma**2).rsqrt(), "sample": torch.ones_like(sigma)}
+        return kinds[self.schedule.prediction].reshape(-1, 1, 1, 1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Means of the latents of images (N, 3, H, W), one image after another."""

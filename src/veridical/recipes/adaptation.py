@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
 
-HOWS = ("lora", "textual_inversion", "dreambooth", "reward")
 BASE = "base"  # the stage that was adapted
 
 
@@ -62,13 +62,41 @@ class Prior:
 
 
 @dataclass(frozen=True)
+class Reward:
+    """What is preferred, and how strongly."""
+
+    by: str = setting(
+        "audit",
+        "What rates images: half of the audit's defects, a measured property, or a table of yours.",
+        choices=("audit", "property", "table"),
+    )
+    property: str = setting("", "With by=property: which, such as phase_fraction.")
+    target: float = setting(0.0, "With by=property: the value that images shall have.")
+    ratings: str = setting("", "With by=table: CSV file with the columns image,rating of images that the base drew.")
+    candidates: int = setting(128, "Images that the base draws, to be rated and paired.", low=8, high=100_000)
+    beta: float = setting(2000.0, "How sharply pairs are told apart (beta T of Diffusion-DPO).", above=0)
+    keep: float = setting(0.1, "Weight of what changes of the base's predictions, squared.", low=0)
+    rounds: int = setting(4, "How often what is held out is looked at.", low=1, high=100)
+    tolerance: float = setting(
+        0.05, "Training ends where the share of images that passes what is held out has fallen by more.", low=0, high=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.by == "property" and not self.property:
+            raise InputError("by=property asks for a property: give --set property=phase_fraction --set target=0.3.")
+        if self.by == "table" and not self.ratings:
+            raise InputError("by=table asks for ratings: give --set ratings=FILE.csv with the columns image,rating.")
+
+
+@dataclass(frozen=True)
 class Adaptation:
     """How a run was made of another one, or of a pipeline of other people.
 
     Attributes
     ----------
     how : str
-        One of `HOWS`.
+        A row of `veridical.adapting.table.HOWS`.
     settings : dict
         Of that way.
     trained, whole : int

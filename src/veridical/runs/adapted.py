@@ -46,7 +46,7 @@ def put_into(
     InputError
         If this model cannot be adapted so.
     """
-    inner = _inner(model)
+    inner = inner_of(model)
     model.eval().requires_grad_(False)
     if how == "textual_inversion":
         added = nn.ModuleList(_new_words(model, inner, settings["number"], like or (lambda array: [])))
@@ -77,7 +77,8 @@ def can_adapt(model: nn.Module) -> bool:
     return type(model) in (Denoiser, LatentDiffusion, ToldDenoiser)
 
 
-def _inner(model: nn.Module) -> Denoiser | Pretrained:
+def inner_of(model: nn.Module) -> Denoiser | Pretrained:
+    """The part of a model that has the network."""
     if not can_adapt(model):
         raise InputError("this is no denoiser that sees and hears nothing but images and text: it cannot be adapted.")
     found: Any = model if isinstance(model, Denoiser | Pretrained) else model.denoiser
