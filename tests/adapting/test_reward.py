@@ -10,7 +10,6 @@ from toy import texture, write_tiles
 from veridical.adapting.adapt import adapt
 from veridical.adapting.judges import by_property, by_table, judge_of
 from veridical.adapting.preference import Pairs, paired, preference_losses
-from veridical.adapting.rounds import train_in_rounds
 from veridical.core.batch import Batch
 from veridical.core.errors import InputError
 from veridical.runs.adapted import put_into
@@ -19,6 +18,14 @@ from veridical.runs.folder import read_run
 from veridical.runs.run import load
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(autouse=True)
+def few_looks(monkeypatch):
+    """Few images after each round."""
+    from veridical.adapting import reward
+
+    monkeypatch.setattr(reward, "LOOKED_AT", 8)
 
 
 def test_pairs_are_as_the_ratings_say():
@@ -69,8 +76,9 @@ def test_the_loss_is_that_of_the_paper(edm):
     assert torch.allclose(loss, wanted, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_a_judge_has_two_halves_and_finds_noise_strange():
-    real = texture(24, 32, 0)
+    real = texture(20, 32, 0)
     judge = judge_of(real, rewards=True)
     assert judge.rewarded and judge.held and not set(judge.rewarded) & set(judge.held)
     fine, bad = texture(8, 32, 1), np.random.default_rng(0).random((8, 1, 32, 32)).astype(np.float32)
@@ -83,9 +91,10 @@ def test_a_judge_has_two_halves_and_finds_noise_strange():
         by_property(fine, judge, "colour", 0.5)
 
 
+@pytest.mark.long
 def test_the_reward_trains_in_rounds_and_its_curve_is_kept(edm, tmp_path):
-    data = write_tiles(tmp_path / "tiles", n=16, size=32, seed=3)
-    settings = {"steps": 2, "batch": 4, "rounds": 2, "candidates": 12, "tolerance": 1.0, "device": "cpu"}
+    data = write_tiles(tmp_path / "tiles", n=12, size=32, seed=3)
+    settings = {"steps": 2, "batch": 4, "rounds": 2, "candidates": 8, "tolerance": 1.0, "device": "cpu"}
     out = adapt(edm, data, tmp_path / "out", how="reward", settings=settings, quiet=True)
     found = read_run(out).adapted.found
     assert [point["steps"] for point in found["curve"]] == [0, 1, 2] and found["kept"] in (1, 2)
@@ -93,11 +102,10 @@ def test_the_reward_trains_in_rounds_and_its_curve_is_kept(edm, tmp_path):
     assert np.isfinite(draw(load(out, "cpu"), 1)).all()
 
 
+@pytest.mark.long
 def test_rounds_end_where_what_is_held_out_becomes_worse(edm, tiles, tmp_path):
-    from veridical.adapting import reward, rounds
+    from veridical.adapting import reward
 
-    base = load(edm, "cpu", {"autoguidance": 1.0})
-    assert base is not None and rounds.train_in_rounds is train_in_rounds and reward.LOOKED_AT > 0
     said = iter([(0.0, 0.9), (0.1, 0.9), (0.9, 0.5), (1.0, 0.9)])
     original, rounds_seen = reward.course_of, []
 
@@ -114,7 +122,7 @@ def test_rounds_end_where_what_is_held_out_becomes_worse(edm, tiles, tmp_path):
 
     from veridical.adapting import adapt as module
 
-    data = write_tiles(tmp_path / "tiles", n=16, size=32, seed=3)
+    data = write_tiles(tmp_path / "tiles", n=12, size=32, seed=3)
     settings = {
         "steps": 3,
         "batch": 4,
@@ -131,11 +139,12 @@ def test_rounds_end_where_what_is_held_out_becomes_worse(edm, tiles, tmp_path):
     assert len(rounds_seen) == 3 and found["kept"] == 1 and [p["held_out"] for p in found["curve"]] == [0.9, 0.9, 0.5]
 
 
+@pytest.mark.long
 def test_ratings_of_a_table(edm, tmp_path):
     drawn = sample(edm, 8, tmp_path / "drawn", quiet=True, device="cpu")
     rows = [f"{file.name},{k}" for k, file in enumerate(sorted(drawn.glob("edm_*.*")))]
     (drawn / "ratings.csv").write_text("\n".join(["image,rating", *rows]), encoding="utf-8")
-    data = write_tiles(tmp_path / "tiles", n=16, size=32, seed=3)
+    data = write_tiles(tmp_path / "tiles", n=12, size=32, seed=3)
     settings = {
         "steps": 1,
         "batch": 4,
@@ -149,3 +158,57 @@ def test_ratings_of_a_table(edm, tmp_path):
     (drawn / "ratings.csv").write_text("image,rating\nnowhere.png,1", encoding="utf-8")
     with pytest.raises(InputError, match="line 2"):
         by_table(drawn / "ratings.csv")
+
+
+@pytest.mark.long
+def test_a_ruler_is_near_the_audits_and_has_a_gradient():
+    from veridical.adapting.ruler import ruler_of
+    from veridical.auditing.measure import measure
+
+    images = texture(16, 32, 0)
+    judge = judge_of(images, rewards=False)
+    for name in ("mean", "phase_fraction"):
+        wanted = measure(images, judge.segmentation).values[name]
+        x = torch.from_numpy(images).requires_grad_(True)
+        found = ruler_of(name, judge.segmentation)(x)
+        assert np.abs(found.detach().numpy() - wanted).max() < 0.06
+        found.sum().backward()
+        assert x.grad.abs().sum() > 0
+    with pytest.raises(InputError, match="no gradient"):
+        ruler_of("tips", judge.segmentation)
+
+
+@pytest.mark.long
+def test_the_gradient_of_one_step_makes_images_darker(edm):
+    from veridical.adapting.ruler import gradient_losses
+
+    run = load(edm, "cpu", {"autoguidance": 1.0, "solver": "euler"})  # as in training: others look ahead in four steps
+    put_into(run.model, "lora", {"rank": 4, "targets": ("convolutions", "conv_out")})
+    losses = gradient_losses(run.model, lambda images: images.mean((1, 2, 3)), 0.2, 0.0, grey=False)
+    optimiser = torch.optim.Adam(run.model.parts["denoiser"].parameters(), 1e-2)
+    before, found = draw(run, 8, seed=1).mean(), []
+    for step in range(25):
+        batch = Batch.at(torch.zeros(8, 1, 32, 32), {}, seed=0, step=step, start=0, total=8)
+        ((_, loss),) = losses(batch, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(loss.item())
+    assert np.mean(found[-5:]) < np.mean(found[:5]) and draw(run, 8, seed=1).mean() < before - 0.02
+
+
+@pytest.mark.long
+def test_a_property_is_tuned_by_its_gradient(edm, tmp_path):
+    data = write_tiles(tmp_path / "tiles", n=12, size=32, seed=3)
+    settings = {
+        "steps": 1,
+        "batch": 2,
+        "rounds": 1,
+        "by": "property",
+        "property": "mean",
+        "target": 0.3,
+        "tolerance": 1.0,
+    }
+    settings |= {"through": "gradient", "device": "cpu"}
+    out = adapt(edm, data, tmp_path / "out", how="reward", settings=settings, quiet=True)
+    assert len(read_run(out).adapted.found["curve"]) == 2

@@ -15,7 +15,6 @@ from torch import nn
 
 from veridical.adapting import table
 from veridical.adapting.files import write_for_diffusers
-from veridical.adapting.preference import preference_losses
 from veridical.adapting.reward import course_of
 from veridical.adapting.rounds import train_in_rounds
 from veridical.adapting.told import Encode, Told, WithPrior, captions_of
@@ -99,7 +98,7 @@ def adapt(
         info = _described(base, target, about, config, out)
         starts = _starts_as(base, own.get("like", ""))
         course = course_of(base, target, cast(Told, feed), config, own) if row.name == "reward" else None
-        feed = feed if course is None else course.pairs
+        feed = feed if course is None else course.feed
         put_into(model, row.name, own, mix(config.seed), starts)
         trained = sum(p.numel() for part in base.model.parts.values() for p in part.parameters())
         whole = sum(p.numel() for p in model.parameters())
@@ -108,7 +107,7 @@ def adapt(
         _same(out, started, info)
         tell(out, f"{row.name} trains {trained:,} of {whole:,} numbers ({100 * adaptation.share:.2g} %)")
         if started is None or not started.finished:
-            losses = base.model.losses if course is None else preference_losses(model, own["beta"], own["keep"])
+            losses = base.model.losses if course is None else course.losses(model)
             tell(out, _forecast(losses, model, feed, config, base.device))
         if course is None:
             fit(model, feed, config, out, info, started, quiet=quiet)

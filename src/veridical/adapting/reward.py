@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from veridical.adapting.judges import Judge, by_property, by_table, judge_of
-from veridical.adapting.preference import Pairs, paired
+from veridical.adapting.preference import Pairs, paired, preference_losses
 from veridical.adapting.rounds import Looks
+from veridical.adapting.ruler import gradient_losses, ruler_of
 from veridical.adapting.told import Told
 from veridical.conditions.condition import Arrays
+from veridical.conditions.delivery import Feed
 from veridical.core.arrays import Images
 from veridical.core.batch import mix
 from veridical.core.errors import InputError
@@ -24,6 +27,7 @@ from veridical.data.readers.imagefile import read_image
 from veridical.recipes.config import TrainConfig
 from veridical.runs.draw import draw
 from veridical.runs.run import Run, load
+from veridical.training.loop import Losses
 
 LOOKED_AT = 64  # images that are drawn after each round
 TOO_FEW = 10  # real tiles that the audit's scores are scaled by
@@ -35,7 +39,9 @@ class Course:
 
     Attributes
     ----------
-    pairs : Pairs
+    feed : Feed
+    losses : callable
+        Of the model, once it has its low-rank changes.
     draws : callable
         See `veridical.adapting.rounds.train_in_rounds`.
     looks : callable
@@ -43,7 +49,8 @@ class Course:
         For ``run.json``: which defects are rewarded and which are held out, how many pairs there are.
     """
 
-    pairs: Pairs
+    feed: Feed
+    losses: Callable[[nn.Module], Losses]
     draws: Callable[[Path | None], Images]
     looks: Looks
     found: dict[str, Any]
@@ -65,7 +72,10 @@ def course_of(base: Run, target: Dataset, told: Told, config: TrainConfig, own: 
     cond = _conditions(told, max(own["candidates"], LOOKED_AT))
     first = {name: rows[:LOOKED_AT] for name, rows in cond.items()}
     before = _draw(seen, first, LOOKED_AT, mix(config.seed, 7))
-    if own["by"] == "table":
+    if own["through"] == "gradient":
+        ruler = ruler_of(own["property"], judge.segmentation)
+        feed: Feed = told
+    elif own["by"] == "table":
         images, ratings = _rated(own["ratings"], seen, target.size)
         cond = _conditions(told, len(images))
     else:
@@ -73,7 +83,13 @@ def course_of(base: Run, target: Dataset, told: Told, config: TrainConfig, own: 
         cond = {name: rows[: own["candidates"]] for name, rows in cond.items()}
         images = _draw(seen, cond, own["candidates"], mix(config.seed, 8))
         ratings = _ratings(images, judge, own)
-    better, worse = paired(ratings)
+    if own["through"] == "pairs":
+        feed = Pairs(images, cond, *paired(ratings), told.files())
+
+    def losses(model: nn.Module) -> Losses:
+        if own["through"] == "pairs":
+            return preference_losses(model, own["beta"], own["keep"])
+        return gradient_losses(model, ruler, own["target"], own["keep"], target.channels == 1)
 
     def draws(folder: Path | None) -> Images:
         if folder is None:
@@ -91,8 +107,9 @@ def course_of(base: Run, target: Dataset, told: Told, config: TrainConfig, own: 
             return float(np.nanmean(_ratings(drawn, judge, own))), passing
         return 0.0, passing  # nobody rates the new images
 
-    found = {"rewarded": list(judge.rewarded), "held_out": list(judge.held), "pairs": len(better)}
-    return Course(Pairs(images, cond, better, worse, told.files()), draws, looks, found)
+    found: dict[str, Any] = {"rewarded": list(judge.rewarded), "held_out": list(judge.held)}
+    found |= {"pairs": len(feed.better)} if isinstance(feed, Pairs) else {}
+    return Course(feed, losses, draws, looks, found)
 
 
 def _ratings(images: Images, judge: Judge, own: dict[str, Any]) -> np.ndarray:

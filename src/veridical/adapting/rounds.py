@@ -83,5 +83,9 @@ def train_in_rounds(
             f"{out}: what is held out became worse in the first round: give a smaller --set lr, a smaller --set beta or a larger "
             "--set keep."
         )
+    if best[0] < curve[0]["reward"]:
+        tell(
+            out, f"the reward of what is kept, {best[0]:.3g}, is lower than that of the base, {curve[0]['reward']:.3g}"
+        )
     write_bytes(out / "model.safetensors", best[2])
     write_run(out, done.replace(cost=dataclasses.replace(done.cost, steps=best[1])))

@@ -73,6 +73,11 @@ class Reward:
     property: str = setting("", "With by=property: which, such as phase_fraction.")
     target: float = setting(0.0, "With by=property: the value that images shall have.")
     ratings: str = setting("", "With by=table: CSV file with the columns image,rating of images that the base drew.")
+    through: str = setting(
+        "pairs",
+        "pairs: of two drawn images one is preferred; gradient: with by=property, mean or phase_fraction, that of one step.",
+        choices=("pairs", "gradient"),
+    )
     candidates: int = setting(128, "Images that the base draws, to be rated and paired.", low=8, high=100_000)
     beta: float = setting(2000.0, "How sharply pairs are told apart (beta T of Diffusion-DPO).", above=0)
     keep: float = setting(0.1, "Weight of what changes of the base's predictions, squared.", low=0)
@@ -85,6 +90,8 @@ class Reward:
         check(self)
         if self.by == "property" and not self.property:
             raise InputError("by=property asks for a property: give --set property=phase_fraction --set target=0.3.")
+        if self.through == "gradient" and self.by != "property":
+            raise InputError("through=gradient is for by=property: add --set by=property --set property=mean.")
         if self.by == "table" and not self.ratings:
             raise InputError("by=table asks for ratings: give --set ratings=FILE.csv with the columns image,rating.")
 
