@@ -76,7 +76,6 @@ def test_the_loss_is_that_of_the_paper(edm):
     assert torch.allclose(loss, wanted, rtol=1e-4)
 
 
-@pytest.mark.long
 def test_a_judge_has_two_halves_and_finds_noise_strange():
     real = texture(20, 32, 0)
     judge = judge_of(real, rewards=True)
@@ -102,7 +101,6 @@ def test_the_reward_trains_in_rounds_and_its_curve_is_kept(edm, tmp_path):
     assert np.isfinite(draw(load(out, "cpu"), 1)).all()
 
 
-@pytest.mark.long
 def test_rounds_end_where_what_is_held_out_becomes_worse(edm, tiles, tmp_path):
     from veridical.adapting import reward
 
@@ -178,7 +176,6 @@ def test_a_ruler_is_near_the_audits_and_has_a_gradient():
         ruler_of("tips", judge.segmentation)
 
 
-@pytest.mark.long
 def test_the_gradient_of_one_step_makes_images_darker(edm):
     from veridical.adapting.ruler import gradient_losses
 
