@@ -20,7 +20,7 @@ FLOORS = (
     ("pretrained",),
     ("runs",),
     ("editing", "hub", "training"),
-    ("benching",),
+    ("adapting", "benching"),
     ("cli",),
     ("__main__",),
 )

@@ -33,6 +33,7 @@ said: Path = v.caption("phantoms/images", "captions.jsonl", names={0: "pores", 2
 scores: list[float] = [found.score for found in v.find("phantoms/images", "three cracks", "clip", top=4)]
 changed: Path = v.edit("run", "phantoms/images", "edited", "sdedit", prompt=["two cracks"], settings={"steps": 9}, seed=1)
 between: np.ndarray = v.blend(v.load("unclip"), drawn[0], drawn[1], 4, seed=2)
+adapted: Path = v.adapt("run", "phantoms/images", "adapted", how="lora", settings={"rank": 2}, resume=False)
 exported: Path = v.export("stable", "pipeline", format="diffusers")
 verdict = v.audit("phantoms/images", folder, source=None, size=32, progress=lambda share, text: print(share, text))
 passed: str = verdict["verdict"]
@@ -55,6 +56,7 @@ WRONG = (
     "v.find('data', 3, 'clip')",
     "v.blend(run, drawn[0], drawn[1])",
     "v.edit('run', 'images', 'edited')",
+    "v.adapt('run', 'images')",
     "v.export('stable')",
     "v.score(3, drawn)",
     "v.score(drawn, drawn, paried=True)",

@@ -1,3 +1,4 @@
+from .adapting.adapt import adapt as adapt
 from .auditing.verdict import audit as audit
 from .benching.run import bench as bench
 from .captioning.caption import caption as caption

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,18 @@ from veridical.conditions.condition import Arrays, Drawn, Supply
 from veridical.conditions.table import CONDITIONS, DataSettings, needed
 from veridical.core.files import replacing
 from veridical.data.dataset import Dataset, open_dataset
+
+
+class Feed(Protocol):
+    """What training reads of data."""
+
+    def batch(self, n: int, step: int, seed: int, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, Arrays]:
+        """Random training tiles in [0, 1] and their conditions; those of a step are always the same."""
+        ...
+
+    def files(self) -> dict[str, str]:
+        """What sampling needs in the run folder: name to content."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,8 @@ def _held_out(request: Request) -> list[str]:
     from veridical.wording import turned
 
     settings = request.settings
+    if told := request.run["text"].get("prompt"):  # all training images were told the same
+        return [str(told)]
     spec = request.run["dataset"]["spec"]
     dataset = reopened(
         spec, "--prompt TEXT", settings.size,

@@ -18,7 +18,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -141,6 +141,23 @@ class Vocabulary:
                 at = end
         text = "".join((*pieces, text[at:]))
         return (f" {text}" if text else ""), values  # a word is the same token at the beginning, after a space
+
+    def learn(self, word: str) -> Vocabulary:
+        """The same with a new word, whose token is the last.
+
+        Raises
+        ------
+        InputError
+            If it is no word, or one already.
+        """
+        said = _normal(word)
+        if _words(said) != [said]:
+            raise InputError(f"word={word!r} is no word: give letters without spaces, such as sandrock.")
+        if said in self._known:
+            raise InputError(f"word={said} is a word of the captions already: give letters that are none.")
+        tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
+        tokenizer.add_tokens([AddedToken(said, single_word=True, lstrip=True, normalized=False)])
+        return replace(self, tokenizer=tokenizer, words=tuple(sorted((*self.words, said))))
 
     def places(self, caption: str, spelled: bool) -> list[tuple[str, tuple[int, ...]]]:
         """Words of a caption, as they are written, and which of its tokens (by `spell`, else by `encode`) each is."""

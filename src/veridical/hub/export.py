@@ -18,6 +18,7 @@ from veridical.core.notes import tell
 from veridical.core.version import __version__
 from veridical.hub.tokens import fast_tokenizer
 from veridical.models.diffusion.latent import LatentDiffusion
+from veridical.nets.lora import merge_lora
 from veridical.nets.text import Tower
 from veridical.runs.run import Run, load
 
@@ -73,6 +74,8 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
         raise InputError(f"there is no format {format!r} to export to: use {', '.join(FORMATS)}.")
     check_folder(out)
     loaded = load(run, device="cpu")
+    if loaded.info.adapted is not None:
+        _whole(loaded)
     with _silent():
         pipeline: Any = stable_diffusion_pipeline(loaded)
     info, how = loaded.info, loaded.model.sampling  # type: ignore[attr-defined]
@@ -156,6 +159,17 @@ def _silent() -> Iterator[None]:
         logging.set_verbosity(before)
         if shown:
             logging.enable_progress_bar()
+
+
+def _whole(run: Run) -> None:
+    """Make of a run with low-rank changes one with those added to its weights, in place."""
+    model: Any = run.model
+    if run.pipeline is not None or run.info.adapted is None or run.info.adapted.how == "textual_inversion":
+        raise InputError(
+            f"{run.folder} is no pipeline of its own: load its base in diffusers, and beside it the file of what was learned "
+            "(load_lora_weights, load_textual_inversion)."
+        )
+    merge_lora(model.denoiser.net if isinstance(model, LatentDiffusion) else model)
 
 
 @torch.no_grad()

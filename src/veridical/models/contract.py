@@ -98,6 +98,20 @@ class Staged(Protocol):
 
 
 @runtime_checkable
+class Adapted(Protocol):
+    """A trained model that was taken over but for a few weights that were put into it.
+
+    Attributes
+    ----------
+    adapters : frozenset of str
+        Names of those tensors. They alone are trained and saved; all others are those of the base, which is saved by reference
+        (path and SHA-256) and shared with averages, and which measured its own data.
+    """
+
+    adapters: frozenset[str]
+
+
+@runtime_checkable
 class Sharing(Protocol):
     """A model that takes several steps on one batch.
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from veridical.pretrained.settings import IDLE, LOADING, PipelineSampling
+from veridical.recipes.info import PIPELINE
 from veridical.recipes.recipe import Recipe
 
 TEXT = ("text_encoder", "tokenizer")
@@ -43,7 +44,7 @@ class Kind:
     @property
     def recipe(self) -> str:
         """What takes the place of a recipe."""
-        return f"hub_{self.name}"
+        return PIPELINE + self.name
 
 
 STABLE = Kind(

@@ -102,8 +102,22 @@ class Pretrained(nn.Module):
         self._working = name
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """There are none: it is not trained here."""
-        raise InputError("a pipeline of other people is not trained here: train a recipe.")
+        """Yield the squared error of what the U-Net predicts, at one of all noise levels (Ho et al. 2020, eq. 14).
+
+        That of clean latents is brought to it: of the noise it is sigma times as large, of the velocity sigma / sqrt(1 + sigma²).
+        """
+        with torch.no_grad():
+            z = self.encode(batch.image.expand(-1, 3, -1, -1))
+        levels = self.schedule.levels
+        sigma = levels[(batch.uniform().cpu() * len(levels)).long()].to(z.dtype).to(z.device)
+        x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
+        error = (self.denoise(x, sigma, batch.cond) - z) / self.unit(sigma)
+        yield "denoiser", error.square().mean()
+
+    def unit(self, sigma: Tensor) -> Tensor:
+        """What a unit of what the U-Net predicts is worth in clean latents at noise levels (N,), shape (N, 1, 1, 1)."""
+        kinds = {"epsilon": sigma, "v_prediction": sigma * (1 + sigma**2).rsqrt(), "sample": torch.ones_like(sigma)}
+        return kinds[self.schedule.prediction].reshape(-1, 1, 1, 1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Means of the latents of images (N, 3, H, W), one image after another."""

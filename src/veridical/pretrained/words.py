@@ -53,6 +53,22 @@ class PipelineWords:
         ]
         return torch.cat([each.input_ids for each in found], 1)
 
+    def learn(self, word: str) -> int:
+        """Take in a new word, and return its id.
+
+        Raises
+        ------
+        InputError
+            If it is a word already.
+        """
+        if not word.strip() or word != "".join(word.split()):
+            raise InputError(f"word={word!r} is no word: give one without spaces, such as sandrock.")
+        (each,) = self._tokenizers
+        number = len(each)
+        if not each.add_tokens([word]):
+            raise InputError(f"word={word} is a word of this pipeline already: give letters that are none.")
+        return number
+
     def cond(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """See `veridical.editing.words.Words`."""
         return {SPELLED: self.ids(texts).to(self._device)}

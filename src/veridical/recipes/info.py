@@ -23,10 +23,12 @@ from veridical.core.parse import listed
 from veridical.data.labels import Labels
 from veridical.data.window import IntensityWindow
 from veridical.recipes import table
+from veridical.recipes.adaptation import Adaptation
 from veridical.recipes.config import TrainConfig
 
 FORMAT = 2
 LARGEST = 2**53  # whole number
+PIPELINE = "hub_"  # how names of recipes begin that are kinds of pipelines
 
 
 class Checked:
@@ -219,6 +221,8 @@ class RunInfo:
         Frozen stages.
     resumed : list of str
         Where it went on with what changes its last bits (threads, device, processes, PyTorch).
+    adapted : Adaptation, optional
+        How it was made of another run, the stage ``base``, or of a pipeline; its recipe is that of the base.
     """
 
     version: str
@@ -235,6 +239,7 @@ class RunInfo:
     conditions: dict[str, About] = field(default_factory=dict)
     stages: dict[str, StageInfo] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
+    adapted: Adaptation | None = None
 
     def replace(self, **changes: Any) -> RunInfo:
         """Return a copy with some fields changed."""
@@ -259,6 +264,8 @@ class RunInfo:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         content = dataclasses.asdict(self)
+        if self.adapted is None:
+            del content["adapted"]
         return {"format": FORMAT, **content.pop("conditions"), **content}
 
     @classmethod
@@ -303,6 +310,8 @@ class RunInfo:
 
 
 def _conditions(recipe: str) -> tuple[str, ...]:
+    if recipe.startswith(PIPELINE):  # which has words of its own
+        return ()
     row = table.find(recipe)
     return (*row.needs, *row.learns)
 

@@ -13,6 +13,7 @@ from torch import nn
 from veridical.core.device import move, pick_device
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash
+from veridical.core.parse import listed
 from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow
 from veridical.models.contract import Model
@@ -20,11 +21,14 @@ from veridical.pretrained.folder import find, is_hub
 from veridical.pretrained.kinds import ROWS
 from veridical.pretrained.load import Opened, alike, open_pipeline
 from veridical.pretrained.settings import LOADING, SAMPLING, Loading
+from veridical.pretrained.words import PipelineWords
 from veridical.recipes import table
+from veridical.recipes.adaptation import BASE, Adaptation
 from veridical.recipes.info import RunInfo
 from veridical.recipes.recipe import Recipe
+from veridical.runs.adapted import put_into
 from veridical.runs.folder import read_run
-from veridical.runs.stages import built_for, fill, untrained
+from veridical.runs.stages import built_for, fill, find_stage, untrained
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Run:
 
     def checkpoint(self) -> dict[str, Any]:
         """What provenance says of its weights."""
-        if self.pipeline is not None:
+        adapted = self.info.adapted
+        if self.pipeline is not None and adapted is None:
             found = self.pipeline.found
             return {
                 "pipeline": found.spec,
@@ -73,7 +78,8 @@ class Run:
                 "sha256": found.sha256(),
                 "steps": None,
             }
-        return {"sha256": file_hash(self.folder / "model.safetensors"), "steps": self.info.cost.steps}
+        mine = {"sha256": file_hash(self.folder / "model.safetensors"), "steps": self.info.cost.steps}
+        return mine if adapted is None else mine | {"adapted": {"how": adapted.how, "base_sha256": adapted.sha256}}
 
     def drawing(self) -> Recipe:
         """Its row; an `InputError` for a system that draws no images."""
@@ -111,6 +117,8 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
         return Run(opened.found.folder, opened.info, cast(Model, opened.model), opened.device, opened)
     folder = Path(folder)
     info = read_run(folder)
+    if info.adapted is not None:
+        return _load_adapted(folder, info, info.adapted, device, dict(settings or {}))
     changed = table.sampling_arguments(info.recipe, dict(settings or {}))
     info = info.completed()
     info = info.replace(args=info.args | changed)
@@ -122,9 +130,40 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     return Run(folder, info, cast(Model, model), where)
 
 
+def _load_adapted(folder: Path, info: RunInfo, adapted: Adaptation, device: str, settings: dict[str, Any]) -> Run:
+    """A run with what was put into it: its base is loaded from where it is, and has to be the same."""
+    kept = (*SAMPLING, "config") if adapted.pipeline else table.find(info.recipe).sampling
+    before = {name: info.args[name] for name in kept if name in info.args}
+    base: str | Path = adapted.pipeline or find_stage(folder, BASE, info.stages[BASE], folder / BASE)
+    run = load(base, device, before | settings)
+    if run.pipeline is not None and run.pipeline.found.sha256() != adapted.sha256:
+        raise InputError(
+            f"{base} is not the pipeline that {folder} was adapted from (its weights are others): restore it."
+        )
+    model = cast(nn.Module, run.model)
+    put_into(model, adapted.how, adapted.settings)
+    fill(model, folder)
+    if run.pipeline is not None:
+        learn_word(run.pipeline.words, adapted)
+    model = move(model, run.device) if run.pipeline is None else model
+    args = {name: listed(value) for name, value in run.info.args.items()}
+    now = run.info if settings.get("like") else info
+    info = info.replace(args=args, channels=now.channels, window=now.window)
+    return replace(run, folder=folder, info=info, model=cast(Model, model.eval().requires_grad_(False)))
+
+
+def learn_word(words: PipelineWords, adapted: Adaptation) -> None:
+    """Teach the tokenizer of a pipeline the word that was learned, if there is one."""
+    if adapted.how == "textual_inversion":
+        words.learn(adapted.settings["word"])
+
+
 def settable(folder: str | Path) -> tuple[str, ...]:
     """Names of the settings that `load` takes for a run, or for a pipeline; an `InputError` if there is no run."""
-    return (*LOADING, *SAMPLING) if is_hub(folder) else table.find(read_run(folder).recipe).sampling
+    if is_hub(folder):
+        return (*LOADING, *SAMPLING)
+    info = read_run(folder)
+    return (*LOADING, *SAMPLING) if info.adapted and info.adapted.pipeline else table.find(info.recipe).sampling
 
 
 def row_of(recipe: str) -> Recipe:

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
 from veridical.core.files import check_content, file_hash
-from veridical.models.contract import Staged
+from veridical.models.contract import Adapted, Staged
 from veridical.recipes import table
 from veridical.recipes.info import LARGEST, RunInfo, StageInfo
 from veridical.recipes.recipe import Recipe
@@ -69,6 +69,10 @@ def given_places(recipe: str, first: str | Path | Mapping[str, str | Path] | Non
 def refer(out: Path, folder: Path, given: bool) -> StageInfo:
     """What the ``run.json`` in `out` says of its stage in `folder`."""
     info, here = read_run(folder), folder.resolve()
+    if info.adapted is not None:
+        raise InputError(
+            f"{folder} is itself adapted from another run, which is no stage: give a run that was trained."
+        )
     return StageInfo(
         info.recipe, info.args, info.config, info.dataset, info.cost,
         path=str(here), beside=os.path.relpath(here, out.resolve()), given=given, sha256=file_hash(folder / WEIGHTS),
@@ -185,7 +189,7 @@ def fill(model: nn.Module, folder: Path) -> None:
             "run.json."
         )
     whole = load_weights(model, tensors, path)
-    if whole or not isinstance(model, Staged):
+    if whole or isinstance(model, Adapted) or not isinstance(model, Staged):
         return
     row = table.find(info.recipe)
     for name, module in model.frozen.items():

@@ -26,7 +26,7 @@ from torch import nn
 
 from veridical.core.errors import InputError
 from veridical.core.files import open_regular, replacing
-from veridical.models.contract import Staged
+from veridical.models.contract import Adapted, Staged
 
 BLANK = "0" * 64  # in place of the SHA-256 while it is computed
 
@@ -96,7 +96,9 @@ def _entry(value: str) -> bytes:
 
 
 def frozen_names(model: nn.Module) -> set[str]:
-    """Names of the tensors of a model's frozen stages, see `veridical.models.contract.Staged`."""
+    """Names of the tensors of a model's frozen stages, or of its base (see `veridical.models.contract`: Staged, Adapted)."""
+    if isinstance(model, Adapted):
+        return model.state_dict().keys() - model.adapters
     if not isinstance(model, Staged):
         return set()
     held = {id(module) for stage in model.frozen.values() for module in stage.modules()}  # or a part of a stage

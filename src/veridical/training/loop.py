@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from veridical.conditions.delivery import Data, as_tensors, open_data
+from veridical.conditions.delivery import Feed, as_tensors, open_data
 from veridical.core.batch import Batch, mix
 from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
@@ -27,7 +27,7 @@ from veridical.core.notes import tell
 from veridical.core.pace import first_pace, slowed
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.models.contract import Model, Paced, Prepared, PreparedWith, Sharing
+from veridical.models.contract import Adapted, Model, Paced, Prepared, PreparedWith, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
@@ -46,6 +46,8 @@ from veridical.runs.stages import check_words, find_stage, given_places, is_stag
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
 from veridical.training.preview import preview, show
 from veridical.training.state import Average, Log, State
+
+Losses = Callable[[Batch, int], Iterator[tuple[str, Tensor]]]  # as `Model.losses`
 
 
 class TrainingDiverged(InputError):
@@ -182,15 +184,16 @@ def _stages(
 
 def fit(
     model: nn.Module,
-    data: Data,
+    data: Feed,
     config: TrainConfig,
     out: Path,
     info: RunInfo,
     started: RunInfo | None = None,
     *,
+    losses: Losses | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Minimise the losses of `model` on `data` (see `train`).
+    """Minimise the losses of `model` on `data` (see `train`), or others in their place.
 
     `info` is what ``run.json`` will say, but for the state of training; `started` what it says of a run to go on with.
     """
@@ -256,7 +259,8 @@ def fit(
         if world.rank == 0:
             for name, content in data.files().items():
                 write_text(out / name, content)
-        for network in (model, average.model) if isinstance(model, Prepared | PreparedWith) else ():
+        measures = isinstance(model, Prepared | PreparedWith) and not isinstance(model, Adapted)
+        for network in (model, average.model) if measures else ():
             tiles, known = data.batch(256, 0, config.seed)
             image = torch.from_numpy(tiles).to(device) * 2 - 1
             if isinstance(network, PreparedWith):
@@ -287,12 +291,12 @@ def fit(
             torch.manual_seed(mix(config.seed, state.step, world.rank))
             model.train()
             rate = learning_rate(config, state.step, reached)
-            losses = {}
+            values = {}
             try:
-                batch = _batch(data, config, state.step, shares, device, reached)
+                batch = batch_of(data, config, state.step, shares, device, reached)
             except InputError as error:  # a file has changed under it
                 raise InputError(f"{error}; {out} keeps the checkpoint of step {state.saved_step}") from error
-            for part, loss in learner.losses(batch, state.step):
+            for part, loss in (losses or learner.losses)(batch, state.step):
                 value = descend(loss, optimisers[part], rate * rates.get(part, 1.0), config.clip, world)
                 if not math.isfinite(value):
                     raise TrainingDiverged(
@@ -300,14 +304,14 @@ def fit(
                         f"finite; {out} keeps the checkpoint of step {state.saved_step}; train again with a "
                         f"smaller --set lr (now {config.lr:g})."
                     )
-                losses[part] = value
+                values[part] = value
             average.update(state.step)
             state.step += 1
             state.seconds = time.monotonic() - clock
             if log is not None:
-                log.write(state.step, state.seconds, losses)
+                log.write(state.step, state.seconds, values)
             speed = state.step * config.batch / max(state.seconds - state.aside, 1e-9)
-            note = ", ".join(f"{part} {value:.4f}" for part, value in losses.items())
+            note = ", ".join(f"{part} {value:.4f}" for part, value in values.items())
             progress.update(reached, f"step {state.step}  {note}  {speed:.0f} tiles/s")
             if time.monotonic() - saved > config.save_every:
                 save(finished=False)
@@ -343,9 +347,10 @@ def _share(config: TrainConfig, state: State) -> float:
     return max(state.step / (config.steps or math.inf), state.seconds / 60 / (config.minutes or math.inf))
 
 
-def _batch(
-    data: Data, config: TrainConfig, step: int, shares: list[tuple[int, int]], device: torch.device, reached: float
+def batch_of(
+    data: Feed, config: TrainConfig, step: int, shares: list[tuple[int, int]], device: torch.device, reached: float
 ) -> Batch:
+    """Of a step, rows that lie in `shares` of it."""
     parts = [data.batch(config.batch, step, config.seed, start, stop) for start, stop in shares]
     tiles, cond = parts[0]
     if len(parts) > 1:

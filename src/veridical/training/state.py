@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
 from veridical.core.files import check_content, parse_json, read_bytes, write_bytes
-from veridical.models.contract import Staged
+from veridical.models.contract import Adapted, Staged
 from veridical.recipes.info import LARGEST, Amount, Count
 from veridical.runs.tensors import (
     frozen_names,
@@ -34,12 +34,15 @@ from veridical.training.optimise import kept_of
 class Average:
     """Running average of weights and buffers, whose memory grows with training up to ``1 / (1 - decay)`` steps.
 
-    Frozen stages are not copied: model and average share them.
+    Frozen stages are not copied, nor what was adapted: model and average share them.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         frozen = model.frozen.values() if isinstance(model, Staged) else ()
-        shared = {id(module): module for stage in frozen for module in stage.modules()}
+        shared: dict[int, object] = {id(module): module for stage in frozen for module in stage.modules()}
+        if isinstance(model, Adapted):
+            named = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
+            shared = {id(tensor): tensor for name, tensor in named if name not in model.adapters}
         self.model = copy.deepcopy(model, shared).eval().requires_grad_(False)
         self.decay = decay
         live, mine = own_tensors(model), own_tensors(self.model)

@@ -171,7 +171,6 @@ class Clip(nn.Module):
         yield "clip", contrastive_loss(image, text, self.scale(), (spelled[:, None] == spelled).all(-1))
 
 
-@torch.no_grad()
 def caption_vectors(clip: Clip, cond: dict[str, Any]) -> Tensor:
     """Vectors (N, dim) of captions by a frozen tower, as loud as standard normal noise: what generators are told."""
     return clip.embed_text(cond) * math.sqrt(clip.dim)
