@@ -9,9 +9,9 @@ import numpy as np
 
 from veridical.benching.cell import real_tiles, synth_groups
 from veridical.core.files import write_json
-from veridical.recipes.table import find
 from veridical.reporting.results import Cell, Files, read_cells
 from veridical.reporting.tables import metric_columns, ranking
+from veridical.runs.run import row_of
 from veridical.scoring.difference import headline_difference
 from veridical.scoring.score import gather
 from veridical.scoring.sets import Sets
@@ -53,7 +53,7 @@ def _scored(cell: Cell) -> bool:
 
 def _sets(folder: Path, spec: dict[str, Any], cell: Cell) -> Sets:
     samples = np.load(cell.folder / "samples.npy")
-    recipe = find(spec["recipes"][cell.recipe].get("recipe", cell.recipe))
+    recipe = row_of(spec["recipes"][cell.recipe].get("recipe", cell.recipe))
     groups = synth_groups(folder / "datasets" / cell.dataset, recipe.needs, len(samples))
     real, about = real_tiles(folder, cell.dataset)
     return gather(real, samples, synth_groups=groups, cache=folder / "cache", **about)
