@@ -18,8 +18,9 @@ FLOORS = (
     ("captioning", "conditions", "scoring"),
     ("auditing", "recipes", "reporting"),
     ("runs",),
-    ("editing", "hub", "training"),
-    ("benching",),
+    ("hub",),
+    ("editing", "training"),
+    ("benching", "server"),
     ("cli",),
     ("__main__",),
 )

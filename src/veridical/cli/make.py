@@ -114,7 +114,7 @@ app.command(
 
 
 def sample(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or hosted:MODEL@URL.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
     set_: Annotated[
@@ -137,6 +137,8 @@ def sample(
 
     Images drawn from label images, or translated from images that have one, come with masks/.
     """
+    from veridical.hub.hosted import is_hosted
+    from veridical.hub.sampling import sample_hosted
     from veridical.runs.draw import sample as draw
 
     check_folder(out)
@@ -144,7 +146,13 @@ def sample(
     if extrapolate:
         asked["extrapolate"] = True
     try:
-        draw(run, n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
+        if is_hosted(run):
+            words = {name: asked.pop(name) for name in ("prompt", "negative_prompt")}
+            if beside := [name for name, value in asked.items() if value]:
+                raise InputError(f"--{beside[0]} cannot be said to a hosted generator: leave it out.")
+            sample_hosted(run, n, out, settings=settings, seed=seed, quiet=quiet, **words)
+        else:
+            draw(Path(run), n, out, settings=settings, seed=seed, batch=batch, device=device, quiet=quiet, **asked)
     except KeyboardInterrupt:
         say(f"{out} has the images that were drawn: give the same command again to go on", error=True)
         raise
@@ -169,6 +177,7 @@ app.command(
     "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample hosted:edm@http://127.0.0.1:8000/v1 -n 4 --out drawn\n"
     "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"
 )(sample)

@@ -18,11 +18,13 @@ from veridical.core.files import read_json, write_json
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
 from veridical.data.readers.imagefile import read_image
 from veridical.data.slices import Slices
+from veridical.data.window import IntensityWindow
 from veridical.editing.edit import Edited
 from veridical.editing.jobs import Job
 from veridical.editing.space import Space
 from veridical.models.contract import Diffusive
 from veridical.runs.run import Run
+from veridical.runs.samples import is_new
 
 PROVENANCE, GRID = "provenance.json", "grid.png"
 SHOWN = 8  # images on the grid, each with what it was and where it changed
@@ -40,7 +42,10 @@ class Results:
     jobs : sequence of Job
     slices : Slices
         The images as they came.
-    run : Run
+    window : IntensityWindow
+        Whose width changes are told in.
+    run : Run, optional
+        What edited them, if it is here.
 
     Raises
     ------
@@ -48,13 +53,17 @@ class Results:
         If the folder holds something else.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any], jobs: Sequence[Job], slices: Slices, run: Run) -> None:
-        self._path, self._about, self._jobs, self._slices, self._run = path, about, jobs, slices, run
+    def __init__(
+        self, path: Path, about: dict[str, Any], jobs: Sequence[Job], slices: Slices, window: IntensityWindow,
+        run: Run | None = None,
+    ) -> None:  # fmt: skip
+        self._path, self._about, self._jobs, self._slices = path, about, jobs, slices
+        self._window, self._run = window, run
         self._suffix = suffix_of(slices.dtype)
         self._there: dict[int, dict[str, Any]] = {}
         if (path / PROVENANCE).is_file():
             self._resume()
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif not is_new(path):
             raise InputError(f"{path} is not empty: choose another --out.")
 
     def has(self, job: Job) -> bool:
@@ -62,14 +71,16 @@ class Results:
         return job.number in self._there
 
     def add(
-        self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float
-    ) -> None:
-        """Write what became of some images, counts (N, C, H, W); editing them took some seconds."""
+        self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float,
+        more: Sequence[dict[str, Any]] = (),
+    ) -> None:  # fmt: skip
+        """Write what became of some images, counts (N, C, H, W), which took some seconds; the record says `more` of each."""
         errors = self._coding_errors(before)
         for k, job in enumerate(jobs):
             if not self.has(job):
                 said = self._written(job, before[k], after[k], edited, k)
                 said |= {} if errors is None else {"coding_error": float(errors[k])}
+                said |= more[k] if more else {}
                 self._there[job.number] = said | {"seconds": round(seconds / len(jobs), 3)}
         self._record()
 
@@ -127,15 +138,15 @@ class Results:
             "synthetic": True,
             **job.said,
             "changed_share": float(changed.mean()),
-            "mean_change": float(change[:, there].mean() / (self._run.window.high - self._run.window.low)),
+            "mean_change": float(change[:, there].mean() / (self._window.high - self._window.low)),
             **({} if there.all() else {"origin": list(edited.origin)}),
             **({"notes": list(edited.notes)} if edited.notes else {}),
         }
 
     def _coding_errors(self, counts: NDArray[Any]) -> NDArray[np.float64] | None:
         """Mean absolute error, of images in [0, 1], of encoding and decoding alone, in a space of latents."""
-        model: Any = self._run.model
-        if not isinstance(model, Diffusive):
+        model: Any = None if self._run is None else self._run.model
+        if self._run is None or not isinstance(model, Diffusive):
             return None
         unit = np.nan_to_num(self._run.window.to_unit(counts))
         space = Space(model, unit.shape, self._run.info.size)
@@ -170,7 +181,7 @@ class Results:
         save_png(path, to_grid(images, columns=6 if len(rows) > 3 else 3, scale=max(1, 128 // images.shape[-1])))
 
     def _unit(self, counts: NDArray[Any]) -> Images:
-        return np.asarray(channels_first(self._run.window.to_unit(counts[None]))[0])
+        return np.asarray(channels_first(self._window.to_unit(counts[None]))[0])
 
 
 def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -21,7 +21,6 @@ from veridical.core.version import __version__
 from veridical.server import asked as asking
 from veridical.server.errors import ApiError, of_validation
 from veridical.server.fields import Edit, Error, Generation, Images, Variation
-from veridical.server.gate import Gate
 from veridical.server.service import Service
 
 _FAULTS: dict[int | str, dict[str, Any]] = {
@@ -78,7 +77,6 @@ def app_of(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextM
         prepared = await run_sync(asking.variation, service, asked, await asked.image.read())
         return await _answer(service, request, prepared, None, "image_variation")
 
-    app.add_middleware(Gate, service=service)
     return app
 
 

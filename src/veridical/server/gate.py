@@ -60,6 +60,8 @@ class Gate:
                 raise ApiError(401, "Send the server's token as API key (Authorization: Bearer).", code="invalid_api_key")
         else:
             _check_local(headers)
+        if int(headers.get("content-length", 0)) > service.limits.body:
+            raise ApiError(413, f"The request has more than {service.limits.body} bytes.", code="too_large")
         if scope["query_string"]:
             name = scope["query_string"].decode("latin-1").partition("=")[0]
             raise ApiError(

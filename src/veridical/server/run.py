@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.server.app import app_of
-from veridical.server.gate import is_loopback
+from veridical.server.gate import Gate, is_loopback
 from veridical.server.served import load_all
 from veridical.server.service import Limits, Service
 
@@ -91,7 +91,7 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, host: str, port: int, quiet: bool = True) -> None:
         super().__init__(
             uvicorn.Config(
-                app_of(service, self._watch), host=host, port=port, log_level="error" if quiet else "info", access_log=not quiet,
+                Gate(app_of(service, self._watch), service), host=host, port=port, log_level="error" if quiet else "info", access_log=not quiet,
                 timeout_keep_alive=30, server_header=False,
             )  # fmt: skip
         )
