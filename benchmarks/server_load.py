@@ -2,8 +2,8 @@
 
 python benchmarks/server_load.py RUN [--clients 32] [--seconds 120]
 
-Starts `veridical serve RUN` with room for all clients, and lets each ask for one image after another; every fourth asks for an edit
-with a mask. Prints a table.
+Starts `veridical serve RUN` with room for all clients, and lets each ask for one image after another; every fourth asks for an
+edit with a mask. Prints a table.
 """
 
 import argparse
@@ -38,7 +38,18 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=120)
     given = parser.parse_args()
-    command = [sys.executable, "-m", "veridical", "serve", given.run, "--port", "0", "--quiet", "--waiting", str(given.clients)]
+    command = [
+        sys.executable,
+        "-m",
+        "veridical",
+        "serve",
+        given.run,
+        "--port",
+        "0",
+        "--quiet",
+        "--waiting",
+        str(given.clients),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().split()[-1]
         about = openai.OpenAI(base_url=url, api_key="none").models.list().data[0].veridical

@@ -81,13 +81,22 @@ class Fake:
             if "model" not in fields:
                 return JSONResponse({"error": {"message": "no model", "type": "x", "param": None, "code": None}}, 400)
             if self.fail:
-                return JSONResponse({"error": {"message": "busy", "type": "x", "param": None, "code": None}}, self.fail.pop(), {"retry-after-ms": "1"})
+                return JSONResponse(
+                    {"error": {"message": "busy", "type": "x", "param": None, "code": None}},
+                    self.fail.pop(),
+                    {"retry-after-ms": "1"},
+                )
             self.asked.append(fields)
             shape = (8, 8) if json_ else Image.open(fields["image"].file).size[::-1]
             grey = np.random.default_rng(len(self.asked)).integers(0, 200, self.size or shape).astype(np.uint8)
             rgb = np.stack([grey + self.tint, grey, grey], 2)
             picture = base64.b64encode(png(rgb)).decode()
-            usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12, "input_tokens_details": {"image_tokens": 0, "text_tokens": 7}}
+            usage = {
+                "input_tokens": 7,
+                "output_tokens": 5,
+                "total_tokens": 12,
+                "input_tokens_details": {"image_tokens": 0, "text_tokens": 7},
+            }
             return {"created": 1, "data": [{"b64_json": picture}], "usage": usage}
 
 
@@ -107,7 +116,9 @@ def test_our_server_draws_for_the_client_what_the_run_draws(ours, edm, tmp_path)
     sample_hosted(ours, 3, tmp_path / "hosted", seed=4, quiet=True)
     sample(edm, 3, tmp_path / "own", seed=4, batch=1, quiet=True)
     for k in range(3):
-        far, near = (np.asarray(Image.open(tmp_path / name)) for name in (f"hosted/hosted_{k:05d}.png", f"own/edm_{k:05d}.png"))
+        far, near = (
+            np.asarray(Image.open(tmp_path / name)) for name in (f"hosted/hosted_{k:05d}.png", f"own/edm_{k:05d}.png")
+        )
         assert np.array_equal(far, near)
     said = record(tmp_path / "hosted")
     assert said["model"] == "edm" and said["server"] == record(tmp_path / "own")["checkpoint"]
@@ -131,7 +142,7 @@ def test_what_was_killed_goes_on_and_pays_once(monkeypatch, edm, tmp_path):
         assert len(fake.asked) == 3
         monkeypatch.setattr(Hosted, "generate", hosted)
         fake.fail = [500]
-        with pytest.raises(InputError, match="answered 500 .busy.*give the same command again"):
+        with pytest.raises(InputError, match=r"answered 500 .busy.*give the same command again"):
             sample_hosted(spec, 4, tmp_path / "out", prompt=["a", "b"], quiet=True)
         sample_hosted(spec, 4, tmp_path / "out", prompt=["a", "b"], quiet=True)
     assert [one["prompt"] for one in fake.asked] == ["a", "b", "a", "b"] and "seed" not in fake.asked[0]
@@ -163,7 +174,9 @@ def test_an_edit_of_our_server_keeps_what_is_outside(ours, images, name, dtype):
 def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images):
     with faked(monkeypatch, edm) as (fake, spec):
         fake.tint = 40
-        edit_hosted(spec, images / "eight.png", images / "out", "inpaint", mask=images / "mask.png", prompt="a", quiet=True)
+        edit_hosted(
+            spec, images / "eight.png", images / "out", "inpaint", mask=images / "mask.png", prompt="a", quiet=True
+        )
         (one,) = record(images / "out")["images"]
         before, after = (np.asarray(Image.open(path)) for path in (images / "eight.png", images / "out" / one["file"]))
         assert one["outside_changed_share"] > 0.9 and np.array_equal(after[~HOLE], before[~HOLE])
@@ -172,7 +185,9 @@ def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images):
         assert "outside masks" in notes and "luminance" in notes
         # what was sent: RGB of equal channels, and alpha 0 where it may change
         assert "how" not in fake.asked[0] and "seed" not in fake.asked[0]
-        edit_hosted(spec, images / "eight.png", images / "again", "inpaint", mask=images / "mask.png", prompt="a", quiet=True)
+        edit_hosted(
+            spec, images / "eight.png", images / "again", "inpaint", mask=images / "mask.png", prompt="a", quiet=True
+        )
         assert len(fake.asked) == 2  # another folder, other answers
 
 
@@ -217,7 +232,7 @@ def test_the_key_is_in_the_environment_or_nowhere(monkeypatch, ours, tmp_path):
 def test_settings_of_the_request_are_checked(ours, tmp_path, images):
     with pytest.raises(InputError, match="no setting 'steps'"):
         sample_hosted(ours, 1, tmp_path / "out", settings={"steps": 3}, quiet=True)
-    with pytest.raises(InputError, match="answered 400 .Invalid value for 'quality'"):
+    with pytest.raises(InputError, match=r"answered 400 .Invalid value for 'quality'"):
         sample_hosted(ours, 1, tmp_path / "out", settings={"quality": "high"}, quiet=True)
     with pytest.raises(InputError, match="not 'sdedit'"):
         edit_hosted(ours, images / "eight.png", tmp_path / "edited", "sdedit", quiet=True)

@@ -24,16 +24,28 @@ def trained(recipe, data, out, **more):
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    """Run folders: without words, with words of 16 bits, with variations, with instructions."""
+def plain(tmp_path_factory):
+    """A run folder without words, beside its data ``grey``."""
     folder = tmp_path_factory.mktemp("served")
-    grey = write_tiles(folder / "grey", n=12, size=24, conditions=True)
+    return trained("edm", write_tiles(folder / "grey", n=12, size=24, conditions=True), folder / "edm")
+
+
+@pytest.fixture(scope="session")
+def one(plain):
+    """It alone, as it is served."""
+    return load_all([plain], "cpu", None)
+
+
+@pytest.fixture(scope="session")
+def folders(plain):
+    """Run folders: without words, with words of 16 bits, with variations, with instructions."""
+    folder, grey = plain.parent, plain.parent / "grey"
     deep = write_tiles(folder / "deep", n=12, size=24, conditions=True, dtype="uint16")
     pairs = write_changes(folder / "pairs")
     stages = RECIPES["unclip"].first
     first = {name: trained(s.recipe, grey, folder / name, **s.args) for name, s in stages.items()}
     return [
-        trained("edm", grey, folder / "edm"),
+        plain,
         trained("text_to_image", deep, folder / "told"),
         trained("unclip", grey, folder / "unclip", first=first),
         trained("instruct_pix2pix", pairs, folder / "instructed"),

@@ -40,7 +40,9 @@ def test_images_are_those_of_the_run(server):
 def test_without_a_seed_images_differ_and_can_be_had_again(server):
     first, second = (server.client.images.generate(model="edm", prompt="").data[0] for _ in range(2))
     assert not np.array_equal(pixels(first), pixels(second))
-    again = server.client.images.generate(model="edm", prompt="", extra_body={k: second.veridical[k] for k in ("seed", "number")})
+    again = server.client.images.generate(
+        model="edm", prompt="", extra_body={k: second.veridical[k] for k in ("seed", "number")}
+    )
     assert np.array_equal(pixels(again.data[0]), pixels(second))
 
 
@@ -143,7 +145,8 @@ def test_models_say_what_they_can(server):
 
 
 GENERATIONS = [
-    ({"quality": "high"}, "quality"), ({"n": 11}, "n"), ({"n": "2"}, "n"), ({"size": "1024x1024"}, "size"), ({"size": "big"}, "size"),
+    ({"quality": "high"}, "quality"), ({"n": 11}, "n"), ({"n": "2"}, "n"), ({"size": "1024x1024"}, "size"),
+    ({"size": "big"}, "size"),
     ({"background": "transparent"}, "background"), ({"output_format": "webp"}, "output_format"),
     ({"output_format": "png16"}, None), ({"response_format": "url"}, "response_format"), ({"style": "vivid"}, "style"),
     ({"user": "me"}, "user"), ({"stream": True, "partial_images": 2}, "partial_images"), ({"prompt": "a crack"}, "prompt"),
@@ -175,7 +178,8 @@ EDITS = [
     ({}, {"image": IMAGE, "mask": alpha_mask(np.zeros((20, 26), bool))}, None),
     ({}, {"image": IMAGE, "mask": alpha_mask(np.ones((20, 26), bool))}, "mask"),
     ({}, {"image": alpha_mask(HOLE)}, None), ({"size": "16x16"}, {"image": IMAGE}, "size"),
-    ({"output_format": "png16"}, {"image": IMAGE}, "output_format"), ({"input_fidelity": "high"}, {"image": IMAGE}, "input_fidelity"),
+    ({"output_format": "png16"}, {"image": IMAGE}, "output_format"),
+    ({"input_fidelity": "high"}, {"image": IMAGE}, "input_fidelity"),
     ({"prompt": "a crack"}, {"image": IMAGE}, "prompt"), ({}, {"image": IMAGE, "markup": IMAGE}, "markup"),
     ({"negative_prompt": "x"}, {"image": IMAGE}, "negative_prompt"),
 ]  # fmt: skip

@@ -22,13 +22,9 @@ TOKEN = "a-token-of-some-length"
 
 
 def post(url, body=None, **keywords):
-    return httpx2.post(f"{url}/images/generations", json={"prompt": ""} if body is None else body, timeout=60, **keywords)
-
-
-@pytest.fixture
-def one(runs):
-    """Only the run without words."""
-    return {"edm": runs["edm"]}
+    return httpx2.post(
+        f"{url}/images/generations", json={"prompt": ""} if body is None else body, timeout=60, **keywords
+    )
 
 
 def test_only_those_with_the_token_are_let_in(one):
@@ -50,12 +46,12 @@ def test_pages_of_other_sites_cannot_use_a_browser_of_this_machine(one):
         assert post(url, headers={"Origin": "http://localhost:3000"}).status_code == 200
 
 
-def test_others_are_let_in_with_a_token_alone(tmp_path, folders):
+def test_others_are_let_in_with_a_token_alone(tmp_path, plain):
     with pytest.raises(InputError, match="give --token-file"):
-        serve(folders[:1], host="0.0.0.0", port=0)
+        serve([plain], host="0.0.0.0", port=0)
     (tmp_path / "token").write_text(" short\n")
     with pytest.raises(InputError, match="holds no token"):
-        serve(folders[:1], host="0.0.0.0", port=0, token_file=tmp_path / "token")
+        serve([plain], host="0.0.0.0", port=0, token_file=tmp_path / "token")
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     assert read_token(tmp_path / "token") == TOKEN.encode()
 
@@ -80,15 +76,28 @@ def test_a_body_that_is_too_large_is_refused_while_it_comes(one):
         (("GET", "/v1/images/generations", {}), 405, "does not take GET"),
         (("POST", "/v1/images/dreams", {}), 404, "There is no"),
         (("POST", "/v1/images/generations?n=2", {"json": {"prompt": ""}}), 400, "Unknown parameter: 'n'"),
-        (("POST", "/v1/images/generations", {"content": b"{", "headers": {"Content-Type": "application/json"}}), 400, "JSON"),
+        (
+            ("POST", "/v1/images/generations", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
+            400,
+            "JSON",
+        ),
         (("POST", "/v1/images/generations", {"json": []}), 400, "body"),
-        (("POST", "/v1/images/edits", {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}), 400, "boundary"),
-        (("POST", "/v1/images/edits", {"files": [("image", b"x"), ("n", (None, "1")), ("n", (None, "2"))]}), 400, "twice"),
+        (
+            ("POST", "/v1/images/edits", {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}),
+            400,
+            "boundary",
+        ),
+        (
+            ("POST", "/v1/images/edits", {"files": [("image", b"x"), ("n", (None, "1")), ("n", (None, "2"))]}),
+            400,
+            "twice",
+        ),
     ],
 )
-def test_other_faults_have_the_same_shape(server, request_, status, said):
+def test_other_faults_have_the_same_shape(one, request_, status, said):
     method, path, more = request_
-    found = httpx2.request(method, server.url.removesuffix("/v1") + path, **more)
+    with running(Service(one)) as url:
+        found = httpx2.request(method, url.removesuffix("/v1") + path, **more)
     assert found.status_code == status and said in found.json()["error"]["message"]
     assert set(found.json()["error"]) == {"message", "type", "param", "code"}
 
@@ -194,8 +203,8 @@ def test_a_fault_of_ours_is_500_and_says_nothing_of_this_machine(one, caplog):
     assert "division" not in found.text
 
 
-def test_at_a_signal_what_was_asked_is_finished_and_others_are_told(folders, tmp_path):
-    code = f"from veridical.server.run import serve; serve({[str(folders[0])]!r}, port=0, quiet=True, settings=SLOW)"
+def test_at_a_signal_what_was_asked_is_finished_and_others_are_told(plain):
+    code = f"from veridical.server.run import serve; serve({[str(plain)]!r}, port=0, quiet=True, settings=SLOW)"
     code = code.replace("SLOW", "{'sampling_steps': 40}")
     with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().split()[-1]

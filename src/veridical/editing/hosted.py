@@ -70,7 +70,9 @@ def edit_hosted(
         If files cannot be used, or the server lacks the model or the route, or refuses.
     """
     if how not in HOWS:
-        raise InputError(f"a hosted generator has {', '.join(HOWS)}, not {how!r}: the others need a model that is here.")
+        raise InputError(
+            f"a hosted generator has {', '.join(HOWS)}, not {how!r}: the others need a model that is here."
+        )
     row, given = find(how), settings_of(settings or {})
     slices = open_slices(images)
     one = [mask] if isinstance(mask, str | Path) else list(mask or ())
@@ -106,7 +108,13 @@ def edit_hosted(
 
 
 def _made(
-    hosted: Hosted, job: Job, counts: NDArray[Any], window: IntensityWindow, how: str, seed: int, given: Mapping[str, Any]
+    hosted: Hosted,
+    job: Job,
+    counts: NDArray[Any],
+    window: IntensityWindow,
+    how: str,
+    seed: int,
+    given: Mapping[str, Any],
 ) -> tuple[NDArray[Any], Edited, dict[str, Any]]:
     """Counts (C, H, W) after an edit, where it was to change them with what is to be known, and what the server did."""
     sent = np.rint(255 * window.to_unit(counts)).astype(np.uint8)
@@ -127,7 +135,9 @@ def _made(
             notes.append("the server changed pixels outside masks (outside_changed_share): the originals were put back")
     if np.dtype(window.dtype) != np.uint8:
         step = (window.high - window.low) / 255
-        notes.append(f"sent and received with 8 bits: a step is {step:.3g} counts, and what did not change keeps its own")
+        notes.append(
+            f"sent and received with 8 bits: a step is {step:.3g} counts, and what did not change keeps its own"
+        )
     lost = ~np.isfinite(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
     made = np.where(inside[None] & ~same & ~lost, window.from_unit(came / 255), counts)
     return made, Edited(np.float32(came[None]) / 255, mask=inside[None], notes=tuple(notes)), more
@@ -145,7 +155,9 @@ def _received(answer: Answer, sent: NDArray[np.uint8]) -> tuple[NDArray[np.uint8
         pixels, colour = grey_of(pixels)
         if colour:
             more["colour"] = colour
-            notes.append("grey images came back with colour (colour: mean of largest less smallest channel): kept is the luminance")
+            notes.append(
+                "grey images came back with colour (colour: mean of largest less smallest channel): kept is the luminance"
+            )
     elif pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, 2)
     height, width = sent.shape[1:]

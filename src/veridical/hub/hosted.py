@@ -30,7 +30,17 @@ KEY = "OPENAI_API_KEY"
 TRIES = 8  # of one request, with longer and longer pauses or those that the server asks for
 COST = "cost.json"
 # What a request may say besides: of one's own choice, and none is a default.
-FIELDS = ("size", "quality", "background", "input_fidelity", "moderation", "how", "settings", "negative_prompt", "label")
+FIELDS = (
+    "size",
+    "quality",
+    "background",
+    "input_fidelity",
+    "moderation",
+    "how",
+    "settings",
+    "negative_prompt",
+    "label",
+)
 
 
 def is_hosted(run: str | Path) -> bool:
@@ -84,11 +94,13 @@ class Hosted:
             import openai
         except ImportError:
             raise InputError("hosted: needs the package openai: install veridical[hosted].") from None
-        self.model, at, self.url = spec.removeprefix(PREFIX).partition("@")
+        self.model, _, self.url = spec.removeprefix(PREFIX).partition("@")
         if not self.model or not self.url.startswith(("http://", "https://")):
             raise InputError(f"{spec} names no model and address: write hosted:MODEL@https://SERVER/v1.")
         if not os.environ.get(KEY):
-            raise InputError(f"{KEY} is not in the environment: set it to the server's key (any word where it asks for none).")
+            raise InputError(
+                f"{KEY} is not in the environment: set it to the server's key (any word where it asks for none)."
+            )
         self.spec, self._kept = spec, kept
         self._openai = openai
         self._client = openai.OpenAI(api_key=os.environ[KEY], base_url=self.url, max_retries=TRIES)
@@ -117,7 +129,9 @@ class Hosted:
             raise self._explained(error) from error
         except self._openai.APIStatusError as error:
             said = str(error).lower()
-            return error.status_code not in (404, 405, 410, 501) and not any(w in said for w in ("retired", "no longer"))
+            return error.status_code not in (404, 405, 410, 501) and not any(
+                w in said for w in ("retired", "no longer")
+            )
         except self._openai.OpenAIError as error:
             raise self._explained(error) from error
         return True
@@ -150,7 +164,13 @@ class Hosted:
         write_json(out / COST, {"requests": len(answers), "seconds": seconds, "usage": usage or None})
 
     def _kept_or_asked(
-        self, route: str, words: dict[str, Any], files: dict[str, bytes], number: int, seed: int, given: Mapping[str, Any]
+        self,
+        route: str,
+        words: dict[str, Any],
+        files: dict[str, bytes],
+        number: int,
+        seed: int,
+        given: Mapping[str, Any],
     ) -> Answer:
         body = {"model": self.model, **words, "n": 1, **given}
         ours = {"seed": seed, "number": number} if "seed" in self.about.get("fields", ()) else {}
@@ -163,16 +183,19 @@ class Hosted:
         answer, paid = self._read(path), False
         if answer is None:
             began = time.monotonic()
-            found = self._asked(route, body | ours, files)
+            picture, found = self._asked(route, body | ours, files)
             answer, paid = {
-                "asked": said, "picture": found.data[0].b64_json, "seconds": round(time.monotonic() - began, 3),
+                "asked": said, "picture": picture, "seconds": round(time.monotonic() - began, 3),
                 "usage": {} if found.usage is None else found.usage.model_dump(mode="json"),
                 "more": (found.model_extra or {}).get("veridical", {}),
             }, True  # fmt: skip
             write_kept(path, json.dumps(answer).encode())
         return Answer(_pixels(answer["picture"], self.url), answer["usage"], answer["seconds"], answer["more"], paid)
 
-    def _asked(self, route: str, body: dict[str, Any], files: dict[str, bytes]) -> openai.types.ImagesResponse:
+    def _asked(
+        self, route: str, body: dict[str, Any], files: dict[str, bytes]
+    ) -> tuple[str, openai.types.ImagesResponse]:
+        """The first picture of an answer, and the answer."""
         from openai.types import ImagesResponse
 
         sent = [(name, (f"{name}.png", content, "image/png")) for name, content in files.items()]
@@ -185,7 +208,7 @@ class Hosted:
             raise self._explained(error) from error
         if not found.data or not found.data[0].b64_json:
             raise InputError(f"{self.url} answered without a picture (b64_json): this server cannot be used.")
-        return found
+        return found.data[0].b64_json, found
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         content = read_kept(path)
@@ -214,7 +237,9 @@ def _pixels(picture: str, url: str) -> NDArray[np.uint8]:
                 return opaque[..., :3]
         raise ValueError(f"mode {image.mode}")
     except (ValueError, OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{url} sent what is no opaque picture of 8 bits ({error}): ask it for another format.") from error
+        raise InputError(
+            f"{url} sent what is no opaque picture of 8 bits ({error}): ask it for another format."
+        ) from error
 
 
 def grey_of(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
@@ -232,4 +257,3 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in FIELDS:
             raise InputError(f"hosted: has no setting {name!r}: it has {', '.join(FIELDS)}.")
     return dict(given)
-

@@ -96,7 +96,13 @@ def sample_hosted(
     hosted.write_cost(out)
     if coloured:
         share = sum(coloured) / len(coloured)
-        tell(spec, f"{len(coloured)} of {n} images came with colour (mean {share:.3f} of the range), of which grey is the luminance")
+        tell(
+            spec,
+            f"{len(coloured)} of {n} images came with colour (mean {share:.3f} of the range), of which grey is the luminance",
+        )
     if hosted.about.get("dtype", "uint8") != "uint8":
-        tell(spec, f"the run has images of {hosted.about['dtype']}, what comes has 8 bits: black and white are its intensity window")
+        tell(
+            spec,
+            f"the run has images of {hosted.about['dtype']}, what comes has 8 bits: black and white are its intensity window",
+        )
     return out

@@ -23,11 +23,9 @@ from veridical.server.errors import ApiError, of_validation
 from veridical.server.fields import Edit, Error, Generation, Images, Variation
 from veridical.server.service import Service
 
-_FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error} for status in (400, 401, 403, 413, 429, 500, 503)
-}
+_FAULTS: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in (400, 401, 403, 413, 429, 500, 503)}
 _STREAMED: dict[int | str, dict[str, Any]] = {
-    **_FAULTS, 200: {"model": Images, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    **_FAULTS, 200: {"model": Images, "content": {"text/event-stream": {}}},
 }  # fmt: skip
 GONE = 499  # status of a client that did not wait
 
@@ -35,7 +33,12 @@ GONE = 499  # status of a client that did not wait
 def app_of(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
     """The application of a service, with what runs beside it from beginning to end."""
     app = FastAPI(
-        title="veridical", version=__version__, docs_url=None, redoc_url=None, max_body_size=service.limits.body, lifespan=lifespan,
+        title="veridical",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=service.limits.body,
+        lifespan=lifespan,
     )
     _refusals(app, service)
 
@@ -128,7 +131,9 @@ async def _check_once(request: Request) -> None:
             raise ApiError(400, f"'{name}' is given twice: leave one out.", param=name, code="invalid_value")
 
 
-async def _answer(service: Service, request: Request, prepared: asking.Prepared, stream: bool | None, kind: str) -> Response:
+async def _answer(
+    service: Service, request: Request, prepared: asking.Prepared, stream: bool | None, kind: str
+) -> Response:
     """Wait for the worker, and answer with its images."""
     began = time.monotonic()
     made = await _result(service.worker.submit(prepared.task), request.is_disconnected)

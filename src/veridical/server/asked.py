@@ -17,7 +17,7 @@ from veridical.data.window import IntensityWindow
 from veridical.editing.table import EDITS
 from veridical.runs.draw import conditions_of
 from veridical.server.errors import ApiError, shortened
-from veridical.server.fields import MOST, Common, Edit, Generation, Variation
+from veridical.server.fields import MOST, Edit, Generation, Variation
 from veridical.server.pictures import encode, read_image, read_mask, scale
 from veridical.server.served import Changed, Changing, Drawing, Served
 from veridical.server.service import Service
@@ -96,7 +96,9 @@ def generation(service: Service, asked: Generation) -> Prepared:
     size, prompt = f"{info.size}x{info.size}", asked.prompt or ""
     _check_size(asked.size, size, "draws")
     if served.hears and not prompt.strip():
-        raise ApiError(400, f"{served.name} draws what it is told: give a prompt.", param="prompt", code="invalid_value")
+        raise ApiError(
+            400, f"{served.name} draws what it is told: give a prompt.", param="prompt", code="invalid_value"
+        )
     _check_words(served, prompt, asked.negative_prompt)
     if asked.label is not None and "label" not in served.run.needs:
         raise ApiError(400, f"{served.name} takes no labels: leave it out.", param="label", code="invalid_value")
@@ -120,9 +122,7 @@ def generation(service: Service, asked: Generation) -> Prepared:
     ]
     revised = [words.get(UPSAMPLED) for words in conditions]
     said = _counts(window, served) | ({"notes": found.notes} if found.notes else {})
-    return Prepared(
-        served, Drawing(served, found.cond, seed, numbers), window, size, form, said, each, revised
-    )
+    return Prepared(served, Drawing(served, found.cond, seed, numbers), window, size, form, said, each, revised)
 
 
 def edit(service: Service, asked: Edit, contents: list[bytes], mask: bytes | None) -> Prepared:
@@ -172,7 +172,9 @@ def _changing(
     read = [read_image(content, info.channels, f"image {k + 1}", most) for k, content in enumerate(contents)]
     first = read[0][1]
     if any((png.size, png.bits) != (first.size, first.bits) for _, png in read):
-        raise ApiError(400, "The images differ in size or bits: send one a request.", param="image", code="invalid_value")
+        raise ApiError(
+            400, "The images differ in size or bits: send one a request.", param="image", code="invalid_value"
+        )
     if min(first.width, first.height) < info.size:
         raise ApiError(
             400, f"The image has {first.size} pixels but the model works on tiles of {info.size}: send a larger part.",
@@ -187,7 +189,9 @@ def _changing(
         )  # fmt: skip
     region = None if mask is None else read_mask(mask, first.size, most)
     if region is not None and region.all() and "mask" in EDITS[how].needs:
-        raise ApiError(400, f"The mask marks all pixels: {how} goes by those that stay.", param="mask", code="invalid_value")
+        raise ApiError(
+            400, f"The mask marks all pixels: {how} goes by those that stay.", param="mask", code="invalid_value"
+        )
     window = scale(served.run.window, first.bits)
     chosen = EDITS[how].parse(_settings(asked.settings))
     before = np.repeat(np.stack([counts for counts, _ in read]), n, 0)

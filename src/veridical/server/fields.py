@@ -24,7 +24,9 @@ class Common(BaseModel):
     output_format: Literal["png", "png16"] | None = Field(
         None, description="png has 8 bits, png16 has 16; by default 8, of an edit those of the image."
     )
-    seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed and number, same image; by default the server's.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Same seed and number, same image; by default the server's."
+    )
     number: int | None = Field(None, ge=0, lt=2**31, description="Of the first image with that seed; 0 by default.")
 
 
@@ -44,7 +46,9 @@ class Generation(Drawn):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    prompt: str | None = Field(None, max_length=LONGEST, description="What to draw; empty for a run that hears no words.")
+    prompt: str | None = Field(
+        None, max_length=LONGEST, description="What to draw; empty for a run that hears no words."
+    )
     moderation: Literal["auto"] | None = None
     label: str | None = Field(None, max_length=200, description="A class or a number, for runs that take labels.")
 
@@ -55,7 +59,9 @@ class Edit(Drawn):
     image: list[UploadFile] = Field([], description="PNG; several of one size are edited one by one.")
     images: list[UploadFile] = Field([], alias="image[]", description="The same, as clients name several.")
     mask: UploadFile | None = Field(None, description="PNG with alpha, of the same size: alpha 0 is edited.")
-    prompt: str = Field("", max_length=LONGEST, description="What images shall show; empty for a run that hears no words.")
+    prompt: str = Field(
+        "", max_length=LONGEST, description="What images shall show; empty for a run that hears no words."
+    )
     source_prompt: str | None = Field(None, max_length=LONGEST, description="What images show now.")
     how: str | None = Field(None, max_length=40, description="A row of the table of edits; see /v1/models.")
     settings: str | None = Field(None, max_length=2000, description='Of the edit, a JSON object: {"strength": 0.4}.')

@@ -57,7 +57,9 @@ class Gate:
         if service.token is not None:
             given = headers.get("authorization", "").removeprefix("Bearer ").encode("utf-8", "replace")
             if not hmac.compare_digest(given, service.token):
-                raise ApiError(401, "Send the server's token as API key (Authorization: Bearer).", code="invalid_api_key")
+                raise ApiError(
+                    401, "Send the server's token as API key (Authorization: Bearer).", code="invalid_api_key"
+                )
         else:
             _check_local(headers)
         if int(headers.get("content-length", 0)) > service.limits.body:

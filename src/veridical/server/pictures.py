@@ -73,7 +73,9 @@ def decode(content: bytes, png: Png, name: str) -> NDArray[Any]:
         raise InputError(f"{name} is damaged or cut short: export it again.") from error
     found = found[..., None] if found.ndim == 2 else found
     if found.shape != (png.height, png.width, png.channels) or found.dtype.itemsize * 8 != png.bits:
-        raise InputError(f"{name} has transparency beside its pixels (tRNS): save it with an alpha channel, or without.")
+        raise InputError(
+            f"{name} has transparency beside its pixels (tRNS): save it with an alpha channel, or without."
+        )
     return np.ascontiguousarray(found.transpose(2, 0, 1))
 
 
@@ -108,7 +110,9 @@ def read_image(content: bytes, channels: int, name: str, most: int) -> tuple[NDA
     found = decode(content, png, name)
     if png.channels in (2, 4):
         if (found[-1] != np.iinfo(found.dtype).max).any():
-            raise InputError(f"{name} has transparent pixels: send what may change as mask, and the image without alpha.")
+            raise InputError(
+                f"{name} has transparent pixels: send what may change as mask, and the image without alpha."
+            )
         found = found[:-1]
     if len(found) == 3 and channels == 1:
         if (found != found[:1]).any():

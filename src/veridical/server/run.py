@@ -91,9 +91,14 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, host: str, port: int, quiet: bool = True) -> None:
         super().__init__(
             uvicorn.Config(
-                Gate(app_of(service, self._watch), service), host=host, port=port, log_level="error" if quiet else "info", access_log=not quiet,
-                timeout_keep_alive=30, server_header=False,
-            )  # fmt: skip
+                Gate(app_of(service, self._watch), service),
+                host=host,
+                port=port,
+                log_level="error" if quiet else "info",
+                access_log=not quiet,
+                timeout_keep_alive=30,
+                server_header=False,
+            )
         )
         self._service = service
 

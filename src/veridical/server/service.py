@@ -65,7 +65,10 @@ class Service:
         if name not in self.runs:
             known = ", ".join(self.runs)
             raise ApiError(
-                400, f"There is no model '{shortened(name)}' here: use one of {known}.", param="model", code="model_not_found"
+                400,
+                f"There is no model '{shortened(name)}' here: use one of {known}.",
+                param="model",
+                code="model_not_found",
             )
         return self.runs[name]
 
