@@ -19,8 +19,9 @@ FLOORS = (
     ("auditing", "recipes", "reporting"),
     ("pretrained",),
     ("runs",),
-    ("editing", "hub", "training"),
-    ("adapting", "benching"),
+    ("hub",),
+    ("editing", "training"),
+    ("adapting", "benching", "server"),
     ("cli",),
     ("__main__",),
 )

@@ -24,8 +24,11 @@ ROWS = "\n".join(f"{row.name}: {row.summary}" for row in EDITS.values())
 )
 def edit(
     run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", help="Run folder of a diffusion system, or hub:FOLDER, a pipeline of diffusers."),
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder of a diffusion system, hub:FOLDER, a pipeline of diffusers, or hosted:MODEL@URL.",
+        ),
     ],
     images: Annotated[
         str, typer.Argument(metavar="IMAGES", help="Images to edit, as large as the run's tiles or larger.")
@@ -71,16 +74,30 @@ def edit(
 ) -> None:
     """Change images by words, masks or other images; what stands outside a mask stays, to the count."""
     from veridical.editing.folder import edit as write
+    from veridical.editing.hosted import edit_hosted
+    from veridical.hub.hosted import is_hosted
 
     settings: dict[str, Any] = dict(pairs_of(set_ or []))
     if strength is not None:
         if "strength" in settings:
             raise InputError("strength is given twice, by --strength and by --set: leave one out.")
         settings["strength"] = strength
+    if is_hosted(run):
+        for name, value in {
+            "source-prompt": source_prompt, "negative-prompt": negative_prompt, "second": second, "extrapolate": extrapolate,
+            "download": download,
+        }.items():  # fmt: skip
+            if value:
+                raise InputError(f"--{name} cannot be said to a hosted generator: leave it out.")
+        done = edit_hosted(
+            run, images, out, how, prompt=prompt, mask=mask, table=table, settings=settings, seed=seed, quiet=quiet
+        )
+        say(f"edited: {done}")
+        return
     if download:
         settings["download"] = "true"
     path = write(
-        run, images, out, how, prompt=prompt, source_prompt=source_prompt, negative_prompt=negative_prompt, mask=mask,
+        Path(run), images, out, how, prompt=prompt, source_prompt=source_prompt, negative_prompt=negative_prompt, mask=mask,
         second=second, table=table, settings=settings, extrapolate=extrapolate, seed=seed, batch=batch, device=device,
         quiet=quiet,
     )  # fmt: skip

@@ -115,7 +115,9 @@ app.command(
 
 
 def sample(
-    run: Annotated[Path, typer.Argument(help="Run folder, or hub:FOLDER, a pipeline of diffusers.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run folder, hub:FOLDER, a pipeline of diffusers, or hosted:MODEL@URL.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     n: Annotated[int, typer.Option("-n", help="Number of images.")] = 64,
     set_: Annotated[
@@ -149,6 +151,8 @@ def sample(
 
     Images drawn from label images, or translated from images that have one, come with masks/.
     """
+    from veridical.hub.hosted import is_hosted
+    from veridical.hub.sampling import sample_hosted
     from veridical.runs.draw import sample as draw
 
     check_folder(out)
@@ -158,10 +162,17 @@ def sample(
     if extrapolate:
         asked["extrapolate"] = True
     try:
-        draw(
-            run, n, out, settings=settings, seed=seed, batch=batch, size=parse_size(size) if size else None, periodic=periodic,
-            device=device, quiet=quiet, **asked,
-        )  # fmt: skip
+        if is_hosted(run):
+            words = {name: asked.pop(name) for name in ("prompt", "negative_prompt")}
+            asked |= {"size": size, "periodic": periodic, "download": download}
+            if beside := [name for name, value in asked.items() if value]:
+                raise InputError(f"--{beside[0]} cannot be said to a hosted generator: leave it out.")
+            sample_hosted(run, n, out, settings=settings, seed=seed, quiet=quiet, **words)
+        else:
+            draw(
+                Path(run), n, out, settings=settings, seed=seed, batch=batch, size=parse_size(size) if size else None,
+                periodic=periodic, device=device, quiet=quiet, **asked,
+            )  # fmt: skip
     except KeyboardInterrupt:
         say(f"{out} has the images that were drawn: give the same command again to go on", error=True)
         raise
@@ -187,6 +198,7 @@ app.command(
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
     "veridical sample runs/edm -n 4 --size 1024x1024 --out large\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
+    "veridical sample hosted:edm@http://127.0.0.1:8000/v1 -n 4 --out drawn\n"
     "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"
     "veridical sample hub:pipelines/sd15 --prompt 'a photo of gravel' --set like=scans -n 16 --out samples\n"
     "veridical sample runs/cyclegan --source 'phantom:rocks?n=50&size=64&seed=9' -n 50 --out labelled"

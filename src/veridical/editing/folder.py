@@ -139,7 +139,7 @@ def edit(
         "seed": seed,
         **({"notes": notes} if notes else {}),
     }
-    folder = Results(Path(out), about, jobs, slices, loaded)
+    folder = Results(Path(out), about, jobs, slices, loaded.window, loaded)
     with on_stop(_stop), folder.kept(), Progress("edit", quiet) as progress:
         done = 0
         for some in _batches(jobs, batch):

@@ -18,10 +18,12 @@ from veridical.core.files import read_json, write_json
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
 from veridical.data.readers.imagefile import read_image
 from veridical.data.slices import Slices
+from veridical.data.window import IntensityWindow
 from veridical.editing.edit import Edited
 from veridical.editing.grey import coding_errors, remarks
 from veridical.editing.jobs import Job
 from veridical.runs.run import Run
+from veridical.runs.samples import is_new
 
 PROVENANCE, GRID = "provenance.json", "grid.png"
 FOLDERS = ("masks", "changed", "maps")  # of PNG files beside the images
@@ -40,7 +42,10 @@ class Results:
     jobs : sequence of Job
     slices : Slices
         The images as they came.
-    run : Run
+    window : IntensityWindow
+        Whose width changes are told in.
+    run : Run, optional
+        What edited them, if it is here.
 
     Raises
     ------
@@ -48,8 +53,12 @@ class Results:
         If the folder holds something else, or an image has the name of what stands beside the images.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any], jobs: Sequence[Job], slices: Slices, run: Run) -> None:
-        self._path, self._about, self._jobs, self._slices, self._run = path, about, jobs, slices, run
+    def __init__(
+        self, path: Path, about: dict[str, Any], jobs: Sequence[Job], slices: Slices, window: IntensityWindow,
+        run: Run | None = None,
+    ) -> None:  # fmt: skip
+        self._path, self._about, self._jobs, self._slices = path, about, jobs, slices
+        self._window, self._run = window, run
         self._suffix = suffix_of(slices.dtype)
         self._there: dict[int, dict[str, Any]] = {}
         for job in jobs:
@@ -60,7 +69,7 @@ class Results:
                 )
         if (path / PROVENANCE).is_file():
             self._resume()
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif not is_new(path):
             raise InputError(f"{path} is not empty: choose another --out.")
 
     def has(self, job: Job) -> bool:
@@ -68,15 +77,17 @@ class Results:
         return job.number in self._there
 
     def add(
-        self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float
-    ) -> None:
-        """Write what became of some images, counts (N, C, H, W); editing them took some seconds."""
-        errors = coding_errors(self._run, before)
+        self, jobs: Sequence[Job], before: NDArray[Any], after: NDArray[Any], edited: Edited, seconds: float,
+        more: Sequence[dict[str, Any]] = (),
+    ) -> None:  # fmt: skip
+        """Write what became of some images, counts (N, C, H, W), which took some seconds; the record says `more` of each."""
+        errors = None if self._run is None else coding_errors(self._run, before)
         for k, job in enumerate(jobs):
             if not self.has(job):
                 said = self._written(job, before[k], after[k], edited, k)
                 said |= {} if errors is None else {"coding_error": float(errors[k])}
                 said |= {} if edited.chroma is None else {"chroma": float(edited.chroma[k])}
+                said |= more[k] if more else {}
                 self._there[job.number] = said | {"seconds": round(seconds / len(jobs), 3)}
         self._record()
 
@@ -137,7 +148,7 @@ class Results:
             "synthetic": True,
             **job.said,
             "changed_share": float(changed.mean()),
-            "mean_change": float(change[:, there].mean() / (self._run.window.high - self._run.window.low)),
+            "mean_change": float(change[:, there].mean() / (self._window.high - self._window.low)),
             **({} if there.all() else {"origin": list(edited.origin)}),
             **({"notes": list(edited.notes)} if edited.notes else {}),
         }
@@ -169,7 +180,7 @@ class Results:
         save_png(path, to_grid(images, columns=6 if len(rows) > 3 else 3, scale=max(1, 128 // images.shape[-1])))
 
     def _unit(self, counts: NDArray[Any]) -> Images:
-        return np.asarray(channels_first(self._run.window.to_unit(counts[None]))[0])
+        return np.asarray(channels_first(self._window.to_unit(counts[None]))[0])
 
 
 def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:

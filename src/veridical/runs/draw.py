@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -97,7 +97,7 @@ def draw(
     with Progress("sample", quiet) as progress:
         for numbers in batches(n, at_a_time(batch, canvas)):
             rows = {name: cond[name][numbers.start : numbers.stop] for name in names}
-            parts.append(_in_grey(run, _drawn(run, numbers, rows, seed, canvas)[0])[0])
+            parts.append(_in_grey(run, drawn(run, numbers, rows, seed, canvas)[0])[0])
             progress.update(numbers.stop / n)
     return np.concatenate(parts)
 
@@ -121,13 +121,15 @@ def draw_labelled(run: Run, n: int, *, seed: int = 0, batch: int = 32, quiet: bo
     parts = []
     with Progress("sample", quiet) as progress:
         for numbers in batches(n, batch):
-            parts.append(_drawn(run, numbers, {}, seed))
+            parts.append(drawn(run, numbers, {}, seed))
             progress.update(numbers.stop / n)
     images, masks = zip(*parts, strict=True)
     return np.concatenate(images), np.concatenate(masks)
 
 
-def _drawn(run: Run, numbers: range, cond: Arrays, seed: int, canvas: Canvas | None = None) -> tuple[Images, Any]:
+def drawn(
+    run: Run, numbers: Sequence[int], cond: Arrays, seed: int, canvas: Canvas | None = None
+) -> tuple[Images, Any]:
     """Images with these numbers, of conditions with a row each, and the class numbers that are drawn with them, or None."""
     given = len(numbers), as_tensors(cond, run.device), ImageNoise(seed, numbers, run.device)
     masks = None
@@ -279,7 +281,7 @@ def sample(
         for numbers in batches(n, at_a_time(batch, canvas)):
             if samples.lacks(numbers):
                 began = time.monotonic()
-                images, masks = _drawn(loaded, numbers, found.rows(numbers), seed, canvas)
+                images, masks = drawn(loaded, numbers, found.rows(numbers), seed, canvas)
                 images, tint = _in_grey(loaded, images)
                 if tint:
                     colour += tint

@@ -24,6 +24,7 @@ from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
 
 PROVENANCE, GRID, CAPTIONS = "provenance.json", "grid.png", "captions.jsonl"
+RESPONSES = "responses"  # folder of the answers of a hosted generator, there before the first image
 SHOWN = 64  # images on the grid, and of large ones fewer: no more pixels than
 SHOWN_PIXELS = 2**22
 EVERY = 10.0  # seconds between records of what was drawn; they never take more than 5 % of the time
@@ -37,8 +38,13 @@ def check_folder(folder: Path) -> None:
     InputError
         Names the folder.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / PROVENANCE).is_file():
+    if not is_new(folder) and not (folder / PROVENANCE).is_file():
         raise InputError(f"{folder} is not empty: choose another --out.")
+
+
+def is_new(folder: Path) -> bool:
+    """Whether a folder is not there, or holds nothing but answers of a hosted generator."""
+    return not folder.exists() or (folder.is_dir() and {path.name for path in folder.iterdir()} <= {RESPONSES})
 
 
 class Samples:
