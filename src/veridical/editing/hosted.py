@@ -140,7 +140,7 @@ def _made(
         )
     lost = ~np.isfinite(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
     made = np.where(inside[None] & ~same & ~lost, window.from_unit(came / 255), counts)
-    return made, Edited(came[None].astype(np.float32) / 255, mask=inside[None], notes=tuple(notes)), more
+    return made, Edited(came[None].astype(np.float32) / np.float32(255), mask=inside[None], notes=tuple(notes)), more
 
 
 def _received(answer: Answer, sent: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], dict[str, Any], list[str]]:

@@ -91,7 +91,7 @@ def sample_hosted(
                     coloured += [colour] if colour else []
                 channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
                 seconds = time.monotonic() - began if answer.paid else answer.seconds
-                samples.add(range(k, k + 1), channels[None].astype(np.float32) / 255, seconds)
+                samples.add(range(k, k + 1), channels[None].astype(np.float32) / np.float32(255), seconds)
             progress.update((k + 1) / n)
     hosted.write_cost(out)
     if coloured:
