@@ -324,7 +324,7 @@ def old_runs(folder: Path) -> None:
             given = settings(name, data) | train_first(name, data, folder / f"{name}-first")
             veridical.train(name, data, folder / f"{name}-whole", steps=STEPS, **given)
             np.save(folder / f"{name}-whole.npy", draw(folder / f"{name}-whole"))
-            with mock.patch.object(training, "_batch", stopping(STOPPED)):
+            with mock.patch.object(training, "batch_of", stopping(STOPPED)):
                 veridical.train(name, data, folder / name, steps=STEPS, **given)
             paths = {key: str(Path(given[key]).relative_to(folder)) for key in ("source", "first") if key in given}
             written[name] = given | paths

@@ -238,7 +238,7 @@ def stopping(last: int) -> Callable[..., Batch]:
             signal.raise_signal(signal.SIGTERM)
         return original(data, config, step, *rest)
 
-    original = loop._batch
+    original = loop.batch_of
     return made
 
 
@@ -261,7 +261,7 @@ def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
         given.setdefault("first", {})[held] = folder
     train(name, data, tmp_path / "whole", steps=6, **given)
     with monkeypatch.context() as patch:
-        patch.setattr("veridical.training.loop._batch", stopping(3))
+        patch.setattr("veridical.training.loop.batch_of", stopping(3))
         train(name, data, tmp_path / "parts", steps=6, **given)
     assert read_run(tmp_path / "parts").finished == (name == "random_phase")
     train(name, data, tmp_path / "parts", steps=6, resume=True, **given)

@@ -95,7 +95,7 @@ def test_prompts_of_a_file_stand_in_provenance_one_an_image(trained, tmp_path, r
 
 
 def test_strange_words_are_named_before_anything_is_drawn(trained, tmp_path, run_command, monkeypatch):
-    monkeypatch.setattr("veridical.runs.draw._drawn", lambda *_: (_ for _ in ()).throw(InputError("drawing begins.")))
+    monkeypatch.setattr("veridical.runs.draw.drawn", lambda *_: (_ for _ in ()).throw(InputError("drawing begins.")))
     code, _, error = run_command("sample", trained, "--prompt", "tilse of glass", "--out", tmp_path / "out", "--quiet")
     first, second = error.splitlines()
     assert code == 2 and second.endswith("drawing begins.")

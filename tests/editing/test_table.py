@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from veridical import InputError
-from veridical.cli.make import _restore_signature, restore
+from veridical.cli.restore import _restore_signature, restore
 from veridical.core.settings import setting
 from veridical.editing.edit import NEEDS, Edit, Edited
 from veridical.editing.files import edit_file

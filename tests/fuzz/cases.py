@@ -62,6 +62,7 @@ def templates(base: Path) -> dict[str, list[str]]:
         # Of a run that is none of theirs.
         "find": ["find", data, "three cracks", "--clip", run, "--top", "2", "--json", "found.json"],
         "export": ["export", run, "new"],
+        "adapt": ["adapt", str(base / "runs" / "edm"), data, "--how", "lora", "--out", "new", "--steps", "1", "--batch", "2"],
     }  # fmt: skip
 
 

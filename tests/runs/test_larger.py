@@ -58,7 +58,7 @@ def test_files_of_a_size_are_streamed_and_a_stopped_draw_goes_on(runs, tmp_path,
     sample(runs / "edm", 6, tmp_path / "whole", **asked)
     record = json.loads((tmp_path / "whole" / "provenance.json").read_text())
     assert record["size"] == [24, 32] and record["periodic"] is False and len(record["images"]) == 6
-    original, seen = drawing._drawn, []
+    original, seen = drawing.drawn, []
 
     def stopping(run, numbers, *rest):
         seen.append(len(numbers))
@@ -67,7 +67,7 @@ def test_files_of_a_size_are_streamed_and_a_stopped_draw_goes_on(runs, tmp_path,
         return original(run, numbers, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(drawing, "_drawn", stopping)
+        patch.setattr(drawing, "drawn", stopping)
         with pytest.raises(KeyboardInterrupt):
             sample(runs / "edm", 6, tmp_path / "parts", **asked)
     assert seen == [4, 2] and len(list((tmp_path / "parts").glob("edm_*.png"))) == 4

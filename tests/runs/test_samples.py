@@ -83,7 +83,7 @@ def test_a_sudden_end_loses_no_image_and_is_gone_on_with(runs, tmp_path, monkeyp
     (tmp_path / "a" / record["images"][4]["file"]).unlink()
     sample(runs / "plain", 5, tmp_path / "a", quiet=True)
     assert content(tmp_path / "a") == whole
-    monkeypatch.setattr(draw, "_drawn", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(draw, "drawn", lambda *_: pytest.fail("drawn again"))
     sample(runs / "plain", 5, tmp_path / "a", quiet=True)
 
 

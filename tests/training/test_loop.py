@@ -120,13 +120,13 @@ def test_minutes_stop_training(data, tmp_path):
 
 
 def test_a_budget_of_minutes_on_a_machine_that_becomes_busy_is_told(data, tmp_path, monkeypatch, caplog):
-    free = loop._batch
+    free = loop.batch_of
 
     def busy(data, config, step, *more):
         time.sleep(0.3 if step > 20 else 0)
         return free(data, config, step, *more)
 
-    monkeypatch.setattr(loop, "_batch", busy)
+    monkeypatch.setattr(loop, "batch_of", busy)
     monkeypatch.setattr("veridical.core.pace.FIRST", 0.01)
     run = train_run("vae", data, tmp_path / "run", minutes=0.08, quiet=True, **SMALL, **TOY["vae"])
     cost = read_run(run).cost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import shutil
@@ -121,3 +122,15 @@ def write_json(path: Path | None, content: Any) -> None:
     """Write a result, if a file is given."""
     if path is not None:
         files.write_json(path, content)
+
+
+def signature_of(arguments: list[tuple[str, Any, Any]]) -> inspect.Signature:
+    """Of names, annotations and default values."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature([inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in arguments])
+
+
+def show(command: Any, signature: inspect.Signature) -> None:
+    """Give a command arguments that its code does not name one by one."""
+    command.__signature__ = signature
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}

@@ -227,31 +227,17 @@ class Diffusive(Denoising, Latent, Protocol):
 
 @runtime_checkable
 class Coloured(Protocol):
-    """A model of images in colour alone: grey ones come to it as equal channels, see `veridical.data.colour`.
+    """A model of images in colour alone: grey ones come to it as equal channels, see `veridical.data.colour`."""
 
-    Attributes
-    ----------
-    colours : int
-        Channels of what it encodes and decodes.
-    """
-
-    colours: int
+    colours: int  # channels of what it encodes and decodes
 
 
 @runtime_checkable
 class Large(Protocol):
-    """A model of large images, in a space of its own scale.
+    """A model of large images, in a space of its own scale."""
 
-    Attributes
-    ----------
-    rows : int
-        How many are worked on at a time, at most.
-    deviation : float
-        Standard deviation of encoded images, about; that of other models is 0.5.
-    """
-
-    rows: int
-    deviation: float
+    rows: int  # how many are worked on at a time, at most
+    deviation: float  # standard deviation of encoded images, about; that of other models is 0.5
 
 
 @runtime_checkable
