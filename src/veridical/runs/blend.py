@@ -11,7 +11,7 @@ from veridical.core.arrays import Images
 from veridical.core.batch import ImageNoise
 from veridical.core.errors import InputError
 from veridical.models.text.noising import between
-from veridical.runs.draw import batches
+from veridical.runs.larger import batches
 from veridical.runs.run import Run
 
 

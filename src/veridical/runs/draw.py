@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -24,11 +24,11 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.data.colour import chroma, luminance, tinted
+from veridical.data.colour import tinted
 from veridical.diffusion.canvas import Canvas
 from veridical.models.contract import Generating, Growing, Labelling
 from veridical.recipes.config import TrainConfig
-from veridical.runs.larger import at_a_time, canvas_of
+from veridical.runs.larger import at_a_time, batches, canvas_of
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
 
@@ -97,7 +97,7 @@ def draw(
     with Progress("sample", quiet) as progress:
         for numbers in batches(n, at_a_time(batch, canvas)):
             rows = {name: cond[name][numbers.start : numbers.stop] for name in names}
-            parts.append(_in_grey(run, drawn(run, numbers, rows, seed, canvas)[0])[0])
+            parts.append(run.in_grey(drawn(run, numbers, rows, seed, canvas)[0])[0])
             progress.update(numbers.stop / n)
     return np.concatenate(parts)
 
@@ -147,13 +147,6 @@ def drawn(
         )
     images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
     return images, masks
-
-
-def _in_grey(run: Run, images: Images) -> tuple[Images, list[float]]:
-    """Images as the run's channels want them, and how much colour each of a pipeline lost by that."""
-    if run.pipeline is None or run.info.channels == 3:
-        return images, []
-    return luminance(images), chroma(images).tolist()
 
 
 def conditions_of(run: Run, n: int, shape: tuple[int, int] | None = None, **asked: Any) -> Asked:
@@ -282,7 +275,7 @@ def sample(
             if samples.lacks(numbers):
                 began = time.monotonic()
                 images, masks = drawn(loaded, numbers, found.rows(numbers), seed, canvas)
-                images, tint = _in_grey(loaded, images)
+                images, tint = loaded.in_grey(images)
                 if tint:
                     colour += tint
                     samples.measured["chroma"] = float(np.mean(colour))
@@ -291,11 +284,6 @@ def sample(
     for text in tinted(colour):
         tell(out, text)
     return Path(out)
-
-
-def batches(n: int, batch: int) -> Iterator[range]:
-    """Numbers of the images of each batch."""
-    return (range(start, min(start + batch, n)) for start in range(0, n, batch))
 
 
 def _few(config: TrainConfig) -> dict[str, int]:

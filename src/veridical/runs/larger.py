@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.diffusion.canvas import Canvas
@@ -34,3 +36,8 @@ def canvas_of(run: Run, size: int | tuple[int, int] | None, periodic: bool, seed
 def at_a_time(batch: int, canvas: Canvas | None) -> int:
     """How many images are drawn together: larger ones take as much memory as so many tiles, or one by one."""
     return batch if canvas is None else max(1, batch * canvas.tile**2 // (canvas.height * canvas.width))
+
+
+def batches(n: int, batch: int) -> Iterator[range]:
+    """Numbers of the images of each batch."""
+    return (range(start, min(start + batch, n)) for start in range(0, n, batch))

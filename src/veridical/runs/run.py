@@ -10,10 +10,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from veridical.core.arrays import Images
 from veridical.core.device import move, pick_device
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash
 from veridical.core.parse import listed
+from veridical.data.colour import chroma, luminance
 from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow
 from veridical.models.contract import Model
@@ -88,6 +90,12 @@ class Run:
     def together(self, batch: int) -> int:
         """How many images are worked on at a time, where a user asked for so many: fewer of the large ones of a pipeline."""
         return batch if self.pipeline is None else min(batch, self.pipeline.model.rows)
+
+    def in_grey(self, images: Images) -> tuple[Images, list[float]]:
+        """Images as the run's channels want them, and how much colour each of a pipeline lost by that."""
+        if self.pipeline is None or self.info.channels == 3:
+            return images, []
+        return luminance(images), chroma(images).tolist()
 
     def seeing(self, slices: Slices, spec: str | Path) -> Run:
         """The same for images such as these: a pipeline takes over their channels and counts, a run has those of its data."""
