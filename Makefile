@@ -14,7 +14,7 @@ demo: .venv/ready runs/demo-fibres/properties.csv
 	@printf '%s\n' '' 'The report: runs/demo/report.html (open it in a browser)' 'The same with a folder of yours, FOLDER:' \
 	  '  $(BIN)/veridical train edm FOLDER --minutes 20 --out runs/mine' \
 	  '  $(BIN)/veridical sample runs/mine -n 96 --out runs/mine-samples' \
-	  '  $(BIN)/veridical audit MORE_REAL_IMAGES runs/mine-samples --html runs/mine-audit.html'
+	  '  $(BIN)/veridical audit runs/mine runs/mine-samples --html runs/mine-audit.html'
 
 runs/demo-fibres/properties.csv: | .venv/ready
 	rm -rf runs/demo-fibres
