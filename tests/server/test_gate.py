@@ -1,5 +1,6 @@
 """Tokens, limits and the end: who is let in, what is too much, and that nothing asked before a signal is lost."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -223,6 +224,22 @@ def test_at_a_signal_what_was_asked_is_finished_and_others_are_told(plain):
             thread.join()
         assert [one.status_code for one in found] == [200, 200]
         assert process.wait(30) == 0
+
+
+def test_a_second_signal_ends_it_in_the_middle_of_drawing(plain):
+    code = f"from veridical.server.run import serve; serve({[str(plain)]!r}, port=0, quiet=True, settings=SLOW)"
+    code = code.replace("SLOW", "{'sampling_steps': 100_000}")
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().split()[-1]
+        with contextlib.suppress(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/images/generations", json={"prompt": ""}, timeout=1)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: httpx2.get(url.replace("/v1", "/health")).json()["status"] == "draining")
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(5) == -signal.SIGTERM
+        finally:
+            process.kill()
 
 
 def test_the_schema_says_what_is_refused(one):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -104,8 +105,9 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """At the first signal drain, at the second end."""
-        if self._service.draining:
-            super().handle_exit(sig, frame)
+        if self._service.draining:  # a thread that draws would hold up any other end
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
         self._service.draining = True
 
     @contextlib.asynccontextmanager
