@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from serving import alpha_mask, png
+from veridical.core.errors import InputError
 from veridical.runs.draw import draw
 from veridical.server.pictures import SOURCES
+from veridical.server.served import load_all
 
 PROMPT = "waves of kind a, phase 3.00"
 HOLE = np.zeros((20, 26), bool)
@@ -142,6 +144,14 @@ def test_models_say_what_they_can(server):
     assert found["unclip"]["routes"] == ["generations", "edits", "variations"]
     assert found["instructed"]["routes"] == ["edits"] and found["told"]["dtype"] == "uint16"
     assert str(server.service.runs["edm"].run.folder.parent) not in json.dumps(found)
+
+
+def test_runs_are_known_by_the_names_of_their_folders_alone(plain, monkeypatch):
+    with pytest.raises(InputError, match="hub:nowhere is a pipeline of other people"):
+        load_all(["hub:nowhere"], "cpu", None)
+    monkeypatch.chdir(plain)
+    found = load_all(["."], "cpu", None)
+    assert list(found) == ["edm"] and found["edm"].run.folder == plain.resolve()  # what errors have the name for
 
 
 GENERATIONS = [

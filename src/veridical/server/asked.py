@@ -95,7 +95,7 @@ def generation(service: Service, asked: Generation) -> Prepared:
     info, n = served.run.info, asked.n or 1
     size, prompt = f"{info.size}x{info.size}", asked.prompt or ""
     _check_size(asked.size, size, "draws")
-    if served.hears and not prompt.strip():
+    if served.run.hears and not prompt.strip():
         raise ApiError(
             400, f"{served.name} draws what it is told: give a prompt.", param="prompt", code="invalid_value"
         )
@@ -244,7 +244,7 @@ def _able(service: Service, model: str | None, route: str) -> Served:
 
 
 def _check_words(served: Served, prompt: str, other: str | None) -> None:
-    if not served.hears and (prompt.strip() or other):
+    if not served.run.hears and (prompt.strip() or other):
         raise ApiError(
             400, f"{served.name} is a run of {served.run.info.recipe}, which hears no words: send an empty prompt.",
             param="prompt" if prompt.strip() else "negative_prompt", code="invalid_value",

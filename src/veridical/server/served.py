@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 
 from veridical.conditions.condition import Arrays
 from veridical.core.arrays import Images
-from veridical.core.files import file_hash
+from veridical.core.errors import InputError
 from veridical.core.version import __version__
 from veridical.editing.edit import Given
 from veridical.editing.folder import edited
 from veridical.editing.table import EDITS
 from veridical.editing.words import RunWords
 from veridical.models.contract import Denoising, Varying
+from veridical.pretrained.folder import is_hub
 from veridical.recipes import table
 from veridical.runs.draw import drawn
 from veridical.runs.run import Run, load
 
 INSTRUCTED = "instruct_pix2pix"
+FOREIGN = " is a pipeline of other people, and only runs of veridical are served: leave it out."
 # Edits of an image, a mask and words; outpaint makes images larger, which a size in the request would have to say.
 HOWS = tuple(name for name, row in EDITS.items() if (row.task == "words" and name != "outpaint") or name == "inpaint")
 
@@ -43,7 +45,7 @@ class Served:
         return {
             "version": __version__,
             "recipe": info.recipe,
-            "checkpoint": {"sha256": file_hash(self.run.folder / "model.safetensors"), "steps": info.cost.steps},
+            "checkpoint": self.run.checkpoint(),
             "dataset": {"fingerprint": info.dataset.get("fingerprint")},
             "sampling": {name: info.args[name] for name in table.find(info.recipe).sampling},
         }
@@ -52,11 +54,6 @@ class Served:
     def generates(self) -> bool:
         """Whether words and labels are all that its images are drawn from."""
         return table.find(self.run.info.recipe).draws and {*self.run.needs} <= {"text", "label"}
-
-    @property
-    def hears(self) -> bool:
-        """Whether it is told words."""
-        return "text" in self.run.needs
 
     @functools.cached_property
     def words(self) -> RunWords:
@@ -72,7 +69,7 @@ class Served:
         if not isinstance(model, Denoising) or not {*self.run.needs} <= {"text"}:
             return ()
         fitting = [name for name in HOWS if name not in (INSTRUCTED, "variation")]
-        if not self.hears:
+        if not self.run.hears:
             fitting = [name for name in fitting if "prompt" not in EDITS[name].needs]
         return (*fitting, *(("variation",) if self.varies else ()))
 
@@ -96,7 +93,7 @@ class Served:
         info = self.run.info
         more = {
             "routes": self.routes, "how": list(self.hows), "size": f"{info.size}x{info.size}", "channels": info.channels,
-            "dtype": self.run.window.dtype, "low": self.run.window.low, "high": self.run.window.high, "words": self.hears,
+            "dtype": self.run.window.dtype, "low": self.run.window.low, "high": self.run.window.high, "words": self.run.hears,
             "labels": "label" in self.run.needs, "fields": ["seed", "number", "negative_prompt", "how", "settings", "png16"],
         }  # fmt: skip
         return {
@@ -112,18 +109,17 @@ def load_all(runs: Sequence[str | Path], device: str, settings: Mapping[str, Any
     InputError
         If one cannot be loaded, does nothing that the API has, or two have one name.
     """
-    from veridical.core.errors import InputError
-
     found: dict[str, Served] = {}
     for folder in runs:
-        name = Path(folder).resolve().name
+        if is_hub(folder):  # before any of it is loaded
+            raise InputError(f"{folder}{FOREIGN}")
+        path = Path(folder).resolve()  # in full: errors say the name in its place
+        name = path.name
         if name in found:
             raise InputError(f"{folder} and {found[name].run.folder} have one name: rename one, clients ask by it.")
-        served = Served(name, load(folder, device, settings))
-        if served.run.pipeline is not None:
-            raise InputError(
-                f"{folder} is a pipeline of other people, and only runs of veridical are served: leave it out."
-            )
+        served = Served(name, load(path, device, settings))
+        if served.run.pipeline is not None:  # an adapted one
+            raise InputError(f"{folder}{FOREIGN}")
         if not served.routes:
             raise InputError(
                 f"{folder} is a run of {served.run.info.recipe}, which draws from more than words and edits nothing: "
@@ -214,7 +210,7 @@ def _edited(tasks: Any, first: Changing, numbers: list[int], parts: list[slice],
     prompt = each(lambda task: (task.prompt,)) if first.prompt else None
     source = each(lambda task: task.source_prompt) if first.source_prompt else None
     against = each(lambda task: task.negative_prompt) if first.negative_prompt else None
-    words = first.served.words if first.served.hears else None
+    words = first.served.words if first.served.run.hears else None
     found = [
         edited(
             first.served.run, images[part], first.how, settings=dict(first.settings), seed=first.seed, numbers=numbers[part],
