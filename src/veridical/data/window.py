@@ -11,6 +11,7 @@ import numpy as np
 
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
+from veridical.data.slices import Slices
 
 # Wide enough to keep rare dense minerals and narrow enough to drop dead pixels and zingers.
 PERCENTILES = (0.05, 99.95)
@@ -22,6 +23,7 @@ SENTINELS = {
 }
 FAR = 10.0  # the same for any other value
 REPEATED, DISTINCT = 9, 16  # pixels that have the value, and other values, at least
+LOOKED_AT = 64  # images that `window_of` looks at, at most, with about as many million pixels
 
 
 @dataclass(frozen=True)
@@ -194,3 +196,24 @@ def _table(low: float, high: float, itemsize: int) -> Images:
     """All answers of `to_unit` for 8- or 16-bit counts; a look-up is several times faster than the arithmetic."""
     counts = np.arange(256**itemsize, dtype=np.float64)
     return np.clip((counts - low) / (high - low), 0.0, 1.0).astype(np.float32)
+
+
+EIGHT_BITS = IntensityWindow(0.0, 255.0, "uint8")
+
+
+def window_of(slices: Slices) -> IntensityWindow:
+    """Black and white of images in front of a model that was not trained on any such.
+
+    8 bits are taken as they are, 0 to 255; of other types the window is fitted on images of the whole set (`fit_window`), as for
+    a training.
+
+    Raises
+    ------
+    InputError
+        If the images say nothing.
+    """
+    if slices.dtype == np.uint8:
+        return EIGHT_BITS
+    few = range(0, len(slices), -(-len(slices) // LOOKED_AT))
+    step = max(1, round((len(few) * max(np.prod(shape) for shape in slices.shapes) / (LOOKED_AT * 2**20)) ** 0.5))
+    return fit_window([slices[k][::step, ::step] for k in few], slices.dtype, slices.missing)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from veridical.core.device import pick_device
@@ -14,7 +13,7 @@ from veridical.core.errors import InputError
 from veridical.core.version import __version__
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
-from veridical.data.window import IntensityWindow, fit_window
+from veridical.data.window import EIGHT_BITS, window_of
 from veridical.pretrained.folder import Found, check_fits, find
 from veridical.pretrained.levels import schedule_of
 from veridical.pretrained.model import Pretrained
@@ -25,9 +24,7 @@ from veridical.pretrained.words import PipelineWords
 from veridical.recipes.config import TrainConfig
 from veridical.recipes.info import NOTHING, RunInfo
 
-EIGHT_BITS = IntensityWindow(0.0, 255.0, "uint8")
 UNKNOWN = "not known: weights of other people"  # what it was trained on
-LOOKED_AT = 64  # images that an intensity window is fitted on, at most, with about as many million pixels
 
 
 class Opened(NamedTuple):
@@ -78,19 +75,11 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
 
 
 def alike(info: RunInfo, slices: Slices, spec: object) -> RunInfo:
-    """What a pipeline says of itself once its images are to be such as these: their channels, counts and pixel size.
-
-    8 bits are taken as they are, 0 to 255; of other types the window is fitted on images of the whole set
-    (`veridical.data.window.fit_window`), as for a training.
-    """
-    window = EIGHT_BITS
-    if slices.dtype != np.uint8:
-        few = range(0, len(slices), -(-len(slices) // LOOKED_AT))
-        step = max(1, round((len(few) * max(np.prod(shape) for shape in slices.shapes) / (LOOKED_AT * 2**20)) ** 0.5))
-        try:
-            window = fit_window([slices[k][::step, ::step] for k in few], slices.dtype, slices.missing)
-        except InputError as error:
-            raise InputError(f"{spec}: {error}.") from None
+    """What a pipeline says of itself once its images are to be such as these: their channels, counts and pixel size."""
+    try:
+        window = window_of(slices)
+    except InputError as error:
+        raise InputError(f"{spec}: {error}.") from None
     size: Any = slices.pixel_size
     return info.replace(channels=slices.channels, window=window, dataset=info.dataset | {"pixel_size": size})
 
