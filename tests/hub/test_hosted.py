@@ -66,7 +66,7 @@ class Fake:
 
     def __init__(self):
         self.app, self.asked, self.fail = FastAPI(), [], []
-        self.tint, self.size = 0, None
+        self.tint, self.size, self.routes = 0, None, ("generations", "edits")
 
         @self.app.get("/v1/models")
         async def models():
@@ -74,7 +74,7 @@ class Fake:
 
         @self.app.post("/v1/images/{route}")
         async def images(route: str, request: Request):
-            if route not in ("generations", "edits"):
+            if route not in self.routes:
                 return JSONResponse({"error": {"message": "none", "type": "x", "param": None, "code": None}}, 404)
             json_ = request.headers["content-type"].startswith("application/json")
             fields = dict(await request.json() if json_ else await request.form())
@@ -171,7 +171,7 @@ def test_an_edit_of_our_server_keeps_what_is_outside(ours, images, name, dtype):
     assert ("8 bits" in " ".join(one.get("notes", ()))) == (dtype == np.uint16)
 
 
-def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images):
+def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images, caplog):
     with faked(monkeypatch, edm) as (fake, spec):
         fake.tint = 40
         edit_hosted(
@@ -180,9 +180,8 @@ def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images):
         (one,) = record(images / "out")["images"]
         before, after = (np.asarray(Image.open(path)) for path in (images / "eight.png", images / "out" / one["file"]))
         assert one["outside_changed_share"] > 0.9 and np.array_equal(after[~HOLE], before[~HOLE])
-        assert one["colour"] == pytest.approx(40 / 255) and one["usage"]["total_tokens"] == 12
-        notes = " ".join(one["notes"])
-        assert "outside masks" in notes and "luminance" in notes
+        assert one["chroma"] == pytest.approx(40 / 255) and one["usage"]["total_tokens"] == 12
+        assert "outside masks" in " ".join(one["notes"]) and "luminance" in caplog.text
         # what was sent: RGB of equal channels, and alpha 0 where it may change
         assert "how" not in fake.asked[0] and "seed" not in fake.asked[0]
         edit_hosted(
@@ -207,6 +206,17 @@ def test_a_route_that_is_not_there_is_found_out_before_anything_is_sent(monkeypa
         with pytest.raises(InputError, match="has no variations"):
             edit_hosted(spec, images / "eight.png", images / "out", "variation", quiet=True)
         assert not fake.asked
+
+
+def test_a_server_that_draws_nothing_is_refused(monkeypatch, edm, tmp_path):
+    with faked(monkeypatch, edm) as (fake, spec):
+        fake.routes = ("edits",)
+        with pytest.raises(InputError, match="draws no images from nothing"):
+            sample_hosted(spec, 1, tmp_path / "out", quiet=True)
+        fake.routes, fake.tint = ("generations",), 40
+        sample_hosted(spec, 2, tmp_path / "out", prompt="a", settings={"colour": "grey"}, quiet=True)
+    assert record(tmp_path / "out")["chroma"] == pytest.approx(40 / 255)
+    assert Image.open(tmp_path / "out" / "hosted_00000.png").mode == "L"
 
 
 @pytest.mark.parametrize(
@@ -234,6 +244,8 @@ def test_settings_of_the_request_are_checked(ours, tmp_path, images):
         sample_hosted(ours, 1, tmp_path / "out", settings={"steps": 3}, quiet=True)
     with pytest.raises(InputError, match=r"answered 400 .Invalid value for 'quality'"):
         sample_hosted(ours, 1, tmp_path / "out", settings={"quality": "high"}, quiet=True)
+    with pytest.raises(InputError, match="colour=red cannot be: give colour=grey"):
+        sample_hosted(ours, 1, tmp_path / "out", settings={"colour": "red"}, quiet=True)
     with pytest.raises(InputError, match="not 'sdedit'"):
         edit_hosted(ours, images / "eight.png", tmp_path / "edited", "sdedit", quiet=True)
 
@@ -241,7 +253,7 @@ def test_settings_of_the_request_are_checked(ours, tmp_path, images):
 def test_grey_is_luminance_and_colour_is_measured():
     flat = np.full((4, 4, 3), (255, 0, 0), np.uint8)
     grey, colour = grey_of(flat)
-    assert (grey == 76).all() and colour == 1
+    assert (grey == 54).all() and colour == 1  # as of grey images behind a pipeline
     assert grey_of(flat[..., 0])[1] == 0
 
 

@@ -19,8 +19,7 @@ from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
-from veridical.data.slices import Slices
-from veridical.data.window import IntensityWindow, fit_window
+from veridical.data.window import IntensityWindow, window_of
 from veridical.editing.edit import Edited
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
@@ -48,8 +47,8 @@ def edit_hosted(
 
     Images travel as PNG of 8 bits, grey ones as RGB of equal channels; what comes back is grey by its luminance, of the same
     size by resampling, and each of these is said. Outside the mask the original counts are put back. ``provenance.json`` says
-    of each image which share of the pixels outside its mask the server had changed (`outside_changed_share`), how much
-    colour a grey image came back with, and what the answer took.
+    of each image which share of the pixels outside its mask the server had changed (`outside_changed_share`), the colour
+    that a grey image came back with where it was to change (`chroma`), and what the answer took.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ def edit_hosted(
         raise InputError(f"{hosted.url} has no {route}: give another server, or another --how.")
     if "how" in hosted.about and route == "edits":
         given = {"how": how} | given
-    window = _window(slices)
+    window = window_of(slices)
     about = {
         "version": __version__, "recipe": "hosted", "model": hosted.model, "url": hosted.url,
         "server": hosted.about.get("checkpoint"), "edit": how, "made_up": row.synthetic, "source": str(images),
@@ -125,9 +124,9 @@ def _made(
         answer = hosted.vary(file, job.number, seed, given)
     else:
         answer = hosted.edit(file, holes, prompt, job.number, seed, given)
-    came, more, notes = _received(answer, sent)
-    same = came == sent
     inside = np.ones(job.shape, bool) if region is None else region
+    came, colour, more, notes = _received(answer, sent, inside)
+    same = came == sent
     if region is not None:
         share = float((~same).any(0)[~region].mean()) if not region.all() else 0.0
         more["outside_changed_share"] = share
@@ -140,38 +139,32 @@ def _made(
         )
     lost = ~np.isfinite(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
     made = np.where(inside[None] & ~same & ~lost, window.from_unit(came / 255), counts)
-    return made, Edited(came[None].astype(np.float32) / np.float32(255), mask=inside[None], notes=tuple(notes)), more
+    unit = came[None].astype(np.float32) / np.float32(255)
+    return made, Edited(unit, mask=inside[None], notes=tuple(notes), chroma=colour), more
 
 
-def _received(answer: Answer, sent: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], dict[str, Any], list[str]]:
-    """The picture (C, H, W) as the image has channels and pixels; what the record says of it, and what the user should know."""
-    pixels, notes = answer.pixels, []
+def _received(
+    answer: Answer, sent: NDArray[np.uint8], inside: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None, dict[str, Any], list[str]]:
+    """The picture (C, H, W) as the image has channels and pixels, and of a grey image the chroma that it had `inside`; what the
+    record says of it, and what the user should know.
+    """
+    pixels, colour, notes = answer.pixels, None, []
     more: dict[str, Any] = {"request_seconds": answer.seconds}
     if answer.usage:
         more["usage"] = answer.usage
     if answer.more:
         more["server"] = {name: answer.more[name] for name in ("recipe", "how", "settings") if name in answer.more}
-    if len(sent) == 1:
-        pixels, colour = grey_of(pixels)
-        if colour:
-            more["colour"] = colour
-            notes.append(
-                "grey images came back with colour (colour: mean of largest less smallest channel): kept is the luminance"
-            )
-    elif pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, 2)
     height, width = sent.shape[1:]
     if pixels.shape[:2] != (height, width):
         notes.append(f"came back with {pixels.shape[1]} x {pixels.shape[0]} pixels and was resampled (Lanczos)")
         pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
-    return (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), more, notes
-
-
-def _window(slices: Slices) -> IntensityWindow:
-    """Black and white of what is sent: as stored in 8 bits, else the intensity window of these images."""
-    if slices.dtype == np.uint8:
-        return IntensityWindow(0.0, 255.0, "uint8")
-    return fit_window((slices[k] for k in range(len(slices))), slices.dtype, slices.missing)
+    if len(sent) == 1:
+        pixels, mean = grey_of(pixels, inside)
+        colour = np.array([mean])
+    elif pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, 2)
+    return (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), colour, more, notes
 
 
 def _png(counts: NDArray[np.uint8], alpha: bool = False) -> bytes:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.core.files import parse_json, read_kept, write_json, write_kept
+from veridical.data.colour import chroma, luminance
 
 if TYPE_CHECKING:
     import openai
@@ -242,13 +243,13 @@ def _pixels(picture: str, url: str) -> NDArray[np.uint8]:
         ) from error
 
 
-def grey_of(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Luminance (ITU-R BT.601) of a picture, and how much colour it had: the mean of largest less smallest channel, in [0, 1]."""
+def grey_of(pixels: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.uint8], float]:
+    """The luminance (H, W) of a picture, and the chroma that it had, `where` (H, W) if said, see `veridical.data.colour`."""
     if pixels.ndim == 2:
         return pixels, 0.0
-    colour = float((pixels.max(2).astype(np.int16) - pixels.min(2)).mean() / 255)
-    weighted = pixels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    return np.clip(np.rint(weighted), 0, 255).astype(np.uint8), colour
+    image = pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    colour = chroma(image, None if where is None else where[None])
+    return np.rint(255 * luminance(image)[0, 0]).astype(np.uint8), float(colour[0])
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from veridical.core.files import check_folder as check_place
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
 from veridical.core.version import __version__
-from veridical.data.window import IntensityWindow
+from veridical.data.colour import tinted
+from veridical.data.window import EIGHT_BITS
 from veridical.hub.hosted import Hosted, grey_of, settings_of
 from veridical.runs.samples import RESPONSES, Samples, check_folder
 
-BYTES = IntensityWindow(0.0, 255.0, "uint8")
 GREY = "colour"  # of --set: grey, or as it comes
 
 
@@ -65,20 +65,22 @@ def sample_hosted(
     if n < 1 or seed < 0:
         raise InputError(f"-n {n}, seed={seed}: give a positive number of images and a seed of at least 0.")
     out, given = Path(out), dict(settings or {})
-    grey = given.pop(GREY, "") == "grey"
+    colour = given.pop(GREY, "")
+    if colour not in ("", "grey"):
+        raise InputError(f"{GREY}={colour} cannot be: give {GREY}=grey, or leave it out for images as they come.")
     given, prompts, against = settings_of(given), prompts_of(prompt) or [""], prompts_of(negative_prompt)
     check_place(out)
     check_folder(out)
     hosted = Hosted(spec, out / RESPONSES)
     if not hosted.has("generations"):
-        raise InputError(f"{spec} draws no images from nothing: it has {', '.join(hosted.about['routes'])}.")
+        raise InputError(f"{spec} draws no images from nothing: veridical edit is for what changes images.")
     answers = (Answer({}, "text", prompts), *((Answer({}, "negative_text", against),) if against else ()))
     about = {
         "version": __version__, "recipe": "hosted", "model": hosted.model, "url": hosted.url, "seed": seed, "n": n,
-        "settings": given | ({GREY: "grey"} if grey else {}), "server": hosted.about.get("checkpoint"),
+        "settings": given | ({GREY: colour} if colour else {}), "server": hosted.about.get("checkpoint"),
     }  # fmt: skip
-    samples = Samples(out, about, BYTES, Asked(n, answers if any(prompts) or against else ()), None)
-    coloured: list[float] = []
+    samples = Samples(out, about, EIGHT_BITS, Asked(n, answers if any(prompts) or against else ()), None)
+    tint: list[float] = []
     with samples.kept(), Progress("sample", quiet) as progress:
         for k in range(n):
             if samples.lacks(range(k, k + 1)):
@@ -86,20 +88,17 @@ def sample_hosted(
                 more = {"negative_prompt": against[k % len(against)]} if against else {}
                 answer = hosted.generate(prompts[k % len(prompts)], k, seed, given | more)
                 pixels = answer.pixels
-                if grey:
-                    pixels, colour = grey_of(pixels)
-                    coloured += [colour] if colour else []
+                if colour:
+                    pixels, one = grey_of(pixels)
+                    tint.append(one)
+                    samples.measured["chroma"] = float(np.mean(tint))
                 channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
                 seconds = time.monotonic() - began if answer.paid else answer.seconds
                 samples.add(range(k, k + 1), channels[None].astype(np.float32) / np.float32(255), seconds)
             progress.update((k + 1) / n)
     hosted.write_cost(out)
-    if coloured:
-        share = sum(coloured) / len(coloured)
-        tell(
-            spec,
-            f"{len(coloured)} of {n} images came with colour (mean {share:.3f} of the range), of which grey is the luminance",
-        )
+    for text in tinted(tint):
+        tell(spec, text)
     if hosted.about.get("dtype", "uint8") != "uint8":
         tell(
             spec,
