@@ -52,10 +52,16 @@ def free_memory(device: torch.device) -> int | None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         free.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    with contextlib.suppress(OSError, ValueError):  # of a container
-        held = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        free.append(int(Path("/sys/fs/cgroup/memory.max").read_text()) - held)
+    with contextlib.suppress(OSError, ValueError, KeyError):  # of a container
+        free.append(_free_of(Path("/sys/fs/cgroup")))
     return max(0, min(free)) if free else None
+
+
+def _free_of(group: Path) -> int:
+    """Bytes that a control group of Linux may still take; files that it read and the kernel can drop count as free."""
+    limit, held = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+    kinds = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return limit - held + int(kinds["inactive_file"])
 
 
 def check_memory(name: object, parts: Iterable[tuple[torch.device, int]], remedy: str) -> None:
