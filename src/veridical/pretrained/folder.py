@@ -160,8 +160,8 @@ def located(name: str, download: bool) -> Path:
 
 def _index(folder: Path) -> dict[str, Any]:
     if not (folder / INDEX).is_file():
-        what = "holds a pickle and" if _pickles(folder) else ""
-        raise InputError(f"{folder} {what} is no pipeline of diffusers: it has no {INDEX}.".replace("  ", " "))
+        what = "holds a pickle and is" if _pickles(folder) else "is"
+        raise InputError(f"{folder} {what} no pipeline of diffusers: it has no {INDEX}.")
     index: dict[str, Any] = read_json(folder / INDEX, dict[str, Any])
     code = sorted(path.relative_to(folder) for path in folder.rglob("*.py"))
     said = [entry[0] for name, entry in index.items() if isinstance(entry, list) and entry and name != "_class_name"]
