@@ -16,6 +16,7 @@ import httpx2
 import numpy as np
 import openai
 
+from veridical.data.inside import Inside
 from veridical.server.pictures import encode
 
 
@@ -57,7 +58,7 @@ def main() -> None:
         image = np.random.default_rng(0).integers(0, 255, (about["channels"], side, side)).astype(np.uint8)
         alpha = np.full((4, side, side), 255, np.uint8)
         alpha[3, side // 4 : side // 2, side // 4 : side // 2] = 0
-        files = encode(image, {}, edited=False), encode(alpha, {}, edited=False)
+        files = encode(image, Inside({})), encode(alpha, Inside({}))
         quick = {"settings": '{"steps": 4, "resamplings": 1}'}
         seconds: list[float] = []
         lost: list[str] = []

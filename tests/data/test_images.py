@@ -12,6 +12,7 @@ from PIL import Image
 
 from veridical.core.errors import InputError
 from veridical.data.images import read_images, save_png, suffix_of, to_grid, write_counts, write_images
+from veridical.data.inside import SOURCES, inside_of
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow, fit_window
 
@@ -186,3 +187,34 @@ def test_grid_places_images_on_white():
     assert (grid[:4, :6] == 0).all() and (grid[:4, 7:] == 128).all()
     assert (grid[4] == 255).all() and (grid[:, 6] == 255).all() and (grid[5:, 7:] == 255).all()
     assert to_grid(np.zeros((4, 3, 2, 2))).shape == (6, 6, 3)
+
+
+def written_in(path):
+    """Text and XMP of a file."""
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return image.info.get("veridical"), image.info.get("xmp")
+    with tifffile.TiffFile(path) as tif:
+        return tif.pages[0].description, tif.pages[0].tags.valueof(700)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_say_what_made_them_and_are_read_as_without(dtype, channels, tmp_path):
+    if dtype == "bool" and channels == 3:
+        return
+    counts = np.random.default_rng(0).integers(0, 2, (channels, 9, 7)).astype(dtype)
+    record = {"version": "1", "seed": 3, "checkpoint": {"sha256": "ü"}, "source": "/home/me"}
+    for name, inside in (("plain", None), ("drawn", inside_of(record)), ("edited", inside_of(record, edited=True))):
+        path = tmp_path / f"{name}{suffix_of(dtype)}"
+        write_counts(path, counts, 2.5, inside)
+        opened = open_slices(path)
+        assert np.array_equal(np.atleast_3d(opened[0]).transpose(2, 0, 1), counts)
+        assert opened.pixel_size == (pytest.approx(2.5) if path.suffix == ".tif" else None) and not opened.notes
+        text, xmp = written_in(path)
+        if inside is None:
+            assert not text and not xmp
+            continue
+        assert json.loads(text) == {"version": "1", "seed": 3, "checkpoint": {"sha256": "ü"}, "synthetic": True}
+        kind = b"compositeWithTrainedAlgorithmicMedia" if inside.edited else b"trainedAlgorithmicMedia"
+        assert b'DigitalSourceType="' + SOURCES.encode() + kind + b'"' in xmp

@@ -42,6 +42,10 @@ def test_a_hole_is_filled_and_every_other_count_kept(run, scan, tmp_path):
         and record["mask"] == str(folder / "hole.png")
         and len(record["checkpoint"]["sha256"]) == 64
     )
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        said = json.loads(tif.pages[0].description)
+        assert said["synthetic"] and said["checkpoint"] == record["checkpoint"]
+        assert b"/compositeWithTrained" in tif.pages[0].tags.valueof(700)
     for name, seed in (("b", 0), ("c", 1)):
         assert run(*start, "--out", tmp_path / f"{name}.tif", "--samples", 2, "--seed", seed)[0] == 0
     again, other = tifffile.imread(tmp_path / "b.tif"), tifffile.imread(tmp_path / "c.tif")

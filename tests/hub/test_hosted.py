@@ -169,6 +169,8 @@ def test_an_edit_of_our_server_keeps_what_is_outside(ours, images, name, dtype):
     assert after.dtype == dtype and np.array_equal(after[~HOLE], before[~HOLE]) and (after != before)[HOLE].mean() > 0.5
     assert one["outside_changed_share"] == 0 and one["server"]["how"] == "inpaint"
     assert ("8 bits" in " ".join(one.get("notes", ()))) == (dtype == np.uint16)
+    with Image.open(images / "out" / one["file"]) as image:  # a part is measured
+        assert b"/compositeWithTrainedAlgorithmicMedia" in image.info["xmp"]
 
 
 def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images, caplog):

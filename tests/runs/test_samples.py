@@ -87,6 +87,16 @@ def test_a_sudden_end_loses_no_image_and_is_gone_on_with(runs, tmp_path, monkeyp
     sample(runs / "plain", 5, tmp_path / "a", quiet=True)
 
 
+def test_each_image_says_inside_what_drew_it(runs, tmp_path):
+    sample(runs / "plain", 2, tmp_path / "out", seed=7, quiet=True)
+    record = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    for entry in record["images"]:
+        with Image.open(tmp_path / "out" / entry["file"]) as image:
+            said = json.loads(image.text["veridical"])
+            assert "/trainedAlgorithmicMedia" in image.text["XML:com.adobe.xmp"]
+        assert said["synthetic"] and all(said[name] == record[name] for name in ("version", "checkpoint", "seed"))
+
+
 def test_other_files_and_other_commands_are_left_alone(runs, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stopping_at(patch, 2)

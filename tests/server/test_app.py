@@ -11,8 +11,8 @@ from PIL import Image
 
 from serving import alpha_mask, png
 from veridical.core.errors import InputError
+from veridical.data.inside import SOURCES
 from veridical.runs.draw import draw
-from veridical.server.pictures import SOURCES
 from veridical.server.served import load_all
 
 PROMPT = "waves of kind a, phase 3.00"

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from veridical.core.errors import InputError
 from veridical.core.files import replacing
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
+from veridical.data.inside import TEXT, XMP, Inside
 from veridical.data.window import IntensityWindow, fit_window
 
 
@@ -144,21 +146,31 @@ def suffix_of(dtype: np.dtype | str) -> str:
     return ".png" if np.dtype(dtype) in (np.uint8, np.bool_) else ".tif"
 
 
-def write_counts(path: Path, counts: np.ndarray, pixel_size: float | None = None) -> None:
-    """Write one image (C, H, W) of a stored type as it is, NaN and infinity too, to a file that ends with its `suffix_of`."""
+def write_counts(path: Path, counts: np.ndarray, pixel_size: float | None = None, inside: Inside | None = None) -> None:
+    """Write one image (C, H, W) of a stored type as it is, NaN and infinity too, to a file that ends with its `suffix_of`.
+
+    What the file says `inside` stands in the text ``veridical`` of PNG, in the description of TIFF, and in XMP of both.
+    """
     counts = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
-    (save_png if suffix_of(counts.dtype) == ".png" else _save_tiff)(path, counts, pixel_size)
+    (save_png if suffix_of(counts.dtype) == ".png" else _save_tiff)(path, counts, pixel_size, inside)
 
 
-def save_png(path: str | Path, array: np.ndarray, pixel_size: float | None = None) -> None:
+def save_png(
+    path: str | Path, array: np.ndarray, pixel_size: float | None = None, inside: Inside | None = None
+) -> None:
     """Write uint8 or bool (H, W), or uint8 (H, W, 3); the file appears only when complete. `pixel_size` is not kept."""
+    texts = PngInfo()
+    if inside is not None:
+        texts.add_itxt(TEXT, inside.text)
+        texts.add_itxt(XMP, inside.xmp)
     with replacing(Path(path)) as temporary:
-        Image.fromarray(array).save(temporary, format="png")
+        Image.fromarray(array).save(temporary, format="png", pnginfo=texts)
 
 
-def _save_tiff(path: Path, array: np.ndarray, pixel_size: float | None) -> None:
+def _save_tiff(path: Path, array: np.ndarray, pixel_size: float | None, inside: Inside | None) -> None:
     import tifffile
 
+    xmp = b"" if inside is None else inside.xmp.encode()
     per_centimetre = 1e4 / pixel_size if pixel_size else 1.0
     with replacing(path) as temporary:
         tifffile.imwrite(
@@ -166,6 +178,8 @@ def _save_tiff(path: Path, array: np.ndarray, pixel_size: float | None) -> None:
             array,
             photometric="rgb" if array.ndim == 3 else "minisblack",
             metadata=None,
+            description=None if inside is None else inside.text,
+            extratags=[(700, "B", len(xmp), xmp, True)] if xmp else (),
             resolution=(per_centimetre, per_centimetre),
             resolutionunit="CENTIMETER" if pixel_size else "NONE",
         )

@@ -17,6 +17,7 @@ from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.version import __version__
 from veridical.data.images import channels_first, suffix_of, write_counts
+from veridical.data.inside import inside_of
 from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
 from veridical.editing.edit import NEEDS, Given
@@ -117,12 +118,7 @@ def edit_file(
             made[lost | lost_there] = np.nan
     else:
         made = _as_type(counts + (drawn.mean(0) - unit) * contrast, counts.dtype)
-    write_counts(target, made, pixel_size)
-    if spread_target is not None:
-        write_counts(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
     errors = coding_errors(loaded, counts[None])
-    for text in remarks([] if errors is None else list(errors), [] if found.chroma is None else list(found.chroma)):
-        tell(target, text)
     record = {
         "version": __version__,
         "recipe": loaded.info.recipe,
@@ -137,6 +133,11 @@ def edit_file(
         **({} if found.chroma is None else {"chroma": float(found.chroma.mean())}),
         "synthetic": edit.synthetic,
     }
+    write_counts(target, made, pixel_size, inside_of(record, edited=True))
+    if spread_target is not None:
+        write_counts(spread_target, (drawn.std(0) * contrast).astype(np.float32), pixel_size)
+    for text in remarks([] if errors is None else list(errors), [] if found.chroma is None else list(found.chroma)):
+        tell(target, text)
     write_json(target.with_suffix(".json"), record)
     return target
 

@@ -16,6 +16,7 @@ from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_json
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
+from veridical.data.inside import inside_of
 from veridical.data.readers.imagefile import read_image
 from veridical.data.slices import Slices
 from veridical.data.window import IntensityWindow
@@ -133,8 +134,9 @@ class Results:
         before = edited.placed(before)
         same = (before == after) | (np.isnan(before) & np.isnan(after) if before.dtype.kind == "f" else False)
         changed = ~(same.all(0) & there)
-        self._put(file, partial(write_counts, counts=after, pixel_size=self._slices.pixel_size))
         region = edited.mask[k] if edited.mask is not None else np.ones_like(changed)
+        inside = inside_of(self._about, edited=not region.all())
+        self._put(file, partial(write_counts, counts=after, pixel_size=self._slices.pixel_size, inside=inside))
         self._put(f"masks/{picture}", partial(save_png, array=_bytes(region)))
         self._put(f"changed/{picture}", partial(save_png, array=_bytes(changed)))
         for name, maps in edited.maps.items():

@@ -19,6 +19,7 @@ from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_json, replacing
 from veridical.data.images import channels_first, save_png, suffix_of, to_grid, write_counts
+from veridical.data.inside import inside_of
 from veridical.data.masks import paint, stored
 from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
@@ -81,7 +82,7 @@ class Samples:
     ) -> None:
         self._folder, self._about, self._window, self._asked = folder, about, window, asked
         self._pixel_size, self._mask_values = pixel_size, mask_values
-        self._suffix = suffix_of(window.dtype)
+        self._suffix, self._inside = suffix_of(window.dtype), inside_of(about)
         self._there = bytearray(asked.n)
         self.measured: dict[str, float] = {}  # what else the record says of all images that were drawn by this call
         self._seconds = 0.0
@@ -116,7 +117,8 @@ class Samples:
                     (self._folder / "masks").mkdir(exist_ok=True)
                     self._write(self._mask_file(k), partial(save_png, array=paint(mask)))
                 counts = self._window.from_unit(image)
-                self._write(self._file(k), partial(write_counts, counts=counts, pixel_size=self._pixel_size))
+                write = partial(write_counts, counts=counts, pixel_size=self._pixel_size, inside=self._inside)
+                self._write(self._file(k), write)
                 self._there[k] = 1
         self._show()
         if time.monotonic() - self._saved > max(EVERY, 20 * self._pause):

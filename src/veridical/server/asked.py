@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from veridical.conditions.text import UPSAMPLED
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
+from veridical.data.inside import Inside
 from veridical.data.window import IntensityWindow
 from veridical.editing.table import EDITS
 from veridical.runs.draw import conditions_of
@@ -78,7 +79,7 @@ class Prepared:
 
     def _entry(self, k: int, counts: NDArray[Any], more: dict[str, Any], part: bool = False) -> dict[str, Any]:
         one = self.each[k] | more
-        content = encode(counts, self.served.about | self.said | one | {"synthetic": True}, edited=part)
+        content = encode(counts, Inside(self.served.about | self.said | one | {"synthetic": True}, part))
         revised = {} if self.revised[k] is None else {"revised_prompt": self.revised[k]}
         return {"b64_json": base64.b64encode(content).decode()} | revised | {"veridical": one}
 

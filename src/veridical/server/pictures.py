@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from dataclasses import dataclass
@@ -13,17 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
+from veridical.data.inside import TEXT, XMP, Inside
 from veridical.data.window import IntensityWindow
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = len(_SIGNATURE) + 25  # bytes of the signature and the chunk IHDR
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of PNG's colour types; 3 is a palette
-SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-_XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-    'Iptc4xmpExt:DigitalSourceType="{}"/></rdf:RDF></x:xmpmeta>'
-)
 
 
 @dataclass(frozen=True)
@@ -139,15 +133,11 @@ def scale(window: IntensityWindow, bits: int) -> IntensityWindow:
     return IntensityWindow(0.0, float(2**bits - 1), f"uint{bits}")
 
 
-def encode(counts: NDArray[Any], about: dict[str, Any], *, edited: bool) -> bytes:
-    """A PNG file of counts (C, H, W) that says what made it, in its text ``veridical`` and, for other programs, in XMP.
-
-    XMP has the word of IPTC for pictures of which all (or, `edited`, a part) is drawn by a model.
-    """
+def encode(counts: NDArray[Any], inside: Inside) -> bytes:
+    """A PNG file of counts (C, H, W) that says what made it, in its text ``veridical`` and, for other programs, in XMP."""
     pixels = counts[0] if len(counts) == 1 else np.ascontiguousarray(counts.transpose(1, 2, 0))
     plain = bytes(imagecodecs.png_encode(pixels))
-    kind = SOURCES + ("compositeWithTrainedAlgorithmicMedia" if edited else "trainedAlgorithmicMedia")
-    said = _text("veridical", json.dumps(about, allow_nan=False)) + _text("XML:com.adobe.xmp", _XMP.format(kind))
+    said = _text(TEXT, inside.text) + _text(XMP, inside.xmp)
     return plain[:_HEADER] + said + plain[_HEADER:]
 
 
