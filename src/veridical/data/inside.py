@@ -14,7 +14,7 @@ _PACKET = (
     '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
     'Iptc4xmpExt:DigitalSourceType="{}"/></rdf:RDF></x:xmpmeta>'
 )
-# Of a record of images: what is the same in all of them, so that equal images are equal files, and no place on a disk.
+# Of a record of images: what is the same in all of them, so that equal images are equal files; not where data lie.
 SAID = ("version", "recipe", "checkpoint", "model", "url", "server", "edit", "made_up", "seed", "settings")
 
 
