@@ -14,7 +14,7 @@ from veridical.recipes.adaptation import Lora, Prior, Reward, Telling, Word
 from veridical.recipes.config import TrainConfig
 
 # Settings of training that are those of the base, or nothing here.
-FIXED = ("size", "label", "bins", "source", "source_scale", "hint", "label_tiles", "complete")
+FIXED = ("size", "label", "bins", "source", "source_scale", "hint", "label_tiles", "label_share", "complete")
 
 
 @dataclass(frozen=True)
