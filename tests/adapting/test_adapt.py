@@ -12,8 +12,10 @@ from veridical.runs.draw import draw, sample
 from veridical.runs.folder import read_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
+from veridical.training.loop import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = {"size": 32, "steps": 1, "batch": 4, "quiet": True}
 FEW = {"steps": 2, "batch": 4, "device": "cpu"}
 
 
@@ -59,12 +61,14 @@ def test_counts_are_those_of_the_new_images(edm, tmp_path):
 
 
 def test_resumed_is_uninterrupted(edm, tiles, tmp_path):
-    whole = adapted(edm, tiles[1], tmp_path / "whole", steps=3)
-    part = adapted(edm, tiles[1], tmp_path / "part", steps=2, decay=0.5)
+    whole = adapted(edm, tiles[1], tmp_path / "whole", steps=3, decay=0.0)
+    part = adapted(edm, tiles[1], tmp_path / "part", steps=2, decay=0.0)
     with pytest.raises(InputError, match="other settings"):
         adapt(edm, tiles[1], part, settings=FEW | {"rank": 2, "steps": 3}, resume=True, quiet=True)
-    adapt(edm, tiles[1], part, settings=FEW | {"steps": 3, "decay": 0.5}, resume=True, quiet=True)
-    assert read_run(part).cost.steps == read_run(whole).cost.steps == 3
+    adapt(edm, tiles[1], part, settings=FEW | {"steps": 3, "decay": 0.0}, resume=True, quiet=True)
+    (mine, _), (theirs, _) = (read_tensors(folder / "model.safetensors") for folder in (part, whole))
+    assert read_run(part).cost.steps == 3 and mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], tensor) for name, tensor in theirs.items())
 
 
 def test_another_base_is_refused_by_its_hash(edm, tiles, tmp_path):
@@ -83,6 +87,8 @@ def test_what_was_adapted_is_neither_adapted_again_nor_a_stage(edm, tiles, tmp_p
     out = adapted(edm, tiles[1], tmp_path / "out")
     with pytest.raises(InputError, match="adapted already"):
         adapted(out, tiles[1], tmp_path / "more")
+    with pytest.raises(InputError, match="no stage"):
+        train("progressive_distillation", tiles[0], tmp_path / "distilled", first=out, **SMALL)
 
 
 def test_a_run_of_words_hears_captions_or_a_prompt(told, tiles, tmp_path):
@@ -99,6 +105,10 @@ def test_a_new_word_is_learned_and_changes_nothing_else(told, tiles, tmp_path):
     out = adapted(told, tiles[1], tmp_path / "out", "textual_inversion", word="sandrock", like="waves")
     saved, _ = read_tensors(out / "model.safetensors")
     assert len(saved) == 2 and all(name.endswith(".new") for name in saved)  # of its reader and of clip
+    with pytest.raises(InputError, match="like=zebra: the training captions never say 'zebra'"):
+        adapted(told, tiles[1], tmp_path / "strange", "textual_inversion", word="sandrock", like="zebra")
+    with pytest.raises(InputError, match="'two words' is no word"):
+        adapted(told, tiles[1], tmp_path / "many", "textual_inversion", word="two words")
     run, base = load(out, "cpu"), load(told, "cpu")
     plain, new = ("waves of kind a", "sandrock of kind a")
     assert np.array_equal(draw(run, 2, prompt=plain), draw(base, 2, prompt=plain))

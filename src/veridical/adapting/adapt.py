@@ -22,7 +22,7 @@ from veridical.conditions.condition import Request
 from veridical.conditions.delivery import Feed
 from veridical.conditions.text import FILE, encoded, load_vocabulary
 from veridical.core.batch import mix
-from veridical.core.device import use_threads
+from veridical.core.device import process_number, use_threads
 from veridical.core.errors import InputError
 from veridical.core.notes import tell
 from veridical.core.version import __version__
@@ -87,6 +87,8 @@ def adapt(
         raise InputError(
             "reward draws anew, in rounds of steps, on pairs: give --steps, an even --batch, and no --resume."
         )
+    if row.name == "reward" and process_number("WORLD_SIZE", 1) > 1:
+        raise InputError("reward takes both images of a pair at once, in one process: start it without torchrun.")
     started = look(out, resume)
     use_threads(config.threads)
     base = _base(run, config)
@@ -177,7 +179,7 @@ def _fed(
         return Told(target, [], lambda texts: {}), {}, own
     word = own.get("word", "").lower() if base.pipeline is None else own.get("word", "")
     prompt = own["prompt"] or word
-    if word and word not in prompt.lower().split():
+    if word and own["prompt"] and word not in prompt.lower().split():
         raise InputError(f"prompt={prompt!r} does not say the new word: write it with {word}.")
     drawn = cond = None
     if how == "dreambooth":
@@ -229,6 +231,8 @@ def _starts_as(base: Run, like: str) -> Any:
             each = base.pipeline.words.cond([like])["spelled"][0].tolist()
             return [each[k] for _, places in base.pipeline.words.places(like) for k in places]
         vocabulary = load_vocabulary(Request(base.info.to_json(), base.folder, settings=None, n=1))
+        for unknown in vocabulary.notes(like):
+            raise InputError(f"like={like}: {unknown}; give a word that they say.")
         found = vocabulary.spell([like])[0] if array == "spelled" else vocabulary.encode([like])[0][0]
         return [int(found[k]) for _, places in vocabulary.places(like, array == "spelled") for k in places]
 

@@ -76,6 +76,8 @@ def course_of(base: Run, target: Dataset, told: Told, config: TrainConfig, own: 
         ruler = ruler_of(own["property"], judge.segmentation)
         feed: Feed = told
     elif own["by"] == "table":
+        if told.captions and not own["prompt"]:
+            raise InputError("rated images go with the prompt that they were drawn with: give it as --prompt.")
         images, ratings = _rated(own["ratings"], seen, target.size)
         cond = _conditions(told, len(images))
     else:

@@ -49,6 +49,7 @@ def train_in_rounds(
         Images of the run in a folder; of None those of the base.
     looks : callable
     rounds : int
+        At most one a step.
     tolerance : float
     quiet : bool
 
@@ -60,8 +61,9 @@ def train_in_rounds(
     assert info.adapted is not None and config.steps is not None
     curve = [dict(zip(("steps", "reward", "held_out"), (0, *looks(draws(None))), strict=True))]
     best: tuple[float, int, bytes] | None = None
+    rounds = min(rounds, config.steps)
     for number in range(1, rounds + 1):
-        part = config.replace(steps=max(1, round(config.steps * number / rounds)))
+        part = config.replace(steps=round(config.steps * number / rounds))
         started = read_run(out) if number > 1 else None
         fit(model, feed, part, out, info.replace(config=part), started, losses=losses, quiet=quiet)
         if not read_run(out).finished:

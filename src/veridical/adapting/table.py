@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from veridical.core.errors import InputError, check_known
-from veridical.core.parse import parse_value
+from veridical.core.parse import value_of
 from veridical.core.settings import types_of
 from veridical.recipes.adaptation import Lora, Prior, Reward, Telling, Word
 from veridical.recipes.config import TrainConfig
 
 # Settings of training that are those of the base, or nothing here.
-FIXED = ("size", "label", "bins", "source", "source_scale", "hint", "label_tiles", "complete")
+FIXED = ("size", "label", "bins", "source", "source_scale", "hint", "label_tiles", "label_share", "complete")
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ def sorted_out(row: How, given: Mapping[str, Any], large: bool) -> tuple[TrainCo
         if name not in types and name not in row.own:
             raise InputError(f"{row.name} has no setting {name!r}: it has {', '.join((*row.own, *types))}.")
         kind = row.own.get(name) or types[name]
-        found = parse_value(value, kind) if isinstance(value, str) else value
-        (own if name in row.own else config)[name] = found
+        (own if name in row.own else config)[name] = value_of(name, value, kind)
     if given.get("minutes") is not None and given.get("steps") is None:
         config["steps"] = None
     names = [{f.name for f in dataclasses.fields(each)} for each in row.settings]

@@ -58,6 +58,20 @@ def parse_value(text: str, like: Any) -> Any:
         ) from error
 
 
+def value_of(name: str, given: Any, like: Any) -> Any:
+    """What a user gave for the setting `name`: text becomes the type of `like` (see `parse_value`), all else stays as it is.
+
+    Raises
+    ------
+    InputError
+        Names the setting: the text does not read as that type.
+    """
+    try:
+        return parse_value(given, like) if isinstance(given, str) else given
+    except InputError as error:
+        raise InputError(f"{name}={short(given)} cannot be: {error}") from error
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width of ``WIDTHxHEIGHT``, or of ``SIDE``.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
-from veridical.core.parse import parse_value
+from veridical.core.parse import value_of
 from veridical.core.settings import types_of
 from veridical.core.tokens import NEGATIVE
 from veridical.editing.settings import Settings
@@ -197,14 +197,7 @@ class Edit:
         for name in values:
             if name not in types:
                 raise InputError(f"{self.name} has no setting {name!r}: it has {', '.join(types)}.")
-        parsed = {name: _value(name, value, types[name]) for name, value in values.items()}
+        parsed = {name: value_of(name, value, types[name]) for name, value in values.items()}
         if isinstance(values.get(self.chief), str) and parsed[self.chief] is None:  # "none": its option says nothing
             raise InputError(f"{self.chief}={values[self.chief]} cannot be: give {self.placeholder}.")
         return self.settings(**parsed)
-
-
-def _value(name: str, value: Any, kind: Any) -> Any:
-    try:
-        return parse_value(value, kind) if isinstance(value, str) else value
-    except InputError as error:
-        raise InputError(f"{name}={value} cannot be: {error}") from error

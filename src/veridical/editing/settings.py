@@ -240,6 +240,6 @@ class Ledits(Strength):
         "Go by the difference in all steps so far; no: in each step alone, as published, where it is mostly chance.",
     )
     threshold: tuple[float, ...] = setting(
-        (0.7,), "Share of an image that a change leaves alone, by attention and by difference each: one for all, or one each.",
+        (0.9,), "Share of an image that a change leaves alone, by attention and by difference each: one for all, or one each.",
         low=0, below=1,
     )  # fmt: skip

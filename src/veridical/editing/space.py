@@ -48,6 +48,8 @@ class Space:
     latent : bool
         Whether it is a space of latents: what is decoded is not to the count what was encoded.
     device : torch.device
+    denoise : callable
+        That of the model, for images of any size; a ``map`` among the conditions is as large as they are.
     deviation : float
         Standard deviation of encoded images, about.
 
@@ -75,21 +77,7 @@ class Space:
         probe = torch.zeros(1, shape[1], size, size, device=self.device)
         with torch.no_grad():
             self.latent = model.encode(probe).shape != probe.shape
-        self._tiled: Denoise = tiled(model.denoise, self._side, batch=batch)
-        # What is seen beside the noisy image, is cut as it is.
-        self._beside: Denoise = tiled(self._seeing, self._side, batch=batch)
-
-    def denoise(self, x: Tensor, sigma: Tensor, cond: Any = None) -> Tensor:
-        """`denoise` of the model, for images of any size; a ``map`` among the conditions is as large as they are."""
-        if not cond or "map" not in cond:
-            return self._tiled(x, sigma, cond)
-        told = {name: value for name, value in cond.items() if name != "map"}
-        return self._beside(torch.cat([x, cond["map"]], 1), sigma, told)
-
-    def _seeing(self, both: Tensor, sigma: Tensor, cond: Any) -> Tensor:
-        channels = self.model.shape[0]
-        clean: Tensor = self.model.denoise(both[:, :channels], sigma, {**cond, "map": both[:, channels:]})
-        return clean
+        self.denoise: Denoise = tiled(model.denoise, self._side, batch=batch)
 
     def encode(self, images: Images) -> Tensor:
         """Images (N, C, H, W) in [0, 1] to their place in the space."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from veridical.core.errors import InputError
-from veridical.core.parse import parse_value
+from veridical.core.parse import value_of
 from veridical.core.settings import check, setting, types_of
 from veridical.diffusion.solvers import SOLVERS
 from veridical.models.diffusion.settings import Sampling
@@ -68,9 +68,6 @@ def parsed(name: str, given: Mapping[str, Any], usual: Mapping[str, Any]) -> tup
     for key, value in given.items():
         if key not in types:
             raise InputError(f"{name} has no setting {key!r}: it has {', '.join(types)}.")
-        try:
-            values[key] = parse_value(value, types[key]) if isinstance(value, str) else value
-        except InputError as error:
-            raise InputError(f"{key}={value} cannot be: {error}") from error
+        values[key] = value_of(key, value, types[key])
     loading = {k: v for k, v in values.items() if k in LOADING}
     return Loading(**loading), PipelineSampling(**{k: v for k, v in values.items() if k not in LOADING})

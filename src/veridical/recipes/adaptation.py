@@ -78,7 +78,7 @@ class Reward:
         "pairs: of two drawn images one is preferred; gradient: with by=property, mean or phase_fraction, that of one step.",
         choices=("pairs", "gradient"),
     )
-    candidates: int = setting(128, "Images that the base draws, to be rated and paired.", low=8, high=100_000)
+    candidates: int = setting(128, "Images that the base draws, to be rated and paired.", low=8, high=10_000)
     beta: float = setting(2000.0, "How sharply pairs are told apart (beta T of Diffusion-DPO).", above=0)
     keep: float = setting(0.1, "Weight of what changes of the base's predictions, squared.", low=0)
     rounds: int = setting(4, "How often what is held out is looked at.", low=1, high=100)

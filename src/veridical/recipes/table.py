@@ -11,7 +11,7 @@ from torch import nn
 
 from veridical.conditions.table import SIZES
 from veridical.core.errors import InputError
-from veridical.core.parse import listed, parse_value
+from veridical.core.parse import listed, value_of
 from veridical.core.settings import check_value, made_of, types_of
 from veridical.recipes import classical, diffusion, gan, text, vae
 from veridical.recipes.config import TrainConfig
@@ -60,7 +60,7 @@ def _value(row: Recipe, name: str, value: Any) -> Any:
     default, and other numbers are not negative, unless they are by default.
     """
     default, off, kind = row.arguments()[name], row.complete({})[name] == 0, row.kind_of(name)
-    value = parse_value(value, default) if isinstance(value, str) else value
+    value = value_of(name, value, default)
     if kind is not None:
         check_value(kind, name, value)
         return value
@@ -96,7 +96,7 @@ def settings(recipe: str, given: dict[str, Any]) -> tuple[TrainConfig, dict[str,
         if value is None:
             continue
         if name in types:
-            config[name] = parse_value(value, types[name]) if isinstance(value, str) else value
+            config[name] = value_of(name, value, types[name])
         elif name in arguments:
             if name in SIZES:
                 raise InputError(f"{name} are those of the data: {SIZES[name]}.")

@@ -96,12 +96,13 @@ class LatentDiffusion(nn.Module):
         InputError
             If borders are to be periodic and no whole number of latents fits between them.
         """
-        factor, self._pixels = canvas.tile // self.shape[-1], canvas
+        factor = canvas.tile // self.shape[-1]
         down, right = (-(-side // factor) for side in canvas.shape)
         if canvas.periodic and (factor * down, factor * right) != canvas.shape:
             raise InputError(
                 f"{canvas.width}x{canvas.height} cannot be periodic: give multiples of {factor}, the pixels of a latent."
             )
+        self._pixels = canvas
         try:
             with self.denoiser.on_canvas(dataclasses.replace(canvas, height=down, width=right, tile=self.shape[-1])):
                 yield
