@@ -244,8 +244,8 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
         independent = "" if metric.name == "precision_capped" else " of different slices"
         reason = f"means little with {least} images a set; give {FEWEST}{independent}, and as many more real ones"
         return null(name, reason, least, settings)
-    if metric.name == "recall_capped" and (reason := sets.beside):
-        return null(name, reason, least, settings)
+    if metric.name == "recall_capped" and (beside := sets.beside):
+        return null(name, beside, least, settings)
     xx, yy, xy = sets.distances
 
     def value(i: NDArray[Any], j: NDArray[Any]) -> float:
