@@ -7,7 +7,7 @@ On phantoms of fibres, among which tiles of pure binder are few and far from the
 slices are the real tiles; the other half stand in the place of samples, as they are and made worse. `--samples` adds what
 systems of a bench drew of such phantoms. Printed for each: precision of Kynkäänniemi et al. 2019 (k-NN) and Park and Kim 2023
 (P&R, k = 4, a = 1.2), density of Naeem et al. 2020, and what `veridical score` prints. Then how the latter vary over
-draws of n tiles.
+draws of n tiles, and what they are of tiles of few kinds.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 
@@ -30,6 +31,7 @@ Array = NDArray[Any]
 PHANTOMS = {"data": "phantom:cmc?n=120&size=256&seed=101", "scale": 0.5}
 SHARES = ("precision_capped", "recall_capped", "coverage")
 NUMBERS, DRAWS = (12, 20, 30, 40, 60, 96), 40
+KINDS = 6  # clusters of tiles
 
 
 def main() -> None:
@@ -53,6 +55,7 @@ def main() -> None:
         text += f"\n## {name}: {len(x)} real tiles\n\n" + table(x, features)
         if given is PHANTOMS:
             text += "\n### Over draws of n tiles, mean ± standard deviation\n\n" + over_draws(x, slices, features)
+            text += "\n### Fewer kinds\n\n" + fewer_kinds(x, levels, features, options.cache)
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
@@ -113,6 +116,31 @@ def over_draws(x: Array, slices: Array, features: dict[str, Array]) -> str:
         for k, share in enumerate(SHARES):
             cells = (np.array(found[name])[:, k] for name in chosen)
             lines.append(f"| {n} | `{share}` | " + " | ".join(f"{c.mean():.2f} ± {c.std():.2f}" for c in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def fewer_kinds(x: Array, levels: dict[str, Array], features: dict[str, Array], cache: Path) -> str:
+    """Shares of sets of as many tiles of all kinds and of few, the largest first, as they are and made worse, over draws."""
+    fresh, rng = features["real"], np.random.default_rng(0)
+    blurred = gaussian_filter(levels["real"], (0, 0, 0.75, 0.75))
+    found = {name: features[name] for name in ("real", "noise 0.05", "noise 0.1", "blur 0.5 px")}
+    found["blur 0.75 px"] = extract(blurred, cache=cache).astype(np.float64)
+    centred = fresh - fresh.mean(0)
+    main = centred @ np.linalg.svd(centred, full_matrices=False)[2][:8].T
+    kinds = kmeans2(main, KINDS, seed=1, minit="++")[1]
+    largest = np.argsort(-np.bincount(kinds, minlength=KINDS))
+    n = int((kinds == largest[0]).sum())
+    lines = [f"Sets of {n} tiles against {n} real ones.", ""]
+    lines += ["| samples | kinds | " + " | ".join(f"`{s}`" for s in SHARES) + " |", "|---|---|---|---|---|"]
+    for name, y in found.items():
+        for count in (KINDS, KINDS // 2, 1):
+            kept = np.flatnonzero(np.isin(kinds, largest[:count]))
+            rows = []
+            for _ in range(DRAWS):
+                shares = neighbour_shares(x[rng.permutation(len(x))[:n]], y[rng.permutation(kept)[:n]])
+                rows.append([shares[share] for share in SHARES])
+            cells = (f"{c.mean():.2f} ± {c.std():.2f}" for c in np.transpose(rows))
+            lines.append(f"| {name} | {count} of {KINDS} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -57,6 +57,9 @@ def test_a_failed_cell_stops_no_other_and_done_cells_are_kept(tmp_path):
     rows = json.loads((tmp_path / "out" / "cells" / "blobs" / "vae-seed0" / "rows.json").read_text())
     headline = next(r for r in rows if r["metric"] == "kid_over_random_phase")
     assert headline["value"] is not None and headline["low"] <= headline["value"] <= headline["high"]
+    differences = json.loads((tmp_path / "out" / "datasets" / "blobs" / "differences.json").read_text())
+    assert [(row["system"], row["other"]) for row in differences] == [("vae", "random_phase")]  # which is nearer
+    assert differences[0]["value"] < 0 and "random_phase (difference" in page.read_text()
     assert {r["metric"] for r in rows} >= {
         "fd_efficientnet_lite0",
         "precision_capped",

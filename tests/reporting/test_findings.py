@@ -92,11 +92,19 @@ def test_a_pair_needs_the_differences_of_all_its_seeds():
 
 @pytest.mark.parametrize(("high", "start"), [(0.99, "Proven"), (1.01, "Not proven")])
 def test_what_is_proven_is_what_the_interval_excludes(high, start):
-    said = proven([system(tables.BASELINE, 1, 0.5, 0.4, 0.6), system("edm", 2, 0.9, 0.8, high)], "fail")
+    said = proven([system("edm", 1, 0.9, 0.8, high), system(tables.BASELINE, 2, 1.2, 1.1, 1.3)], "fail")
     assert said.startswith(f"{start}: ") and "the audit found defects" in said and "not yet like real" in said
     near = proven([system("edm", 1, 0.02, -0.1, 0.1)], "pass")
     assert "no longer tells them from real tiles" in near and "the audit found nothing" in near
     assert proven([system(tables.BASELINE, 1, 0.5, 0.4, 0.6)], "pass") is None
+
+
+def test_nothing_is_proven_that_random_textures_of_the_bench_contradict():
+    texture, edm = system(tables.BASELINE, 1, 0.5, 0.4, 0.6), system("edm", 2, 0.9, 0.8, 0.99)
+    assert proven([texture, edm], "fail").startswith("Not proven")
+    alike = [edm | {"rank": 1}, system(tables.BASELINE, 2, 0.95, 0.85, 1.05)]
+    assert proven(alike, "fail").startswith("Not proven")
+    assert proven(alike, "fail", [difference("edm", tables.BASELINE, 0.05, 0.01, 0.09)]).startswith("Proven")
 
 
 def test_every_number_has_its_name_and_its_counts():

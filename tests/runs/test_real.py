@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from toy import texture
+from veridical.auditing.verdict import audit
 from veridical.core.errors import InputError
 from veridical.data.images import read_images, save_png, write_images
 from veridical.data.readers.open import open_slices
@@ -47,6 +48,22 @@ def test_samples_of_a_run_are_judged_in_its_window_and_size(folder, run_command,
     assert code in (0, 3, 4) and "12 synthetic against 10 real images" in out, err
     code, _, err = run_command("audit", folder / "run", tmp_path / "drawn", "--train", folder / "scans")
     assert code == 2 and "--train does not go with a run" in err
+
+
+def test_samples_without_conditions_are_independent_images(tmp_path):
+    """Of numbered files nobody knows, so that all are taken for one slice; what `veridical sample` drew from noise is known."""
+    tiles = texture(64, 32).reshape(16, 4, 1, 32, 32)
+    stems = [f"s{k:02d}_y{y}x0" for k in range(16) for y in range(4)]
+    write_images(tmp_path / "scans", tiles.reshape(64, 1, 32, 32), WINDOW, stems=stems)
+    train("random_phase", tmp_path / "scans", tmp_path / "run", size=32, steps=1, quiet=True, split="none")
+    sample(tmp_path / "run", 10, tmp_path / "drawn", quiet=True)
+    found = [audit(tmp_path / "scans", tmp_path / "drawn", power=False)["independent"]["synth"]]
+    record = json.loads((tmp_path / "drawn" / "provenance.json").read_text())
+    for change in ({"condition": {"needs": ["mask"]}}, {"checkpoint": ...}):
+        kept = {key: value for key, value in (record | change).items() if value is not ...}
+        (tmp_path / "drawn" / "provenance.json").write_text(json.dumps(kept))
+        found.append(audit(tmp_path / "scans", tmp_path / "drawn", power=False)["independent"]["synth"])
+    assert found == [10, 1, 1]
 
 
 def test_copies_of_training_images_are_found_and_larger_images_are_cut(folder, tmp_path):

@@ -258,6 +258,16 @@ def test_shares_of_neighbours_are_withheld_where_they_mean_little(n, slices, val
             assert f"means little with {min(n, slices)} images a set" in rows[name]["reason"]
 
 
+def test_recall_is_withheld_where_samples_lie_beside_the_real_images():
+    """Images of all variety, but with noise that moves them aside: their recall would be called a lack of variety."""
+    noise = np.random.default_rng(3).normal(0, 0.2, (60, 1, 16, 16)).astype(np.float32)
+    real, other, made = (blobs(60, k) for k in range(3))
+    found = [by_metric(score(real, x, floor_real=other, extractor="tiny")) for x in (made, np.clip(made + noise, 0, 1))]
+    assert [rows["recall_capped"]["value"] is not None for rows in found] == [True, False]
+    assert "nothing of variety" in found[1]["recall_capped"]["reason"]
+    assert all(rows[name]["value"] is not None for rows in found for name in ("precision_capped", "coverage"))
+
+
 def test_inception_is_null_with_a_reason_where_the_file_is_missing(tmp_path):
     rows = by_metric(score(blobs(8, 0), blobs(8, 1), extractor="inception", inception=tmp_path / "no.pt"))
     assert rows["fid"]["value"] is None and "no Inception weights" in rows["fid"]["reason"]

@@ -25,6 +25,7 @@ from veridical.core.errors import InputError
 from veridical.core.notes import heard
 from veridical.data.images import ImageSet as Opened
 from veridical.data.pixel_size import pixel_size_remarks
+from veridical.data.readers.runs import drawn_independently
 from veridical.metrics.same import numbered, simple
 from veridical.stats.conformal import fields_needed
 from veridical.stats.groups import components
@@ -60,7 +61,8 @@ def audit(
         Real images that are among them, or cut out of them, are compared with the others of them
     source : for edited images, what they were made of; images of one name belong together
     alpha : chance that real images unseen by the calibration fail
-    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile. Labels of
+    real_groups, synth_groups : a label an image, its slice; by default the file name without the place of the tile, which is
+        believed of what `veridical sample` drew without conditions. Labels of
         synthetic images that all differ say that they are independent of each other; names that all differ say nothing
     field : instead, a regular expression that finds the slice in a file name
     size : cut images to this size (large ones into tiles); by default the largest that fits if sizes differ
@@ -96,7 +98,8 @@ def audit(
         sides = open_sides(real, synth, train, source, field, size)
     side, other = with_groups(sides["real"], real_groups), with_groups(sides["synth"], synth_groups)
     say(0.0, "counting fields of view")
-    if synth_groups is None:
+    told = synth_groups is not None or (field is None and drawn_independently(synth))
+    if not told:
         other = other._replace(groups=joined(other.images, other.groups))
     exactly = simple(side.images)
     same = numbered(side.images, exactly=exactly)  # the same image twice, turned perhaps, is no second place
@@ -114,7 +117,6 @@ def audit(
         other.images, segmentation, progress=lambda k, n: say(done + 0.7 * k / total, "measuring synthetic images")
     )
     say(0.7, "searching for copies")
-    told = synth_groups is not None
     units = choose_units(slices, fields, other.groups, len(set_tests.names(True)), alpha, told=told)
     copied = with_copies(side, other, sides.get("train"), copies, independent(units, fields, slices), exactly, x, y)
     x, y = copied.real, copied.synth

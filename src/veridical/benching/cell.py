@@ -98,6 +98,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         real,
         about["real_groups"],
         about["floor_real"],
+        None if run.needs or run.pipeline is not None else np.arange(len(images)),  # drawn from noise alone
         (held_out, near.distance),
         out / "cache",
         folder / "audit",
@@ -144,12 +145,14 @@ def _audit(
     test: np.ndarray,
     groups: list[str],
     train: np.ndarray,
+    synth_groups: np.ndarray | None,
     copies: tuple[np.ndarray, np.ndarray],
     cache: Path,
     pictures: Path,
 ) -> dict[str, Any]:
     """What the audit says of the samples; without a verdict, the reason. What it would have found is not asked."""
-    about: dict[str, Any] = {"real_groups": groups, "copies": copies, "cache": cache, "pictures": pictures}
+    about: dict[str, Any] = {"real_groups": groups, "synth_groups": synth_groups, "copies": copies}
+    about |= {"cache": cache, "pictures": pictures}
     try:
         return audit(test, images, train, power=False, **about)
     except InputError as error:

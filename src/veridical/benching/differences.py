@@ -1,4 +1,4 @@
-"""How the best system of each dataset differs from the others, in ``datasets/NAME/differences.json``."""
+"""How the best learned system of each dataset differs from the others, in ``datasets/NAME/differences.json``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from veridical.benching.cell import real_tiles, synth_groups
 from veridical.core.files import write_json
 from veridical.reporting.results import Cell, Files, read_cells
-from veridical.reporting.tables import metric_columns, ranking
+from veridical.reporting.tables import best_learned, metric_columns, ranking
 from veridical.runs.run import row_of
 from veridical.scoring.difference import headline_difference
 from veridical.scoring.score import gather
@@ -19,7 +19,7 @@ from veridical.scoring.table import HEADLINE
 
 
 def write_differences(folder: Path, spec: dict[str, Any]) -> None:
-    """Compare the system with the lowest headline with every other one, each seed with each.
+    """Compare the learned system with the lowest headline with every other one, each seed with each.
 
     Parameters
     ----------
@@ -34,13 +34,14 @@ def write_differences(folder: Path, spec: dict[str, Any]) -> None:
     for dataset in spec["datasets"]:
         mine = [cell for cell in cells if cell.dataset == dataset]
         ranked = [s for s in ranking(mine, metric_columns(mine)) if s["rank"]]
-        if not ranked:
+        best = best_learned(ranked)
+        if best is None:
             continue
-        best, *others = ranked
         sets = {(cell.recipe, cell.seed): _sets(folder, spec, cell) for cell in mine if _scored(cell)}
         rows = [
             _row(best["system"], seed, other["system"], other_seed, sets)
-            for other in others
+            for other in ranked
+            if other is not best
             for seed in best["metrics"][HEADLINE]["seeds"]
             for other_seed in other["metrics"][HEADLINE]["seeds"]
         ]

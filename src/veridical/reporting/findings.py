@@ -68,12 +68,13 @@ def finding(systems: list[dict[str, Any]], differences: Sequence[Difference] = (
     return said + missing
 
 
-def proven(systems: list[dict[str, Any]], verdict: str) -> str | None:
+def proven(systems: list[dict[str, Any]], verdict: str, differences: Sequence[Difference] = ()) -> str | None:
     """One sentence on what is proven of the best learned system, and what is not; None without one that has an interval.
 
-    `verdict` is that of the audit on its samples, a dash where there is none.
+    `verdict` is that of the audit on its samples, a dash where there is none. Nearer than a random texture means below 1, and
+    better than the random textures among the systems, if there are any: see `finding` for `differences`.
     """
-    best = next((s for s in systems if s["rank"] and s["system"] != tables.BASELINE), None)
+    best = tables.best_learned(systems)
     stat = best and best["metrics"][HEADLINE]
     if best is None or stat is None or stat["low"] is None or stat["high"] is None:
         return None
@@ -81,7 +82,9 @@ def proven(systems: list[dict[str, Any]], verdict: str) -> str | None:
     real = "they are not yet like real tiles as a set" if stat["low"] > max(stat["floor"] or 0, 0) else (
         "this number no longer tells them from real tiles"
     )  # fmt: skip
-    if stat["high"] < 1:
+    texture = next((s for s in systems if s["rank"] and s["system"] == tables.BASELINE), None)
+    than_texture = None if texture is None else compare(best, texture, differences)
+    if stat["high"] < 1 and (than_texture is None or (than_texture.apart and than_texture.value > 0)):
         shown = f"Proven: samples of {best['system']} are nearer to real tiles than a random texture is ({value})"
     else:
         shown = (

@@ -8,7 +8,7 @@ import numpy as np
 from veridical.data.images import to_grid
 from veridical.reporting import figures, formats
 from veridical.reporting.results import Cell, Files, read_images, read_log, read_nearest
-from veridical.reporting.tables import BASELINE
+from veridical.reporting.tables import best_learned
 
 PAGE = 1060  # width of a strip of tiles in CSS pixels
 TILE = 128  # a tile is drawn about this large
@@ -49,7 +49,7 @@ def first_look(
     files: Files, out: Path, dataset: str, systems: list[dict[str, Any]], test: np.ndarray | None, size: int
 ) -> dict[str, Any] | None:
     """Real tiles over samples of the best learned system, not selected, at three times their size or a fitting one."""
-    best = next((s for s in systems if s["rank"] and s["system"] != BASELINE), None)
+    best = best_learned(systems)
     drawn = None if best is None else _first_samples(files, best, size)
     if test is None or best is None or drawn is None:
         return None

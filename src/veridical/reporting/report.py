@@ -118,12 +118,13 @@ def _dataset(
     rows, footnotes = _ranking_rows(systems)
     side = next((x.shape[-1] for x in (test, train) if x is not None), size or 64)
     scale = max(1, round(TILE / side))
-    best = next((s for s in systems if s["rank"] and s["system"] != tables.BASELINE), None)
+    differences = read(files, source / "differences.json", list[Difference]) or []
+    best = tables.best_learned(systems)
     return {
         "name": name,
         "look": first_look(files, out, name, systems, test, side),
-        "proven": proven(systems, audits.verdict_of(best["cells"]) if best else formats.DASH),
-        "finding": finding(systems, read(files, source / "differences.json", list[Difference]) or []),
+        "proven": proven(systems, audits.verdict_of(best["cells"]) if best else formats.DASH, differences),
+        "finding": finding(systems, differences),
         "ranking": rows,
         "columns": [cell["label"] for row in rows[-1:] for cell in row["cells"]],
         "footnotes": footnotes,

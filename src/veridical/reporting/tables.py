@@ -118,6 +118,11 @@ def ranking(cells: list[Cell], columns: dict[str, str | None]) -> list[dict[str,
     return systems
 
 
+def best_learned(systems: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first system of a `ranking` that is not the line to beat; None where none has a headline."""
+    return next((s for s in systems if s["rank"] and s["system"] != BASELINE), None)
+
+
 def _problems(cells: list[Cell]) -> list[str]:
     return _by_seed([(cell.seed, cell.trouble) for cell in cells if cell.trouble])
 

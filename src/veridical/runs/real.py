@@ -19,6 +19,7 @@ from veridical.data.alike import MOST, cut_images
 from veridical.data.images import ImageSet, read_images
 from veridical.data.names import group_of
 from veridical.data.pixel_size import pixel_size_remarks
+from veridical.data.readers.runs import drawn_independently
 from veridical.metrics.novelty import nearest_crop
 from veridical.recipes import table
 from veridical.runs.folder import read_run
@@ -94,6 +95,8 @@ def audit_run(
     """
     real = real_side(run)
     held_out, groups, made = _cut_alike(real, synth, size)
+    if synth_groups is None and drawn_independently(synth):
+        synth_groups = [group_of(name) for name in made.names]
     edited = None if source is None else _cut_alike(real, source, size)[2]
     channels = held_out.images.shape[1]
     sets = (x if x.shape[1] == channels else x.mean(1, keepdims=True) for x in (held_out.images, made.images))

@@ -244,11 +244,12 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
         independent = "" if metric.name == "precision_capped" else " of different slices"
         reason = f"means little with {least} images a set; give {FEWEST}{independent}, and as many more real ones"
         return null(name, reason, least, settings)
+    if metric.name == "recall_capped" and (beside := sets.beside):
+        return null(name, beside, least, settings)
     xx, yy, xy = sets.distances
 
     def value(i: NDArray[Any], j: NDArray[Any]) -> float:
-        shares = neighbour_shares_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)
-        return shares[metric.name]
+        return neighbour_shares_from_distances(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)], k)[metric.name]
 
     found = _at_equal_n(name, metric, equal, value, lambda j: float("nan"), settings, "count", least=k + 1)
     return found | {"floor": None if equal.no_floor else sets.neighbour_floors[metric.name]}

@@ -25,6 +25,10 @@ NEIGHBOURS = 5
 # images apart from ones with noise that everybody sees (docs/results/precision.md).
 FEWEST = 40
 
+# Of the precision of other real images that samples need, for a recall: with less, sets of all kinds of images have less recall
+# than sets of few kinds (docs/results/precision.md).
+PRECISE = 0.5
+
 
 class Training(NamedTuple):
     """Images that were trained on: whole ones (C, height, width) in [0, 1], flips and quarter turns that training makes, and
@@ -290,6 +294,19 @@ class Sets:
         drawn = [neighbour_shares(x, z[rows], NEIGHBOURS) for rows in self.equal.others]
         found = {name: float(np.mean([each[name] for each in drawn])) for name in drawn[0]}
         return found | {"precision_capped": neighbour_shares(x, z, NEIGHBOURS)["precision_capped"]}
+
+    @cached_property
+    def beside(self) -> str | None:
+        """Why a recall says nothing of variety: samples that lie beside the real images have none, however various they are."""
+        from veridical.metrics.distribution import neighbour_shares_from_distances
+
+        precision = neighbour_shares_from_distances(*self.distances, NEIGHBOURS)["precision_capped"]
+        if precision >= PRECISE * self.neighbour_floors["precision_capped"]:
+            return None
+        return (
+            f"says nothing of variety: precision_capped is below {PRECISE:g} of its real-against-real value, so that the samples "
+            "lie beside the real tiles, whatever their variety"
+        )
 
     @cached_property
     def crops(self) -> tuple[Any, NDArray[Any]]:

@@ -1,8 +1,11 @@
-"""Run folders and grids of samples hold pictures that are no images to read: they are told, and refused."""
+"""Folders that veridical wrote: pictures of runs and grids are no images to read; samples are independent of each other."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 from veridical.core.errors import InputError
+from veridical.core.files import read_json
 
 _FILES = ("model.safetensors", "resume.safetensors", "log.jsonl")  # beside run.json
 
@@ -28,6 +31,14 @@ def check_no_run(path: Path) -> None:
         )
     if path.name == "grid.png" and _sampled(path.parent):
         raise InputError(f"{path}: shows many samples in one picture; give their folder, {path.parent}")
+
+
+def drawn_independently(spec: object) -> bool:
+    """Whether `veridical sample` drew a folder without conditions: each image from noise of its own, and from nothing else."""
+    if not isinstance(spec, (str, Path)) or not _sampled(Path(spec)):
+        return False
+    held = read_json(Path(spec) / "provenance.json")
+    return isinstance(held, dict) and "checkpoint" in held and held.get("condition", "") is None
 
 
 def _sampled(folder: Path) -> bool:
