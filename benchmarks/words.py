@@ -1,7 +1,7 @@
 """Is a prompt obeyed? Numbers, presence, counts and places that captions ask for, measured in what is drawn.
 
     python benchmarks/words.py KIND [--run NAME=RUN ...] [--scales 1,2,4] [--clip RUN] [--swap] [--judge NAME=CLIP ...]
-                               [--quality] [--out DIR] [--phantom KEY=VALUE]
+                               [--quality] [--having TRAITS] [--out DIR] [--phantom KEY=VALUE]
 
 KIND is cmc, rocks or roots. The ruler is a segmentation network, trained on other phantoms and their masks. What it measures is
 read by the straight line on which its measurements of training phantoms lie, and its own error on held-out phantoms stands
@@ -12,8 +12,10 @@ as asked, and how often what it does not name stays within three errors of the r
 of 64 captions is the image's own (R@1, R@5), numbers and presence without training (zero-shot), true against false captions. With
 --judge the score of a `clip` run (of this or other material) is put beside what was measured: Spearman's correlation over the
 images of all runs between the score and how well a prompt was obeyed, and between the means of the runs. With --quality the
-images are put beside 256 other phantoms: `kid_over_random_phase`, and the share that the audit passes. DIR keeps the ruler, and
-gets the tables (KIND.md) and a grid of each run.
+images are put beside 256 other phantoms: `kid_over_random_phase`, and the share that the audit passes. With
+--having cracks+binder only captions of phantoms that have both are asked for: what runs make of a combination that their
+training had (or, with the option `withhold` of phantoms, had not). DIR keeps the ruler, and gets the tables (KIND.md) and a grid
+of each run.
 """
 
 import argparse
@@ -28,16 +30,20 @@ from scipy.stats import spearmanr
 from skimage.measure import regionprops_table
 from skimage.morphology import skeletonize
 
-from veridical import audit, draw, load, score
+from veridical import audit, draw, load
 from veridical.conditions.text import encoded
 from veridical.conditions.vocabulary import Vocabulary
 from veridical.core.device import use_threads
 from veridical.data.images import save_png, to_grid
 from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.phantoms import Phantoms, generate, parse_options
+from veridical.phantoms.drawing import KINDS as DRAWN
 from veridical.phantoms.telling import KINDS, cracks_seen
 from veridical.runs.draw import conditions_of
 from veridical.runs.words import embed_images, embed_texts, load_clip
+from veridical.scoring.measures import kid_over_random_phase
+from veridical.scoring.score import gather
+from veridical.scoring.table import HEADLINE, METRICS
 from veridical.wording import PLACES, place_of, state
 
 Measured = dict[str, Any]
@@ -172,6 +178,16 @@ def phantoms(kind: str, n: int, seed: int, options: argparse.Namespace) -> Phant
     return generate(kind, n, 64, seed, options=parse_options(kind, given))
 
 
+def having(kind: str, known: Phantoms, traits: str, n: int) -> Phantoms:
+    """The first `n` of phantoms that have all of a combination, as `withhold` of phantoms names it."""
+    held = DRAWN[kind][0].TRAITS
+    rows = [k for k, p in enumerate(known.properties) if all(held[name](p) for name in traits.split("+") if name)][:n]
+    if len(rows) < n:
+        raise SystemExit(f"only {len(rows)} of {len(known.images)} phantoms have {traits}: give a smaller --n.")
+    parts = ([part[k] for k in rows] for part in (known.properties, known.captions, known.facts))
+    return Phantoms(known.images[rows], known.masks[rows], *parts)
+
+
 def values(rows: list[Measured], name: str) -> np.ndarray:
     """One property of all rows, NaN where there is none."""
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
@@ -189,8 +205,8 @@ def determination(asked: np.ndarray, measured: np.ndarray) -> float:
 
 
 def balanced(true: np.ndarray, found: np.ndarray) -> float:
-    """Mean of the shares of right answers among those that have it, and among those that do not."""
-    return float((found[true].mean() + (~found[~true]).mean()) / 2)
+    """Mean of the shares of right answers among those that have it, and among those that do not, where there are such."""
+    return float(np.mean([(found == true)[true == has].mean() for has in (True, False) if (true == has).any()]))
 
 
 def near(asked: list[str | None], measured: list[str | None]) -> float:
@@ -255,8 +271,7 @@ def judged(clip: Path, drawn: dict[str, tuple[np.ndarray, np.ndarray]], prompts:
 def quality(kind: str, images: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
     """How real images look, whatever was asked: the distance to other phantoms, and the share that the audit passes."""
     others = phantoms(kind, 256, OTHERS, options).images
-    rows = {row["metric"]: row for row in score(others, images)}
-    distance = next(row for name, row in rows.items() if name.startswith("kid_over_random_phase"))
+    distance = kid_over_random_phase(gather(others, images, cache=options.out / "cache"), METRICS[HEADLINE])
     found = audit(others, images, power=False)
     passed = sum(image["verdict"] == "pass" for image in found["images"])
     return {
@@ -357,6 +372,7 @@ def main() -> None:
     parser.add_argument("--quality", action="store_true")
     parser.add_argument("--judge", action="append", default=[], metavar="NAME=CLIP")
     parser.add_argument("--n", type=int, default=128)
+    parser.add_argument("--having", default="", metavar="TRAITS", help="ask only for what has these, joined by +")
     parser.add_argument("--out", type=Path, default=Path("runs/words"))
     parser.add_argument("--images", type=int, default=1200, help="phantoms that the ruler learns")
     parser.add_argument("--steps", type=int, default=1200, help="training steps of the ruler")
@@ -364,7 +380,10 @@ def main() -> None:
     options = parser.parse_args()
     use_threads()
     options.out.mkdir(parents=True, exist_ok=True)
-    held = phantoms(options.kind, 512 if options.clip else options.n, HELD_OUT, options)
+    n = 512 if options.clip else options.n
+    held = having(
+        options.kind, phantoms(options.kind, 8 * n if options.having else n, HELD_OUT, options), options.having, n
+    )
     if options.clip:
         for what, value in clip_answers(options.kind, options.clip, held, MATERIALS[options.kind]).items():
             print(f"| {what} | {value:.3f} |", flush=True)
