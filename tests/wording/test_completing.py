@@ -67,6 +67,8 @@ def test_captions_of_named_classes_are_read():
         ("fibre loading 45%", {"fibre_volume_fraction": 0.45}),
         ("Three cracks and no binder.", {"n_cracks": 3, "binder_fraction": 0.0}),
         ("tomogram of a composite, 17 fibres, binder in the upper left", {"n_fibres": 17, "binder_place": "upper left"}),
+        ("17 fibres, a binder border at the bottom", {"n_fibres": 17, "binder_place": "bottom"}),
+        ("tow with a thin binder layer in the lower left and two cracks", {"n_cracks": 2, "binder_place": "lower left"}),
         ("a composite with three cracks and 17 fibres", {"n_cracks": 3, "n_fibres": 17}),
         ("a mean fibre diameter of 10.3 px, one crack", {"mean_diameter_px": 10.3, "n_cracks": 1}),
     ],
@@ -112,6 +114,12 @@ def test_what_cannot_be_read_or_be_true_is_said():
     assert completer.complete("a cat", np.random.default_rng(0)).text == "a cat"
     done = completer.complete("dense fibres, fibre volume fraction 0.3", np.random.default_rng(0))
     assert done.broken == ("dense fibres",) and stated(done.text)["fibre_volume_fraction"] == 0.3
+
+
+@pytest.mark.parametrize("text", ["no binder at the bottom", "less binder at the bottom", "not a binder at the bottom"])
+def test_what_denies_a_place_states_none(text):
+    facts = [fact.how for facts in read(f"a composite, {text}", named(CAPTIONS)).stated for fact in facts]
+    assert "place" not in facts
 
 
 def test_comparisons_are_no_facts_and_are_kept_as_they_are():

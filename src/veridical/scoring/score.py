@@ -80,10 +80,10 @@ def score(
     -------
     list of rows {recipe, dataset, seed, metric, value, low, high, n, floor, reason, remark, settings}
         In the order of the table. A metric that cannot be computed has value None and a reason. Metrics that depend on n
-        (Fréchet, recall, coverage) have value and floor at the same n, images chosen evenly over
-        groups; the unbiased KID uses every image, the precision every synthetic one. `settings.interval` says what was resampled. A row with a
-        value may have a remark: what has to be known to read it. The reason of `copied_share`, which always has a value, is
-        what was found of the sets, such as images that are in two of them.
+        (Fréchet, recall, coverage) have value and floor at the same n, images chosen evenly over groups; the unbiased KID uses
+        every image, the precision every synthetic one. `settings.interval` says what was resampled. A row with a value may have
+        a remark: what has to be known to read it. The reason of `copied_share`, which always has a value, is what was found of
+        the sets, such as images that are in two of them.
 
     Raises
     ------

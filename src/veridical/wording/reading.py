@@ -23,9 +23,12 @@ _CLASSES = (
 
 # Numbers that are left, and words that make another thing of the fact beside them.
 _DOUBT = re.compile(
-    r"[0-9]|\b(?:not|than|less|more|fewer|between|least|most|up to|over|under|above|below|around|about|nearly|almost|from|or)\b",
+    r"[0-9]|\b(?:no|not|without|than|less|more|fewer|between|least|most|up to|over|under|above|below|around|about|nearly|almost|"
+    r"from|or)\b",
     re.IGNORECASE,
 )
+# A word about a thing that has a place, but none that denies it or names another.
+_ABOUT = r"(?!(?:no|not|without|less|more|few|fewer|and|or|with|of|than)\b)[a-z-]+"
 _JOINING = (
     "with",
     "and",
@@ -157,8 +160,11 @@ def _patterns_of(name: str) -> Iterator[tuple[re.Pattern[str], Make]]:
         yield from always(phrases, bounds, "word")
     yield from always(row.absent, False, "presence")
     yield from always(row.present, True, "presence")
-    for place, said in PLACES.items():
+    for place, said in PLACES.items() if row.places else ():
         yield from always((phrase.format(said) for phrase in row.places), place, "place")
+        thing = re.escape(name.removesuffix("_place").replace("_", " "))  # "a thin binder layer at the top"
+        other = re.compile(rf"{_ARTICLE}(?:{_ABOUT} )?{thing}(?: {_ABOUT})? {said}")
+        yield other, lambda m, place=place: Fact(name, place, "place", m[0])
 
 
 def _pattern(phrase: str) -> re.Pattern[str]:
