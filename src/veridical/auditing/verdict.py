@@ -173,7 +173,7 @@ def lead(report: dict[str, Any]) -> str:
     named = "; ".join(titles[:NAMED]) + (f"; and {len(titles) - NAMED} more" if len(titles) > NAMED else "")
     if report["verdict"] == "pass":
         usual = f" (of real images up to {report['alpha']:.0%} do)" if failed else ""
-        text = f"{alone} on {own} own{usual}, and as a set they differ from real ones in nothing found"
+        text = f"{alone} on {own} own{usual}, and no defect was found in them as a set"
     elif report["verdict"] == "insufficient":
         seen = (
             f"; what differs from those there are: {named}"
