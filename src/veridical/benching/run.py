@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from veridical.benching.spec import Spec, read_spec
+from veridical.benching.spec import UNWATCHED, Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
@@ -162,7 +162,7 @@ def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
 
 def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
-    entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
+    entry = UNWATCHED | {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
     needs = {need for row in rows for need in row_of(row.recipe).needs} | {
         row.name for row in CONDITIONS.values() if row.setting in entry

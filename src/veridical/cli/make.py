@@ -123,6 +123,13 @@ def sample(
     periodic: Annotated[
         bool, typer.Option("--periodic", help="Images go on at the opposite side where they end.")
     ] = False,
+    best: Annotated[
+        bool,
+        typer.Option(
+            "--best",
+            help="Draw from the state whose preview was best, not from the last; other commands: --set weights=best.",
+        ),
+    ] = False,
     download: Download = False,
     seed: Seed = 0,
     batch: Annotated[
@@ -145,6 +152,8 @@ def sample(
     settings = pairs_of(set_ or [])
     if download:
         settings["download"] = "true"
+    if best:
+        settings["weights"] = "best"
     if extrapolate:
         asked["extrapolate"] = True
     try:
