@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -14,26 +15,63 @@ from veridical.cli.shell import Json, Seed, app, check_outputs, pairs_of, say, s
 from veridical.core.text import shown
 
 
-@app.command()
-def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """The table of systems: family, task, needs, citation."""
-    from veridical.recipes.table import RECIPES
+@app.command(epilog="Examples:\n\n\b\nveridical recipes\nveridical recipes edm\nveridical recipes edm --json")
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="One system, with all its settings."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """The table of systems: family, task, needs, citation; or one system with its settings."""
+    from veridical.recipes.table import RECIPES, find
 
+    chosen = RECIPES if name is None else {name: find(name)}
     if as_json:
         rows = {
             n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs")}
             | {"first": {name: stage.recipe for name, stage in r.first.items()}}
-            for n, r in RECIPES.items()
-        }
-        rows = {
-            n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()
+            | {"settings": {k: str(v) for k, v in r.arguments().items()}}
+            for n, r in chosen.items()
         }
         say(json.dumps(rows, indent=1))
         return
-    for name, row in RECIPES.items():
+    for n, row in chosen.items():
         stages = ", ".join(stage.recipe for stage in row.first.values())
         needs = ", ".join((*row.needs, *row.learns)) or (f"first stage {stages}" if stages else "images")
-        say(f"{name}  {row.family}, {row.task}, needs {needs}\n    {row.summary}\n    {row.citation}")
+        say(f"{n}  {row.family}, {row.task}, needs {needs}\n    {row.summary}\n    {row.citation}")
+    if name is not None:
+        for title, lines in _settings_of(name).items():
+            table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+            for line in lines:
+                table.add_row(*(shown(each) for each in line))
+            say(f"\n{title}")
+            say_table(table)
+
+
+def _settings_of(name: str) -> dict[str, list[tuple[str, str, str]]]:
+    """Name, usual value and help of the settings of a system, by what they act on."""
+    from veridical.conditions.table import SIZES
+    from veridical.recipes.config import TrainConfig
+    from veridical.recipes.table import find
+
+    row = find(name)
+
+    def line(key: str, value: object, kind: type | None) -> tuple[str, str, str]:
+        about = {} if kind is None else next(f.metadata for f in dataclasses.fields(kind) if f.name == key)
+        choices = f" One of {', '.join(about['choices'])}." if about.get("choices") else ""
+        said = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return key, said or '""', about.get("help", "") + choices
+
+    known = {key: line(key, value, row.kind_of(key)) for key, value in row.arguments().items() if key not in SIZES}
+    groups = {
+        "Of training (veridical train --set NAME=VALUE):": [v for k, v in known.items() if k not in row.sampling],
+        "Of sampling, too (veridical sample --set NAME=VALUE):": [known[k] for k in row.sampling if k in known],
+        "What veridical train usually has for it (flags, see veridical train --help):": [
+            line(key, value, TrainConfig) for key, value in row.train.items()
+        ],
+    }
+    return {title: lines for title, lines in groups.items() if lines}
 
 
 @app.command(epilog="Example: veridical data scans/core.tif --preview core.png")

@@ -179,6 +179,7 @@ def sample(
     size: int | tuple[int, int] | None = None,
     periodic: bool = False,
     device: str = "auto",
+    threads: int = 0,
     quiet: bool = False,
     **asked: Any,
 ) -> Path:
@@ -204,6 +205,8 @@ def sample(
     size, periodic
         Of images that are larger than tiles, see `draw`.
     device : str
+    threads : int
+        Of the CPU; 0: all that this process may use.
     quiet : bool
     **asked
         What the images are to be, in turn; by default what held-out tiles have, or all classes:
@@ -233,10 +236,12 @@ def sample(
         raise InputError(f"batch={batch}, seed={seed}: give a batch of at least 1 and a seed of at least 0.")
     if n < 1:
         raise InputError(f"-n {n} asks for no image: give a positive number.")
+    if threads < 0:
+        raise InputError(f"threads={threads} cannot be: give a number from 0 on.")
     check_cost(f"-n {n}", images=n)
     check_folder(Path(out))
     loaded = load(run, device, settings)
-    use_threads()
+    use_threads(threads)
     row, info = loaded.drawing(), loaded.info
     batch = loaded.together(batch)
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)
