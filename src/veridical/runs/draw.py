@@ -232,12 +232,8 @@ def sample(
     KeyboardInterrupt
         At Ctrl-C and SIGTERM, once ``provenance.json`` says which images there are.
     """
-    if batch < 1 or seed < 0:
-        raise InputError(f"batch={batch}, seed={seed}: give a batch of at least 1 and a seed of at least 0.")
-    if n < 1:
-        raise InputError(f"-n {n} asks for no image: give a positive number.")
-    if threads < 0:
-        raise InputError(f"threads={threads} cannot be: give a number from 0 on.")
+    if n < 1 or batch < 1 or seed < 0 or threads < 0:
+        raise InputError(f"-n {n}, batch={batch}, seed={seed}, threads={threads}: give 1 or more images, 0 or more else.")
     check_cost(f"-n {n}", images=n)
     check_folder(Path(out))
     loaded = load(run, device, settings)

@@ -282,7 +282,6 @@ def fit(
         """Preview and score; keep the state if it is the best."""
         nonlocal info
         point = watch.look(average.model, state.step, state.seconds, scored)
-        state.aside += watch.pause
         if point is not None and log is not None:
             log.write_score(point)
             if is_best(watch.points):
@@ -331,6 +330,7 @@ def fit(
                 kept = info.best
                 look()
                 drawn = time.monotonic()
+                state.seconds, state.aside = drawn - clock, state.aside + watch.pause
                 if info.best is not kept:  # with the state that it is of
                     save(finished=False)
                     saved = time.monotonic()
