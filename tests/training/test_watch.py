@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import struct
+import sys
 
 import numpy as np
 import pytest
@@ -153,3 +155,40 @@ def test_runs_of_before_trained_on_all_images(data, tmp_path):
     train_run("dcgan", data, run, steps=2, resume=True, **SMALL)
     info = read_run(run)
     assert info.config.validation == 0 and "n_validation_tiles" not in info.dataset and info.cost.steps == 2
+
+
+def events_of(run):
+    """(tag, step, value or "image") of all event files of a run, by the records of TensorFlow: length, check, content, check."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted((run / "tensorboard").glob("events.*")):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            (length,) = struct.unpack_from("<Q", content, at)
+            event = Event.FromString(content[at + 12 : at + 12 + length])
+            at += length + 16
+            for value in event.summary.value:
+                found.append((value.tag, event.step, "image" if value.HasField("image") else value.simple_value))
+    return found
+
+
+def test_event_files_have_what_the_log_has(data, tmp_path, quick):
+    quick([0.9, 0.5])
+    run = train_run("dcgan", data, tmp_path / "run", steps=2, preview_every=0, tensorboard=True, **SMALL)
+    events = events_of(run)
+    losses = {tag: [v for t, _, v in events if t == tag] for tag, _, _ in events if tag.startswith("loss/")}
+    logged = [line["loss"] for line in lines(run, "loss")]
+    assert losses.keys() == {f"loss/{part}" for part in logged[0]}
+    for part in logged[0]:
+        assert losses[f"loss/{part}"] == pytest.approx([line[part] for line in logged], rel=1e-4)
+    assert ("samples", 1, "image") in events
+    assert [v for t, _, v in events if t == "score/distance_to_real"] == pytest.approx([0.9, 0.5])
+    assert not (train_run("dcgan", data, tmp_path / "plain", steps=1, **SMALL) / "tensorboard").exists()
+
+
+def test_without_the_package_nothing_is_begun(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(InputError, match=r"install veridical\[tensorboard\]"):
+        train_run("dcgan", data, tmp_path / "run", steps=1, tensorboard=True, **SMALL)
+    assert not (tmp_path / "run").exists()

@@ -204,9 +204,8 @@ def sample(
         Images at a time, of larger images their tiles; changes them by no more than rounding.
     size, periodic
         Of images that are larger than tiles, see `draw`.
-    device : str
-    threads : int
-        Of the CPU; 0: all that this process may use.
+    device, threads : str, int
+        0 threads are all that this process may use.
     quiet : bool
     **asked
         What the images are to be, in turn; by default what held-out tiles have, or all classes:
@@ -233,7 +232,7 @@ def sample(
         At Ctrl-C and SIGTERM, once ``provenance.json`` says which images there are.
     """
     if n < 1 or batch < 1 or seed < 0 or threads < 0:
-        raise InputError(f"-n {n}, batch={batch}, seed={seed}, threads={threads}: give 1 or more images, 0 or more else.")
+        raise InputError(f"-n {n}, batch={batch}, seed={seed}, threads={threads}: give n and batch above 0, none below.")
     check_cost(f"-n {n}", images=n)
     check_folder(Path(out))
     loaded = load(run, device, settings)

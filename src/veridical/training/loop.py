@@ -44,6 +44,7 @@ from veridical.runs.folder import (
 from veridical.runs.run import load_stage
 from veridical.runs.stages import check_words, find_stage, given_places, is_stage, own_place, refer
 from veridical.training.course import is_best
+from veridical.training.events import Events, writer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
 from veridical.training.preview import show
 from veridical.training.state import Average, Log, State
@@ -111,6 +112,8 @@ def train(
                 f"{out} holds a run of {started.recipe}, not {recipe}: resume that, or choose another --out."
             )
         config, args = resumed(out, started, given, config, args)
+    if config.tensorboard:
+        writer()  # what is missing is said before anything is read
     if row.own_source:
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
@@ -273,6 +276,7 @@ def fit(
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     if log is not None and log.damaged:
         tell(out / "log.jsonl", f"{log.damaged} damaged lines are left out")
+    events = Events(out, state.step) if world.rank == 0 and config.tensorboard else None
     # Sample k of every preview has the conditions of tile k of real.png.
     watch = Watch(out, data, config, device, log.points if log is not None else [])
     if world.rank == 0 and state.step == 0:
@@ -287,6 +291,8 @@ def fit(
             if is_best(watch.points):
                 state.save_best()
                 info = info.replace(best=watch.best())
+        if events is not None:
+            events.preview(state.step, point, watch.picture(state.step))
 
     interrupt = threading.Event()
     state.seconds = time.monotonic() - clock
@@ -323,6 +329,8 @@ def fit(
             state.seconds = time.monotonic() - clock
             if log is not None:
                 log.write(state.step, state.seconds, values)
+            if events is not None:
+                events.losses(state.step, values)
             speed = state.step * config.batch / max(state.seconds - state.aside, 1e-9)
             note = ", ".join(f"{part} {value:.4f}" for part, value in values.items())
             progress.update(reached, f"step {state.step}  {note}  {speed:.0f} tiles/s  {watch.said}")
@@ -346,6 +354,8 @@ def fit(
             save(finished=True, weights=False)
         if log is not None:
             log.close()
+        if events is not None:
+            events.close()
         world.largest(0)  # nobody goes on before the run is written: a second stage reads it
         if not halted:
             progress.update(1.0, f"done at step {state.step}  {watch.said}")

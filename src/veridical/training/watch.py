@@ -84,13 +84,17 @@ class Watch:
         if isinstance(model, Generating) and not isinstance(model, Large):  # which takes minutes an image
             try:
                 images = self._draw(model, range(SHOWN))
-                show(self._out / "samples" / f"step_{step:07d}.png", images)
+                show(self.picture(step), images)
                 if self._score is not None and scored:
                     point = self._point(model, images, began, step, seconds)
             except FAILURES as error:
                 tell(self._out, f"no preview of step {step} ({' '.join(str(error).split())})")
         self.pause = time.monotonic() - began
         return point
+
+    def picture(self, step: int) -> Path:
+        """Where the preview of a step is."""
+        return self._out / "samples" / f"step_{step:07d}.png"
 
     def _point(self, model: Generating, images: Images, began: float, step: int, seconds: float) -> Point | None:
         assert self._score is not None
