@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,10 @@ def _settings_of(name: str) -> dict[str, list[tuple[str, str, str]]]:
     return {title: lines for title, lines in groups.items() if lines}
 
 
-@app.command(epilog="Example: veridical data scans/core.tif --preview core.png")
+@app.command(
+    epilog="Examples:\n\n\b\nveridical data scans/core.tif --preview core.png\n"
+    "veridical data scans/core.tif --size 64 --scale 0.5 --pace --preview core.png"
+)
 def data(
     spec: Annotated[str, typer.Argument(metavar="DATA", help="Images to look at.")],
     size: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 64,
@@ -82,12 +86,16 @@ def data(
     preview: Annotated[
         Path | None, typer.Option(help="Write a picture of training (left) and test tiles (right) here.")
     ] = None,
+    pace: Annotated[
+        bool, typer.Option("--pace", help="Train a few steps of edm, too, to say how many minutes it takes here.")
+    ] = False,
     json_file: Json = None,
 ) -> None:
-    """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
+    """What is in a dataset: slices, sizes, bit depth, intensity window, split; the tile and scale that fit; a preview."""
     import numpy as np
 
     from veridical.core.notes import heard
+    from veridical.data.advice import advise, lines, to_json
     from veridical.data.dataset import open_dataset
     from veridical.data.images import save_png, to_grid
 
@@ -98,7 +106,8 @@ def data(
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
         table.add_row(key, shown("; ".join(value) if key == "notes" else value))
-    write_json(json_file, summary)
+    advice = advise(dataset)
+    write_json(json_file, summary | {"advice": to_json(advice)})
     if preview is not None:
         sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
         height = max(side.shape[0] for side in sides)
@@ -107,8 +116,21 @@ def data(
         ]
         save_png(preview, np.concatenate(padded, axis=1))
     say_table(table)
+    say("\n".join(["", *lines(advice, dataset)]))
+    minutes = 20
+    if pace:
+        from veridical.training.pace import forecast
+
+        with heard():  # said above
+            said = forecast(spec, advice.size, advice.scale)
+        say("\n".join(said))
     if preview is not None:
         say(f"preview: {preview}")
+    name = shlex.quote(f"runs/{Path(spec.partition('?')[0].replace(':', '-')).stem}")
+    say(
+        f"\nNext:\n  veridical train edm {shlex.quote(spec)} --size {advice.size} --scale {advice.scale:g} --minutes {minutes} "
+        f"--out {name}"
+    )
 
 
 @app.command(
