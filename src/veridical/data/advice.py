@@ -127,9 +127,8 @@ def _lengths(crop: np.ndarray) -> tuple[float, float, float]:
     grey = gaussian_filter(luminance(crop[None])[0], 1.0)  # noise of single pixels cuts no chord
     bright = grey > threshold_otsu(grey) if np.ptp(grey) else np.zeros(grey.shape, bool)
     chords = mean_chord(np.stack([bright, ~bright]))
-    return float(correlation_length(crop[None])[0]), *(
-        float(chord) if np.isfinite(chord) and chord > 0 else float(min(grey.shape)) for chord in chords
-    )
+    light, dim = (float(chord) if chord > 0 else float(min(grey.shape)) for chord in chords)
+    return float(correlation_length(crop[None])[0]), light, dim
 
 
 def _fitting(spacing: float, finest: float, side: int, beyond: bool) -> tuple[int, float]:

@@ -232,9 +232,7 @@ def sample(
         At Ctrl-C and SIGTERM, once ``provenance.json`` says which images there are.
     """
     if n < 1 or batch < 1 or seed < 0 or threads < 0:
-        raise InputError(
-            f"-n {n}, batch={batch}, seed={seed}, threads={threads}: give n and batch above 0, none below."
-        )
+        raise InputError(f"-n {n}, batch={batch}, seed={seed}, threads={threads}: one of these is too small.")
     check_cost(f"-n {n}", images=n)
     check_folder(Path(out))
     loaded = load(run, device, settings)

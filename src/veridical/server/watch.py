@@ -32,8 +32,8 @@ def watching(run: str | Path, port: int = 0) -> ThreadingHTTPServer:
     InputError
         If `run` is no run, or the port is taken.
     """
-    run = Path(run)
-    read_run(at_work(run))
+    folder = Path(run)
+    read_run(at_work(folder))
     tails: dict[Path, Tail] = {}
     alone = Lock()
 
@@ -47,8 +47,8 @@ def watching(run: str | Path, port: int = 0) -> ThreadingHTTPServer:
             name = self.path.partition("?")[0].lstrip("/")
             try:
                 with alone:
-                    folder = at_work(run)
-                    page = page_of(folder, tails.setdefault(folder, Tail(folder / "log.jsonl")))
+                    now = at_work(folder)  # a first stage, and then the run itself
+                    page = page_of(now, tails.setdefault(now, Tail(now / "log.jsonl")))
                 if not name:
                     self._answer(200, "text/html; charset=utf-8", page.html.encode())
                 elif name in page.files:
