@@ -45,6 +45,7 @@ def test_every_command_has_help(run):
         "utility",
         "bench",
         "report",
+        "watch",
     ]
     code, text, _ = run("--help")
     assert code == 0 and all(name in text for name in commands)
@@ -116,7 +117,9 @@ def test_data_says_what_is_there(run, tiles, tmp_path):
         "data", tiles, "--size", 32, "--preview", tmp_path / "look.png", "--json", tmp_path / "data.json"
     )
     assert code == 0 and "uint8" in text
-    assert json.loads((tmp_path / "data.json").read_text())["slices"] == 50
+    told = json.loads((tmp_path / "data.json").read_text())
+    assert told["slices"] == 50 and told["advice"]["size"] in (64, 48)
+    assert "structure: bright parts are" in text and f"veridical train edm {tiles} --size" in text
     assert Image.open(tmp_path / "look.png").size[0] > 500
 
 

@@ -179,7 +179,38 @@ def test_a_bench_says_by_its_exit_code_how_it_ended(run, tmp_path, monkeypatch, 
 def test_a_stopped_training_says_so(run, tiles, tmp_path, monkeypatch):
     monkeypatch.setattr("veridical.runs.folder.is_finished", lambda folder: False)
     code, out, error = run("train", "random_phase", tiles, "--out", tmp_path / "run", "--size", 16, "--quiet")
-    assert code == STOPPED and "add --resume to go on" in out and "stopped" in error
+    assert code == STOPPED and "--resume" in out and "to go on" in out and "stopped" in error
+
+
+def test_a_training_ends_with_the_commands_that_come_next(run, tiles, tmp_path):
+    out = tmp_path / "my run"
+    code, said, _ = run("train", "random_phase", tiles, "--out", out, "--size", 16, "--quiet")
+    assert code == 0
+    assert f"veridical sample '{out}' -n 64 --out '{out}-samples'" in said and "previews were not scored" in said
+    assert f"--out '{out}' --resume --minutes 20" in said
+
+
+def test_a_training_that_was_stopped_in_its_first_stage_says_so(tmp_path):
+    from veridical.cli.ending import stopped
+
+    assert "give the same command again, with --resume" in stopped("latent_diffusion", "data", tmp_path)
+
+
+def test_one_system_with_its_settings(run):
+    code, out, _ = run("recipes", "edm")
+    assert code == 0 and "Of sampling, too" in out and "solver" in out and "One of euler" in " ".join(out.split())
+    assert "dcgan" not in out
+    code, out, _ = run("recipes", "edm", "--json")
+    assert list(json.loads(out)) == ["edm"]
+    code, _, error = run("recipes", "edn")
+    assert code == 2 and "did you mean 'edm'" in error
+
+
+def test_the_shell_completes_commands(tmp_path):
+    asked = {"_VERIDICAL_COMPLETE": "complete_bash", "COMP_WORDS": "veridical sam", "COMP_CWORD": "1"}
+    command = [sys.executable, "-c", "import sys; sys.argv = ['veridical']; from veridical.cli import main; main()"]
+    found = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True)
+    assert found.stdout.split() == ["sample"]
 
 
 def test_stopped_sampling_says_how_to_go_on(run, tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ from veridical.recipes.adaptation import Lora, Prior, Reward, Telling, Word
 from veridical.recipes.config import TrainConfig
 
 # Settings of training that are those of the base, or nothing here.
-FIXED = ("size", "label", "bins", "source", "source_scale", "hint", "label_tiles", "label_share", "complete")
+FIXED = ("size", "label", "bins", "source", "source_scale", "hint", "label_tiles", "label_share", "complete",
+         "validation", "patience")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,4 +112,6 @@ def sorted_out(row: How, given: Mapping[str, Any], large: bool) -> tuple[TrainCo
         config["steps"] = None
     names = [{f.name for f in dataclasses.fields(each)} for each in row.settings]
     made = [each(**{k: v for k, v in own.items() if k in mine}) for each, mine in zip(row.settings, names, strict=True)]
-    return TrainConfig(**config), {name: value for each in made for name, value in dataclasses.asdict(each).items()}
+    return TrainConfig(**{"validation": 0.0} | config), {
+        name: value for each in made for name, value in dataclasses.asdict(each).items()
+    }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from veridical.auditing.verdict import audit
+from veridical.benching.spec import UNWATCHED
 from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import cycle, open_data, write_arrays
 from veridical.conditions.table import arrays_of
@@ -36,7 +37,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`."""
     spec: Any = read_json(out / "spec.json", Plan)
     folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
-    entry = dict(spec["datasets"][dataset])
+    entry = UNWATCHED | spec["datasets"][dataset]
     data = entry.pop("data")
     row = spec["recipes"][recipe]
     budget = {} if {"minutes", "steps"} & set(row["args"]) else {k: spec[k] for k in ("steps", "minutes")}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from veridical.benching.spec import Spec, read_spec
+from veridical.benching.spec import UNWATCHED, Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
@@ -30,6 +32,9 @@ from veridical.reporting.results import bench_spec, cells_of
 from veridical.runs.run import row_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
+
+EVERY = 15.0  # seconds between looks at what a cell wrote
+PROGRESS = re.compile(r"[\w ]+: \d+ % after ")  # a line of `veridical.core.progress.Progress`
 
 
 def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
@@ -162,7 +167,7 @@ def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
 
 def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
-    entry = {k: v for k, v in plan.datasets[name].items() if k != "data"}
+    entry = UNWATCHED | {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
     needs = {need for row in rows for need in row_of(row.recipe).needs} | {
         row.name for row in CONDITIONS.values() if row.setting in entry
@@ -185,7 +190,9 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
     began = time.monotonic()
     with (cell / "output.txt").open("ab") as output:
         code = processes.run(
-            [sys.executable, "-m", "veridical.benching.cell", str(folder), dataset, recipe, str(seed)], output
+            [sys.executable, "-m", "veridical.benching.cell", str(folder), dataset, recipe, str(seed)],
+            output,
+            _Course(cell / "output.txt", say).look,
         )
     if code == 0 and (cell / "cost.json").is_file():
         write_json(status, {"state": "done", "reason": None})
@@ -204,6 +211,30 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
     return "failed"
 
 
+def _waited(process: subprocess.Popen[bytes]) -> int | None:
+    """Exit code of a process; None if it goes on after a while."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(EVERY)
+    return None
+
+
+class _Course:
+    """What a cell last wrote of its progress, said once."""
+
+    def __init__(self, output: Path, say: Callable[[str], None]) -> None:
+        self._output, self._say, self._said = output, say, ""
+
+    def look(self) -> None:
+        """Say the last line of progress, if it is new."""
+        with self._output.open("rb") as file:
+            file.seek(max(0, self._output.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").splitlines()
+        found = [line for line in lines if PROGRESS.match(line)]
+        if found and found[-1] != self._said:
+            self._said = found[-1]
+            self._say(self._said.partition("  ")[0])
+
+
 class _Processes:
     """The processes of the cells at work; a wish to stop is handed on to them, so that they save what they have."""
 
@@ -211,8 +242,8 @@ class _Processes:
         self.stopped = False
         self._running: set[subprocess.Popen[bytes]] = set()
 
-    def run(self, command: list[str], output: IO[bytes]) -> int:
-        """Run a command to its end and return its exit code."""
+    def run(self, command: list[str], output: IO[bytes], look: Callable[[], None]) -> int:
+        """Run a command to its end and return its exit code; meanwhile `look` now and then."""
         # Threads that wait must sleep: processes that spin on the same cores slow each other down many times.
         with subprocess.Popen(
             command,
@@ -224,7 +255,8 @@ class _Processes:
             self._running.add(process)
             if self.stopped:
                 process.terminate()
-            code = process.wait()
+            while (code := _waited(process)) is None:
+                look()
             self._running.discard(process)
         return code
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -14,29 +16,69 @@ from veridical.cli.shell import Json, Seed, app, check_outputs, pairs_of, say, s
 from veridical.core.text import shown
 
 
-@app.command()
-def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """The table of systems: family, task, needs, citation."""
-    from veridical.recipes.table import RECIPES
+@app.command(epilog="Examples:\n\n\b\nveridical recipes\nveridical recipes edm\nveridical recipes edm --json")
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="One system, with all its settings."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """The table of systems: family, task, needs, citation; or one system with its settings."""
+    from veridical.recipes.table import RECIPES, find
 
+    chosen = RECIPES if name is None else {name: find(name)}
     if as_json:
         rows = {
             n: {k: getattr(r, k) for k in ("family", "task", "summary", "citation", "needs")}
             | {"first": {name: stage.recipe for name, stage in r.first.items()}}
-            for n, r in RECIPES.items()
-        }
-        rows = {
-            n: row | {"settings": {k: str(v) for k, v in RECIPES[n].arguments().items()}} for n, row in rows.items()
+            | {"settings": {k: str(v) for k, v in r.arguments().items()}}
+            for n, r in chosen.items()
         }
         say(json.dumps(rows, indent=1))
         return
-    for name, row in RECIPES.items():
+    for n, row in chosen.items():
         stages = ", ".join(stage.recipe for stage in row.first.values())
         needs = ", ".join((*row.needs, *row.learns)) or (f"first stage {stages}" if stages else "images")
-        say(f"{name}  {row.family}, {row.task}, needs {needs}\n    {row.summary}\n    {row.citation}")
+        say(f"{n}  {row.family}, {row.task}, needs {needs}\n    {row.summary}\n    {row.citation}")
+    if name is not None:
+        for title, lines in _settings_of(name).items():
+            table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+            for line in lines:
+                table.add_row(*(shown(each) for each in line))
+            say(f"\n{title}")
+            say_table(table)
 
 
-@app.command(epilog="Example: veridical data scans/core.tif --preview core.png")
+def _settings_of(name: str) -> dict[str, list[tuple[str, str, str]]]:
+    """Name, usual value and help of the settings of a system, by what they act on."""
+    from veridical.conditions.table import SIZES
+    from veridical.recipes.config import TrainConfig
+    from veridical.recipes.table import find
+
+    row = find(name)
+
+    def line(key: str, value: object, kind: type | None) -> tuple[str, str, str]:
+        about = {} if kind is None else next(f.metadata for f in dataclasses.fields(kind) if f.name == key)
+        choices = f" One of {', '.join(about['choices'])}." if about.get("choices") else ""
+        said = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return key, said or '""', about.get("help", "") + choices
+
+    known = {key: line(key, value, row.kind_of(key)) for key, value in row.arguments().items() if key not in SIZES}
+    groups = {
+        "Of training (veridical train --set NAME=VALUE):": [v for k, v in known.items() if k not in row.sampling],
+        "Of sampling, too (veridical sample --set NAME=VALUE):": [known[k] for k in row.sampling if k in known],
+        "What veridical train usually has for it (flags, see veridical train --help):": [
+            line(key, value, TrainConfig) for key, value in row.train.items()
+        ],
+    }
+    return {title: lines for title, lines in groups.items() if lines}
+
+
+@app.command(
+    epilog="Examples:\n\n\b\nveridical data scans/core.tif --preview core.png\n"
+    "veridical data scans/core.tif --size 64 --scale 0.5 --pace --preview core.png"
+)
 def data(
     spec: Annotated[str, typer.Argument(metavar="DATA", help="Images to look at.")],
     size: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 64,
@@ -44,12 +86,16 @@ def data(
     preview: Annotated[
         Path | None, typer.Option(help="Write a picture of training (left) and test tiles (right) here.")
     ] = None,
+    pace: Annotated[
+        bool, typer.Option("--pace", help="Train a few steps of edm, too, to say how many minutes it takes here.")
+    ] = False,
     json_file: Json = None,
 ) -> None:
-    """What is in a dataset: slices, sizes, bit depth, intensity window, split; a preview."""
+    """What is in a dataset: slices, sizes, bit depth, intensity window, split; the tile and scale that fit; a preview."""
     import numpy as np
 
     from veridical.core.notes import heard
+    from veridical.data.advice import advise, lines, to_json
     from veridical.data.dataset import open_dataset
     from veridical.data.images import save_png, to_grid
 
@@ -60,7 +106,8 @@ def data(
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
         table.add_row(key, shown("; ".join(value) if key == "notes" else value))
-    write_json(json_file, summary)
+    advice = advise(dataset)
+    write_json(json_file, summary | {"advice": to_json(advice)})
     if preview is not None:
         sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
         height = max(side.shape[0] for side in sides)
@@ -69,8 +116,21 @@ def data(
         ]
         save_png(preview, np.concatenate(padded, axis=1))
     say_table(table)
+    say("\n".join(["", *lines(advice, dataset)]))
+    minutes = 20
+    if pace:
+        from veridical.training.pace import forecast
+
+        with heard():  # said above
+            said = forecast(spec, advice.size, advice.scale)
+        say("\n".join(said))
     if preview is not None:
         say(f"preview: {preview}")
+    name = shlex.quote(f"runs/{Path(spec.partition('?')[0].replace(':', '-')).stem}")
+    say(
+        f"\nNext:\n  veridical train edm {shlex.quote(spec)} --size {advice.size} --scale {advice.scale:g} --minutes {minutes} "
+        f"--out {name}"
+    )
 
 
 @app.command(

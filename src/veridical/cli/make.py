@@ -25,6 +25,7 @@ def train(
 
     Settings of the recipe's network are given as --set NAME=VALUE; `veridical recipes --json` lists them.
     """
+    from veridical.cli.ending import ended, stopped
     from veridical.core.device import process_number
     from veridical.runs.folder import is_finished
     from veridical.training.loop import train as run
@@ -41,7 +42,7 @@ def train(
     folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     finished = is_finished(folder)
     if process_number("RANK", 0) == 0:
-        say(f"run: {folder}" if finished else f"run: {folder}, stopped: add --resume to go on")
+        say(ended(folder) if finished else stopped(recipe, data, folder))
     if not finished:
         raise typer.Exit(STOPPED)
 
@@ -123,6 +124,13 @@ def sample(
     periodic: Annotated[
         bool, typer.Option("--periodic", help="Images go on at the opposite side where they end.")
     ] = False,
+    best: Annotated[
+        bool,
+        typer.Option(
+            "--best",
+            help="Draw from the state whose preview was best, not from the last; other commands: --set weights=best.",
+        ),
+    ] = False,
     download: Download = False,
     seed: Seed = 0,
     batch: Annotated[
@@ -130,6 +138,7 @@ def sample(
         typer.Option(help="Images at a time, of larger ones their tiles; changes them by no more than rounding."),
     ] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: all that this process may use.", min=0, max=1024)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     **asked: Any,
 ) -> None:
@@ -145,19 +154,21 @@ def sample(
     settings = pairs_of(set_ or [])
     if download:
         settings["download"] = "true"
+    if best:
+        settings["weights"] = "best"
     if extrapolate:
         asked["extrapolate"] = True
     try:
         if is_hosted(run):
             words = {name: asked.pop(name) for name in ("prompt", "negative_prompt")}
-            asked |= {"size": size, "periodic": periodic, "download": download}
+            asked |= {"size": size, "periodic": periodic, "download": download, "threads": threads}
             if beside := [name for name, value in asked.items() if value]:
                 raise InputError(f"--{beside[0]} cannot be said to a hosted generator: leave it out.")
             sample_hosted(run, n, out, settings=settings, seed=seed, quiet=quiet, **words)
         else:
             draw(
                 Path(run), n, out, settings=settings, seed=seed, batch=batch, size=parse_size(size) if size else None,
-                periodic=periodic, device=device, quiet=quiet, **asked,
+                periodic=periodic, device=device, threads=threads, quiet=quiet, **asked,
             )  # fmt: skip
     except KeyboardInterrupt:
         say(f"{out} has the images that were drawn: give the same command again to go on", error=True)

@@ -30,7 +30,6 @@ app = typer.Typer(
     "5 bench: cells failed, 130 stopped by Ctrl-C or a signal.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

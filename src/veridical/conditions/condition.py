@@ -30,6 +30,13 @@ class TileSettings:
         "", "CSV file with the columns name, split (train or test); empty: what the data bring, else blocks."
     )
     limit: int = setting(0, "Train on so many tiles only, spread evenly over the training images; 0: all.", low=0)
+    validation: float | None = setting(
+        None,
+        "Share of the training images that previews are scored against and that are not trained on; 0: none. By default a tenth, "
+        "where that is 40 tiles or more.",
+        low=0,
+        high=0.5,
+    )
 
     def __post_init__(self) -> None:
         check(self)

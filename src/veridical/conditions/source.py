@@ -36,7 +36,10 @@ def _keywords(recipe: str, settings: SourceSettings) -> dict[str, Any]:
 
 
 def _supply(spec: str, target: Dataset, settings: SourceSettings) -> Supply:
-    source = open_dataset(settings.source, settings.size, augment=settings.augment, scale=settings.source_scale)
+    source = open_dataset(
+        settings.source, settings.size, augment=settings.augment, scale=settings.source_scale,
+        validation=settings.validation if target.watched else 0.0,
+    )  # fmt: skip
     if source.channels != target.channels:
         words = {1: "grey", 3: "RGB"}
         raise InputError(
@@ -51,7 +54,11 @@ def _supply(spec: str, target: Dataset, settings: SourceSettings) -> Supply:
         tiles = source.batch(drawn.n, drawn.step, mix(drawn.seed, 1), drawn.start, drawn.stop)
         return {"source": tiles["image"]}
 
-    return Supply(batch, lambda which, n: {"source": source.tiles(which, n)[0]}, about={"source": source.summary()})
+    def tiles(which: str, n: int | None) -> Arrays:
+        side = "train" if which == "validation" and not source.watched else which  # any will do to watch by
+        return {"source": source.tiles(side, n)[0]}
+
+    return Supply(batch, tiles, about={"source": source.summary()})
 
 
 def _ask(request: Request, given: str | Path | None) -> Answer:

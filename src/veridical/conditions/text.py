@@ -72,7 +72,7 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
 
     captions, notes = read_captions(spec, target.slices, settings.text)
     train = target.images_of("train")
-    used = sorted({*train, *target.images_of("test")})
+    used = target.used()
     if not any(captions[index] for index in train):
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])

@@ -25,6 +25,7 @@ from veridical.data.slices import Cache, Slices, check_whole
 from veridical.data.split import split_regions
 from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of, spread
 from veridical.data.twins import find_twins
+from veridical.data.validation import Apart, set_apart
 from veridical.data.window import IntensityWindow
 
 __all__ = ["Dataset", "group_of", "open_dataset"]
@@ -50,6 +51,7 @@ def open_dataset(
     part: PartLabels | None = None,
     window: IntensityWindow | None = None,
     seed: int = 0,
+    validation: float | None = 0.0,
 ) -> "Dataset":
     """Open images as a source of training and test tiles.
 
@@ -94,6 +96,9 @@ def open_dataset(
         Use this window instead of fitting one, for example that of a trained model.
     seed : int
         Of the sample that the window is fitted on, and of the orientations of test tiles.
+    validation : float, optional
+        Share of the training images to set apart as a third side, "validation", by which a training is watched (see
+        `veridical.data.validation.set_apart`); 0 is none. None takes a tenth where that is enough for a score.
 
     Returns
     -------
@@ -117,6 +122,8 @@ def open_dataset(
     5. the end of every image along its longer side, after a gap of one tile;
     6. where images are too small for that, the last image.
 
+    Set apart for validation are in 1 to 4 the last training images, after a gap as in 3 and 4; in 5 and 6 there are too few.
+
     The same picture is never on both sides: copies count as one image, and in 1 to 3 a training image that is also held out is
     left out of training.
     """
@@ -133,7 +140,7 @@ def open_dataset(
         augment = "flip" if slices.channels == 3 else "dihedral"
     span = span_of(spec, slices, size, pixel_size, scale)
     dataset = Dataset(str(spec), slices, size=size, span=span, augment=augment, seed=seed, part=part)
-    dataset._arrange(inside, masks and part is None, test_fraction, split, limit)
+    dataset._arrange(inside, masks and part is None, test_fraction, split, limit, validation)
     if part is not None:
         dataset._find_labelled()
     if masks or part is not None:
@@ -164,6 +171,8 @@ class Dataset:
         Hash of contents, names, split and tile options; where the data lie does not matter.
     split : dict
         How the held-out part was chosen.
+    unwatched : str
+        Why nothing was set apart for validation; empty where something was, or nothing was asked for.
     notes : list of str
         What a user should know about these data.
     slices : Slices
@@ -193,12 +202,21 @@ class Dataset:
         self.labels: label_columns.Labels | None = None
         self.mask_values: tuple[int, ...] | None = None
         self.classes = 0
+        self.unwatched = ""
         self._part = part
         self._labelled: np.ndarray | None = None  # places of the only tiles that have labels; None: all of their images
         self._span = span
         self._cache = Cache(CACHE_BYTES)
 
-    def _arrange(self, inside: float, masks: bool, test_fraction: float, table: str | Path | None, limit: int) -> None:
+    def _arrange(
+        self,
+        inside: float,
+        masks: bool,
+        test_fraction: float,
+        table: str | Path | None,
+        limit: int,
+        validation: float | None,
+    ) -> None:
         survey.check_sizes(self.spec, self.slices, self._span)
         use = survey.worth_using(self.spec, self.slices, self._slice, masks, CACHE_BYTES, self.notes)
         fields = survey.find_fields(self.slices, use, self._slice, self.notes)
@@ -207,7 +225,41 @@ class Dataset:
         self.split, regions = split_regions(
             self.spec, self.slices, use, self._span, fields, test_fraction, table, twins, self.notes
         )
-        self._layout = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
+        whole = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
+        apart = self._set_apart(whole, validation, twins)
+        if apart is not None:
+            regions = {**regions, "train": apart.train, "validation": apart.validation}
+            self.split = {
+                **self.split,
+                "n_train": len(apart.train),
+                "n_validation": len(apart.validation),
+                "validation_gap": apart.gap,
+            }
+            whole = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
+        self._layout = whole
+
+    def _set_apart(self, layout: Layout, share: float | None, twins: dict[int, int]) -> Apart | None:
+        """What of the training images is not trained on; None where nothing is asked for, or too little is there."""
+        if share == 0:
+            return None
+        by, n = self.split["by"], self.split["n_train"]
+        if share is None and (layout.limit or (self._part and self._part.tiles)):
+            self.unwatched = "few tiles, or few with labels, are asked for"
+        elif by == "none":
+            self.unwatched = "no image is held out (split none)"
+        elif by == "block":
+            self.unwatched = f"{n} image{'s are' if n > 1 else ' is'} split by blocks, too few to set whole ones apart"
+        else:
+            parts = layout.side_by_side("train")
+            apart = set_apart(self.slices, layout.regions["train"], parts, self._span, share, twins)
+            if not apart.reason:
+                return apart
+            self.unwatched = apart.reason
+        if share is not None:
+            raise InputError(
+                f"{self.spec}: validation={share:g} cannot be: {self.unwatched}; leave it out, or give more images"
+            )
+        return None
 
     def _find_labelled(self) -> None:
         masked = self.slices.masked or [False] * len(self.slices)
@@ -224,7 +276,7 @@ class Dataset:
             )
 
     def _find_classes(self) -> None:
-        images = sorted({*self._layout.images("train"), *self._layout.images("test")})
+        images = self._layout.used()
         if self._part is not None:
             images = [i for i in images if self.slices.masked[i]]
         self.mask_values = fit_mask_values(self.spec, self.slices, images, self._mask)
@@ -233,7 +285,7 @@ class Dataset:
 
     def _find_labels(self, column: str, bins: int) -> None:
         train = self._layout.images("train")
-        images = sorted({*train, *self._layout.images("test")})
+        images = self._layout.used()
         values = label_columns.read_column(self.spec, self.slices, column, images)
         names, seen = [self.slices.names[i] for i in images], [images.index(i) for i in train]
         self.labels, found = label_columns.fit_labels(self.spec, column, bins, values, names, seen)
@@ -324,7 +376,7 @@ class Dataset:
 
         Parameters
         ----------
-        which : {"test", "train"}
+        which : {"test", "train", "validation"}
         n : int, optional
             At most so many, spread evenly.
         oriented : bool
@@ -399,6 +451,11 @@ class Dataset:
         """Side of a tile in stored pixels."""
         return self._span
 
+    @property
+    def watched(self) -> bool:
+        """Whether there are tiles for validation."""
+        return "validation" in self._layout.regions
+
     def count(self, which: str = "test") -> int:
         """Number of tiles that `tiles` returns."""
         return self._layout.count(which)
@@ -423,6 +480,8 @@ class Dataset:
             "split": self.split,
             "n_train_tiles": self.count("train"),
             "n_test_tiles": self.count("test"),
+            **({"n_validation_tiles": self.count("validation")} if self.watched else {}),
+            **({"unwatched": self.unwatched} if self.unwatched else {}),
             "labels": None if self.labels is None else self.labels.to_json(),
             "mask_values": self.mask_values,
             "notes": list(self.notes),
@@ -510,6 +569,10 @@ class Dataset:
     def images_of(self, which: str) -> list[int]:
         """The slices that the tiles of one side of the split are cut from."""
         return self._layout.images(which)
+
+    def used(self) -> list[int]:
+        """The slices that tiles of any side of the split are cut from."""
+        return self._layout.used()
 
     def _conditions(self, places: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
         found = {}

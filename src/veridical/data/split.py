@@ -16,7 +16,7 @@ from veridical.data.rows import key_of, rows_of
 from veridical.data.slices import Slices
 from veridical.data.tables import read_table
 
-__all__ = ["group_of", "split_regions"]
+__all__ = ["group_of", "neighbours", "split_regions"]
 
 SPLIT_WORDS = {"training": "train", "trn": "train", "testing": "test", "tst": "test"}  # other spellings in a table
 FEW = 5  # with fewer images than this, a part of each is held out instead of whole images
@@ -103,7 +103,7 @@ def split_regions(
             "those that are equal stay on one side of the split"
         )
     cut = len(distinct) - min(max(1, round(fraction * len(distinct))), len(distinct) - 1)
-    gap = _neighbours(distinct, cut, span)
+    gap = neighbours(distinct, cut, span)
     side = {group: "train" if k < cut - gap else "gap" if k < cut else "test" for k, group in enumerate(distinct)}
     rule = {"by": "image", **({"gap": gap} if gap else {})}
     return _apart(spec, slices, use, [side[group] for group in groups], rule, twins, notes)
@@ -163,7 +163,7 @@ def _apart(
     return _whole(slices, use, ["copy" if i in dropped else side for i, side in zip(use, sides)], rule)
 
 
-def _neighbours(names: Sequence[str], cut: int, span: int) -> int:
+def neighbours(names: Sequence[str], cut: int, span: int) -> int:
     """Images to leave out before the first held-out one where they are numbered like it: slices of one volume, perhaps.
 
     A missing slice, a second scan or a stray picture keeps a folder from being one series (`Slices.stack`).

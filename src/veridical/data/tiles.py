@@ -31,7 +31,7 @@ class Layout:
     split : dict
         Its ``by`` says how the regions were made, see `veridical.data.split.split_regions`.
     regions : dict
-        Lists of `Region` under "train" and "test".
+        Lists of `Region` under "train" and "test", and "validation" where there are such.
     limit : int
         Only so many training tiles of the grid, spread evenly; 0 for all places.
     """
@@ -78,6 +78,14 @@ class Layout:
     def images(self, which: str) -> list[int]:
         """The slices that tiles are cut from."""
         return sorted({int(index) for index, _, _ in self.grid(which, None)[0]})
+
+    def used(self) -> list[int]:
+        """The slices that tiles of any side are cut from."""
+        return sorted({index for which in self.regions for index in self.images(which)})
+
+    def side_by_side(self, which: str) -> list[int]:
+        """Tiles of the grid in each region."""
+        return [len(self._grid(region)) for region in self.regions[which]]
 
     def grid(self, which: str, n: int | None) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Tiles of a grid without overlap, at most `n`, spread evenly.

@@ -42,7 +42,15 @@ class TrainConfig(DataSettings):
     )
     save_every: float = setting(60.0, "Seconds between checkpoints.", low=0)
     preview_every: float = setting(
-        60.0, "Seconds between grids of samples (they never take more than 5 % of the time).", low=0
+        60.0,
+        "Seconds between grids of samples and their scores (they never take more than 5 % of the time).",
+        low=0,
+    )
+    patience: int = setting(
+        0, "Stop early after so many scores without one that is lower, the last three taken together; 0: never.", low=0
+    )
+    tensorboard: bool = setting(
+        False, "Write losses, scores and grids for TensorBoard, too (extra tensorboard), into tensorboard/ of the run."
     )
 
     def replace(self, **changes: Any) -> TrainConfig:
@@ -59,4 +67,4 @@ class TrainConfig(DataSettings):
         unknown = set(values) - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise InputError(f"unknown training setting {sorted(unknown)[0]!r}: it was written by another version.")
-        return cls(**values)
+        return cls(**{"validation": 0.0} | values)  # of runs of before nothing was set apart

@@ -161,6 +161,36 @@ class Cost:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class Best:
+    """The state of a training in ``best.safetensors``, and why it is that.
+
+    Attributes
+    ----------
+    metric : str
+        What it was scored by, see `veridical.scoring.table.METRICS`.
+    step : int
+    value, low, high : float
+        Score of its preview and the 95 % interval.
+    error : float
+        Standard error that the samples alone make.
+    smoothed : float
+        Mean of its score and the two before, which states are compared by (`veridical.training.course`).
+    n, tiles : int
+        Samples, and validation tiles that they were compared with.
+    """
+
+    metric: str
+    step: Count
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    low: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
+    high: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
+    error: Amount
+    smoothed: Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    n: Count
+    tiles: Count
+
+
 NOTHING = Cost(0, 0, 0, 0.0, None, "", 0)  # before training
 
 
@@ -223,6 +253,8 @@ class RunInfo:
         Where it went on with what changes its last bits (threads, device, processes, PyTorch).
     adapted : Adaptation, optional
         How it was made of another run, the stage ``base``, or of a pipeline; its recipe is that of the base.
+    best : Best, optional
+        The state in ``best.safetensors``, of a training whose previews were scored.
     """
 
     version: str
@@ -240,6 +272,7 @@ class RunInfo:
     stages: dict[str, StageInfo] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
     adapted: Adaptation | None = None
+    best: Best | None = None
 
     def replace(self, **changes: Any) -> RunInfo:
         """Return a copy with some fields changed."""
@@ -264,8 +297,9 @@ class RunInfo:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         content = dataclasses.asdict(self)
-        if self.adapted is None:
-            del content["adapted"]
+        for name in ("adapted", "best"):
+            if content[name] is None:
+                del content[name]
         return {"format": FORMAT, **content.pop("conditions"), **content}
 
     @classmethod

@@ -179,6 +179,7 @@ def sample(
     size: int | tuple[int, int] | None = None,
     periodic: bool = False,
     device: str = "auto",
+    threads: int = 0,
     quiet: bool = False,
     **asked: Any,
 ) -> Path:
@@ -203,7 +204,8 @@ def sample(
         Images at a time, of larger images their tiles; changes them by no more than rounding.
     size, periodic
         Of images that are larger than tiles, see `draw`.
-    device : str
+    device, threads : str, int
+        0 threads are all that this process may use.
     quiet : bool
     **asked
         What the images are to be, in turn; by default what held-out tiles have, or all classes:
@@ -229,14 +231,12 @@ def sample(
     KeyboardInterrupt
         At Ctrl-C and SIGTERM, once ``provenance.json`` says which images there are.
     """
-    if batch < 1 or seed < 0:
-        raise InputError(f"batch={batch}, seed={seed}: give a batch of at least 1 and a seed of at least 0.")
-    if n < 1:
-        raise InputError(f"-n {n} asks for no image: give a positive number.")
+    if n < 1 or batch < 1 or seed < 0 or threads < 0:
+        raise InputError(f"-n {n}, batch={batch}, seed={seed}, threads={threads}: one of these is too small.")
     check_cost(f"-n {n}", images=n)
     check_folder(Path(out))
     loaded = load(run, device, settings)
-    use_threads()
+    use_threads(threads)
     row, info = loaded.drawing(), loaded.info
     batch = loaded.together(batch)
     check_cost(f"batch={batch}", nbytes=4 * min(batch, n) * info.channels * info.size**2)

@@ -20,7 +20,7 @@ from veridical.recipes.info import FORMAT, RunInfo, digest
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".p")
 
 # Settings that may be others when a run is resumed.
-FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every")
+FREE = ("steps", "minutes", "device", "threads", "save_every", "preview_every", "patience", "tensorboard")
 
 
 def look(out: Path, resume: bool) -> RunInfo | None:
@@ -87,7 +87,7 @@ def is_finished(folder: Path) -> bool:
 
 def share_budget(config: TrainConfig, shares: Mapping[str, float]) -> tuple[dict[str, dict[str, Any]], TrainConfig]:
     """Divide a budget: settings of each stage that is to be trained, and what is left for the run that holds them."""
-    same = (*DATA_SETTINGS, "seed", "device", "threads", "save_every", "preview_every")
+    same = (*DATA_SETTINGS, "seed", "device", "threads", "save_every", "preview_every", "tensorboard")
     steps, minutes, theirs = config.steps, config.minutes, {}
     for name, share in shares.items():
         mine: dict[str, Any] = {k: getattr(config, k) for k in same}

@@ -12,7 +12,7 @@ from torch import nn
 
 from veridical.core.arrays import Images
 from veridical.core.device import move, pick_device
-from veridical.core.errors import InputError
+from veridical.core.errors import InputError, check_known
 from veridical.core.files import file_hash
 from veridical.core.parse import listed
 from veridical.data.colour import chroma, luminance
@@ -30,7 +30,8 @@ from veridical.recipes.info import RunInfo
 from veridical.recipes.recipe import Recipe
 from veridical.runs.adapted import put_into
 from veridical.runs.folder import read_run
-from veridical.runs.stages import built_for, fill, find_stage, untrained
+from veridical.runs.stages import BEST as BEST_WEIGHTS
+from veridical.runs.stages import WEIGHTS, built_for, fill, find_stage, untrained
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Run:
     ----------
     pipeline : Opened, optional
         What was loaded of a pipeline: its words and its files.
+    best : bool
+        Whether it is the best state of the training, not the last.
     """
 
     folder: Path
@@ -48,6 +51,7 @@ class Run:
     model: Model
     device: torch.device
     pipeline: Opened | None = None
+    best: bool = False
 
     @property
     def row(self) -> Recipe:
@@ -80,7 +84,9 @@ class Run:
                 "sha256": found.sha256(),
                 "steps": None,
             }
-        mine = {"sha256": file_hash(self.folder / "model.safetensors"), "steps": self.info.cost.steps}
+        mine: dict[str, Any] = {"sha256": file_hash(self.folder / WEIGHTS), "steps": self.info.cost.steps}
+        if self.best and self.info.best is not None:
+            mine = {"sha256": file_hash(self.folder / BEST_WEIGHTS), "steps": self.info.best.step, "weights": "best"}
         return mine if adapted is None else mine | {"adapted": {"how": adapted.how, "base_sha256": adapted.sha256}}
 
     def drawing(self) -> Recipe:
@@ -112,7 +118,8 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     device : str
     settings : mapping, optional
         Of sampling, in place of those that the run was trained with: ``truncation``, ``sampling_steps``, ``solver``, ...; of a
-        pipeline how it is loaded, too.
+        pipeline how it is loaded, too. ``weights``: "last", the state at the end of training, which is the default, or "best",
+        that of the best preview (``best`` in ``run.json``).
 
     Raises
     ------
@@ -127,15 +134,29 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
     info = read_run(folder)
     if info.adapted is not None:
         return _load_adapted(folder, info, info.adapted, device, dict(settings or {}))
-    changed = table.sampling_arguments(info.recipe, dict(settings or {}))
+    given = dict(settings or {})
+    best = _wants_best(folder, info, given.pop("weights", "last"))
+    changed = table.sampling_arguments(info.recipe, given)
     info = info.completed()
     info = info.replace(args=info.args | changed)
     where = pick_device(device)
     with built_for(folder, info):
         model = untrained(info.recipe, info.channels, info.size, info.args, info.stages)
-    fill(model, folder)
+    fill(model, folder, BEST_WEIGHTS if best else WEIGHTS)
     model = move(model, where).eval().requires_grad_(False)
-    return Run(folder, info, cast(Model, model), where)
+    return Run(folder, info, cast(Model, model), where, best=best)
+
+
+def _wants_best(folder: Path, info: RunInfo, weights: str) -> bool:
+    """Whether the best state is asked for; an `InputError` for a run that has none."""
+    check_known("weights", weights, ("last", "best"))
+    if weights == "best" and info.best is None:
+        why = info.dataset.get("unwatched")
+        raise InputError(
+            f"{folder} has no best state, as its previews were not scored{f' ({why})' if why else ''}: leave out --best, which "
+            "then is the last."
+        )
+    return weights == "best"
 
 
 def _load_adapted(folder: Path, info: RunInfo, adapted: Adaptation, device: str, settings: dict[str, Any]) -> Run:
@@ -171,7 +192,9 @@ def settable(folder: str | Path) -> tuple[str, ...]:
     if is_hub(folder):
         return (*LOADING, *SAMPLING)
     info = read_run(folder)
-    return (*LOADING, *SAMPLING) if info.adapted and info.adapted.pipeline else table.find(info.recipe).sampling
+    if info.adapted is not None:
+        return (*LOADING, *SAMPLING) if info.adapted.pipeline else table.find(info.recipe).sampling
+    return (*table.find(info.recipe).sampling, *(("weights",) if info.best is not None else ()))
 
 
 def row_of(recipe: str) -> Recipe:

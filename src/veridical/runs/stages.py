@@ -27,6 +27,7 @@ from veridical.runs.folder import read_run
 from veridical.runs.tensors import load_weights, read_tensors
 
 WEIGHTS = "model.safetensors"
+BEST = "best.safetensors"
 
 
 class Header(TypedDict, total=False):
@@ -177,16 +178,16 @@ def untrained(
     return table.build(recipe, channels, size, args, held)
 
 
-def fill(model: nn.Module, folder: Path) -> None:
-    """Load the averaged weights of the run in `folder` into `model`, and those of its frozen stages from where they are."""
-    path = folder / WEIGHTS
+def fill(model: nn.Module, folder: Path, weights: str = WEIGHTS) -> None:
+    """Load averaged weights of the run in `folder` into `model`, and those of its frozen stages from where they are."""
+    path = folder / weights
     tensors, notes = read_tensors(path)
     said: Header = check_content(notes, Header, f"{path}, header")
     info = read_run(folder)
-    if said.get("step", LARGEST) < info.cost.steps:
+    made = info.cost.steps if weights == WEIGHTS or info.best is None else info.best.step
+    if said.get("step", LARGEST) < made:
         raise InputError(
-            f"{path} is of step {said['step']}, but {info.cost.steps} steps were made: restore the file of the same time as "
-            "run.json."
+            f"{path} is of step {said['step']}, but {made} steps were made: restore the file of the same time as run.json."
         )
     whole = load_weights(model, tensors, path)
     if whole or isinstance(model, Adapted) or not isinstance(model, Staged):

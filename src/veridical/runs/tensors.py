@@ -6,7 +6,8 @@ A run is a folder:
 ``run.json``              recipe, arguments, settings, window, dataset fingerprint, stages, versions, cost
 ``model.safetensors``     averaged (EMA) weights: what sampling uses
 ``resume.safetensors``    raw weights, averages, optimiser moments, step and time: all that resuming needs
-``log.jsonl``             one JSON object a line: step, seconds, losses
+``best.safetensors``      the same of the best preview, where previews are scored
+``log.jsonl``             one JSON object a line: step, seconds, losses or a score
 ``first``                 runs of frozen stages that were trained for this one (several: a folder each)
 ========================  ==================================================================================
 

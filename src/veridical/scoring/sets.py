@@ -81,6 +81,13 @@ class Phase(NamedTuple):
     of_real: bool
 
 
+class Known(NamedTuple):
+    """What other sets of the same real images have been found to have: their features, and random-phase images."""
+
+    real: NDArray[Any]
+    random_phase: Phase
+
+
 class Pairs(NamedTuple):
     """Pairs that are not identical, a label each, and how many identical ones were left out."""
 
@@ -117,6 +124,7 @@ class Sets:
     train : what was trained on, or None
     test_distance : distances of `real` to the nearest training crop that is not itself, if they are known
     words : how near images and words are, or None
+    known : what does not depend on the synthetic images, if it was computed before (`Sets.to_keep`)
     remarks, floor_remarks : what has to be said of every number, and of those with a real-against-real floor
     extractor, inception, cache, progress : see `veridical.metrics.features.extract`
     """
@@ -133,6 +141,7 @@ class Sets:
     train: Training | None = None
     test_distance: NDArray[Any] | None = None
     words: Words | None = None
+    known: Known | None = None
     remarks: tuple[str, ...] = ()
     floor_remarks: tuple[str, ...] = ()
     extractor: str = "efficientnet_lite0"
@@ -221,7 +230,7 @@ class Sets:
     @cached_property
     def features(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Features of `real`, `synth` and `other_real`, in the order of these."""
-        real = self._embed(self.real)
+        real = self._embed(self.real) if self.known is None else self.known.real
         return real, self._embed(self.synth), real if self.floor_real is None else self._embed(self.floor_real)
 
     @cached_property
@@ -238,6 +247,8 @@ class Sets:
         """Random-phase images: those given, or surrogates of other real tiles or of `real`."""
         from veridical.metrics.features import check_images
 
+        if self.known is not None:
+            return self.known.random_phase
         rows, n, phase, groups = self.rows, len(self.synth), self.phase, None
         if phase is None:
             images, order, labels = self.real, rows.real, rows.real_groups
@@ -247,6 +258,10 @@ class Sets:
         phase = check_images(phase, "phase")
         order, labels = _canonical(phase, groups)
         return Phase(self._embed(phase[order]), labels, groups is not None and self.floor_real is None)
+
+    def to_keep(self) -> Known:
+        """For sets of the same real images and others: `known`."""
+        return Known(self.features[0], self.random_phase)
 
     @cached_property
     def kernels(self) -> tuple[NDArray[Any], ...]:

@@ -43,9 +43,12 @@ from veridical.runs.folder import (
 )
 from veridical.runs.run import load_stage
 from veridical.runs.stages import check_words, find_stage, given_places, is_stage, own_place, refer
+from veridical.training.course import is_best
+from veridical.training.events import Events, writer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
-from veridical.training.preview import preview, show
+from veridical.training.preview import show
 from veridical.training.state import Average, Log, State
+from veridical.training.watch import COST, Watch
 
 Losses = Callable[[Batch, int], Iterator[tuple[str, Tensor]]]  # as `Model.losses`
 
@@ -109,6 +112,8 @@ def train(
                 f"{out} holds a run of {started.recipe}, not {recipe}: resume that, or choose another --out."
             )
         config, args = resumed(out, started, given, config, args)
+    if config.tensorboard:
+        writer()  # what is missing is said before anything is read
     if row.own_source:
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
@@ -222,7 +227,6 @@ def fit(
         )
     clock = time.monotonic() - state.seconds
     saved = drawn = time.monotonic()
-    pause = 0.0
     log: Log | None = None
 
     def cost() -> Cost:
@@ -249,6 +253,7 @@ def fit(
         write_run(out, info.replace(finished=finished, cost=cost()))
 
     if started is not None and state.step:
+        info = info.replace(best=started.best)
         info = info.replace(resumed=[*started.resumed, *changes(started, info.replace(cost=cost()))])
         if world.rank == 0 and len(info.resumed) > len(started.resumed):
             tell(out, f"{info.resumed[-1]}: its weights will not be those of an uninterrupted run to the bit")
@@ -271,10 +276,24 @@ def fit(
     log = Log(out / "log.jsonl", state.step) if world.rank == 0 else None
     if log is not None and log.damaged:
         tell(out / "log.jsonl", f"{log.damaged} damaged lines are left out")
+    events = Events(out, state.step) if world.rank == 0 and config.tensorboard else None
     # Sample k of every preview has the conditions of tile k of real.png.
-    shown, cond = data.batch(16, 0, config.seed)
+    watch = Watch(out, data, config, device, log.points if log is not None else [])
     if world.rank == 0 and state.step == 0:
-        show(out / "samples" / "real.png", shown)
+        show(out / "samples" / "real.png", watch.shown)
+
+    def look(scored: bool = True) -> None:
+        """Preview and score; keep the state if it is the best."""
+        nonlocal info
+        point = watch.look(average.model, state.step, state.seconds, scored)
+        if point is not None and log is not None:
+            log.write_score(point)
+            if is_best(watch.points):
+                state.save_best()
+                info = info.replace(best=watch.best())
+        if events is not None:
+            events.preview(state.step, point, watch.picture(state.step))
+
     interrupt = threading.Event()
     state.seconds = time.monotonic() - clock
     progress = Progress(f"train {info.recipe}", quiet or world.rank > 0, done=min(1.0, _share(config, state)))
@@ -284,8 +303,8 @@ def fit(
             # A classical model has no parts: it is ready when it is prepared.
             reached = _share(config, state) if optimisers else 1.0
             # Clocks differ between processes: what follows from the time must not.
-            reached, halted = world.largest(reached, interrupt.is_set())
-            if halted or reached >= 1:
+            reached, halted, enough = world.largest(reached, interrupt.is_set(), 0 < config.patience <= watch.waited)
+            if halted or enough or reached >= 1:
                 break
             # Dropout and the like: the same whenever this step is run, different in each process.
             torch.manual_seed(mix(config.seed, state.step, world.rank))
@@ -310,25 +329,36 @@ def fit(
             state.seconds = time.monotonic() - clock
             if log is not None:
                 log.write(state.step, state.seconds, values)
+            if events is not None:
+                events.losses(state.step, values)
             speed = state.step * config.batch / max(state.seconds - state.aside, 1e-9)
             note = ", ".join(f"{part} {value:.4f}" for part, value in values.items())
-            progress.update(reached, f"step {state.step}  {note}  {speed:.0f} tiles/s")
+            progress.update(reached, f"step {state.step}  {note}  {speed:.0f} tiles/s  {watch.said}")
+            if world.rank == 0 and time.monotonic() - drawn > max(config.preview_every, watch.pause / COST):
+                kept = info.best
+                look()
+                drawn = time.monotonic()
+                state.seconds, state.aside = drawn - clock, state.aside + watch.pause
+                if info.best is not kept:  # with the state that it is of
+                    save(finished=False)
+                    saved = time.monotonic()
             if time.monotonic() - saved > config.save_every:
                 save(finished=False)
                 saved = time.monotonic()
-            if world.rank == 0 and time.monotonic() - drawn > max(config.preview_every, 20 * pause):
-                pause = preview(average.model, cond, out, state.step, device)
-                state.aside += pause
-                drawn = time.monotonic()
-        if log is not None:
-            log.close()
         save(finished=not halted)
         if world.rank == 0 and config.minutes and (said := slowed(cost().to_json())):
             tell(out, said)
         if world.rank == 0 and not halted:
-            preview(average.model, cond, out, state.step, device)
+            # A training that was too short for a score has no time for one at its end.
+            look(scored=bool(watch.points) and watch.points[-1].step < state.step)
+            save(finished=True, weights=False)
+        if log is not None:
+            log.close()
+        if events is not None:
+            events.close()
         world.largest(0)  # nobody goes on before the run is written: a second stage reads it
-        progress.update(1.0, f"{'stopped' if halted else 'done'} at step {state.step}")
+        if not halted:
+            progress.update(1.0, f"done at step {state.step}  {watch.said}")
     return out
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 import torch
 from pydantic import Field
@@ -28,6 +28,7 @@ from veridical.runs.tensors import (
     unpack_optimiser,
     write_tensors,
 )
+from veridical.training.course import Point
 from veridical.training.optimise import kept_of
 
 
@@ -71,12 +72,26 @@ class Reached(TypedDict):
     sha256: NotRequired[str]
 
 
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Scored(TypedDict):
+    """What a line of ``log.jsonl`` says of a preview: its distance to real, see `veridical.training.course.Point`."""
+
+    value: Finite
+    low: Finite | None
+    high: Finite | None
+    error: Amount
+    n: Count
+
+
 class Line(TypedDict):
-    """A line of ``log.jsonl``."""
+    """A line of ``log.jsonl``: the losses of a step, or the score of the state after it."""
 
     step: Count
     seconds: Amount
-    loss: dict[str, Annotated[float, Field(strict=True, allow_inf_nan=False)]]
+    loss: NotRequired[dict[str, Finite]]
+    score: NotRequired[Scored]
 
 
 class State:
@@ -99,6 +114,10 @@ class State:
         write_tensors(self._out / "resume.safetensors", tensors, **numbers)
         write_tensors(self._out / "model.safetensors", own_tensors(self._average.model), step=str(self.step))
         self.saved_step = self.step
+
+    def save_best(self) -> None:
+        """Write ``best.safetensors``: the averaged weights of now."""
+        write_tensors(self._out / "best.safetensors", own_tensors(self._average.model), step=str(self.step))
 
     def restore(self, made: int | None = None) -> None:
         """Read what `save` wrote.
@@ -148,16 +167,19 @@ class State:
 
 
 class Log:
-    """Losses as one JSON object a line; lines past the step that is resumed, and those that are none, are dropped.
+    """Losses and scores as one JSON object a line; lines past the step that is resumed, and those that are none, are dropped.
 
     Attributes
     ----------
     damaged : int
         How many lines were none, without the last, which a kill may cut.
+    points : list of Point
+        Scores of the lines that were kept.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         kept, self.damaged = [], 0
+        self.points: list[Point] = []
         lines = read_bytes(path).splitlines() if path.is_file() else []
         for number, line in enumerate(lines, 1):
             try:
@@ -167,6 +189,8 @@ class Log:
                 continue
             if said["step"] <= step:
                 kept.append(line + b"\n")
+                if "score" in said:
+                    self.points.append(Point(said["step"], said["seconds"], **said["score"]))
         write_bytes(path, b"".join(kept))
         self._path, self._file = path, path.open("a", encoding="utf-8", buffering=1)
 
@@ -174,19 +198,29 @@ class Log:
         """Add a line."""
         if losses:
             values = {part: float(f"{value:.6g}") for part, value in losses.items()}
-            try:
-                self._file.write(json.dumps({"step": step, "seconds": round(seconds, 2), "loss": values}) + "\n")
-            except OSError as error:
-                raise InputError(
-                    f"{self._path} could not be written ({error.strerror or error}): free some space, and go on with --resume."
-                ) from error
+            self._add({"step": step, "seconds": round(seconds, 2), "loss": values})
+
+    def write_score(self, point: Point) -> None:
+        """Add a line for the score of a preview."""
+        names = ("value", "low", "high", "error")
+        score = {k: None if (v := getattr(point, k)) is None else float(f"{v:.6g}") for k in names}
+        self._add({"step": point.step, "seconds": round(point.seconds, 2), "score": score | {"n": point.n}})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise InputError(
+                f"{self._path} could not be written ({error.strerror or error}): free some space, and go on with --resume."
+            ) from error
 
     def times(self) -> Iterator[tuple[int, float]]:
-        """Step and seconds of each line, first to last."""
+        """Step and seconds of each line of losses, first to last."""
         with self._path.open(encoding="utf-8") as file:
             for line in file:
                 said = json.loads(line)
-                yield said["step"], said["seconds"]
+                if "loss" in said:
+                    yield said["step"], said["seconds"]
 
     def close(self) -> None:
         """Close the file."""

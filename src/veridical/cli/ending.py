@@ -1,0 +1,40 @@
+"""What is said when a training ends, or is stopped: how it went, and the commands that come next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from veridical.runs.folder import read_run
+from veridical.runs.next import commands, longer, quoted
+from veridical.scoring.table import HEADLINE_SCALE, METRICS
+
+
+def ended(run: Path) -> str:
+    """How a training went, and commands with its own paths."""
+    info = read_run(run)
+    cost, best = info.cost, info.best
+    lines = [f"run: {run}, {cost.steps} steps in {_time(cost.train_seconds)}"]
+    if best is not None:
+        between = "" if best.low is None else f" [{best.low:.2f}, {best.high:.2f}]"
+        lines.append(
+            f"{METRICS[best.metric].title} {best.value:.2f}{between} ({HEADLINE_SCALE}) at step {best.step}, the best state"
+            f"{', which is the last' if best.step >= cost.steps else ''}: {best.n} samples, {best.tiles} validation tiles"
+        )
+    elif why := info.dataset.get("unwatched"):
+        lines.append(f"previews were not scored: {why}")
+    if after := commands(run):
+        lines += ["", "Next:", *(f"  {line}" for line in after)]
+    return "\n".join([*lines, *([] if after else [""]), "Longer:", f"  {longer(run)}"])
+
+
+def stopped(recipe: str, data: str, run: Path) -> str:
+    """How to go on with a training that was stopped."""
+    if not (run / "run.json").is_file():  # in a first stage
+        return f"run: {run}, stopped; to go on, give the same command again, with --resume"
+    steps = read_run(run).cost.steps
+    command = f"veridical train {recipe} {quoted(data)} --out {quoted(run)} --resume"
+    return f"run: {run}, stopped at step {steps}; to go on:\n  {command}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

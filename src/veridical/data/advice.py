@@ -1,0 +1,178 @@
+"""How large the things in images are, and which tile and scale fit them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from veridical.data.dataset import Dataset
+from veridical.metrics.physics_phases import mean_chord
+from veridical.metrics.physics_spectrum import correlation_length, luminance
+
+CROP, CROPS = 256, 32  # pixels, and crops of as many images, that lengths are measured on
+PIXELS = 4 * 2**20  # of all of them
+ACROSS = 2.5  # things with their gaps that a tile has to hold side by side, at least (docs/choosing.md)
+FINEST = 2.5  # pixels that the smaller of bright and dark parts keep when images are made smaller
+FINE = 3.0  # pixels: what is smaller is noise, or too fine for tiles
+TILES = 256  # looked at for empty ones
+EMPTY = 0.2  # of the contrast of the richest tenth of tiles
+MANY = 0.25  # share of empty tiles that is worth a word
+RARE = 0.2  # share of the spacing, below which the thinner parts would be lost first
+CHOICES = (
+    (64, 1.0),
+    (64, 0.5),
+    (128, 0.5),
+    (64, 0.25),
+    (128, 0.25),
+)  # tile and scale: the finest that will do is taken
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is measured of a dataset, and what follows.
+
+    Attributes
+    ----------
+    correlation_length : float
+        Lag at which the autocorrelation falls to one half, in stored pixels; like all lengths the median over images.
+    bright, dark : float
+        Mean chords of what is brighter and darker than Otsu's threshold, in stored pixels: how far a line stays in it.
+        Discs of diameter d have pi d / 4.
+    spacing : float
+        Their sum: from one thing to the next along a line.
+    beyond : bool
+        Whether the images are so small that they hold few things: then lengths are at least these.
+    empty : float
+        Share of training tiles, as the dataset was opened, with hardly any contrast.
+    size, scale : int, float
+        Suggested tile, in pixels, and what images are resized by first.
+    tiles : int
+        Training tiles that then lie side by side, about.
+    notes : list of str
+    """
+
+    correlation_length: float
+    bright: float
+    dark: float
+    spacing: float
+    beyond: bool
+    empty: float
+    size: int
+    scale: float
+    tiles: int
+    notes: list[str]
+
+
+def advise(dataset: Dataset) -> Advice:
+    """Look at the training side of a dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of tiles of any size.
+    """
+    scale = dataset.size / dataset.span  # of its tiles
+    images = dataset.regions("train", PIXELS)[0]
+    n = min(CROPS, len(images))
+    crops = [_middle(images[k * len(images) // n]) for k in range(n)]
+    measured = np.median([_lengths(crop) for crop in crops], axis=0) / scale
+    length, bright, dark = (float(value) for value in measured)
+    side = float(np.median([min(crop.shape[1:]) for crop in crops])) / scale
+    spacing = bright + dark
+    beyond = spacing > side / ACROSS
+    size, chosen = _fitting(spacing, min(bright, dark), min(map(min, dataset.slices.shapes)), beyond)
+    pixels = dataset.count("train") * (dataset.span * chosen) ** 2
+    found = Advice(
+        length, bright, dark, spacing, beyond, _empty(dataset), size, chosen,
+        max(1, round(pixels / size**2)), [],
+    )  # fmt: skip
+    found.notes.extend(_notes(found, dataset))
+    return found
+
+
+def lines(advice: Advice, dataset: Dataset) -> list[str]:
+    """The advice in sentences."""
+    micrometres = dataset.slices.pixel_size
+    unit = f" ({advice.spacing * micrometres:.3g} micrometres)" if micrometres else ""
+    across = advice.size / (advice.spacing * advice.scale)
+    return [
+        f"structure: bright parts are {advice.bright:.3g} pixels across, dark ones {advice.dark:.3g} (mean chords): from one "
+        f"thing to the next {'at least ' if advice.beyond else ''}{advice.spacing:.3g} pixels{unit}; correlation length "
+        f"{advice.correlation_length:.3g}",
+        f"empty tiles: {100 * advice.empty:.0f} % of training tiles have less than a fifth of the contrast of the richest tenth",
+        f"suggested: --size {advice.size} --scale {advice.scale:g}, about {advice.tiles} training tiles, "
+        f"{'at most ' if advice.beyond else ''}{across:.2g} things side by side in each",
+        *(f"note: {note}" for note in advice.notes),
+    ]
+
+
+def to_json(advice: Advice) -> dict[str, Any]:
+    """As ``json.dump`` takes it."""
+    return {name: getattr(advice, name) for name in Advice.__dataclass_fields__}
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    """The middle of an image (C, H, W), at most so many pixels wide and high."""
+    top, left = (max(0, (side - CROP) // 2) for side in image.shape[1:])
+    return image[:, top : top + CROP, left : left + CROP]
+
+
+def _lengths(crop: np.ndarray) -> tuple[float, float, float]:
+    """Correlation length, and mean chords of bright and of dark parts, of a crop (C, H, W)."""
+    from scipy.ndimage import gaussian_filter
+    from skimage.filters import threshold_otsu
+
+    grey = gaussian_filter(luminance(crop[None])[0], 1.0)  # noise of single pixels cuts no chord
+    bright = grey > threshold_otsu(grey) if np.ptp(grey) else np.zeros(grey.shape, bool)
+    chords = mean_chord(np.stack([bright, ~bright]))
+    light, dim = (float(chord) if chord > 0 else float(min(grey.shape)) for chord in chords)
+    return float(correlation_length(crop[None])[0]), light, dim
+
+
+def _fitting(spacing: float, finest: float, side: int, beyond: bool) -> tuple[int, float]:
+    """Tile and scale: the first of `CHOICES` in which a tile holds a few things whose finest parts are still seen.
+
+    Where things are rare, or larger than can be measured, images are halved at most. `side` is the shortest of the images, in
+    stored pixels.
+    """
+    careful = beyond or finest < RARE * spacing
+    can = [
+        (size, scale)
+        for size, scale in CHOICES
+        if scale == 1 or (finest * scale >= FINEST and scale * side >= size and (scale >= 0.5 or not careful))
+    ]
+    fits = [choice for choice in can if choice[0] / (spacing * choice[1]) >= ACROSS]
+    size, scale = fits[0] if fits else [choice for choice in can if choice[0] == CHOICES[0][0]][-1]
+    if size > side:
+        size = max(8, side // 8 * 8)
+    return size, scale
+
+
+def _empty(dataset: Dataset) -> float:
+    """Share of training tiles whose contrast, without noise of single pixels, is hardly any."""
+    from scipy.ndimage import uniform_filter
+
+    tiles = dataset.tiles("train", TILES, oriented=False)[0]
+    contrast = uniform_filter(tiles, (0, 0, 3, 3), mode="nearest").std((1, 2, 3))
+    return float(np.mean(contrast < EMPTY * np.quantile(contrast, 0.9)))
+
+
+def _notes(advice: Advice, dataset: Dataset) -> list[str]:
+    notes = []
+    if advice.beyond:
+        notes.append("the images hold few things side by side: check the suggestion with --preview")
+    elif min(advice.bright, advice.dark) < RARE * advice.spacing:
+        notes.append("things are rare: give a scale at which the thinnest are still three pixels wide")
+    if min(advice.bright, advice.dark) < FINE:
+        notes.append("parts are hardly larger than pixels: thin, or mostly noise")
+    if advice.empty > MANY:
+        said = f"{100 * advice.empty:.0f} % of the tiles are nearly empty"
+        notes.append(f"{said}, and so will be the samples: cut the images to what matters")
+    if advice.tiles < 100:
+        notes.append("fewer than 100 training tiles: a generator may repeat them; look at memorised in the audit")
+    if dataset.size != advice.size or dataset.size / dataset.span != advice.scale:
+        again = f"--size {advice.size} --scale {advice.scale:g} --preview tiles.png"
+        notes.append(f"look at the suggested tiles before you train: add {again}")
+    return notes

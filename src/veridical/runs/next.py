@@ -1,0 +1,36 @@
+"""The commands that come after a training, with the run's own paths."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from veridical.recipes.table import find
+from veridical.runs.folder import read_run
+
+
+def commands(run: Path) -> list[str]:
+    """Draw, score, audit: for a run that is done; nothing for a system that draws no images."""
+    info = read_run(run)
+    if not find(info.recipe).draws:
+        return []
+    where, drawn = quoted(run), quoted(f"{run}-samples")
+    best = " --best" if info.best is not None and info.best.step < info.cost.steps else ""
+    return [
+        f"veridical sample {where} -n 64 --out {drawn}{best}",
+        f"veridical score {where} {drawn}",
+        f"veridical audit {where} {drawn} --html {quoted(f'{run}-audit.html')}",
+    ]
+
+
+def longer(run: Path) -> str:
+    """Train on, to twice the budget."""
+    info = read_run(run)
+    steps, minutes = info.config.steps, info.config.minutes
+    budget = f"--steps {2 * steps}" if steps else f"--minutes {2 * (minutes or 0):g}"
+    return f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume {budget}"
+
+
+def quoted(text: object) -> str:
+    """As a shell takes it."""
+    return shlex.quote(str(text))

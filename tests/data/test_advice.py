@@ -1,0 +1,62 @@
+"""What `veridical data` advises, on structures of known size."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from veridical.data.advice import advise, lines, to_json
+from veridical.data.dataset import open_dataset
+
+
+def write(folder, diameter, n=8, size=256, blank=0, cover=0.35):
+    """Images of discs that do not overlap, on a grid with jitter, with noise; some without any."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pitch = diameter * (np.pi / 4 / cover) ** 0.5
+    places = np.stack(np.meshgrid(*[np.arange(0, size, pitch)] * 2), -1).reshape(-1, 2)
+    for k in range(n):
+        image = np.full((size, size), 0.3)
+        if k >= blank:
+            jitter = rng.uniform(-0.5, 0.5, places.shape) * (pitch - diameter)
+            apart = np.ones((size, size), bool)
+            apart[tuple(np.rint(places + jitter).astype(int).clip(0, size - 1).T)] = False
+            image[distance_transform_edt(apart) < diameter / 2] = 0.7
+        image += 0.03 * rng.standard_normal(image.shape)
+        Image.fromarray(np.rint(255 * image.clip(0, 1)).astype(np.uint8)).save(folder / f"{chr(97 + k)}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("diameter", "choice"), [(10, (64, 1.0)), (20, (64, 0.5)), (36, (128, 0.5))])
+def test_sizes_of_discs_are_found_and_a_tile_holds_a_few(diameter, choice, tmp_path):
+    dataset = open_dataset(write(tmp_path / "discs", diameter), 32)
+    found = advise(dataset)
+    assert found.bright == pytest.approx(np.pi * diameter / 4, rel=0.12)  # the mean chord of a disc
+    assert found.spacing == pytest.approx(found.bright / 0.35, rel=0.15)  # chord over share
+    assert (found.size, found.scale) == choice
+    assert found.size / (found.spacing * found.scale) >= 2.5 and not found.beyond
+
+
+def test_lengths_are_of_stored_pixels_whatever_the_tiles(tmp_path):
+    data = write(tmp_path / "discs", 20)
+    plain, halved = advise(open_dataset(data, 32)), advise(open_dataset(data, 32, scale=0.5))
+    assert halved.bright == pytest.approx(plain.bright, rel=0.1) and halved.scale == plain.scale
+
+
+def test_empty_tiles_are_counted(tmp_path):
+    found = advise(open_dataset(write(tmp_path / "half", 10, n=10, blank=4), 32))
+    assert found.empty == pytest.approx(0.5, abs=0.02)  # four of the eight training images
+    assert any("50 % of the tiles are nearly empty" in note for note in found.notes)
+    assert advise(open_dataset(write(tmp_path / "full", 10), 32)).empty < 0.05
+
+
+def test_large_things_are_said_to_be_beyond_the_images(tmp_path):
+    dataset = open_dataset(write(tmp_path / "large", 120, size=128), 32)
+    found = advise(dataset)
+    assert found.beyond and found.scale >= 0.5 and "at least" in lines(found, dataset)[0]
+
+
+def test_small_and_flat_images_get_an_answer(tmp_path):
+    dataset = open_dataset(write(tmp_path / "small", 6, size=24), 16)
+    found = to_json(advise(dataset))
+    assert found["size"] == 24 and found["scale"] == 1
