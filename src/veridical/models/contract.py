@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.diffusion.canvas import Canvas
+from veridical.diffusion.deterministic import Denoise
 from veridical.models.diffusion.settings import Sampling
 from veridical.nets.attention import Control
+from veridical.nets.spectrum import Spectrum
 
 
 class Module(Protocol):
@@ -268,6 +270,22 @@ class DenoisesImages(Diffusive, Protocol):
 
     def contrast(self) -> float:
         """Encoded values a unit of images: ``encode(x) = contrast * (x - mean)``."""
+        ...
+
+
+@runtime_checkable
+class Spectral(DenoisesImages, Protocol):
+    """A `DenoisesImages` model that measured the spectrum of its images: what volumes are drawn of.
+
+    Attributes
+    ----------
+    spectrum : Spectrum
+    """
+
+    spectrum: Spectrum
+
+    def guided(self, sampling: Sampling | None = None) -> Denoise:
+        """``denoise`` with the guidance of the settings."""
         ...
 
 

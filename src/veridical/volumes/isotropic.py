@@ -12,6 +12,7 @@ from scipy.optimize import nnls
 SMOOTH = 0.3  # weight of the second differences of the density, over a guess of it
 ROUNDS = 4  # of which each guesses from the one before
 FINE = 16  # steps of an integral from knot to knot
+SEEN = 0.02  # share of the variance in a ring below which its directions do not count: the borders of tiles have some
 RINGS = (1.5, 3.0, 6.0, 12.0, 24.0)  # lower ends of rings of frequencies, in units of a tile's lowest
 
 
@@ -58,7 +59,7 @@ def of_sections(power: np.ndarray) -> Isotropic:
     rows /= measured[:, None]
     places = np.zeros((len(measured), 1))
     places[0] = 1
-    guess = np.interp(knots, radius, measured)
+    guess = np.interp(knots, radius[1:], measured[1:])
     least = guess / 4e4  # so that what was once taken for nothing can come back
     bends = SMOOTH * np.diff(np.eye(len(knots)), 2, axis=0)
     for _ in range(ROUNDS):
@@ -77,21 +78,22 @@ def anisotropy(power: np.ndarray) -> float:
     """How many times more power some directions of sections have than others at equal frequency, at least 1.
 
     Directions along and across, and the axes against the diagonals: where tiles were turned in training only the second is left
-    of fibres and layers. `power` as for `of_sections`; the largest over rings of frequencies (`RINGS`).
+    of fibres and layers. `power` as for `of_sections`; the largest over rings of frequencies (`RINGS`) that are seen.
     """
     size = len(power)
     radius, place = _radius(size), np.arange(size)
     angle = np.arctan2(place[:, None], place)
+    rings = np.rint(radius).astype(int)
+    mean = (np.bincount(rings.ravel(), power.ravel()) / np.bincount(rings.ravel()))[rings]
     found = [0.0]
     for low, high in zip(RINGS, (*RINGS[1:], size), strict=True):
         ring = (radius >= low) & (radius < high)
-        if ring.sum() < 8:  # a tile of few pixels
+        if ring.sum() < 8 or power[ring].sum() < SEEN * power.sum():
             continue
-        level, course = np.log(power[ring]), np.log(radius[ring])
-        level = level - np.polyval(np.polyfit(course, level, 2), course)
         waves = (np.cos(fold * angle[ring]) for fold in (2, 4))
-        found += [abs(float(2 * (level * wave).sum() / (wave**2).sum())) for wave in waves]
-    return float(np.exp(max(found)))
+        found += [abs(float((wave * power[ring]).sum() / (wave**2 * mean[ring]).sum())) for wave in waves]
+    most = min(max(found), 0.99)
+    return (1 + most) / (1 - most)
 
 
 def _radius(size: int) -> np.ndarray:
