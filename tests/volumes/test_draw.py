@@ -15,7 +15,6 @@ from veridical.runs.run import load
 from veridical.training.loop import train
 from veridical.volumes import draw
 from veridical.volumes.draw import box_of, volume
-from veridical.volumes.writing import write_volume
 
 BRIEF = {"size": 16, "batch": 4, "steps": 1, "quiet": True}
 
@@ -125,12 +124,3 @@ def test_boxes_and_shapes():
     assert parse_shape("8x16x32") == (8, 16, 32) and parse_shape("9") == (9, 9, 9)
     with pytest.raises(InputError, match="is no shape"):
         parse_shape("8x8")
-
-
-@pytest.mark.parametrize("dtype", [bool, np.uint16, np.float32])
-def test_stored_types_and_voxel_sizes_come_back(tmp_path, dtype):
-    counts = (np.arange(3 * 8 * 9).reshape(3, 8, 9) % 2).astype(dtype)
-    write_volume(tmp_path / "v.tif", counts, 2.5)
-    slices = open_slices(tmp_path / "v.tif")
-    assert slices.pixel_size == pytest.approx(2.5)
-    assert np.array_equal(np.stack([slices[k] for k in range(3)]), counts)

@@ -22,6 +22,7 @@ from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.progress import Progress
+from veridical.core.stack import write_stack
 from veridical.core.version import __version__
 from veridical.data.inside import inside_of
 from veridical.diffusion.guidance import clipped
@@ -33,7 +34,6 @@ from veridical.volumes.body import Body
 from veridical.volumes.isotropic import Isotropic, anisotropy, of_sections
 from veridical.volumes.stopped import Kept
 from veridical.volumes.synthesis import Section, State, synthesise
-from veridical.volumes.writing import write_volume
 
 HEARD = ("sampling_steps", "sigma_min", "sigma_max", "clamp", "autoguidance")  # of the settings of sampling
 FIELDS = 14  # arrays in single precision, as large as the box, that are in memory
@@ -155,7 +155,8 @@ def volume(
         raise InputError(f"{loaded.folder}: sampling gave values that are no numbers; undo what --set changed.")
     unit = ((drawn.clamp(-1, 1) + 1) / 2).cpu().numpy()
     size = info.dataset.get("pixel_size")
-    write_volume(target, loaded.window.from_unit(unit), size, inside_of(about))
+    inside = inside_of(about)
+    write_stack(target, loaded.window.from_unit(unit), size, inside.text, inside.xmp)
     spent = {} if first else {"seconds": time.monotonic() - began}
     write_json(target.with_suffix(".json"), about | {"voxel_size": size, "synthetic": True} | spent)
     kept.remove()

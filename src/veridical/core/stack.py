@@ -1,4 +1,4 @@
-"""Volumes as multi-page TIFF with their voxel size and what made them."""
+"""Volumes as multi-page TIFF with their voxel size and what is said of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from veridical.core.files import replacing
-from veridical.data.inside import Inside
 
 
-def write_volume(path: Path, counts: np.ndarray, voxel_size: float | None = None, inside: Inside | None = None) -> None:
+def write_stack(
+    path: Path, counts: np.ndarray, voxel_size: float | None = None, text: str | None = None, xmp: str | None = None
+) -> None:
     """Write counts (D, H, W) of a stored type as OME-TIFF, a page a slice; the file appears only when complete.
 
     Parameters
@@ -20,8 +21,9 @@ def write_volume(path: Path, counts: np.ndarray, voxel_size: float | None = None
         Of bits, or 8, 16 or 32 bits.
     voxel_size : float, optional
         Side of a voxel in micrometres: in the OME metadata for all three axes, and in the resolution tags.
-    inside : Inside, optional
-        What the file says of itself, in the OME description and in XMP.
+    text : str, optional
+        The description in the OME metadata.
+    xmp : str, optional
     """
     import tifffile
 
@@ -29,9 +31,9 @@ def write_volume(path: Path, counts: np.ndarray, voxel_size: float | None = None
     if voxel_size:
         for axis in "XYZ":
             said |= {f"PhysicalSize{axis}": voxel_size, f"PhysicalSize{axis}Unit": "µm"}
-    if inside is not None:
-        said["Description"] = inside.text
-    xmp = b"" if inside is None else inside.xmp.encode()
+    if text is not None:
+        said["Description"] = text
+    packet = (xmp or "").encode()
     per_centimetre = 1e4 / voxel_size if voxel_size else 1.0
     with replacing(path) as temporary:
         tifffile.imwrite(
@@ -40,7 +42,7 @@ def write_volume(path: Path, counts: np.ndarray, voxel_size: float | None = None
             ome=True,
             photometric="minisblack",
             metadata=said,
-            extratags=[(700, "B", len(xmp), xmp, True)] if xmp else (),
+            extratags=[(700, "B", len(packet), packet, True)] if packet else (),
             resolution=(per_centimetre, per_centimetre),
             resolutionunit="CENTIMETER" if voxel_size else "NONE",
         )
