@@ -38,6 +38,7 @@ def test_every_command_has_help(run):
         "find",
         "train",
         "sample",
+        "volume",
         "restore",
         "edit",
         "score",

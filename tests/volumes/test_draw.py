@@ -110,7 +110,7 @@ def test_sections_with_a_direction_are_refused_and_odd_ones_remarked(runs):
     run = load(runs / "edm")
     spectrum = run.model.spectrum
     place = torch.arange(16.0)
-    spectrum.deviation.copy_((0.02 + torch.exp(-place / 8) * torch.exp(-place[:, None] / 1.5)))
+    spectrum.deviation.copy_(0.02 + torch.exp(-place / 8) * torch.exp(-place[:, None] / 1.5))
     with pytest.raises(InputError, match="along some directions"):
         draw._law(run)
     radius = torch.hypot(place[:, None], place) / 16 * torch.pi

@@ -1,6 +1,7 @@
 """Volumes of exact denoisers of sections of a Gaussian field: all is known of what they should be."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_planes_in_turn_lose_half_of_the_contrast():
     """What the rule is for: the same denoisers, each told the noise of the volume."""
     grid, x, before = karras_grid(18, 0.01, 20.0).tolist(), 20.0 * noise(1)(0), None
     denoise = planewise(exact)
-    for k, (now, then) in enumerate(zip(grid[:-1], grid[1:], strict=True)):
+    for k, (now, then) in enumerate(pairwise(grid)):
         clean = denoise(x.movedim(k % 3, 0), now).movedim(0, k % 3)
         x, before = expected_step(x, clean, now, then, before), (clean, now)
         if then > 0:

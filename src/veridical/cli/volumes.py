@@ -20,7 +20,9 @@ def volume(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Run folder of edm, ddpm, dit, ...: diffusion in pixels, grey.")
     ],
-    shape: Annotated[str, typer.Option(metavar="SLICESxHEIGHTxWIDTH", help="Voxels of the volume; one number: a cube.")],
+    shape: Annotated[
+        str, typer.Option(metavar="SLICESxHEIGHTxWIDTH", help="Voxels of the volume; one number: a cube.")
+    ],
     out: Annotated[Path, typer.Option(help="TIFF file to write; OUT.json beside it says what made it.")],
     periodic: Annotated[
         bool, typer.Option("--periodic", help="The volume goes on at the opposite face where it ends; takes less time.")
@@ -36,8 +38,8 @@ def volume(
 ) -> None:
     """Draw a volume of an isotropic material from a run that was trained on its sections.
 
-    Sections along all three axes look like the images of the run. Not for fibres, roots and layers: their sections are no sections
-    of an isotropic body.
+    Sections along all three axes look like the images of the run. Not for fibres, roots and layers: their sections are no
+    sections of an isotropic body.
     """
     from veridical.volumes.draw import volume as draw
 

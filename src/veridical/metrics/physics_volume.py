@@ -38,8 +38,8 @@ def mean_chord(mask: np.ndarray, axis: int) -> float:
 def euler_density(mask: np.ndarray, periodic: bool = False) -> float:
     """Euler characteristic of the phase a voxel of (D, H, W): parts less tunnels plus closed pores.
 
-    Voxels belong together where they share a face (`skimage.measure.euler_number`). What the volume cuts through is not counted as
-    whole: three adjacent faces are taken away (Ohser and Mücklich 2000, Statistical Analysis of Microstructures). Gaps and
+    Voxels belong together where they share a face (`skimage.measure.euler_number`). What the volume cuts through is not counted
+    as whole: three adjacent faces are taken away (Ohser and Mücklich 2000, Statistical Analysis of Microstructures). Gaps and
     necks of less than a voxel are not seen, so that it is nearer to that of the continuous body the finer the voxels are; compare
     volumes of equal voxels.
 
@@ -55,8 +55,9 @@ def euler_density(mask: np.ndarray, periodic: bool = False) -> float:
     if periodic:
         mask = np.pad(mask, (0, 1), mode="wrap")
     total = 0
-    for ends in product((slice(None), -1), repeat=3):
-        part = mask[ends]
+    sides: tuple[slice | int, slice | int] = (slice(None), -1)
+    for ends in product(sides, repeat=3):
+        part = mask[tuple(ends)]
         found = euler_number(part, 1) if part.ndim > 1 else _parts(np.atleast_1d(part))
         total += (-1) ** (3 - part.ndim) * found
     return float(total / cells)

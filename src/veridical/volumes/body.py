@@ -80,9 +80,9 @@ class Body:
         Of a Gaussian field the volume leaves of a coefficient of a section the variance ``E = mean(P3 * sigma**2 / (P3 +
         sigma**2))`` over the frequencies along the axis, where without it there is ``P2 = mean(P3)``. So it says as much as one
         observation with the noise ``S = 1 / (1 / E - 1 / P2)``, which is ``S / E`` times the coefficient of the expected section:
-        given that, the expectation is that of the whole volume. S rises with the frequency, from a share of ``sigma**2`` up to all
-        of it, but a denoiser is told of white noise: of that where S crosses P2, as what is far below is certain and what is far
-        above is lost; and coefficients are scaled to the variance that they have under it.
+        given that, the expectation is that of the whole volume. S rises with the frequency, from a share of ``sigma**2`` up to
+        all of it, but a denoiser is told of white noise: of that where S crosses P2, as what is far below is certain and what is
+        far above is lost; and coefficients are scaled to the variance that they have under it.
         """
         kept = self.kept(sigma)
         error, power = sigma**2 * self._over(kept, axis), self._over(self.power, axis)

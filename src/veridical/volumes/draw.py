@@ -59,7 +59,7 @@ def volume(
 ) -> Path:
     """Draw a volume whose sections look like the images that a run was trained on, and write it in their units and bit depth.
 
-    For an isotropic material: what is not known of its third dimension follows from the first two (`veridical.volumes.synthesis`).
+    For an isotropic material: its third dimension follows from the first two (`veridical.volumes.synthesis`).
     The file is a multi-page OME-TIFF, a page a slice; ``OUT.json`` beside it says what made it. A draw that was stopped leaves
     ``OUT.part.npz``, and the same call goes on there, with the same voxels to the bit.
 
@@ -104,7 +104,9 @@ def volume(
             f"shape={words}, batch={batch}, seed={seed}: give three sides and a batch of at least 1, and a seed of at least 0."
         )
     if deaf := [name for name in settings or {} if name not in HEARD]:
-        raise InputError(f"{deaf[0]} is not heard by volumes, which have a solver of their own: set {', '.join(HEARD)}.")
+        raise InputError(
+            f"{deaf[0]} is not heard by volumes, which have a solver of their own: set {', '.join(HEARD)}."
+        )
     check_cost(f"shape {words}", nbytes=4 * FIELDS * math.prod(sides))
     check_output(target)
     loaded = load(run, device, settings)
@@ -175,8 +177,8 @@ def box_of(sides: tuple[int, ...], tile: int, periodic: bool) -> tuple[int, int,
     """
     if periodic and min(sides) < tile:
         raise InputError(
-            f"a periodic volume of {'x'.join(map(str, sides))} is smaller than the tiles of {tile} pixels that the run was trained "
-            "on: give sides of at least that, or leave out periodic."
+            f"a periodic volume of {'x'.join(map(str, sides))} is smaller than the tiles of {tile} pixels that the run was "
+            "trained on: give sides of at least that, or leave out periodic."
         )
     depth, height, width = (
         side if periodic else max(tile, next_fast_len(side + tile // 2, real=True)) for side in sides
@@ -223,12 +225,12 @@ def _checked(run: Run) -> Spectral:
 
 
 def _law(run: Run) -> Isotropic:
-    """The isotropic body whose sections have the spectrum that a run has measured; an `InputError` where they have a direction."""
+    """The isotropic body whose sections have the spectrum that a run measured; an `InputError` where they have a direction."""
     power = run.model.spectrum.deviation[0, 0].double().cpu().numpy() ** 2  # type: ignore[attr-defined]
     if (found := anisotropy(power)) > DIRECTED:
         raise InputError(
-            f"{run.folder}: the images that it was trained on vary {found:.1f} times more along some directions than along others, "
-            "so that they are no sections of an isotropic body: there is no volume of which all sections look like them."
+            f"{run.folder}: the images that it was trained on vary {found:.1f} times more along some directions than along "
+            "others, so that they are no sections of an isotropic body: there is no volume of which all sections look like them."
         )
     return of_sections(power)
 

@@ -41,9 +41,9 @@ def of_sections(power: np.ndarray) -> Isotropic:
 
     At a distance r a body of density P3 has the covariance ``integral of P3(k) * sin(k r) / (k r) * k**2 dk / (2 pi**2)`` (Yaglom
     1957), and so have its sections, whose transforms then have known variances. The body that is found is a sum of triangles with
-    weights that are not negative (Lawson and Hanson 1974), as its density has to be, and smooth; what is fitted is the mean variance
-    of the coefficients in each ring of frequencies, in relative terms. A constant is added to that of a section's mean: what
-    varies from place to place and not within a tile, of which nothing else is known, and which a volume does not have.
+    weights that are not negative (Lawson and Hanson 1974), as its density has to be, and smooth; what is fitted is the mean
+    variance of the coefficients in each ring of frequencies, in relative terms. A constant is added to that of a section's mean:
+    what varies from place to place and not within a tile, of which nothing else is known, and which a volume does not have.
 
     Parameters
     ----------

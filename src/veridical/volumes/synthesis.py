@@ -46,8 +46,8 @@ def synthesise(
     What is expected less its best linear estimate is not correlated with x; so what of N is, in a shell of frequencies, is taken
     away. From sigma a step leads to tau as the posterior of DDPM does (Ho et al. 2020, eq. 7) when what is expected is not
     certain: with ``r = tau**2 / sigma**2`` to ``r * x + (1 - r) * (W3(x) + N)`` and noise of the variance
-    ``(P3 + tau**2) * (sigma**2 - tau**2) / (P3 + sigma**2)`` less that of ``(1 - r) * N``. Whatever D2 and the number of steps, the
-    volume so has the spectrum P3, and of a Gaussian field all of its law. N is extrapolated from the step before, as in
+    ``(P3 + tau**2) * (sigma**2 - tau**2) / (P3 + sigma**2)`` less that of ``(1 - r) * N``. Whatever D2 and the number of steps,
+    the volume so has the spectrum P3, and of a Gaussian field all of its law. N is extrapolated from the step before, as in
     DPM-Solver++(2M) (Lu et al. 2022).
 
     Parameters
