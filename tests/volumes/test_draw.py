@@ -114,7 +114,7 @@ def test_sections_with_a_direction_are_refused_and_odd_ones_remarked(runs):
     with pytest.raises(InputError, match="along some directions"):
         draw._law(run)
     radius = torch.hypot(place[:, None], place) / 16 * torch.pi
-    spectrum.deviation.copy_((1e-3 + torch.exp(-(((radius - 1) / 0.15) ** 2))).sqrt())
+    spectrum.deviation.copy_((1e-3 + torch.exp(-(((radius - 1) / 0.4) ** 2))).sqrt())
     assert "no isotropic body" in draw._remarks(draw._law(run))[0]
 
 

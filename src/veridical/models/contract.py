@@ -2,6 +2,8 @@
 
 A model is an ``nn.Module`` that is a `Model`; whatever else it can do, it says by having the members of one of the other
 protocols, which the rest of the package asks for with ``isinstance(model, Denoising)``. Nothing is inherited from here.
+
+Longer than other files because all that a model can have is in this one list.
 """
 
 from __future__ import annotations
