@@ -5,8 +5,8 @@
 Real are tiles of the data that RUN was trained on, grouped by the slice that they come from: ``real`` is their mean and, in
 brackets, the least and the largest of a slice. Volumes are measured together, along each axis; ``spread`` is how much the axes
 differ. The phase is what is darker than Otsu's threshold of the real tiles. ``--kid`` scores the sections normal to each axis,
-and as many images that the run draws, against real tiles. ``--solid`` is a label volume of which RUN saw sections (1 is solid): its
-phase and Euler characteristic stand beside those of the volumes. ``--picture`` draws the mid-sections.
+and as many images that the run draws, against real tiles. ``--solid`` is a label volume of which RUN saw sections (1 is
+solid): its phase and Euler characteristic stand beside those of the volumes. ``--picture`` draws the mid-sections.
 """
 
 import argparse

@@ -116,7 +116,7 @@ def phantom(
             raise InputError("--pairs are of images: choose cmc, rocks or roots.")
         count, side = 1 if n is None else n, 128 if size is None else size
         phantoms.write_spheres(out, count, side, seed, phantoms.parse_volume_options(pairs_of(set_ or [])), bits)
-        say(f"{count} volumes of {side} x {side} x {side} voxels: {out}")
+        say(f"{count} spheres phantoms of {side} x {side} x {side} voxels: {out}")
         return
     n, size = 100 if n is None else n, 256 if size is None else size
     options = phantoms.parse_options(kind, pairs_of(set_ or []))
