@@ -40,8 +40,7 @@ def euler_density(mask: np.ndarray, periodic: bool = False) -> float:
 
     Voxels belong together where they share a face (`skimage.measure.euler_number`). What the volume cuts through is not counted
     as whole: three adjacent faces are taken away (Ohser and Mücklich 2000, Statistical Analysis of Microstructures). Gaps and
-    necks of less than a voxel are not seen, so that it is nearer to that of the continuous body the finer the voxels are; compare
-    volumes of equal voxels.
+    necks of less than a voxel are not seen: compare volumes of equal voxels.
 
     Parameters
     ----------
