@@ -140,7 +140,11 @@ def check_command(line: str, whole: bool) -> None:
     if name == "sample":
         assert set(settings) <= SAMPLING, line
     if name == "phantom":
-        importlib.import_module("veridical.phantoms").parse_options(values["kind"], settings)
+        phantoms = importlib.import_module("veridical.phantoms")
+        if values["kind"] == "spheres":
+            phantoms.parse_volume_options(settings)
+        else:
+            phantoms.parse_options(values["kind"], settings)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

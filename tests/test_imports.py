@@ -20,7 +20,7 @@ FLOORS = (
     ("pretrained",),
     ("runs",),
     ("hub",),
-    ("editing", "training"),
+    ("editing", "training", "volumes"),
     ("adapting", "benching", "server"),
     ("cli",),
     ("__main__",),

@@ -29,6 +29,7 @@ names = ["a"] * 8
 rows = v.score(drawn, drawn.astype(np.float64), real_groups=names, synth_groups=np.arange(8), train=list(drawn), paired=True)
 values: list[float | None] = [row["value"] for row in rows]
 folder: Path = v.sample("run", 8, "samples", label="0,1")
+body: Path = v.volume("run", (64, 64, 128), "volume.tif", settings={"sampling_steps": 4}, periodic=True, seed=1)
 said: Path = v.caption("phantoms/images", "captions.jsonl", names={0: "pores", 2: "clay"}, columns=["porosity"], seed=1)
 scores: list[float] = [found.score for found in v.find("phantoms/images", "three cracks", "clip", top=4)]
 changed: Path = v.edit("run", "phantoms/images", "edited", "sdedit", prompt=["two cracks"], settings={"steps": 9}, seed=1)

@@ -18,3 +18,4 @@ from .runs.find import find as find
 from .runs.run import load as load
 from .scoring.score import score as score
 from .training.loop import train as train
+from .volumes.draw import volume as volume

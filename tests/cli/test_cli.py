@@ -38,6 +38,7 @@ def test_every_command_has_help(run):
         "find",
         "train",
         "sample",
+        "volume",
         "restore",
         "edit",
         "score",
@@ -52,6 +53,15 @@ def test_every_command_has_help(run):
     for name in commands:
         code, text, _ = run(name, "--help")
         assert code == 0 and "Usage" in text
+
+
+def test_volumes_of_spheres_are_written_and_runs_that_draw_none_are_refused(run, trained, tmp_path):
+    code, text, _ = run("phantom", "spheres", "--size", 24, "--set", "radius=4", "--out", tmp_path / "spheres")
+    assert code == 0 and "24 x 24 x 24" in text and (tmp_path / "spheres" / "spheres_0_mask.tif").is_file()
+    code, _, error = run("volume", trained, "--shape", "32", "--out", tmp_path / "v.tif")
+    assert code == 2 and "train edm" in error
+    code, _, error = run("volume", trained, "--shape", "32x32", "--out", tmp_path / "v.tif")
+    assert code == 2 and "is no shape" in error
 
 
 def test_phantoms_that_cannot_be_written_are_not_drawn(run, tmp_path, monkeypatch):

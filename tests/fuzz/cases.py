@@ -17,7 +17,7 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 # What may take long where it is valid; the fuzzer gives it no large values.
 LASTING = {
     "--steps", "--minutes", "-n", "--seeds", "--samples", "steps", "minutes", "sampling_steps", "resamplings", "iterations",
-    "langevin_steps", "layers", "blocks", "tiles", "limit", "--limit", "critic_steps", "start_steps", "levels",
+    "--shape", "langevin_steps", "layers", "blocks", "tiles", "limit", "--limit", "critic_steps", "start_steps", "levels",
 }  # fmt: skip
 LARGE = ("9" * 400, "9" * 5000, "99999999", "1000000", "1e308", "4294967296")
 ODD = (
@@ -53,6 +53,7 @@ def templates(base: Path) -> dict[str, list[str]]:
                     "--out", "a.png", "--set", "steps=2", "--set", "resamplings=1"],
         "edit": ["edit", str(base / "runs" / "edm"), str(base / "image.png"), "--how", "sdedit", "--mask", str(base / "mask.png"),
                  "--out", "new", "--set", "steps=2"],
+        "volume": ["volume", str(base / "runs" / "edm"), "--shape", "16", "--out", "volume.tif", "--set", "sampling_steps=2"],
         "score": ["score", data, samples, "--json", "score.json"],
         "audit": ["audit", data, samples, "--size", "16", "--no-power", "--json", "audit.json", "--html", "audit.html"],
         "utility": ["utility", data, data, "--size", "16", "--steps", "1", "--seeds", "2", "--json", "utility.json"],

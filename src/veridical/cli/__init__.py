@@ -14,7 +14,9 @@ from veridical.core.errors import InputError, explain
 from veridical.core.text import shown
 
 # isort: off
-from veridical.cli import look, words, make, watch, restore, adapt, edit, share, judge, serve  # noqa: F401  # help lists commands so
+from veridical.cli import (  # noqa: F401  # help lists commands so
+    look, words, make, watch, volumes, restore, adapt, edit, share, judge, serve,
+)  # fmt: skip
 # isort: on
 
 __all__ = ["app", "main"]

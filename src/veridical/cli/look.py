@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from veridical.cli.shell import Json, Seed, app, check_outputs, pairs_of, say, say_table, write_json
+from veridical.core.errors import InputError
 from veridical.core.text import shown
 
 
@@ -138,13 +139,16 @@ def data(
     "veridical phantom rocks -n 200 --size 256 --out phantoms/rocks\n"
     "veridical phantom rocks -n 200 --set porosity=0.1,0.4 --set tube=0 --out phantoms/tight\n\n"
     "veridical phantom cmc -n 400 --size 64 --set withhold=cracks+binder --out phantoms/withheld\n\n"
-    "veridical phantom cmc --pairs add_crack -n 400 --out phantoms/cracked"
+    "veridical phantom cmc --pairs add_crack -n 400 --out phantoms/cracked\n\n"
+    "veridical phantom spheres -n 1 --size 128 --set solid_fraction=0.6 --set voxel_size=2.5 --out phantoms/spheres"
 )
 def phantom(
-    kind: Annotated[str, typer.Argument(help="cmc, rocks or roots.")],
+    kind: Annotated[str, typer.Argument(help="cmc, rocks or roots; spheres: volumes.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    n: Annotated[int, typer.Option("-n", help="Number of images.")] = 100,
-    size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
+    n: Annotated[int | None, typer.Option("-n", help="Number of images, usually 100; of volumes, usually 1.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side in pixels, usually 256; of volumes in voxels, usually 128.")
+    ] = None,
     bits: Annotated[int, typer.Option(help="Of grey images: 8 or 16, as your real images have.")] = 16,
     seed: Seed = 0,
     set_: Annotated[
@@ -160,10 +164,21 @@ def phantom(
         ),
     ] = "",
 ) -> None:
-    """Images with known answers: images/, masks/, properties.csv, captions.jsonl."""
+    """Images with known answers: images/, masks/, properties.csv, captions.jsonl.
+
+    Volumes of overlapping spheres, of which more is known: spheres_0.tif, spheres_0_mask.tif, properties.csv.
+    """
     from veridical import phantoms
 
     phantoms.check_output(out, bits)
+    if kind == "spheres":
+        if pairs:
+            raise InputError("--pairs are of images: choose cmc, rocks or roots.")
+        count, side = 1 if n is None else n, 128 if size is None else size
+        phantoms.write_spheres(out, count, side, seed, phantoms.parse_volume_options(pairs_of(set_ or [])), bits)
+        say(f"{count} spheres phantoms of {side} x {side} x {side} voxels: {out}")
+        return
+    n, size = 100 if n is None else n, 256 if size is None else size
     options = phantoms.parse_options(kind, pairs_of(set_ or []))
     workers = os.cpu_count() or 1
     if pairs:

@@ -86,6 +86,22 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(parts[-1]), int(parts[0])
 
 
+def parse_shape(text: str) -> tuple[int, int, int]:
+    """Slices, height and width of ``SLICESxHEIGHTxWIDTH``, or of ``SIDE``.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) not in (1, 3) or not all(part.isdecimal() and 0 < len(part) < 10 for part in parts):
+        raise InputError(
+            f"--shape {short(text)} is no shape: give slices, height and width in pixels, such as 128x128x128."
+        )
+    return int(parts[0]), int(parts[-2 if len(parts) == 3 else 0]), int(parts[-1])
+
+
 def found_by(option: str, pattern: str, text: str) -> str | None:
     """The part of a text that a user's regular expression finds; None where there is none.
 

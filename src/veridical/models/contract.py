@@ -2,6 +2,8 @@
 
 A model is an ``nn.Module`` that is a `Model`; whatever else it can do, it says by having the members of one of the other
 protocols, which the rest of the package asks for with ``isinstance(model, Denoising)``. Nothing is inherited from here.
+
+Longer than other files because all that a model can have is in this one list.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.diffusion.canvas import Canvas
+from veridical.diffusion.deterministic import Denoise
 from veridical.models.diffusion.settings import Sampling
 from veridical.nets.attention import Control
+from veridical.nets.spectrum import Spectrum
 
 
 class Module(Protocol):
@@ -268,6 +272,22 @@ class DenoisesImages(Diffusive, Protocol):
 
     def contrast(self) -> float:
         """Encoded values a unit of images: ``encode(x) = contrast * (x - mean)``."""
+        ...
+
+
+@runtime_checkable
+class Spectral(DenoisesImages, Protocol):
+    """A `DenoisesImages` model that measured the spectrum of its images: what volumes are drawn of.
+
+    Attributes
+    ----------
+    spectrum : Spectrum
+    """
+
+    spectrum: Spectrum
+
+    def guided(self, sampling: Sampling | None = None) -> Denoise:
+        """``denoise`` with the guidance of the settings."""
         ...
 
 

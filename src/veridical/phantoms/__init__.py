@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +21,14 @@ from veridical.phantoms.drawing import KINDS, Options, draw_phantom
 from veridical.phantoms.pairing import CHANGES, Pairs, pairs
 from veridical.phantoms.rocks import RocksOptions
 from veridical.phantoms.roots import RootsOptions
+from veridical.phantoms.spheres import SpheresOptions, draw_spheres, write_spheres
 from veridical.phantoms.tomography import Scan
 from veridical.phantoms.writing import Phantoms, check_output, write_pairs, write_phantoms
 
 __all__ = [
-    "CHANGES", "KINDS", "CmcOptions", "Pairs", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "check_output", "cmc",
-    "generate", "pairs", "parse_options", "rocks", "roots", "write_pairs", "write_phantoms",
+    "CHANGES", "KINDS", "CmcOptions", "Pairs", "Phantoms", "RocksOptions", "RootsOptions", "Scan", "SpheresOptions",
+    "check_output", "cmc", "draw_spheres", "generate", "pairs", "parse_options", "parse_volume_options", "rocks", "roots",
+    "write_pairs", "write_phantoms", "write_spheres",
 ]  # fmt: skip
 
 
@@ -92,6 +95,16 @@ def parse_options(kind: str, given: dict[str, str]) -> Options:
     if kind not in KINDS:
         raise InputError(f"there is no phantom {kind!r}: choose one of {', '.join(KINDS)}")
     _, options_class = KINDS[kind]
+    options: Options = options_class(**_values(kind, options_class, given))
+    return options
+
+
+def parse_volume_options(given: dict[str, str]) -> SpheresOptions:
+    """Those of ``spheres``, whose phantoms are volumes; likewise."""
+    return SpheresOptions(**_values("spheres", SpheresOptions, given))
+
+
+def _values(kind: str, options_class: type, given: dict[str, str]) -> dict[str, Any]:
     defaults = {f.name: f.default for f in fields(options_class) if f.name != "scan"}
     values = {}
     for name, text in given.items():
@@ -106,5 +119,4 @@ def parse_options(kind: str, given: dict[str, str]) -> Options:
                 f"phantom option {name}={text} cannot be read: write for example {name}={example}"
             ) from error
         values[name] = value[0] if isinstance(value, tuple) and len(value) == 1 else value
-    options: Options = options_class(**values)
-    return options
+    return values
