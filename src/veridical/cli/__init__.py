@@ -14,7 +14,7 @@ from veridical.core.errors import InputError, explain
 from veridical.core.text import shown
 
 # isort: off
-from veridical.cli import look, words, make, restore, adapt, edit, share, judge, serve  # noqa: F401  # help lists commands so
+from veridical.cli import look, words, make, restore, adapt, edit, share, judge, serve, studio  # noqa: F401  # help lists commands so
 # isort: on
 
 __all__ = ["app", "main"]
