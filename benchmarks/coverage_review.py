@@ -2,9 +2,10 @@
 
     python benchmarks/coverage_review.py --draws 1000 --out docs/results/review.md
 
-Reviewer i errs on tile j with probability 1 / (1 + exp(-(m + a_i + b_j))), a and b Gaussian: some people are better, some tiles are
-harder. Reviewers and tiles, half of them real, are drawn anew each time; the true rate is the mean over all. Printed: how often the
-95 % intervals hold it, for other tiles and reviewers, and for other tiles alone (whose truth is the mean rate of these reviewers).
+Reviewer i errs on tile j with probability 1 / (1 + exp(-(m + a_i + b_j))), a and b Gaussian: some people are better, some
+tiles are harder. Reviewers and tiles, half of them real, are drawn anew each time; the true rate is the mean over all.
+Printed: how often the 95 % intervals hold it, for other tiles and reviewers, and for other tiles alone (whose truth is
+the mean rate of these reviewers).
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     lines = [
-        f"# Intervals of reviews by people\n\n`python benchmarks/coverage_review.py --draws {args.draws}`: how often a 95 % interval",
-        "holds the true error rate, for other tiles and reviewers, and for other tiles alone.\n",
+        "# Intervals of reviews by people\n",
+        f"`python benchmarks/coverage_review.py --draws {args.draws}`: how often a 95 % interval holds the",
+        "true error rate, for other tiles and reviewers, and for other tiles alone.\n",
         "| reviewers | tiles | spread of reviewers, of tiles | true rate | both | tiles alone | mean width (both) |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -60,9 +62,8 @@ def main() -> None:
                 for middle in MIDDLES:
                     truth = float(WEIGHTS @ logistic(middle + np.hypot(*spread) * NODES))
                     both, one, width = covered(reviewers, tiles, middle, spread, args.draws)
-                    lines.append(
-                        f"| {reviewers} | {tiles} | {spread[0]:g}, {spread[1]:g} | {truth:.2f} | {both:.3f} | {one:.3f} | {width:.2f} |"
-                    )
+                    case = f"| {reviewers} | {tiles} | {spread[0]:g}, {spread[1]:g} | {truth:.2f} "
+                    lines.append(f"{case}| {both:.3f} | {one:.3f} | {width:.2f} |")
                     print(lines[-1], flush=True)
     if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")

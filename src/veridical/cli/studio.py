@@ -8,6 +8,35 @@ from typing import Annotated
 import typer
 
 from veridical.cli.shell import Json, app, check_outputs, say, say_table, write_json
+from veridical.core.errors import InputError
+
+
+@app.command(
+    epilog="SIGTERM and Ctrl-C end it; a second signal ends it at once.\n\n"
+    "Examples:\n\n\b\n"
+    "veridical studio\n"
+    "veridical studio reviews/edm --host 0.0.0.0 --token-file token.txt        (one review for colleagues, nothing else)"
+)
+def studio(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="[FOLDER]", help="Holds images, runs and reviews; or is a review, to show it alone."),
+    ] = Path("."),
+    host: Annotated[str, typer.Option(help="Where to listen; others than this machine need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 is a free one.", min=0, max=65535)] = 8010,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Text file of the token that the page asks for, 16 letters or more.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet/--log", help="Log no requests.")] = True,
+) -> None:
+    """A page in the browser: expert review of real and synthetic tiles."""
+    try:
+        from veridical.studio.run import studio as run
+    except ImportError as error:
+        if not (error.name or "").startswith(("fastapi", "uvicorn", "starlette", "prometheus", "multipart")):
+            raise
+        raise InputError("studio needs more packages: install veridical[studio].") from None
+    run(folder, host=host, port=port, token_file=token_file, quiet=quiet, say=say)
 
 
 @app.command(

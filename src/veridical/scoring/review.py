@@ -16,6 +16,7 @@ from veridical.scoring.result_rows import Row, interval_row, null, row
 from veridical.scoring.reviewed import Reviewed, read_review
 from veridical.stats.agreement import cohen_kappa, fleiss_kappa
 from veridical.stats.jackknife import Interval, jackknife
+from veridical.stats.shares import exact_bound
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +25,8 @@ GUESSING = 0.5
 ERROR, MISSED, SUSPECTED = "human_error_rate", "synthetic_called_real", "real_called_synthetic"
 KAPPA, REASON, AUDIT, AUDIT_KAPPA = "reviewer_kappa", "gave_it_away", "agreement_with_audit", "audit_kappa"
 EXPLAINED = {
-    ERROR: "mean share of tiles that reviewers took for what they are not, real and synthetic ones counted alike (HYPE-infinity, Zhou et al. "
-    "2019, arXiv:1904.01121): 0 = always seen, 0.5 = as guessing does",
+    ERROR: "mean share of tiles that reviewers took for what they are not, real and synthetic ones counted alike "
+    "(HYPE-infinity, Zhou et al. 2019, arXiv:1904.01121): 0 = always seen, 0.5 = as guessing does",
     MISSED: "share of synthetic tiles that were taken for real",
     SUSPECTED: "share of real tiles that were taken for synthetic",
     KAPPA: "agreement of reviewers beyond chance (Cohen's kappa of two, Fleiss' of more): 1 full, 0 that of chance",
@@ -48,9 +49,9 @@ def review(folder: str | Path, audit: str | Path | dict[str, Any] | None = None)
     Returns
     -------
     list of dict
-        Rows as `veridical.score` has them (`EXPLAINED` says what each is): all reviewers together, then each, named in ``settings``.
-        ``low`` and ``high`` of all are for other tiles and other reviewers such as these; ``settings`` has those for other tiles
-        alone. The interval of a reviewer is for other tiles. Answers of reviewers who are not done count.
+        Rows as `veridical.score` has them (`EXPLAINED` says what each is): all reviewers together, then each, named in
+        ``settings``. ``low`` and ``high`` of all are for other tiles and other reviewers such as these; ``settings`` has those
+        for other tiles alone. The interval of a reviewer is for other tiles. Answers of reviewers who are not done count.
 
     Raises
     ------
@@ -85,9 +86,10 @@ def two_way(
 
     Notes
     -----
-    Real tiles, synthetic tiles and reviewers are left out in turn, and the variances added (`stats.jackknife`). What is left of the
-    variance of single answers is so counted twice, which makes intervals a little wide, never narrow. Where every answer of every
-    reviewer is alike, the limits are the exact binomial ones of the tiles.
+    Real tiles, synthetic tiles and reviewers are left out in turn, and the variances added (`stats.jackknife`); the variance of
+    single answers is so counted twice, which makes intervals of many reviewers a little wide. Where every answer of every reviewer
+    is right, or wrong, the limits are the exact binomial ones of the tiles: (1 - e)^n (1 - f)^n, the chance of that with the rates
+    e and f on n real and n synthetic ones, is at most (1 - (e + f) / 2)^(2n).
     """
     sides = [np.flatnonzero(synthetic == side) for side in (False, True) if (synthetic == side).any()]
 
@@ -97,11 +99,16 @@ def two_way(
         return float(np.mean([np.nanmean(part) if np.isfinite(part).any() else np.nan for part in parts]))
 
     sets: list[Any] = [groups[side] for side in sides]
-    if reviewers and len(np.unique(wrong[np.isfinite(wrong)])) > 1:
+    if reviewers and len(wrong) > 1:
         sets.append(np.arange(len(wrong)))
-    else:
-        reviewers = False
-    return jackknife(rate, sets, bounds=(0, 1))
+    found = jackknife(rate, sets, bounds=(0, 1))
+    if found.low is not None and found.value in (0, 1) and found.se == 0:
+        units = len(sides) * min(len(np.unique(groups[side])) for side in sides)
+        low, high = exact_bound(found.value, (0, 1), units, 0.95)
+        found = found._replace(
+            low=low, high=high, method=f"95% exact binomial bound of {units} tiles: all answers alike"
+        )
+    return found
 
 
 def _errors(found: Reviewed, who: Any, reviewer: str | None = None) -> list[Row]:
@@ -229,4 +236,5 @@ def verdict(rows: list[Row]) -> str:
         return f"Reviewers tell synthetic tiles from real ones: {rate}, fewer than by guessing (50 %)."
     if low > GUESSING:
         return f"Reviewers take synthetic tiles for real and real ones for synthetic: {rate}, more than by guessing (50 %)."
-    return f"That reviewers do more than guess is not shown: {rate}, which holds the 50 % of guessing; more tiles and reviewers say more."
+    more = "which holds the 50 % of guessing; more tiles and reviewers say more"
+    return f"That reviewers do more than guess is not shown: {rate}, {more}."
