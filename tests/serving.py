@@ -34,8 +34,7 @@ def listening(service, app):
         finally:
             server.should_exit = True
             thread.join()
-            if hasattr(service, "worker"):
-                service.worker.stop()
+            service.worker.stop()
 
 
 def png(array):

@@ -1,17 +1,21 @@
-"""The studio in a browser: 20 tiles by keys alone, on a screen and on a phone."""
+"""The studio in a browser: 20 tiles by keys alone, a mask painted with the mouse, on a screen and on a phone."""
 
 import functools
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from browser import browsing, faults_of
 from serving import listening
+from toy import TOY
 from veridical.scoring.review import review
 from veridical.studio.app import app_of
 from veridical.studio.house import House
 from veridical.studio.making import make_review
 from veridical.studio.place import Place
+from veridical.training.loop import train
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 SCREEN, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -20,7 +24,7 @@ SCREEN, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 @pytest.fixture
 def opened(folder):
     """Opens the studio of `folder` on a screen of some size; nothing may go to another host or be logged as an error."""
-    house = House(Place(folder))
+    house = House(Place(folder), device="cpu")
     with listening(house, functools.partial(app_of, house)) as url, browsing() as browser:
         pages, wrong = [], []
 
@@ -102,3 +106,44 @@ def test_a_review_is_made_in_the_page(folder, opened):
     page.get_by_role("button", name="Next").click()
     page.get_by_text("Tile 2 of 10").wait_for()
     assert "blur" in (folder / "reviews" / "x" / "answers.jsonl").read_text()
+
+
+def test_a_mask_is_painted_with_the_mouse_and_an_edit_runs(folder, opened):
+    train("edm", folder / "real", folder / "edm", steps=1, size=16, batch=4, threads=1, quiet=True, **TOY["edm"])
+    page = opened(SCREEN)
+    page.get_by_role("button", name="Edit with a mask").click()
+    page.get_by_label("Run of").select_option("edm")
+    page.locator("#edit-form [name=images]").fill("real")
+    page.keyboard.press("Tab")
+    page.locator("#easel").wait_for()
+    box = page.locator("#canvas").bounding_box()
+    scale = box["width"] / 24
+    page.mouse.move(box["x"] + 6.5 * scale, box["y"] + 8.5 * scale)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 15.5 * scale, box["y"] + 8.5 * scale)
+    page.mouse.up()
+    assert fits(page) and not faults_of(page)
+    page.get_by_role("button", name="Edit", exact=True).click()
+    page.locator("#edited").wait_for(timeout=60_000)
+    mask = np.asarray(Image.open(folder / "edits" / "0001" / "mask.png")) > 0
+    rows, columns = np.nonzero(mask)
+    assert mask.shape == (24, 24) and mask[8, 6:16].all()  # without gaps, in pixels of the image
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (6, 10, 4, 17)
+    changed = np.asarray(Image.open(next((folder / "edits" / "0001" / "edited" / "changed").rglob("*.png")))) > 0
+    assert changed.any() and not (changed & ~mask).any()
+    assert not faults_of(page)
+
+
+def test_a_mask_is_painted_by_keys_on_a_phone(folder, opened):
+    page = opened(PHONE)
+    page.get_by_role("button", name="Edit with a mask").click()
+    page.locator("#edit-form [name=images]").fill("real")
+    page.keyboard.press("Tab")
+    page.locator("#easel").wait_for()
+    page.locator("#canvas").focus()
+    for key in ("[", "[", "[", "[", "[", "Space", "ArrowRight", "Shift+ArrowDown", "Space"):
+        page.keyboard.press(key)
+    assert page.locator("#marked").text_content() == "0.3 % marked"  # two of 576 pixels
+    page.keyboard.press("e")
+    page.keyboard.press("Space")
+    assert page.locator("#marked").text_content() == "0.2 % marked" and fits(page)

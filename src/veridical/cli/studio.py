@@ -27,16 +27,17 @@ def studio(
     token_file: Annotated[
         Path | None, typer.Option(help="Text file of the token that the page asks for, 16 letters or more.")
     ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet/--log", help="Log no requests.")] = True,
 ) -> None:
-    """A page in the browser: expert review of real and synthetic tiles."""
+    """A page in the browser: expert review of real and synthetic tiles, edits with a painted mask."""
     try:
         from veridical.studio.run import studio as run
     except ImportError as error:
         if not (error.name or "").startswith(("fastapi", "uvicorn", "starlette", "prometheus", "multipart")):
             raise
         raise InputError("studio needs more packages: install veridical[studio].") from None
-    run(folder, host=host, port=port, token_file=token_file, quiet=quiet, say=say)
+    run(folder, host=host, port=port, token_file=token_file, device=device, quiet=quiet, say=say)
 
 
 @app.command(
@@ -53,12 +54,13 @@ def review(
     json_file: Json = None,
 ) -> None:
     """What people said of real and synthetic tiles that they saw blind: error rates with intervals, agreement."""
+    from veridical.auditing.defects import DEFECTS, title_of
     from veridical.scoring.review import format_review
     from veridical.scoring.review import review as rows_of
 
     check_outputs(json_file, inputs=(folder, audit))
     rows = rows_of(folder, audit)
     write_json(json_file, rows)
-    table, sentence = format_review(rows)
+    table, sentence = format_review(rows, {name: title_of(name) for name in DEFECTS})
     say_table(table)
     say(sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,18 +203,18 @@ def _with_audit(found: Reviewed, audit: str | Path | dict[str, Any]) -> list[Row
     ]
 
 
-def format_review(rows: list[Row]) -> tuple[Table, str]:
-    """Rows as a table, and what they say of the images in a sentence."""
+def format_review(rows: list[Row], titles: Mapping[str, str]) -> tuple[Table, str]:
+    """Rows as a table, with titles of defects by their names, and what they say of the images in a sentence."""
     from rich.table import Column, Table
 
     heads = [Column(name, no_wrap=name != "remark") for name in ("", "of", "value", "95 % interval", "tiles", "remark")]
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for one in rows:
-        table.add_row(*(shown(text) for text in said(one)))
+        table.add_row(*(shown(text) for text in said(one, titles)))
     return table, verdict(rows)
 
 
-def said(one: Row) -> tuple[str, ...]:
+def said(one: Row, titles: Mapping[str, str]) -> tuple[str, ...]:
     """A row as text: what, of whom, value, interval, tiles, remark."""
     settings = one["settings"]
     people = settings.get("reviewers", 0)
@@ -221,8 +222,10 @@ def said(one: Row) -> tuple[str, ...]:
     value, between = ("–" if one["value"] is None else f"{one['value']:.2f}"), "–"
     if one["low"] is not None:
         between = f"{one['low']:.2f} to {one['high']:.2f}"
-    of = settings.get("reviewer") or settings.get("defect") or who
-    return one["metric"].replace("_", " "), of, value, between, str(one["n"]), one["reason"] or one["remark"] or ""
+    defect = settings.get("defect")
+    of = settings.get("reviewer") or (titles.get(defect, defect) if defect else who)
+    n = "–" if one["n"] is None else str(one["n"])
+    return one["metric"].replace("_", " "), of, value, between, n, one["reason"] or one["remark"] or ""
 
 
 def verdict(rows: list[Row]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request
+from anyio.to_thread import run_sync
+from fastapi import FastAPI, Form, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from veridical.core.version import __version__
 from veridical.server.refusing import refusing
 from veridical.studio.house import House
 from veridical.studio.making import make_review
+from veridical.studio.painting import Asked as Edit
 from veridical.studio.place import REVIEWS
 from veridical.studio.reviewing import LONGEST
 
@@ -61,6 +63,52 @@ class Answered(ByPosition):
     seconds: float = Field(ge=0, le=1e6)
 
 
+class OfRun(Asked):
+    """A run."""
+
+    run: str = Field(max_length=1000)
+
+
+class OfImages(Asked):
+    """A set of images."""
+
+    images: str = Field(max_length=1000)
+
+
+class OfImage(OfImages):
+    """An image of it, in the window of a run."""
+
+    image: str = Field(max_length=1000)
+    run: str | None = Field(None, max_length=1000)
+
+
+class Painted(BaseModel):
+    """An edit with its mask, multipart."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run: str = Field(max_length=1000)
+    images: str = Field(max_length=1000)
+    image: str = Field(max_length=1000)
+    how: str = Field(max_length=40)
+    prompt: str = Field("", max_length=10_000)
+    strength: float | None = Field(None, gt=0, le=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    mask: UploadFile = Field(description="PNG: alpha is 0 where the image may change.")
+
+
+class OfEdit(Asked):
+    """An edit that was begun."""
+
+    edit: str = Field(max_length=40)
+
+
+class OfResult(OfEdit):
+    """A picture of it."""
+
+    which: Literal["before", "after", "masks", "changed"]
+
+
 def app_of(house: House, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
     """The application of a studio, with what runs beside it from beginning to end."""
     app = FastAPI(
@@ -70,6 +118,7 @@ def app_of(house: House, lifespan: Callable[[FastAPI], AbstractAsyncContextManag
     refusing(app, house.limits.body, lambda text: text)
     _page(app, house)
     _reviews(app, house)
+    _edits(app, house)
     return app
 
 
@@ -102,6 +151,41 @@ def _page(app: FastAPI, house: House) -> None:
 
 def _constant(content: bytes, kind: str) -> Callable[[], Response]:
     return lambda: Response(content, media_type=kind)
+
+
+def _edits(app: FastAPI, house: House) -> None:
+    painting = house.painting
+
+    @app.post("/api/run")
+    def run(asked: OfRun) -> dict[str, Any]:
+        house.check_whole()
+        return painting.able(asked.run)
+
+    @app.post("/api/images")
+    def images(asked: OfImages) -> dict[str, Any]:
+        house.check_whole()
+        return {"names": painting.names(asked.images)}
+
+    @app.post("/api/image")
+    def image(asked: OfImage) -> Response:
+        house.check_whole()
+        return Response(painting.picture(asked.images, asked.image, asked.run), media_type="image/png")
+
+    @app.post("/api/edits/make")
+    async def make(asked: Annotated[Painted, Form(media_type="multipart/form-data")]) -> dict[str, Any]:
+        house.check_whole()
+        edit = Edit(asked.run, asked.images, asked.image, asked.how, asked.prompt, asked.strength, asked.seed)
+        return {"edit": await run_sync(painting.start, edit, await asked.mask.read(), house.limits.pixels)}
+
+    @app.post("/api/edits/state")
+    def state(asked: OfEdit) -> dict[str, Any]:
+        house.check_whole()
+        return painting.state(asked.edit)
+
+    @app.post("/api/edits/picture")
+    def picture(asked: OfResult) -> Response:
+        house.check_whole()
+        return Response(painting.result(asked.edit, asked.which), media_type="image/png")
 
 
 def _reviews(app: FastAPI, house: House) -> None:

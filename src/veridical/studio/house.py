@@ -1,4 +1,4 @@
-"""What a studio holds while it runs: its folder, reviews that are open, and what the gate asks of a server."""
+"""What a studio holds while it runs: its folder, reviews that are open, edits, and what the gate asks of a server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from veridical.core.errors import InputError
 from veridical.server.service import Limits
+from veridical.studio.painting import Painting
 from veridical.studio.place import Place
 from veridical.studio.reviewing import Review
 
@@ -22,13 +23,19 @@ class House:
     token : bytes, optional
         What browsers have to send.
     limits : Limits, optional
+    device : str
+        Of edits.
     """
 
     open, works = ("/", "/studio.css", "/studio.js", "/health"), "/api/"  # for the gate: the page holds no data
 
-    def __init__(self, place: Place, token: bytes | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, place: Place, token: bytes | None = None, limits: Limits | None = None, device: str = "auto"
+    ) -> None:
         self.place, self.token, self.limits = place, token, limits or Limits()
         self.answering, self.draining = 0, False  # in the thread of the event loop
+        self.painting = Painting(place, device)
+        self.worker = self.painting.worker
         self._reviews: dict[Path, Review] = {}
         self._lock = threading.Lock()
 

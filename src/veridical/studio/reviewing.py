@@ -110,7 +110,7 @@ class Review:
         if left:
             raise InputError(f"{left} tiles have no answer of {reviewer}: results are shown after the last.")
         rows = review(self.folder)
-        return {"rows": [said(one) for one in rows], "sentence": verdict(rows)}
+        return {"rows": [said(one, self.choices) for one in rows], "sentence": verdict(rows)}
 
     def _answers(self) -> list[Answer]:
         with self._lock:

@@ -18,6 +18,7 @@ def studio(
     host: str = "127.0.0.1",
     port: int = 8010,
     token_file: str | Path | None = None,
+    device: str = "auto",
     quiet: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -31,6 +32,8 @@ def studio(
         Where to listen; port 0 is a free one.
     token_file : str or Path, optional
         Text file of a token that the page asks for; needed where `host` is not this machine alone.
+    device : str
+        Of edits.
     quiet : bool
         Log no requests.
     say : callable
@@ -42,6 +45,7 @@ def studio(
         If there is no such folder, the token is missing or short, or the address cannot be had.
     """
     token = token_for(host, token_file)
-    house = House(Place(Path(folder)), token)
+    house = House(Place(Path(folder)), token, device=device)
     server = Server(house, functools.partial(app_of, house), host, port, quiet)
     server.listen(lambda address: say(f"studio: {address} (Ctrl-C ends it)"))
+    house.worker.stop()

@@ -79,7 +79,7 @@ async function pictureInto(image, path, body) {
 
 // --- the folder -----------------------------------------------------------------------------------------------------
 
-const PARTS = { reviews: "Expert review" };
+const PARTS = { reviews: "Expert review", edit: "Edit with a mask" };
 let found = null;
 
 async function look() {
@@ -89,6 +89,10 @@ async function look() {
   form.querySelector("button").disabled = !found.reviews.length;
   $("reals").replaceChildren(...options([...found.runs.map((run) => run.name), ...found.images]));
   $("synths").replaceChildren(...options(found.images));
+  const runs = $("edit-form").run;
+  const chosen = runs.value;
+  runs.replaceChildren(element("option", { value: "", textContent: "choose" }), ...options(found.runs.map((run) => run.name)));
+  runs.value = chosen;
   $("review-new").hidden = found.review_alone;
   $("review-new").open = !found.reviews.length;
   const names = found.review_alone ? ["reviews"] : Object.keys(PARTS);
@@ -165,12 +169,12 @@ async function step(position) {
   for (const box of $("reasons").querySelectorAll("input")) box.checked = Boolean(before?.reasons.includes(box.value));
   $("is-real").setAttribute("aria-pressed", String(before?.answer === "real"));
   $("is-synthetic").setAttribute("aria-pressed", String(before?.answer === "synthetic"));
-  open(before?.answer === "synthetic");
+  reasoned(before?.answer === "synthetic");
   show("review");
   const scale = scaleOf(session.width);
   $("tile").width = session.width * scale;
   $("tile").height = session.height * scale;
-  $("tile-scale").textContent = `${session.width} × ${session.height} pixels, each drawn ${scale} × ${scale}, not interpolated; same grey levels for all tiles.`;
+  $("tile-scale").textContent = `${session.width} × ${session.height} pixels, each drawn ${scale} × ${scale}, not interpolated; all tiles in one window of grey levels.`;
   try {
     await pictureInto($("tile"), "/api/reviews/tile", { ...session.who, position });
   } finally {
@@ -179,8 +183,12 @@ async function step(position) {
   session.since = performance.now();
 }
 
-function open(why) {
+function reasoned(why) {
   $("why").hidden = !why;
+  if (why) {
+    $("is-synthetic").setAttribute("aria-pressed", "true");
+    $("is-real").setAttribute("aria-pressed", "false");
+  }
   $("is-synthetic").setAttribute("aria-expanded", String(why));
 }
 
@@ -207,7 +215,7 @@ async function results() {
   $("rows").tBodies[0].replaceChildren(
     ...rows.map((row) =>
       element("tr", {}, ...row.map((text, k) => {
-        const cell = element(k ? "td" : "th", { textContent: text, className: k < 2 || k > 4 ? "text" : "" });
+        const cell = element(k ? "td" : "th", { textContent: text, className: text ? (k < 2 || k > 4 ? "text" : "") : "blank" });
         if (k) cell.dataset.label = heads[k];
         else cell.scope = "row";
         return cell;
@@ -220,7 +228,7 @@ async function results() {
 }
 
 $("is-real").addEventListener("click", () => attempt(() => answer("real")));
-$("is-synthetic").addEventListener("click", () => { open(true); $("next").focus(); });
+$("is-synthetic").addEventListener("click", () => { reasoned(true); $("next").focus(); });
 $("next").addEventListener("click", () => attempt(() => answer("synthetic")));
 $("back").addEventListener("click", () => attempt(() => step(session.position - 1)));
 
@@ -231,7 +239,7 @@ document.addEventListener("keydown", (event) => {
   const why = !$("why").hidden;
   const reason = key.length === 1 ? KEYS.indexOf(key) : -1;
   if (key === "r") attempt(() => answer("real"));
-  else if (key === "s") open(true);
+  else if (key === "s") reasoned(true);
   else if (key === "enter" && why && event.target.tagName !== "BUTTON") attempt(() => answer("synthetic"));
   else if (key === "backspace" && session.position > 0) attempt(() => step(session.position - 1));
   else if (why && reason >= 0 && reason < session.choices.length) {
@@ -239,6 +247,189 @@ document.addEventListener("keydown", (event) => {
     box.checked = !box.checked;
   } else return;
   event.preventDefault();
+});
+
+// --- edit with a mask -----------------------------------------------------------------------------------------------
+
+const canvas = $("canvas");
+const pen = canvas.getContext("2d");
+let easel = null; // {image, mask (1 where it may change), width, height, x, y}
+let erasing = false;
+
+const editForm = $("edit-form");
+editForm.run.addEventListener("change", () => attempt(able));
+editForm.images.addEventListener("change", () => attempt(listImages));
+editForm.image.addEventListener("change", () => attempt(paintOn));
+editForm.how.addEventListener("change", told);
+
+let hears = false;
+
+async function able() {
+  if (!editForm.run.value) return;
+  const { hows, hears: heard } = await asked("/api/run", { run: editForm.run.value });
+  hears = heard;
+  editForm.how.replaceChildren(...options(hows));
+  told();
+  if (!hows.length) tell("This run cannot edit: choose one of a diffusion system that is told nothing but words.", true);
+  await paintOn();
+}
+
+function told() {
+  $("prompt-label").hidden = !hears;
+  $("strength-label").hidden = editForm.how.value !== "sdedit";
+}
+
+async function listImages() {
+  $("easel").hidden = true;
+  editForm.image.replaceChildren();
+  const { names } = await asked("/api/images", { images: editForm.images.value });
+  editForm.image.replaceChildren(...options(names));
+  await paintOn();
+}
+
+async function paintOn() {
+  if (!editForm.image.value) return;
+  const body = { images: editForm.images.value, image: editForm.image.value, run: editForm.run.value || null };
+  const image = await createImageBitmap(await (await ask("/api/image", body)).blob());
+  const { width, height } = image;
+  easel = { image, width, height, mask: new Uint8Array(width * height), x: width >> 1, y: height >> 1 };
+  canvas.width = width;
+  canvas.height = height;
+  $("easel").hidden = false;
+  $("edited").hidden = true;
+  const room = $("main").clientWidth;
+  canvas.style.width = `${width > room ? room : width * scaleOf(width, Math.max(3, Math.floor(448 / width)))}px`;
+  draw();
+}
+
+function draw(brush = document.activeElement === canvas) {
+  const { image, mask, width, height, x, y } = easel;
+  pen.drawImage(image, 0, 0);
+  const pixels = pen.getImageData(0, 0, width, height);
+  let marked = 0;
+  for (let k = 0; k < mask.length; k++) {
+    if (!mask[k]) continue;
+    marked++;
+    pixels.data[4 * k] = 128 + pixels.data[4 * k] / 2; // half orange, half what lies under it
+    pixels.data[4 * k + 1] = 48 + pixels.data[4 * k + 1] / 2;
+    pixels.data[4 * k + 2] = pixels.data[4 * k + 2] / 2;
+  }
+  pen.putImageData(pixels, 0, 0);
+  if (brush) {
+    pen.strokeStyle = "#0b5cad";
+    pen.beginPath();
+    pen.arc(x + 0.5, y + 0.5, Math.max(1, Number($("brush").value) / 2), 0, 7);
+    pen.stroke();
+  }
+  $("marked").textContent = `${((100 * marked) / mask.length).toFixed(1)} % marked`;
+  $("run-edit").disabled = !marked;
+}
+
+function dab(x, y) {
+  const { mask, width, height } = easel;
+  const radius = Number($("brush").value) / 2;
+  const low = (middle) => Math.max(0, Math.floor(middle - radius));
+  for (let j = low(y); j <= Math.min(height - 1, y + radius); j++)
+    for (let i = low(x); i <= Math.min(width - 1, x + radius); i++)
+      if (Math.hypot(i - x, j - y) < Math.max(radius, 0.6)) mask[j * width + i] = erasing ? 0 : 1;
+}
+
+// Dabs from where the brush was: a fast hand leaves no gaps.
+function strokeTo(x, y) {
+  const steps = Math.max(1, Math.ceil(Math.hypot(x - easel.x, y - easel.y)));
+  for (let k = 1; k <= steps; k++) dab(easel.x + ((x - easel.x) * k) / steps, easel.y + ((y - easel.y) * k) / steps);
+  [easel.x, easel.y] = [x, y];
+  draw();
+}
+
+function placeOf(event) {
+  const box = canvas.getBoundingClientRect();
+  const scale = easel.width / box.width;
+  return [Math.floor((event.clientX - box.left) * scale), Math.floor((event.clientY - box.top) * scale)];
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  canvas.setPointerCapture(event.pointerId);
+  [easel.x, easel.y] = placeOf(event);
+  strokeTo(easel.x, easel.y);
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (event.buttons & 1) strokeTo(...placeOf(event));
+});
+canvas.addEventListener("focus", () => draw());
+canvas.addEventListener("blur", () => draw(false));
+canvas.addEventListener("keydown", (event) => {
+  const far = event.shiftKey ? 8 : 1;
+  const moves = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
+  const clamp = (value, most) => Math.max(0, Math.min(most - 1, value));
+  if (event.key in moves) {
+    const [dx, dy] = moves[event.key];
+    easel.x = clamp(easel.x + dx, easel.width);
+    easel.y = clamp(easel.y + dy, easel.height);
+    draw();
+  } else if (event.key === " ") strokeTo(easel.x, easel.y);
+  else if (event.key === "[" || event.key === "]") {
+    $("brush").value = Number($("brush").value) + (event.key === "]" ? 1 : -1);
+    draw();
+  } else if (event.key === "p" || event.key === "e") erase(event.key === "e");
+  else return;
+  event.preventDefault();
+});
+
+function erase(on) {
+  erasing = on;
+  $("paint").setAttribute("aria-pressed", String(!on));
+  $("erase").setAttribute("aria-pressed", String(on));
+}
+$("paint").addEventListener("click", () => erase(false));
+$("erase").addEventListener("click", () => erase(true));
+$("clear").addEventListener("click", () => {
+  easel.mask.fill(0);
+  draw();
+});
+
+// The mask as the images API has it, at the size of the image: alpha is 0 where it may change.
+function maskFile() {
+  const { mask, width, height } = easel;
+  const pixels = new ImageData(width, height);
+  for (let k = 0; k < mask.length; k++) pixels.data[4 * k + 3] = mask[k] ? 0 : 255;
+  const sheet = element("canvas", { width, height });
+  sheet.getContext("2d").putImageData(pixels, 0, 0);
+  return new Promise((done) => sheet.toBlob(done, "image/png"));
+}
+
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+submitted("edit-form", async (given) => {
+  const form = new FormData();
+  for (const name of ["run", "images", "image", "how", "seed"]) form.append(name, given[name]);
+  if (hears) form.append("prompt", given.prompt);
+  if (given.how === "sdedit") form.append("strength", given.strength);
+  form.append("mask", await maskFile(), "mask.png");
+  $("run-edit").disabled = true;
+  try {
+    const { edit } = await (await send("/api/edits/make", { body: form })).json();
+    let job;
+    do {
+      await pause(300);
+      job = await asked("/api/edits/state", { edit });
+      tell(`The edit is ${job.state}: ${job.seconds.toFixed(0)} s`);
+    } while (job.state === "running" || job.state === "waiting");
+    if (job.state === "failed") throw new Error(job.error);
+    for (const image of $("edited").querySelectorAll("img")) {
+      image.width = easel.width * scaleOf(easel.width);
+      await pictureInto(image, "/api/edits/picture", { edit, which: image.dataset.which });
+    }
+    const share = (100 * job.said.changed_share).toFixed(1);
+    $("edit-notes").textContent = [`${share} % of the pixels changed.`, ...job.said.notes].join(" ");
+    $("edit-folder").textContent = job.folder;
+    $("edit-command").textContent = job.command;
+    $("edited").hidden = false;
+    $("edited").scrollIntoView();
+    tell(`Edited in ${job.seconds.toFixed(0)} s.`);
+  } finally {
+    $("run-edit").disabled = false;
+  }
 });
 
 attempt(async () => {
