@@ -17,7 +17,7 @@ from veridical.studio.making import make_review
 from veridical.studio.place import Place
 from veridical.training.loop import train
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 SCREEN, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -30,7 +30,9 @@ def opened(folder):
 
         def open_page(size):
             page = browser.new_page(viewport=size)
-            page.on("request", lambda request: request.url.startswith((url, "blob:", "data:")) or wrong.append(request.url))
+            page.on(
+                "request", lambda request: request.url.startswith((url, "blob:", "data:")) or wrong.append(request.url)
+            )
             page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
             page.on("pageerror", lambda error: wrong.append(str(error)))
             page.goto(url)
@@ -95,7 +97,12 @@ def test_a_review_of_20_tiles_is_done_by_keys(folder, opened, size):
 def test_a_review_is_made_in_the_page(folder, opened):
     page = opened(SCREEN)
     assert not faults_of(page)
-    for label, text in {"Real images": "real", "Synthetic images": "synth", "Name of the review": "x", "Tiles of each": "5"}.items():
+    for label, text in {
+        "Real images": "real",
+        "Synthetic images": "synth",
+        "Name of the review": "x",
+        "Tiles of each": "5",
+    }.items():
         page.get_by_label(label).fill(text)
     page.get_by_role("button", name="Make").click()
     page.get_by_text("reviews/x is made").wait_for()

@@ -78,7 +78,9 @@ def test_an_edit_changes_what_was_painted_alone(painted, ask, run_command):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"image": "none"}, "has no image"), ({"run": "../x"}, "not in the folder"), ({"mask": alpha_mask(np.ones((9, 9), bool))}, "9x9"),
+        ({"image": "none"}, "has no image"), ({"run": "../x"}, "not in the folder"),
+        ({"mask": alpha_mask(np.ones((9, 9), bool))},
+         "9x9"),
         ({"mask": alpha_mask(np.zeros((24, 24), bool))}, "marks no pixel"), ({"mask": b"x"}, "no PNG"), ({"more": "1"}, "more"),
     ],
 )  # fmt: skip

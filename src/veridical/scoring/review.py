@@ -88,9 +88,9 @@ def two_way(
     Notes
     -----
     Real tiles, synthetic tiles and reviewers are left out in turn, and the variances added (`stats.jackknife`); the variance of
-    single answers is so counted twice, which makes intervals of many reviewers a little wide. Where every answer of every reviewer
-    is right, or wrong, the limits are the exact binomial ones of the tiles: (1 - e)^n (1 - f)^n, the chance of that with the rates
-    e and f on n real and n synthetic ones, is at most (1 - (e + f) / 2)^(2n).
+    single answers is so counted twice, which makes intervals of many reviewers a little wide. Where every answer of every
+    reviewer is right, or wrong, the limits are the exact binomial ones of the tiles: (1 - e)^n (1 - f)^n, the chance of that with
+    the rates e and f on n real and n synthetic ones, is at most (1 - (e + f) / 2)^(2n).
     """
     sides = [np.flatnonzero(synthetic == side) for side in (False, True) if (synthetic == side).any()]
 

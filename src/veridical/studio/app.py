@@ -22,7 +22,10 @@ from veridical.studio.place import REVIEWS
 from veridical.studio.reviewing import LONGEST
 
 # Nothing from other hosts, no script but the one file; pictures that the script was sent are blobs.
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 class Asked(BaseModel):

@@ -79,8 +79,21 @@ class Job:
     def command(self) -> str:
         """The same in a terminal."""
         asked = self.asked
-        words = ["veridical", "edit", asked.run, asked.images, "--how", asked.how, "--table", str(self.folder / "edit.csv")]
-        words += [*(["--strength", str(asked.strength)] if asked.strength is not None else ()), "--seed", str(asked.seed)]
+        words = [
+            "veridical",
+            "edit",
+            asked.run,
+            asked.images,
+            "--how",
+            asked.how,
+            "--table",
+            str(self.folder / "edit.csv"),
+        ]
+        words += [
+            *(["--strength", str(asked.strength)] if asked.strength is not None else ()),
+            "--seed",
+            str(asked.seed),
+        ]
         return shlex.join([*words, "--out", str(self.out)])
 
     def do(self) -> dict[str, Any]:
@@ -220,4 +233,6 @@ def _png(counts: NDArray[Any], window: IntensityWindow | None) -> bytes:
     window = window or fit_window([counts[None]], counts.dtype, ())
     unit = channels_first(window.to_unit(counts[None]))[0]
     pixels = np.rint(np.clip(np.nan_to_num(unit), 0, 1) * 255).astype(np.uint8)
-    return bytes(imagecodecs.png_encode(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))))
+    return bytes(
+        imagecodecs.png_encode(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    )

@@ -93,10 +93,8 @@ class Place:
 
     def _folders(self) -> Iterator[tuple[Path, list[str]]]:
         """Folders to look at; of runs and reviews only themselves."""
-        looked = 0
-        for where, folders, files in os.walk(self.folder):
+        for looked, (where, folders, files) in enumerate(os.walk(self.folder)):
             path = Path(where)
-            looked += 1
             inside = REVIEW in files or is_run(path)
             deep = len(path.relative_to(self.folder).parts) >= DEEPEST
             folders[:] = [] if inside or deep or looked > MOST else sorted(n for n in folders if n[0] not in "._")
