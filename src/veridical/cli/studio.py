@@ -44,7 +44,7 @@ def studio(
     epilog="Examples:\n\n\b\n"
     "veridical review reviews/edm\n"
     "veridical audit runs/edm samples --json audit.json\n"
-    "veridical review reviews/edm --audit audit.json --json review.json"
+    "veridical review reviews/edm --audit audit.json --json rows.json"
 )
 def review(
     folder: Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review that veridical studio made.")],

@@ -81,6 +81,11 @@ class Reviewed(NamedTuple):
         return np.array([tile["group"] for tile in self.plan["tiles"]])
 
 
+def is_review(folder: Path) -> bool:
+    """Whether a folder is a review."""
+    return (folder / REVIEW).is_file() and (folder / TILES).is_file()
+
+
 def read_review(folder: str | Path) -> Reviewed:
     """Read a review.
 

@@ -12,7 +12,7 @@ from veridical.core.files import read_json
 from veridical.core.text import is_name, shown
 from veridical.data.readers.imagefile import SUFFIXES
 from veridical.data.readers.runs import is_run
-from veridical.scoring.reviewed import REVIEW
+from veridical.scoring.reviewed import is_review
 
 DEEPEST, MOST = 4, 2000  # folders that are looked through
 MADE = ("phantom:", "skimage:")  # images that are no files
@@ -40,7 +40,7 @@ class Place:
     @property
     def review_alone(self) -> bool:
         """Whether the folder is itself a review: then that is all there is."""
-        return (self.folder / REVIEW).is_file()
+        return is_review(self.folder)
 
     def spec(self, name: str) -> str:
         """Images by their name, as the commands take them.
@@ -83,7 +83,7 @@ class Place:
         reviews, runs, images = [], [], []
         for path, files in self._folders():
             name = path.relative_to(self.folder).as_posix()
-            if REVIEW in files:
+            if is_review(path):
                 reviews.append(name)
             elif is_run(path):
                 runs.append({"name": name, "recipe": read_json(path / "run.json", dict[str, Any]).get("recipe")})
@@ -95,7 +95,7 @@ class Place:
         """Folders to look at; of runs and reviews only themselves."""
         for looked, (where, folders, files) in enumerate(os.walk(self.folder)):
             path = Path(where)
-            inside = REVIEW in files or is_run(path)
+            inside = is_review(path) or is_run(path)
             deep = len(path.relative_to(self.folder).parts) >= DEEPEST
             folders[:] = [] if inside or deep or looked > MOST else sorted(n for n in folders if n[0] not in "._")
             yield path, files

@@ -253,7 +253,7 @@ document.addEventListener("keydown", (event) => {
 
 const canvas = $("canvas");
 const pen = canvas.getContext("2d");
-let easel = null; // {image, mask (1 where it may change), width, height, x, y}
+let easel = null; // {name, image, mask (1 where it may change), width, height, x, y}
 let erasing = false;
 
 const editForm = $("edit-form");
@@ -292,7 +292,9 @@ async function paintOn() {
   const body = { images: editForm.images.value, image: editForm.image.value, run: editForm.run.value || null };
   const image = await createImageBitmap(await (await ask("/api/image", body)).blob());
   const { width, height } = image;
-  easel = { image, width, height, mask: new Uint8Array(width * height), x: width >> 1, y: height >> 1 };
+  const name = `${body.images}/${body.image}`;
+  const mask = easel?.name === name ? easel.mask : new Uint8Array(width * height); // another run, the same mask
+  easel = { name, image, width, height, mask, x: width >> 1, y: height >> 1 };
   canvas.width = width;
   canvas.height = height;
   $("easel").hidden = false;
