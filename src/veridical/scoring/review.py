@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GUESSING = 0.5
+HEADS = ("what", "of", "value", "95 % interval", "tiles", "remark")  # of a row as text
 ERROR, MISSED, SUSPECTED = "human_error_rate", "synthetic_called_real", "real_called_synthetic"
 KAPPA, REASON, AUDIT, AUDIT_KAPPA = "reviewer_kappa", "gave_it_away", "agreement_with_audit", "audit_kappa"
 EXPLAINED = {
@@ -207,7 +208,7 @@ def format_review(rows: list[Row], titles: Mapping[str, str]) -> tuple[Table, st
     """Rows as a table, with titles of defects by their names, and what they say of the images in a sentence."""
     from rich.table import Column, Table
 
-    heads = [Column(name, no_wrap=name != "remark") for name in ("", "of", "value", "95 % interval", "tiles", "remark")]
+    heads = [Column(name, no_wrap=name != "remark") for name in HEADS]
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for one in rows:
         table.add_row(*(shown(text) for text in said(one, titles)))
