@@ -10,7 +10,7 @@ from veridical.scoring.review import HEADS, review, said, verdict
 from veridical.scoring.reviewed import ANSWERS, REVIEW
 
 EXPLAINED = (
-    "What people said of real and synthetic tiles that they saw blind (veridical studio). Error rates are shares of answers: 0 is "
+    "What people said of real and synthetic tiles that they saw blind (veridical studio). Error rates: 0 is "
     "always seen, 0.5 as guessing does; intervals are for other tiles and, of several reviewers, for others."
 )
 
