@@ -1,6 +1,7 @@
 """A server in a thread of the test, and pictures to send it."""
 
 import contextlib
+import functools
 import io
 import threading
 import time
@@ -8,20 +9,28 @@ import time
 import numpy as np
 from PIL import Image
 
+from veridical.server.app import app_of
 from veridical.server.run import Server
 
 
 @contextlib.contextmanager
 def running(service):
-    """The address of a server on a free port, while the block lasts."""
-    server = Server(service, "127.0.0.1", 0)
-    with server.config.bind_socket() as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    """The address of a server of runs on a free port, while the block lasts."""
+    with listening(service, functools.partial(app_of, service)) as address:
+        yield f"{address}/v1"
+
+
+@contextlib.contextmanager
+def listening(service, app):
+    """The address of any server on a free port, while the block lasts."""
+    server = Server(service, app, "127.0.0.1", 0)
+    with server.config.bind_socket() as socket:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.01)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+            yield f"http://127.0.0.1:{socket.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

@@ -22,6 +22,7 @@ FLOORS = (
     ("hub",),
     ("editing", "training", "volumes"),
     ("adapting", "benching", "server"),
+    ("studio",),
     ("cli",),
     ("__main__",),
 )

@@ -16,6 +16,7 @@ from .runs.draw import draw as draw
 from .runs.draw import sample as sample
 from .runs.find import find as find
 from .runs.run import load as load
+from .scoring.review import review as review
 from .scoring.score import score as score
 from .training.loop import train as train
 from .volumes.draw import volume as volume

@@ -15,7 +15,7 @@ from veridical.core.text import shown
 
 # isort: off
 from veridical.cli import (  # noqa: F401  # help lists commands so
-    look, words, make, watch, volumes, restore, adapt, edit, share, judge, serve,
+    look, words, make, watch, volumes, restore, adapt, edit, share, judge, serve, studio,
 )  # fmt: skip
 # isort: on
 

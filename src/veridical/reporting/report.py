@@ -9,7 +9,7 @@ import jinja2
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
 from veridical.core.version import __version__
-from veridical.reporting import audits, facts, figures, formats, tables
+from veridical.reporting import audits, facts, figures, formats, reviews, tables
 from veridical.reporting.audit_page import visible
 from veridical.reporting.contents import Difference, Summary
 from veridical.reporting.findings import finding, proven, settings_of
@@ -68,6 +68,8 @@ def report(folder: str | Path) -> Path:
         headline_scale=HEADLINE_SCALE,
         several=len({c.seed for c in cells}) > 1,
         datasets=datasets,
+        reviews=reviews.reviews(files),
+        reviewed=reviews.EXPLAINED,
         damaged=files.damaged,
         stability=STABILITY,
         audited=audits.EXPLAINED,

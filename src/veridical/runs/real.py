@@ -94,10 +94,10 @@ def audit_run(
     and errors are those of `veridical.audit`; `size` is usually that of the tiles.
     """
     real = real_side(run)
-    held_out, groups, made = _cut_alike(real, synth, size)
+    held_out, groups, made = cut_alike(real, synth, size)
     if synth_groups is None and drawn_independently(synth):
         synth_groups = [group_of(name) for name in made.names]
-    edited = None if source is None else _cut_alike(real, source, size)[2]
+    edited = None if source is None else cut_alike(real, source, size)[2]
     channels = held_out.images.shape[1]
     sets = (x if x.shape[1] == channels else x.mean(1, keepdims=True) for x in (held_out.images, made.images))
     first, second = (nearest_crop(x, real.regions, orientations=real.orientations).distance for x in sets)
@@ -117,7 +117,7 @@ def score_run(
 ) -> list[Row]:
     """`veridical.score` of images against the held-out tiles of a run; the floor is that of its training tiles."""
     real = real_side(run)
-    held_out, groups, made = _cut_alike(real, synth, size)
+    held_out, groups, made = cut_alike(real, synth, size)
     as_trained = held_out.images.shape[2:] == real.train.shape[2:]
     sets = gather(
         held_out.images, made.images, real_groups=groups, synth_groups=[group_of(name) for name in made.names],
@@ -129,8 +129,8 @@ def score_run(
     return measure(replace(sets, train=training, remarks=(*sets.remarks, *remarks)))
 
 
-def _cut_alike(real: Real, spec: str | Path, size: int | None) -> tuple[ImageSet, list[str], ImageSet]:
-    """Held-out tiles, the slice of each, and images of `spec`, in one window and of one size."""
+def cut_alike(real: Real, spec: str | Path, size: int | None) -> tuple[ImageSet, list[str], ImageSet]:
+    """Held-out tiles, the slice of each, and images of `spec`, in one window and of one size: that of the tiles by default."""
     size = size or real.held_out.images.shape[2]
     found = []
     for called, each in (("REAL", real.held_out), (str(spec), read_images(spec, window=real.held_out.window))):

@@ -12,15 +12,13 @@ from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Form, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from veridical.core.errors import InputError
 from veridical.core.version import __version__
 from veridical.server import asked as asking
-from veridical.server.errors import ApiError, of_validation
+from veridical.server.errors import ApiError
 from veridical.server.fields import Edit, Error, Generation, Images, Variation
+from veridical.server.refusing import refusing
 from veridical.server.service import Service
 
 _FAULTS: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in (400, 401, 403, 413, 429, 500, 503)}
@@ -40,7 +38,7 @@ def app_of(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextM
         max_body_size=service.limits.body,
         lifespan=lifespan,
     )
-    _refusals(app, service)
+    refusing(app, service.limits.body, lambda text: _without_places(text, service))
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -81,37 +79,6 @@ def app_of(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextM
         return await _answer(service, request, prepared, None, "image_variation")
 
     return app
-
-
-def _refusals(app: FastAPI, service: Service) -> None:
-    """Errors in the shape of the API."""
-
-    @app.exception_handler(ApiError)
-    async def refused(request: Request, error: ApiError) -> Response:
-        return error.response()
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return of_validation(list(error.errors())).response()
-
-    @app.exception_handler(InputError)
-    async def unfit(request: Request, error: InputError) -> Response:
-        return ApiError(400, _without_places(str(error), service), code="invalid_value").response()
-
-    @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> Response:
-        said = {
-            404: f"There is no {request.url.path} here.",
-            405: f"{request.url.path} does not take {request.method}.",
-            413: f"The request has more than {service.limits.body} bytes.",
-        }
-        made = ApiError(error.status_code, said.get(error.status_code, f"{error.detail}.")).response()
-        made.headers.update(error.headers or {})
-        return made
-
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> Response:  # starlette logs the traceback
-        return ApiError(500, "The server failed: its log says how.", code="internal_error").response()
 
 
 def _without_places(text: str, service: Service) -> str:

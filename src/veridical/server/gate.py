@@ -5,23 +5,52 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import time
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veridical.server.errors import ApiError, shortened
-from veridical.server.service import Service
+from veridical.server.service import Limits
 
-OPEN = ("/health",)  # answered without a token, and while the server drains
-IMAGES = "/v1/images/"
+
+class Guarded(Protocol):
+    """What the gate asks of a server.
+
+    Attributes
+    ----------
+    limits : Limits
+    token : bytes or None
+        What clients have to send.
+    answering : int
+        Requests for work without an answer; the gate counts them.
+    draining : bool
+        Whether it takes no more.
+    open : tuple of str
+        Paths that are answered without a token, and while the server drains.
+    works : str
+        What the paths of requests for work (POST) begin with.
+    """
+
+    limits: Limits
+    token: bytes | None
+    answering: int
+    draining: bool
+    open: tuple[str, ...]
+    works: str
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+
+    def patience(self) -> int:
+        """Seconds after which there may be room."""
 
 
 class Gate:
     """ASGI middleware around the routes."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Guarded) -> None:
         self._app, self._service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +66,7 @@ class Gate:
                 status = message["status"]
             await send(message)
 
-        asks = scope["path"].startswith(IMAGES) and scope["method"] == "POST"
+        asks = scope["path"].startswith(service.works) and scope["method"] == "POST"
         try:
             self._check(scope, asks)
             service.answering += asks
@@ -48,11 +77,11 @@ class Gate:
         except ApiError as error:
             await error.response()(scope, receive, watched)
         finally:
-            service.metrics.answered(scope["path"], status, time.monotonic() - began)
+            service.answered(scope["path"], status, time.monotonic() - began)
 
     def _check(self, scope: Scope, asks: bool) -> None:
         service, headers = self._service, Headers(scope=scope)
-        if scope["path"] in OPEN:
+        if scope["path"] in service.open:
             return
         if service.token is not None:
             given = headers.get("authorization", "").removeprefix("Bearer ").encode("utf-8", "replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from fastapi import FastAPI
 from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.server.app import app_of
-from veridical.server.gate import Gate, is_loopback
+from veridical.server.gate import Gate, Guarded, is_loopback
 from veridical.server.served import load_all
 from veridical.server.service import Limits, Service
 
+App = Callable[[Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]], FastAPI]
 SHORTEST = 16  # characters of a token
 
 
@@ -59,20 +61,19 @@ def serve(
     InputError
         If runs cannot be served, the token is missing or short, or the address cannot be had.
     """
+    token = token_for(host, token_file)
+    service = Service(load_all(runs, device, settings), limits, token)
+    server = Server(service, functools.partial(app_of, service), host, port, quiet)
+    server.listen(lambda address: say(f"serving {', '.join(service.runs)}: {address}/v1"))
+    service.worker.stop()
+
+
+def token_for(host: str, token_file: str | Path | None) -> bytes | None:
+    """The token of a server at `host`: an `InputError` where others than this machine are let in without one."""
     token = None if token_file is None else read_token(Path(token_file))
     if token is None and not is_loopback(host):
         raise InputError(f"--host {host} lets others in: give --token-file, or leave --host out.")
-    service = Service(load_all(runs, device, settings), limits, token)
-    server = Server(service, host, port, quiet)
-    try:
-        listening = server.config.bind_socket()
-    except SystemExit:  # uvicorn's, after a line in its log
-        raise InputError(f"{host}:{port} cannot be listened at: choose another --port or --host.") from None
-    place = f"[{host}]" if ":" in host else host
-    say(f"serving {', '.join(service.runs)}: http://{place}:{listening.getsockname()[1]}/v1")
-    with listening:
-        server.run(sockets=[listening])
-    service.worker.stop()
+    return token
 
 
 def read_token(path: Path) -> bytes:
@@ -87,12 +88,21 @@ class Server(uvicorn.Server):
     """Uvicorn that goes on answering after a signal, until no request is left; at a second one it ends at once.
 
     Uvicorn's own end closes the door first: those who come then would be told nothing.
+
+    Parameters
+    ----------
+    service : Guarded
+    app : callable
+        Makes the application, of what is to run beside it.
+    host, port : str, int
+    quiet : bool
+        Log no requests.
     """
 
-    def __init__(self, service: Service, host: str, port: int, quiet: bool = True) -> None:
+    def __init__(self, service: Guarded, app: App, host: str, port: int, quiet: bool = True) -> None:
         super().__init__(
             uvicorn.Config(
-                Gate(app_of(service, self._watch), service),
+                Gate(app(self._watch), service),
                 host=host,
                 port=port,
                 log_level="error" if quiet else "info",
@@ -102,6 +112,17 @@ class Server(uvicorn.Server):
             )
         )
         self._service = service
+
+    def listen(self, say: Callable[[str], None]) -> None:
+        """Serve until the end; `say` is told the address once the server listens."""
+        host, port = self.config.host, self.config.port
+        try:
+            listening = self.config.bind_socket()
+        except SystemExit:  # uvicorn's, after a line in its log
+            raise InputError(f"{host}:{port} cannot be listened at: choose another --port or --host.") from None
+        say(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
+        with listening:
+            self.run(sockets=[listening])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """At the first signal drain, at the second end."""

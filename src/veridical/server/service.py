@@ -48,6 +48,8 @@ class Service:
         What clients have to send.
     """
 
+    open, works = ("/health",), "/v1/images/"  # for the gate
+
     def __init__(self, runs: dict[str, Served], limits: Limits | None = None, token: bytes | None = None) -> None:
         self.runs, self.limits, self.token = runs, limits or Limits(), token
         self.started = int(time.time())
@@ -85,6 +87,10 @@ class Service:
         with self._lock:
             first, self._next = self._next, self._next + n
         return self._seed, tuple(range(first, first + n))
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self.metrics.answered(path, status, seconds)
 
     def patience(self) -> int:
         """Seconds after which there may be room, 1 to 60."""
