@@ -121,7 +121,7 @@ def _errors(found: Reviewed, who: Any, reviewer: str | None = None) -> list[Row]
     for metric, which in ((ERROR, None), (MISSED, synthetic), (SUSPECTED, ~synthetic)):
         seen = np.isfinite(wrong).any(0) & (True if which is None else which)
         part = wrong[:, seen]
-        told = {"reviewer": reviewer} if reviewer else {"reviewers": len(said)}
+        told: dict[str, Any] = {"reviewer": reviewer} if reviewer else {"reviewers": len(said)}
         settings = told | {"answers": int(np.isfinite(part).sum())}
         sides = len(np.unique(synthetic[seen]))
         if sides < (2 if which is None else 1):

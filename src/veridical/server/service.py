@@ -48,7 +48,8 @@ class Service:
         What clients have to send.
     """
 
-    open, works = ("/health",), "/v1/images/"  # for the gate
+    open: tuple[str, ...] = ("/health",)  # for the gate
+    works = "/v1/images/"
 
     def __init__(self, runs: dict[str, Served], limits: Limits | None = None, token: bytes | None = None) -> None:
         self.runs, self.limits, self.token = runs, limits or Limits(), token

@@ -27,7 +27,8 @@ class House:
         Of edits.
     """
 
-    open, works = ("/", "/studio.css", "/studio.js", "/health"), "/api/"  # for the gate: the page holds no data
+    open: tuple[str, ...] = ("/", "/studio.css", "/studio.js", "/health")  # for the gate: the page holds no data
+    works = "/api/"
 
     def __init__(
         self, place: Place, token: bytes | None = None, limits: Limits | None = None, device: str = "auto"

@@ -160,11 +160,15 @@ def _patterns_of(name: str) -> Iterator[tuple[re.Pattern[str], Make]]:
         yield from always(phrases, bounds, "word")
     yield from always(row.absent, False, "presence")
     yield from always(row.present, True, "presence")
+
+    def at(place: str) -> Make:
+        return lambda m: Fact(name, place, "place", m[0])
+
     for place, said in PLACES.items() if row.places else ():
         yield from always((phrase.format(said) for phrase in row.places), place, "place")
         thing = re.escape(name.removesuffix("_place").replace("_", " "))  # "a thin binder layer at the top"
         other = re.compile(rf"{_ARTICLE}(?:{_ABOUT} )?{thing}(?: {_ABOUT})? {said}")
-        yield other, lambda m, place=place: Fact(name, place, "place", m[0])
+        yield other, at(place)
 
 
 def _pattern(phrase: str) -> re.Pattern[str]:
