@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from veridical.data import advice
 from veridical.data.advice import advise, lines, to_json
 from veridical.data.dataset import open_dataset
 
@@ -28,13 +29,22 @@ def write(folder, diameter, n=8, size=256, blank=0, cover=0.35):
 
 
 @pytest.mark.parametrize(("diameter", "choice"), [(10, (64, 1.0)), (20, (64, 0.5)), (36, (128, 0.5))])
-def test_sizes_of_discs_are_found_and_a_tile_holds_a_few(diameter, choice, tmp_path):
+def test_sizes_of_discs_are_found_and_a_tile_holds_a_few(diameter, choice, tmp_path, monkeypatch):
+    monkeypatch.setattr(advice, "ENOUGH", 1)
     dataset = open_dataset(write(tmp_path / "discs", diameter), 32)
     found = advise(dataset)
     assert found.bright == pytest.approx(np.pi * diameter / 4, rel=0.12)  # the mean chord of a disc
     assert found.spacing == pytest.approx(found.bright / 0.35, rel=0.15)  # chord over share
     assert (found.size, found.scale) == choice
     assert found.size / (found.spacing * found.scale) >= 2.5 and not found.beyond
+
+
+@pytest.mark.parametrize(("enough", "scale"), [(24, 0.5), (25, 1.0)])
+def test_no_scale_is_suggested_that_leaves_too_few_tiles(enough, scale, tmp_path, monkeypatch):
+    monkeypatch.setattr(advice, "ENOUGH", enough)
+    found = advise(open_dataset(write(tmp_path / "discs", 20), 32))
+    assert (found.size, found.scale) == (64, scale) and found.tiles == (24 if scale < 1 else 96)  # six images of four tiles
+    assert any("few things side by side" in note for note in found.notes) is (scale == 1)
 
 
 def test_lengths_are_of_stored_pixels_whatever_the_tiles(tmp_path):

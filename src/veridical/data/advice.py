@@ -19,6 +19,7 @@ FINE = 3.0  # pixels: what is smaller is noise, or too fine for tiles
 TILES = 256  # looked at for empty ones
 EMPTY = 0.2  # of the contrast of the richest tenth of tiles
 MANY = 0.25  # share of empty tiles that is worth a word
+ENOUGH = 300  # training tiles; with fewer that are larger a generator learns less, and repeats them sooner
 RARE = 0.2  # share of the spacing, below which the thinner parts would be lost first
 CHOICES = (
     (64, 1.0),
@@ -82,11 +83,11 @@ def advise(dataset: Dataset) -> Advice:
     side = float(np.median([min(crop.shape[1:]) for crop in crops])) / scale
     spacing = bright + dark
     beyond = spacing > side / ACROSS
-    size, chosen = _fitting(spacing, min(bright, dark), min(map(min, dataset.slices.shapes)), beyond)
-    pixels = dataset.count("train") * (dataset.span * chosen) ** 2
+    area = dataset.count("train") * dataset.span**2  # in stored pixels
+    size, chosen = _fitting(spacing, min(bright, dark), min(map(min, dataset.slices.shapes)), beyond, area)
     found = Advice(
         length, bright, dark, spacing, beyond, _empty(dataset), size, chosen,
-        max(1, round(pixels / size**2)), [],
+        _tiles(area, size, chosen), [],
     )  # fmt: skip
     found.notes.extend(_notes(found, dataset))
     return found
@@ -131,23 +132,34 @@ def _lengths(crop: np.ndarray) -> tuple[float, float, float]:
     return float(correlation_length(crop[None])[0]), light, dim
 
 
-def _fitting(spacing: float, finest: float, side: int, beyond: bool) -> tuple[int, float]:
+def _fitting(spacing: float, finest: float, side: int, beyond: bool, area: int) -> tuple[int, float]:
     """Tile and scale: the first of `CHOICES` in which a tile holds a few things whose finest parts are still seen.
 
-    Where things are rare, or larger than can be measured, images are halved at most. `side` is the shortest of the images, in
-    stored pixels.
+    Where things are rare, or larger than can be measured, images are halved at most. Nothing is taken that leaves too few tiles.
+    `side` is the shortest of the images and `area` all that is trained on, in stored pixels.
     """
     careful = beyond or finest < RARE * spacing
     can = [
         (size, scale)
         for size, scale in CHOICES
-        if scale == 1 or (finest * scale >= FINEST and scale * side >= size and (scale >= 0.5 or not careful))
+        if scale == 1
+        or (
+            finest * scale >= FINEST
+            and scale * side >= size
+            and (scale >= 0.5 or not careful)
+            and _tiles(area, size, scale) >= ENOUGH
+        )
     ]
     fits = [choice for choice in can if choice[0] / (spacing * choice[1]) >= ACROSS]
     size, scale = fits[0] if fits else [choice for choice in can if choice[0] == CHOICES[0][0]][-1]
     if size > side:
         size = max(8, side // 8 * 8)
     return size, scale
+
+
+def _tiles(area: int, size: int, scale: float) -> int:
+    """How many tiles lie side by side in an area of stored pixels."""
+    return max(1, round(area * scale**2 / size**2))
 
 
 def _empty(dataset: Dataset) -> float:
@@ -170,6 +182,10 @@ def _notes(advice: Advice, dataset: Dataset) -> list[str]:
     if advice.empty > MANY:
         said = f"{100 * advice.empty:.0f} % of the tiles are nearly empty"
         notes.append(f"{said}, and so will be the samples: cut the images to what matters")
+    if advice.size / (advice.spacing * advice.scale) < ACROSS and not advice.beyond:
+        notes.append(
+            "a tile holds few things side by side: larger tiles or a smaller scale would hold more, but be few"
+        )
     if advice.tiles < 100:
         notes.append("fewer than 100 training tiles: a generator may repeat them; look at memorised in the audit")
     if dataset.size != advice.size or dataset.size / dataset.span != advice.scale:
