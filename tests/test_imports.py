@@ -88,6 +88,10 @@ def test_every_room_has_its_floor_and_imports_only_what_is_below():
             assert floor[other] < floor[room], f"{room} (floor {floor[room]}) imports {other} (floor {floor[other]})"
 
 
+def test_every_folder_of_modules_is_a_package():
+    assert [p for p in {file.parent for file in SOURCE.rglob("*.py")} if not (p / "__init__.py").is_file()] == []
+
+
 def test_no_module_imports_in_a_circle():
     graph: dict[str, set[str]] = {}
     for importer, imported in arrows():
