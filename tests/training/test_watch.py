@@ -17,6 +17,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.runs.draw import sample
 from veridical.runs.folder import read_run
+from veridical.runs.next import longer
 from veridical.runs.tensors import read_tensors
 from veridical.training import loop, watch
 from veridical.training.watch import Score
@@ -95,6 +96,10 @@ def test_patience_stops_a_training_that_does_not_get_better(data, tmp_path, quic
     made = info.cost.steps
     train_run("dcgan", data, run, steps=300, resume=True, patience=3, **SMALL)  # no step without a new reason
     assert read_run(run).cost.steps == made
+    command = longer(run)
+    assert command.endswith("--resume --steps 600 --patience 0")  # with patience it would end at once
+    train_run("dcgan", data, run, steps=made + 1, resume=True, patience=0, **SMALL)
+    assert read_run(run).cost.steps == made + 1
 
 
 def test_a_resumed_training_knows_its_scores(data, tmp_path, quick):
