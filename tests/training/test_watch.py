@@ -23,6 +23,7 @@ from veridical.training import loop, watch
 from veridical.training.watch import Score
 
 SMALL = {"size": 32, "batch": 4, "threads": 1, "quiet": True, **TOY["dcgan"]}
+MASKED = {name: value for name, value in SMALL.items() if name not in TOY["dcgan"]} | {"width": 8}
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +124,15 @@ def test_pictures_and_scores_change_no_weights(data, tmp_path, quick):
 def test_conditional_previews_have_the_conditions_of_validation_tiles(data, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(watch.Score, "of", lambda self, images: told.append(self.cond["mask"]) or (0.5, 0.4, 0.6, 0.01))
-    small = (
-        {name: value for name, value in SMALL.items() if name not in TOY["dcgan"]} | TOY["pix2pix"] | {"classes": None}
-    )
-    run = train_run("pix2pix", data, tmp_path / "run", steps=1, preview_every=0, **small)
+    run = train_run("pix2pix", data, tmp_path / "run", steps=1, preview_every=0, **MASKED)
     assert len(told) and len(told[0]) == read_run(run).dataset["n_validation_tiles"]
+
+
+def test_few_validation_tiles_are_told_in_turn(tmp_path):
+    few = write_tiles(tmp_path / "few", n=60, size=32, conditions=True)
+    run = train_run("pix2pix", few, tmp_path / "run", steps=1, preview_every=0, validation=0.25, **MASKED)
+    assert read_run(run).dataset["n_validation_tiles"] < watch.SHOWN
+    assert (run / "samples" / "step_0000001.png").is_file()
 
 
 def test_a_run_without_scores_has_no_best_state_and_says_why(tmp_path):
