@@ -49,7 +49,9 @@ def test_the_page_shows_losses_pace_and_pictures(server, run):
     for name in ("real.png", max(path.name for path in (run / "samples").glob("step_*"))):
         code, content, sent = get(server, f"/{name}")
         assert code == 200 and content.startswith(b"\x89PNG") and f'src="{name}"' in page
-        assert sent["Cache-Control"] == "no-store"  # another run may be shown at the same port, with pictures of these names
+        assert (
+            sent["Cache-Control"] == "no-store"
+        )  # another run may be shown at the same port, with pictures of these names
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def longer(run: Path) -> str:
     budget = [f"--steps {2 * steps}"] if steps else []
     budget += [f"--minutes {2 * minutes:g}"] if minutes else []
     budget += ["--patience 0"] if patience else []
-    return f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume {' '.join(budget)}"
+    return (
+        f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume {' '.join(budget)}"
+    )
 
 
 def quoted(text: object) -> str:
