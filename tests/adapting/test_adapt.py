@@ -50,6 +50,8 @@ def test_lora_trains_few_weights_and_leaves_the_base_alone(edm, tiles, tmp_path)
     assert not np.array_equal(draw(run, 2), draw(base, 2))
     assert np.array_equal(draw(run, 2), draw(load(out, "cpu"), 2))
     assert run.checkpoint()["adapted"]["base_sha256"] == info.adapted.sha256
+    with pytest.raises(InputError, match=f"{out.name} has no best state"):  # nor is the base loaded in its own
+        load(out, "cpu", {"weights": "best"})
     after, _ = read_tensors(edm / "model.safetensors")
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 

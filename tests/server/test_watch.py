@@ -47,8 +47,11 @@ def test_the_page_shows_losses_pace_and_pictures(server, run):
     assert "Previews are not scored" in page and "http-equiv" not in page  # over: nothing to renew
     assert "script" not in page and headers["Content-Security-Policy"].startswith("default-src 'none'")
     for name in ("real.png", max(path.name for path in (run / "samples").glob("step_*"))):
-        code, content, _ = get(server, f"/{name}")
+        code, content, sent = get(server, f"/{name}")
         assert code == 200 and content.startswith(b"\x89PNG") and f'src="{name}"' in page
+        assert (
+            sent["Cache-Control"] == "no-store"
+        )  # another run may be shown at the same port, with pictures of these names
 
 
 @pytest.mark.parametrize(
@@ -86,9 +89,11 @@ def test_a_log_is_read_as_it_grows_and_again_when_it_is_replaced(tmp_path):
     log.write_text(log.read_text()[: -len('{"step": 4, "sec')] + line(4, loss={"a": 0.5}) + line(4, score=score))
     tail.read()
     assert [step for step, _ in tail.times] == [1, 2, 3, 4] and tail.points[0].value == 0.5
-    log.write_text(line(1, loss={"a": 9.0}))
+    again = tmp_path / "again"  # as --resume does; it has grown longer than what was read
+    again.write_text("".join(line(k, loss={"a": 1.0}) for k in (1, 2, 5, 6, 7, 8, 9)))
+    again.replace(log)
     tail.read()
-    assert [step for step, _ in tail.times] == [1] and not tail.points
+    assert [step for step, _ in tail.times] == [1, 2, 5, 6, 7, 8, 9] and not tail.points
 
 
 def test_a_page_of_a_training_at_work(run, tmp_path):
@@ -104,12 +109,12 @@ def test_a_page_of_a_training_at_work(run, tmp_path):
     for k, value in ((20, 0.9), (30, 0.7), (40, 0.5)):
         log.append(line(k, score={"value": value, "low": value - 0.1, "high": value + 0.1, "error": 0.02, "n": 64}))
     (work / "log.jsonl").write_text("".join(log))
-    html = page_of(work, Tail(work / "log.jsonl")).html
+    html = page_of(work, Tail(work / "log.jsonl"))
     assert "At work." in html and 'http-equiv="refresh"' in html and 'value="50"' in html
     assert "Distance to real 0.50 [0.40, 0.60], still falling" in html and "step 40, 0.50" in html
     assert "0:50 min" in html and "<dt>time left</dt><dd>0:50 min</dd>" in html
     os.utime(work / "log.jsonl", (0, 0))
-    assert "it was stopped" in page_of(work, Tail(work / "log.jsonl")).html
+    assert "it was stopped" in page_of(work, Tail(work / "log.jsonl"))
 
 
 def test_a_stage_is_shown_while_it_is_trained(tmp_path):
@@ -132,5 +137,7 @@ def test_curves_are_well_formed_and_run_where_the_numbers_do():
     assert heights == sorted(heights)  # the numbers fall: down the page
     assert svg.curves({"a": (x, np.full(5, np.nan))}, "nothing") == ""
     assert ET.fromstring(svg.curves({"a": (x, 10.0**-x)}, "log", log=True)) is not None
+    near = svg.curves({"a": (x, np.linspace(0.25, 0.45, 5))}, "no power of ten, nor 2 or 5 of one", log=True)
+    assert ">0.3<" in near and ">0.4<" in near
     long, thin = np.arange(1000.0), svg.thinned(np.arange(1000.0), np.arange(1000.0) % 2)
     assert len(thin[0]) == 300 and thin[1].mean() == pytest.approx(0.5, abs=0.02) and thin[0][0] < long[10]

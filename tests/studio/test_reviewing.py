@@ -84,6 +84,8 @@ def test_a_reviewer_sees_nothing_of_what_tiles_are_until_the_end(folder, ask):
         assert ask("reviews/answer", **who, position=k, answer=key[tile]["side"], seconds=1.0, reasons=[]) == {}
     results = ask("reviews/results", **who)
     assert results["sentence"].startswith("Reviewers tell synthetic tiles from real ones: 0% ")
+    after = ask("reviews/answer", 400, **who, position=0, answer="real", seconds=1.0, reasons=[])
+    assert "stay what they are" in after  # a changed answer would tell, by the results, what its tile is
     other = [ask("reviews/tile", review="reviews/a", reviewer="Ben", position=k).content for k in range(10)]
     assert other != [ask("reviews/tile", **who, position=k).content for k in range(10)]
 

@@ -26,6 +26,11 @@ def test_words_follow_the_curve():
     assert course.trend(points([0.9, 0.5, 0.3, 0.2, 0.2, 0.2, 0.6, 0.7, 0.8])) == "rising since step 60"
 
 
+def test_a_state_that_has_just_become_worse_is_not_kept():
+    fallen = [1.0, 0.5, 0.0]  # the mean of three still falls with the next
+    assert course.is_best(points([*fallen, 0.3])) and not course.is_best(points([*fallen, 0.4]))
+
+
 def test_waiting_counts_scores_since_the_lowest():
     assert course.since_lowest([]) == 0
     assert course.since_lowest(points([0.9, 0.8, 0.7])) == 0

@@ -17,11 +17,13 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.runs.draw import sample
 from veridical.runs.folder import read_run
+from veridical.runs.next import longer
 from veridical.runs.tensors import read_tensors
 from veridical.training import loop, watch
 from veridical.training.watch import Score
 
 SMALL = {"size": 32, "batch": 4, "threads": 1, "quiet": True, **TOY["dcgan"]}
+MASKED = {name: value for name, value in SMALL.items() if name not in TOY["dcgan"]} | {"width": 8}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,10 @@ def test_patience_stops_a_training_that_does_not_get_better(data, tmp_path, quic
     made = info.cost.steps
     train_run("dcgan", data, run, steps=300, resume=True, patience=3, **SMALL)  # no step without a new reason
     assert read_run(run).cost.steps == made
+    command = longer(run)
+    assert command.endswith("--resume --steps 600 --patience 0")  # with patience it would end at once
+    train_run("dcgan", data, run, steps=made + 1, resume=True, patience=0, **SMALL)
+    assert read_run(run).cost.steps == made + 1
 
 
 def test_a_resumed_training_knows_its_scores(data, tmp_path, quick):
@@ -118,11 +124,15 @@ def test_pictures_and_scores_change_no_weights(data, tmp_path, quick):
 def test_conditional_previews_have_the_conditions_of_validation_tiles(data, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(watch.Score, "of", lambda self, images: told.append(self.cond["mask"]) or (0.5, 0.4, 0.6, 0.01))
-    small = (
-        {name: value for name, value in SMALL.items() if name not in TOY["dcgan"]} | TOY["pix2pix"] | {"classes": None}
-    )
-    run = train_run("pix2pix", data, tmp_path / "run", steps=1, preview_every=0, **small)
+    run = train_run("pix2pix", data, tmp_path / "run", steps=1, preview_every=0, **MASKED)
     assert len(told) and len(told[0]) == read_run(run).dataset["n_validation_tiles"]
+
+
+def test_few_validation_tiles_are_told_in_turn(tmp_path):
+    few = write_tiles(tmp_path / "few", n=60, size=32, conditions=True)
+    run = train_run("pix2pix", few, tmp_path / "run", steps=1, preview_every=0, validation=0.25, **MASKED)
+    assert read_run(run).dataset["n_validation_tiles"] < watch.SHOWN
+    assert (run / "samples" / "step_0000001.png").is_file()
 
 
 def test_a_run_without_scores_has_no_best_state_and_says_why(tmp_path):

@@ -135,7 +135,7 @@ def edit(
         "edit": how,
         "made_up": row.synthetic,
         "source": str(images),
-        "settings": asdict(chosen) | {name: loaded.info.args[name] for name in sampling},
+        "settings": asdict(chosen) | {name: loaded.info.args.get(name, value) for name, value in sampling.items()},
         "seed": seed,
         **({"notes": notes} if notes else {}),
     }

@@ -121,15 +121,18 @@ class _Axis:
         return self._start + (value - self.low) / (self.high - self.low) * (self._stop - self._start)
 
     def ticks(self) -> list[float]:
+        low, high = self.low, self.high
         if self.log:
-            powers = range(math.floor(self.low), math.ceil(self.high) + 1)
-            found = [m * 10.0**p for p in powers for m in (1, 2, 5) if self.low <= math.log10(m * 10.0**p) <= self.high]
-            return found[:: -(-len(found) // 6)]
-        rough = (self.high - self.low) / 4
+            powers = range(math.floor(low), math.ceil(high) + 1)
+            found = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= math.log10(m * 10.0**p) <= high]
+            if len(found) > 1:
+                return found[:: -(-len(found) // 6)]
+            low, high = 10.0**low, 10.0**high  # within a factor of a few: even steps
+        rough = (high - low) / 4
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        first = math.ceil(low / step - 1e-9)
+        return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _finite(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:

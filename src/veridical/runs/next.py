@@ -24,11 +24,15 @@ def commands(run: Path) -> list[str]:
 
 
 def longer(run: Path) -> str:
-    """Train on, to twice the budget."""
+    """Train on, to twice the budget, and past what ended it early."""
     info = read_run(run)
-    steps, minutes = info.config.steps, info.config.minutes
-    budget = f"--steps {2 * steps}" if steps else f"--minutes {2 * (minutes or 0):g}"
-    return f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume {budget}"
+    steps, minutes, patience = info.config.steps, info.config.minutes, info.config.patience
+    budget = [f"--steps {2 * steps}"] if steps else []
+    budget += [f"--minutes {2 * minutes:g}"] if minutes else []
+    budget += ["--patience 0"] if patience else []
+    return (
+        f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume {' '.join(budget)}"
+    )
 
 
 def quoted(text: object) -> str:

@@ -132,10 +132,10 @@ def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] |
         return Run(opened.found.folder, opened.info, cast(Model, opened.model), opened.device, opened)
     folder = Path(folder)
     info = read_run(folder)
-    if info.adapted is not None:
-        return _load_adapted(folder, info, info.adapted, device, dict(settings or {}))
     given = dict(settings or {})
     best = _wants_best(folder, info, given.pop("weights", "last"))
+    if info.adapted is not None:
+        return _load_adapted(folder, info, info.adapted, device, given)
     changed = table.sampling_arguments(info.recipe, given)
     info = info.completed()
     info = info.replace(args=info.args | changed)

@@ -11,7 +11,7 @@ from threading import Lock
 from veridical.core.errors import InputError
 from veridical.core.text import shown
 from veridical.runs.folder import read_run
-from veridical.server.watched import Tail, at_work, page_of
+from veridical.server.watched import Tail, at_work, page_of, pictures
 
 HOST = "127.0.0.1"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'"
@@ -46,13 +46,13 @@ def watching(run: str | Path, port: int = 0) -> ThreadingHTTPServer:
                 return
             name = self.path.partition("?")[0].lstrip("/")
             try:
-                with alone:
-                    now = at_work(folder)  # a first stage, and then the run itself
-                    page = page_of(now, tails.setdefault(now, Tail(now / "log.jsonl")))
+                now = at_work(folder)  # a first stage, and then the run itself
                 if not name:
-                    self._answer(200, "text/html; charset=utf-8", page.html.encode())
-                elif name in page.files:
-                    self._answer(200, "image/png", page.files[name].read_bytes(), "max-age=3600")
+                    with alone:
+                        page = page_of(now, tails.setdefault(now, Tail(now / "log.jsonl")))
+                    self._answer(200, "text/html; charset=utf-8", page.encode())
+                elif name in (files := pictures(now)):
+                    self._answer(200, "image/png", files[name].read_bytes())
                 else:
                     self._answer(404, "text/plain; charset=utf-8", b"not found")
             except (InputError, OSError) as error:  # such as a folder that was just moved away
@@ -63,9 +63,9 @@ def watching(run: str | Path, port: int = 0) -> ThreadingHTTPServer:
             name = (self.headers.get("Host") or "").rpartition(":")[0]
             return name in (HOST, "localhost")
 
-        def _answer(self, code: int, kind: str, content: bytes, kept: str = "no-store") -> None:
+        def _answer(self, code: int, kind: str, content: bytes) -> None:
             self.send_response(code)
-            headers = {"Content-Type": kind, "Content-Length": str(len(content)), "Cache-Control": kept}
+            headers = {"Content-Type": kind, "Content-Length": str(len(content)), "Cache-Control": "no-store"}
             headers |= {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
             for header, value in headers.items():
                 self.send_header(header, value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import jinja2
 import numpy as np
@@ -33,7 +32,8 @@ class Tail:
     """The lines of a log that grows: what was read once is not read again."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._start, self._seen = path, b"", 0
+        self._path, self._seen = path, 0
+        self._file: tuple[int, int] | None = None
         self.times: list[tuple[int, float]] = []
         self.losses: dict[str, list[tuple[float, float]]] = {}
         self.points: list[Point] = []
@@ -43,10 +43,10 @@ class Tail:
         if not self._path.is_file():
             return
         with self._path.open("rb") as file:
-            start = file.read(64)
-            if os.fstat(file.fileno()).st_size < self._seen or start[: len(self._start)] != self._start:
+            now = os.fstat(file.fileno())
+            if now.st_size < self._seen or (now.st_dev, now.st_ino) != self._file:
                 self.__init__(self._path)  # type: ignore[misc]
-            self._start = start
+            self._file = now.st_dev, now.st_ino
             file.seek(self._seen)
             new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
@@ -73,13 +73,6 @@ class Tail:
         return (step - then) / (now - since) if now > since else None
 
 
-class Page(NamedTuple):
-    """A page, and the pictures that it shows, by name."""
-
-    html: str
-    files: dict[str, Path]
-
-
 def at_work(run: Path) -> Path:
     """The run, or its stage that is being trained before it."""
     if (run / "run.json").is_file() or not (run / "first").is_dir():
@@ -88,7 +81,7 @@ def at_work(run: Path) -> Path:
     return max(stages, key=lambda stage: (stage / "run.json").stat().st_mtime, default=run)
 
 
-def page_of(run: Path, tail: Tail) -> Page:
+def page_of(run: Path, tail: Tail) -> str:
     """The page of a run, with what `tail` has read of its log.
 
     Raises
@@ -100,22 +93,20 @@ def page_of(run: Path, tail: Tail) -> Page:
     tail.read()
     steps, seconds = tail.times[-1] if tail.times else (info.cost.steps, 0.0)
     share, left = _share(info, steps, seconds, tail.pace())
-    files = _pictures(run)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(veridical.reporting.__file__).parent / "templates"), autoescape=True,
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         finalize=lambda value: shown(value, lines=True) if type(value) is str else value,
     )  # fmt: skip
     finished = info.finished
-    html = environment.get_template("watch.html.j2").render(
+    return environment.get_template("watch.html.j2").render(
         version=__version__, every=EVERY, finished=finished, name=run.name, recipe=info.recipe,
         data=str(info.dataset.get("spec", "")), percent=100 if finished else round(100 * share),
         state=_state(run, finished), score=_score(info, tail), best=_best(info),
         facts=_facts(tail, steps, seconds, left, info),
-        score_plot=_score_plot(info, tail), loss_plot=_loss_plot(tail), grids=_grids(files),
+        score_plot=_score_plot(info, tail), loss_plot=_loss_plot(tail), grids=_grids(pictures(run)),
         next=commands(run) if finished else [],
     )  # fmt: skip
-    return Page(html, files)
 
 
 def _share(info: RunInfo, steps: int, seconds: float, pace: float | None) -> tuple[float, float | None]:
@@ -190,7 +181,8 @@ def _loss_plot(tail: Tail) -> Markup:
     return Markup(svg.curves(lines, f"Losses: {'; '.join(ends)}", log=True))
 
 
-def _pictures(run: Path) -> dict[str, Path]:
+def pictures(run: Path) -> dict[str, Path]:
+    """What the page of a run shows, by name: the latest samples, and real tiles."""
     drawn = sorted((run / "samples").glob("step_*.png"))
     found = {path.name: path for path in drawn[-1:]}
     real = run / "samples" / "real.png"

@@ -65,10 +65,9 @@ class Review:
         """What a reviewer needs to begin, or to go on: own answers by position, nothing of what tiles are."""
         order = self._order(reviewer)
         place = {int(tile): k for k, tile in enumerate(order)}
-        answers = {
-            place[one["tile"]]: {"answer": one["answer"], "reasons": one["reasons"]} for one in self._answers()
-            if one["reviewer"] == reviewer
-        }  # fmt: skip
+        with self._lock:
+            given = self._answers(reviewer)
+        answers = {place[one["tile"]]: {"answer": one["answer"], "reasons": one["reasons"]} for one in given}
         height, width = self._pixels.shape[1:3]
         return {
             "count": len(order), "answers": answers, "width": width, "height": height,
@@ -86,7 +85,8 @@ class Review:
         Raises
         ------
         InputError
-            For reasons that are none of `choices`, or reasons why a tile is real.
+            For reasons that are none of `choices`, or reasons why a tile is real; and once all tiles have an answer: who has
+            seen the results could change answers by them.
         """
         strange = [reason for reason in reasons if reason not in self.choices]
         if strange or (reasons and answer == "real"):
@@ -96,6 +96,8 @@ class Review:
             "seconds": round(seconds, 2), "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
         with self._lock:
+            if not self._left(reviewer):
+                raise InputError(f"all tiles have an answer of {reviewer}: they stay what they are.")
             append_answers(self.folder, [one])
 
     def results(self, reviewer: str) -> dict[str, Any]:
@@ -106,15 +108,19 @@ class Review:
         InputError
             For others: who knows how many of the answers are wrong sees what is left with other eyes.
         """
-        left = len(self.plan["tiles"]) - len(self.begun(reviewer)["answers"])
+        with self._lock:
+            left = self._left(reviewer)
         if left:
             raise InputError(f"{left} tiles have no answer of {reviewer}: results are shown after the last.")
         rows = review(self.folder)
         return {"rows": [said(one, self.choices) for one in rows], "sentence": verdict(rows)}
 
-    def _answers(self) -> list[Answer]:
-        with self._lock:
-            return read_answers(self.folder, len(self.plan["tiles"]))
+    def _answers(self, reviewer: str) -> list[Answer]:
+        return [one for one in read_answers(self.folder, len(self.plan["tiles"])) if one["reviewer"] == reviewer]
+
+    def _left(self, reviewer: str) -> int:
+        """Tiles without an answer."""
+        return len(self.plan["tiles"]) - len({one["tile"] for one in self._answers(reviewer)})
 
     def _order(self, reviewer: str) -> NDArray[np.int_]:
         if (

@@ -144,7 +144,7 @@ class Score:
     groups : list of str
         The image that each comes from.
     cond : arrays
-        Their conditions, a row each.
+        Their conditions, a row each; of fewer tiles than a preview shows in turn.
     """
 
     def __init__(self, tiles: Images, groups: Sequence[str], cond: Arrays) -> None:
@@ -183,4 +183,5 @@ def _validation(data: Data) -> tuple[Images, list[str], Arrays]:
     tiles, groups = data.target.tiles("validation", TILES)
     order = np.random.default_rng(0).permutation(len(tiles))
     cond = cycle(data.conditions("validation", TILES, TILES), len(tiles))
-    return tiles[order], [groups[k] for k in order], {name: rows[order] for name, rows in cond.items()}
+    cond = {name: rows[order] for name, rows in cond.items()}
+    return tiles[order], [groups[k] for k in order], cycle(cond, max(len(tiles), SHOWN))
