@@ -138,7 +138,7 @@ def test_headings_leave_out_no_level_and_wide_tables_scroll_by_key(bench):
 def test_data_are_named_without_the_way_to_them():
     spec = {"datasets": {"a": {"data": "/home/me/scans/rock", "scale": 0.5}, "b": "phantom:cmc?n=3", "c": "scans/rock"}}
     assert [facts.source(spec, name) for name in "abcd"] == [
-        "…/scans/rock; scale = 0.5",
+        "…/rock; scale = 0.5",
         "phantom:cmc?n=3",
         "scans/rock",
         "",

@@ -57,7 +57,7 @@ def source(spec: dict[str, Any], name: str) -> str:
 def _near(data: str) -> str:
     """Data without the way to it on this computer, which says nothing to other readers of the page; ``spec.json`` has it."""
     path = Path(data)
-    return f"…/{'/'.join(path.parts[-2:])}" if path.is_absolute() and len(path.parts) > 3 else data
+    return f"…/{path.name}" if path.is_absolute() else data
 
 
 def spec(spec: dict[str, Any]) -> list[tuple[str, str]]:
