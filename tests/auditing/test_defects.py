@@ -87,7 +87,7 @@ def test_a_row_is_found_explained_planted_and_shown(rows, cache, tmp_path):
     caught = {row["defect"]: row for row in passed["power"]}
     assert passed["verdict"] == "pass" and caught["black_edge"]["severity"] in (1.0, 2.0, 4.0)
     assert caught["another_light"]["level"] == "set" and caught["another_light"]["severity"] is not None
-    assert "black_edge (image) from" in summary(passed) and "standard deviations brighter" in summary(passed)
+    assert "black edge (image), from" in summary(passed) and "standard deviations brighter" in summary(passed)
 
 
 def test_a_row_of_sets_is_found_under_its_name(rows, cache):

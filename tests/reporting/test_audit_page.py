@@ -58,6 +58,25 @@ def report(tmp_path):
     }
 
 
+def test_a_pass_says_what_it_does_not_rule_out(report, tmp_path):
+    power = [
+        {
+            "defect": "mode_collapse",
+            "title": "images too much alike",
+            "level": "set",
+            "severity": None,
+            "unit": "of the images",
+        },
+        {"defect": "blur", "title": "blurred", "level": "image", "severity": 1.0, "unit": "px of Gaussian blur"},
+    ]
+    passed = report | made("pass", []) | {"power": power}
+    words = "Not ruled out, since they would not have been caught at any severity tried: images too much alike."
+    for text in (summary(passed), written(passed, tmp_path)):
+        assert text.count("images too much alike") == 1 and words in text
+        assert "blurred (image), from 1 px of Gaussian blur" in text and "mode_collapse" not in text
+    assert "Not ruled out" not in summary(passed | {"power": power[1:]})
+
+
 def written(report, tmp_path):
     audit_page(tmp_path / "audit.html", report, tmp_path, {"real": "scans", "synth": "new"}, WHAT)
     return (tmp_path / "audit.html").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ def leave(folder, content):
 @pytest.fixture
 def failed():
     images = [image("fail", "blur", "noise_mismatch"), image("fail", "blur"), image("fail", "copied"), image("pass")]
-    finding = {"defect": "blur", "explanation": "fine detail is <missing>"}
+    finding = {"defect": "blur", "title": "blurred", "explanation": "fine detail is <missing>"}
     return {
         "verdict": "fail",
         "images": images,
@@ -44,7 +44,8 @@ def test_rows_count_the_first_reasons(tmp_path, failed):
     assert row["verdict"] == "fail" and row["findings"] == ["blur", "spectrum_shift"]
     assert row["failed"] == 3 and row["images"] == 4 and row["reasons"] == {"blur": 2, "copied": 1}
     shown = audits.audit_shown([cell(tmp_path)])[0]
-    assert shown["first reasons"] == "2 blur, 1 copied" and shown["failed images"] == "3 of 4"
+    assert shown["first reasons"] == "2 blur; 1 copied" and shown["failed images"] == "3 of 4"
+    assert shown["the set"] == "blurred; spectrum_shift"
 
 
 def test_verdicts_over_seeds_and_what_was_not_audited(tmp_path, failed):
@@ -66,6 +67,6 @@ def test_the_report_shows_verdict_reason_and_picture(tmp_path, failed):
     (place / "audit").mkdir(parents=True)
     save_png(place / "audit" / "evidence.png", np.zeros((8, 8), np.uint8))
     page = report(folder).read_text(encoding="utf-8")
-    assert "fine detail is &lt;missing&gt;" in page and "2 blur, 1 copied" in page
+    assert "fine detail is &lt;missing&gt;" in page and "2 blur; 1 copied" in page
     assert 'data-label="audit"' in page
     assert "spectrum_shift" in (folder / "tables" / "audit.csv").read_text()

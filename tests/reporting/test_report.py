@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from bench_folder import RECIPES, make_bench, result_row, write
 from veridical.core.errors import InputError
-from veridical.reporting import figures, formats, tables
+from veridical.reporting import facts, figures, formats, tables
 from veridical.reporting.report import report
 
 
@@ -124,6 +125,24 @@ def test_parts_stand_in_order(page):
     assert re.search(".*".join(map(re.escape, titles)), headings)
     assert headings.startswith("|gravel|coffee|gravel|Ranking")  # the summary comes before the datasets
     assert "kernel: (x.y / d + 1)^3" in page.words
+
+
+def test_headings_leave_out_no_level_and_wide_tables_scroll_by_key(bench):
+    html = (bench / "report.html").read_text(encoding="utf-8")
+    levels = [int(level) for level in re.findall(r"<h(\d)", html)]
+    assert levels[0] == 1 and all(below <= above + 1 for above, below in pairwise(levels))
+    tables = re.findall(r"<div class=.scroll.[^>]*>(?=<table)", html)
+    assert len(tables) > 3 and all('tabindex="0" role="region" aria-label="' in tag for tag in tables)
+
+
+def test_data_are_named_without_the_way_to_them():
+    spec = {"datasets": {"a": {"data": "/home/me/scans/rock", "scale": 0.5}, "b": "phantom:cmc?n=3", "c": "scans/rock"}}
+    assert [facts.source(spec, name) for name in "abcd"] == [
+        "…/rock; scale = 0.5",
+        "phantom:cmc?n=3",
+        "scans/rock",
+        "",
+    ]
 
 
 def test_ranking_csv_has_the_numbers_of_the_cells(bench):

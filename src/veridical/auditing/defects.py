@@ -171,7 +171,7 @@ DEFECTS: dict[str, Defect] = {
     "blur": Defect(
         "image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness"),
         Score(image_scores.blur, 1.0),
-        plant=Plant(planted.blur, (0.5, 1.0, 2.0), "pixels of Gaussian blur"),
+        plant=Plant(planted.blur, (0.5, 1.0, 2.0), "px of Gaussian blur"),
         title="blurred", curve="spectrum",
     ),
     "noise_mismatch": Defect(
@@ -194,7 +194,7 @@ DEFECTS: dict[str, Defect] = {
     "implausible_structure": Defect(
         "image", "shapes, sizes or texture are not those of real images", (*SHAPES, *PROPERTIES, "strangeness"),
         Score(image_scores.implausible_structure, 0.5),
-        plant=Plant(planted.implausible_structure, (1.0, 2.0, 4.0), "pixels of tearing"),
+        plant=Plant(planted.implausible_structure, (1.0, 2.0, 4.0), "px of tearing"),
         title="implausible shapes or texture", curve="two_point",
     ),
     "out_of_domain": Defect(
@@ -241,7 +241,7 @@ DEFECTS: dict[str, Defect] = {
     "property_shift": Defect(
         "set", "material properties differ on average", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
         plant=Plant(planted.property_shift, (1.1, 1.25, 1.5), "times the magnification"),
-        alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every property"),
+        alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "× the spread between real images, added to every property"),
         title="material properties shifted", curve="two_point",
     ),
     "shading": Defect(
@@ -254,7 +254,7 @@ DEFECTS: dict[str, Defect] = {
     "spectrum_shift": Defect(
         "set", "the power spectrum differs on average", SPECTRUM, test=Shift(set_scores.power_spectrum),
         plant=Plant(planted.spectrum_shift, (0.1, 0.25, 0.5), "as exponent of the filter"),
-        alter=Plant(plant_sets.spectrum_shift, (0.25, 0.5, 1.0), "standard deviations between real images, of every frequency"),
+        alter=Plant(plant_sets.spectrum_shift, (0.25, 0.5, 1.0), "× the spread between real images, added to every frequency"),
         title="power spectrum shifted", curve="spectrum",
     ),
 }  # fmt: skip

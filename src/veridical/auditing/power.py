@@ -9,7 +9,7 @@ import numpy as np
 
 from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
-from veridical.auditing.defects import DEFECTS, scores
+from veridical.auditing.defects import DEFECTS, scores, title_of
 from veridical.auditing.explain import Planted
 from veridical.stats.conformal import conformal_p, fields_needed
 
@@ -29,7 +29,7 @@ def smallest_caught(
 
     Returns
     -------
-    list of {defect, level, severity, unit, caught}
+    list of {defect, title, level, severity, unit, caught}
         `caught` is the share of images that fail at that severity; `severity` is None where not even the largest of
         the row of `DEFECTS` is caught. All empty if there are too few fields of view to fail any image.
     """
@@ -39,7 +39,13 @@ def smallest_caught(
     rows = []
     defects = {name: how for name, how in planted.defects.items() if name in scores()}
     for k, (defect, how) in enumerate(defects.items()):
-        row: dict[str, Any] = {"defect": defect, "level": "image", "severity": None, "unit": how.unit}
+        row: dict[str, Any] = {
+            "defect": defect,
+            "title": title_of(defect),
+            "level": "image",
+            "severity": None,
+            "unit": how.unit,
+        }
         for severity in how.severities:
             p = conformal_p(c.scores_of(planted.beside(c, defect, severity)).max(1), worst, fields)
             row["caught"] = float((p <= alpha).mean())
@@ -64,7 +70,14 @@ def smallest_set_defect(c: Comparison, alpha: float, *, seed: int = 0) -> list[d
         how = DEFECTS[defect].alter
         if how is None or DEFECTS[defect].level != "set" or defect not in tests:
             continue
-        row: dict[str, Any] = {"defect": defect, "level": "set", "severity": None, "unit": how.unit, "caught": 0.0}
+        row: dict[str, Any] = {
+            "defect": defect,
+            "title": title_of(defect),
+            "level": "set",
+            "severity": None,
+            "unit": how.unit,
+            "caught": 0.0,
+        }
         for severity in how.severities:
             p = set_tests.test_set(c, how.function(sets, severity, rng), most=WAYS).p
             row["caught"] = float(p[tests.index(defect)] <= alpha)

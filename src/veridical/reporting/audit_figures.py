@@ -15,7 +15,7 @@ REAL, SYNTH = "#2f6b45", "#d55e00"
 def curve_plot(curve: dict[str, Any]) -> Figure:
     """The median of synthetic images over the band of nine in ten real ones; `curve` as an audit writes it."""
     figure, axes = framed(3.4, 2.1)
-    axes.fill_between(curve["x"], curve["low"], curve["high"], color=FLOOR, lw=0, label="90 % of real images")
+    axes.fill_between(curve["x"], curve["low"], curve["high"], color=FLOOR, lw=0, label="90 % of real")
     axes.plot(curve["x"], curve["middle"], color=REAL, lw=1, label="real, median")
     axes.plot(curve["x"], curve["synth"], color=SYNTH, lw=1.6, ls=(0, (5, 1.5)), label="synthetic, median")
     if curve["log"]:
@@ -25,7 +25,16 @@ def curve_plot(curve: dict[str, Any]) -> Figure:
     axes.set_xlim(curve["x"][0], curve["x"][-1])
     axes.set_xlabel(curve["x_label"], color=INK, size=8)
     axes.set_ylabel(curve["label"], color=INK, size=8 if len(curve["label"]) < 25 else 6.5)
-    axes.legend(fontsize=7, frameon=False, labelcolor=INK)
+    # Above the axes: in them it would cover the band.
+    figure.legend(
+        loc="outside upper left",
+        ncols=3,
+        fontsize=6.5,
+        frameon=False,
+        labelcolor=INK,
+        handlelength=1.4,
+        columnspacing=1,
+    )
     return figure
 
 

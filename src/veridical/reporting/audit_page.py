@@ -15,7 +15,7 @@ from veridical.core.files import write_text
 from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting.audit_figures import curve_plot, distribution_plot
-from veridical.reporting.audit_text import counted, power_lines, said_p
+from veridical.reporting.audit_text import counted, power_lines, said_p, unseen
 from veridical.reporting.figures import data_uri
 
 MOST_IMAGES = 100  # of one reason that are listed
@@ -49,7 +49,8 @@ def audit_page(
     evidence = report.get("evidence")
     text = environment.get_template("audit.html.j2").render(
         version=__version__, report=report, names=names, counted=counted(report), most=MOST_IMAGES,
-        power=power_lines(report), findings=_findings(report), curves=_curves(report), reasons=_reasons(report),
+        power=power_lines(report), unseen=unseen(report), findings=_findings(report), curves=_curves(report),
+        reasons=_reasons(report),
         failed=sum(image["verdict"] == "fail" for image in report["images"]), looked_for=looked_for,
         decided=all(image["verdict"] != "insufficient" for image in report["images"]),
         evidence=evidence and {**evidence, "uri": data_uri((pictures / evidence["file"]).read_bytes())},

@@ -9,6 +9,8 @@ from typing import Any
 def summary(report: dict[str, Any]) -> str:
     """The verdict, the sentence that sums it up, and the reasons, a line each."""
     lines = [f"verdict: {report['verdict']}  ({counted(report)})", report["lead"]]
+    if blind := unseen(report):
+        lines.append(blind)
     lines += [f"  {f['title']} ({f['defect']}{said_p(f)}): {f['explanation']}" for f in report["findings"]]
     lines.append(f"images: {image_counts(report)}")
     lines += [f"note: {note}" for note in report["notes"]]
@@ -20,8 +22,8 @@ def counted(report: dict[str, Any]) -> str:
     """How many images and independent units there are, in words."""
     units = report["independent"]
     return (
-        f"{report['n_synth']} synthetic against {report['n_real']} real images; independent: {units['synth']} and "
-        f"{units['real']} {units['unit']}; false alarms at most {report['alpha']:.0%}"
+        f"{report['n_synth']} synthetic images against {report['n_real']} real ones, which count as {units['synth']} against "
+        f"{units['real']} independent {units['unit']}; false alarms at most {report['alpha']:.0%}"
     )
 
 
@@ -36,10 +38,20 @@ def image_counts(report: dict[str, Any]) -> str:
 def power_lines(report: dict[str, Any]) -> list[str]:
     """The smallest severity of each defect that would have been caught, a line each."""
     return [
-        f"{row['defect']} ({row['level']}) "
-        + ("not at any severity tried" if row["severity"] is None else f"from {row['severity']:g} {row['unit']}")
+        f"{row['title']} ({row['level']}), from {row['severity']:g} {row['unit']}"
         for row in report["power"] or []
+        if row["severity"] is not None
     ]
+
+
+def unseen(report: dict[str, Any]) -> str:
+    """What a pass does not rule out, in a sentence; an empty text where there is nothing."""
+    titles = [row["title"] for row in report["power"] or [] if row["severity"] is None]
+    return (
+        f"Not ruled out, since they would not have been caught at any severity tried: {'; '.join(titles)}."
+        if titles
+        else ""
+    )
 
 
 def said_p(finding: dict[str, Any]) -> str:

@@ -115,6 +115,7 @@ class Found(TypedDict, total=False):
     """A finding of the audit."""
 
     defect: str
+    title: str
     explanation: str
 
 

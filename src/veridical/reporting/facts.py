@@ -16,14 +16,14 @@ def facts(
     files: Files,
     source: Path,
     summary: dict[str, Any],
-    given: str | None,
+    given: str,
     test: np.ndarray | None,
     train: np.ndarray | None,
 ) -> list[tuple[str, str]]:
     """What the dataset is, as (name, text)."""
     shapes = Counter(" × ".join(map(str, reversed(shape[:2]))) for shape in summary.get("shapes") or [])
     window = summary.get("window") or {}
-    facts = [("source", given or summary.get("spec"))]
+    facts = [("source", given or _near(summary.get("spec") or "") or None)]
     facts.append(("kind", summary.get("kind")))
     facts.append(("slices", summary.get("slices")))
     facts.append(("slice size", f"{', '.join(shapes)} px" if shapes else None))
@@ -44,12 +44,20 @@ def facts(
     return [(name, str(value)) for name, value in facts if value is not None]
 
 
-def source(spec: dict[str, Any], name: str) -> str | None:
+def source(spec: dict[str, Any], name: str) -> str:
     """Where a dataset comes from, with the settings that it was opened with."""
-    entry: dict[str, Any] | str | None = spec["datasets"].get(name)
+    entry: dict[str, Any] | str = spec["datasets"].get(name) or ""
     if not isinstance(entry, dict):
-        return entry
-    return "; ".join([str(entry.get("data", "")), *(f"{k} = {plain(v)}" for k, v in entry.items() if k != "data")])
+        return _near(entry)
+    return "; ".join(
+        [_near(str(entry.get("data", ""))), *(f"{k} = {plain(v)}" for k, v in entry.items() if k != "data")]
+    )
+
+
+def _near(data: str) -> str:
+    """Data without the way to it on this computer, which says nothing to other readers of the page; ``spec.json`` has it."""
+    path = Path(data)
+    return f"…/{path.name}" if path.is_absolute() else data
 
 
 def spec(spec: dict[str, Any]) -> list[tuple[str, str]]:

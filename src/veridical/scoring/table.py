@@ -12,8 +12,10 @@ HEADLINE_SCALE = "0 real, 1 random texture"  # what its numbers mean, beside its
 _FEATURES = ("new images", "features")
 
 
-def _neighbours(name: str, explanation: str) -> Metric:
-    return Metric(name, "set", measures.neighbours, explanation, "higher", "real", (0, 1), _FEATURES, ranked=True)
+def _neighbours(name: str, title: str, explanation: str) -> Metric:
+    return Metric(
+        name, "set", measures.neighbours, explanation, "higher", "real", (0, 1), _FEATURES, title=title, ranked=True
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -56,14 +58,15 @@ METRICS: dict[str, Metric] = {
         ranked=True, decimals=None,
     ),
     "precision_capped": _neighbours(
-        "precision_capped",
+        "precision_capped", "capped precision",
         "share of samples that lie among the real tiles: does a sample look real? About half of other real tiles do, as "
         "neighbourhoods are no larger than the median one",
     ),
     "recall_capped": _neighbours(
-        "recall_capped", "share of real tiles that lie among the samples, likewise: is the whole variety there?"
+        "recall_capped", "capped recall",
+        "share of real tiles that lie among the samples, likewise: is the whole variety there?"
     ),
-    "coverage": _neighbours("coverage", "share of real tiles with a sample close by, in neighbourhoods of any size"),
+    "coverage": _neighbours("coverage", "", "share of real tiles with a sample close by, in neighbourhoods of any size"),
     "memorised": Metric(
         "memorised", "set", measures.memorised,
         "share of samples nearer to a crop of the training images, wherever it lies and however it is turned, than nearly "

@@ -230,7 +230,7 @@ def _law(run: Run) -> Isotropic:
     if (found := anisotropy(power)) > DIRECTED:
         raise InputError(
             f"{run.folder}: the images that it was trained on vary {found:.1f} times more along some directions than along "
-            "others, so that they are no sections of an isotropic body: there is no volume of which all sections look like them."
+            "others, so that they are no sections of an isotropic body, or too few to say: train on more of an isotropic one."
         )
     return of_sections(power)
 
