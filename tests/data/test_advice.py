@@ -43,7 +43,9 @@ def test_sizes_of_discs_are_found_and_a_tile_holds_a_few(diameter, choice, tmp_p
 def test_no_scale_is_suggested_that_leaves_too_few_tiles(enough, scale, tmp_path, monkeypatch):
     monkeypatch.setattr(advice, "ENOUGH", enough)
     found = advise(open_dataset(write(tmp_path / "discs", 20), 32))
-    assert (found.size, found.scale) == (64, scale) and found.tiles == (24 if scale < 1 else 96)  # six images of four tiles
+    assert (found.size, found.scale) == (64, scale) and found.tiles == (
+        24 if scale < 1 else 96
+    )  # six images of four tiles
     assert any("few things side by side" in note for note in found.notes) is (scale == 1)
 
 
