@@ -36,6 +36,7 @@ changed: Path = v.edit("run", "phantoms/images", "edited", "sdedit", prompt=["tw
 between: np.ndarray = v.blend(v.load("unclip"), drawn[0], drawn[1], 4, seed=2)
 adapted: Path = v.adapt("run", "phantoms/images", "adapted", how="lora", settings={"rank": 2}, resume=False)
 exported: Path = v.export("stable", "pipeline", format="diffusers")
+judged: list[float | None] = [row["value"] for row in v.review("reviews/edm", audit="audit.json")]
 verdict = v.audit("phantoms/images", folder, source=None, size=32, progress=lambda share, text: print(share, text))
 passed: str = verdict["verdict"]
 page: Path = v.report(v.bench("bench.toml", "out", say=print))

@@ -106,7 +106,7 @@ def toys(tmp_path_factory):
         if kind not in made:
             folder = tmp_path_factory.mktemp(kind.replace(" ", "_"))
             with pytest.MonkeyPatch.context() as patch:  # samples that nobody looks at take longest
-                patch.setattr("veridical.training.loop.preview", lambda *_, **__: None)
+                patch.setattr("veridical.training.loop.Watch.look", lambda *_, **__: None)
                 made[kind] = toy(folder, *KINDS[kind])
         return made[kind]
 

@@ -19,7 +19,7 @@ def runs(tmp_path_factory):
     common = {"steps": 1, "size": 16, "batch": 2, "threads": 1, "quiet": True}
     own = {key: value for key, value in TOY["text_to_image"].items() if key != "vocabulary"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("veridical.training.loop.preview", lambda *_, **__: None)
+        patch.setattr("veridical.training.loop.Watch.look", lambda *_, **__: None)
         return (
             load(train("text_to_image", data, folder / "told", text="auto", **common, **own), "cpu"),
             load(train("edm", data, folder / "deaf", **common, **TOY["edm"]), "cpu"),

@@ -59,6 +59,7 @@ def templates(base: Path) -> dict[str, list[str]]:
         "utility": ["utility", data, data, "--size", "16", "--steps", "1", "--seeds", "2", "--json", "utility.json"],
         "bench": ["bench", str(base / "bench.toml"), "--out", "new"],
         "report": ["report", "bench"],
+        "review": ["review", data, "--json", "review.json"],  # of a folder that is none
         "caption": ["caption", data, "--out", "captions.jsonl", "--name", "0=pores"],
         # Of a run that is none of theirs.
         "find": ["find", data, "three cracks", "--clip", run, "--top", "2", "--json", "found.json"],

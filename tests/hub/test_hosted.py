@@ -12,14 +12,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from PIL import Image
 
-from serving import png, running
+from serving import listening, png, running
 from toy import TOY, write_tiles
 from veridical.core.errors import InputError
 from veridical.editing.hosted import edit_hosted
 from veridical.hub.hosted import Hosted, grey_of
 from veridical.hub.sampling import sample_hosted
 from veridical.runs.draw import sample
-from veridical.server import run as serving_run
 from veridical.server.served import load_all
 from veridical.server.service import Service
 from veridical.training.loop import train
@@ -101,11 +100,10 @@ class Fake:
 
 
 @contextmanager
-def faked(monkeypatch, edm):
+def faked():
     fake = Fake()
-    monkeypatch.setattr(serving_run, "app_of", lambda service, lifespan: fake.app)
-    with running(Service({})) as url:
-        yield fake, f"hosted:other@{url}"
+    with listening(Service({}), lambda lifespan: fake.app) as url:
+        yield fake, f"hosted:other@{url}/v1"
 
 
 def record(folder):
@@ -126,7 +124,7 @@ def test_our_server_draws_for_the_client_what_the_run_draws(ours, edm, tmp_path)
 
 
 def test_what_was_killed_goes_on_and_pays_once(monkeypatch, edm, tmp_path):
-    with faked(monkeypatch, edm) as (fake, spec):
+    with faked() as (fake, spec):
         monkeypatch.setattr("veridical.hub.hosted.TRIES", 0)
         hosted = Hosted.generate
 
@@ -152,7 +150,7 @@ def test_what_was_killed_goes_on_and_pays_once(monkeypatch, edm, tmp_path):
 
 
 def test_a_busy_server_is_asked_again(monkeypatch, edm, tmp_path):
-    with faked(monkeypatch, edm) as (fake, spec):
+    with faked() as (fake, spec):
         fake.fail = [429, 503, 429]
         sample_hosted(spec, 1, tmp_path / "out", prompt="a", quiet=True)
         assert len(fake.asked) == 1 and not fake.fail
@@ -174,7 +172,7 @@ def test_an_edit_of_our_server_keeps_what_is_outside(ours, images, name, dtype):
 
 
 def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images, caplog):
-    with faked(monkeypatch, edm) as (fake, spec):
+    with faked() as (fake, spec):
         fake.tint = 40
         edit_hosted(
             spec, images / "eight.png", images / "out", "inpaint", mask=images / "mask.png", prompt="a", quiet=True
@@ -193,7 +191,7 @@ def test_a_server_that_ignores_the_mask_is_found_out(monkeypatch, edm, images, c
 
 
 def test_a_picture_of_another_size_is_resampled_and_said(monkeypatch, edm, images):
-    with faked(monkeypatch, edm) as (fake, spec):
+    with faked() as (fake, spec):
         fake.size = (40, 52)
         edit_hosted(spec, images / "eight.png", images / "out", "instruct_pix2pix", prompt="a", quiet=True)
         (one,) = record(images / "out")["images"]
@@ -204,14 +202,14 @@ def test_a_picture_of_another_size_is_resampled_and_said(monkeypatch, edm, image
 def test_a_route_that_is_not_there_is_found_out_before_anything_is_sent(monkeypatch, ours, edm, images):
     with pytest.raises(InputError, match="has no variations"):
         edit_hosted(ours, images / "eight.png", images / "out", "variation", quiet=True)
-    with faked(monkeypatch, edm) as (fake, spec):
+    with faked() as (fake, spec):
         with pytest.raises(InputError, match="has no variations"):
             edit_hosted(spec, images / "eight.png", images / "out", "variation", quiet=True)
         assert not fake.asked
 
 
 def test_a_server_that_draws_nothing_is_refused(monkeypatch, edm, tmp_path):
-    with faked(monkeypatch, edm) as (fake, spec):
+    with faked() as (fake, spec):
         fake.routes = ("edits",)
         with pytest.raises(InputError, match="draws no images from nothing"):
             sample_hosted(spec, 1, tmp_path / "out", quiet=True)

@@ -40,7 +40,7 @@ def place(tmp_path_factory):
 def one_thread(monkeypatch):
     """Toys are too small for more."""
     for module in ("editing.folder", "editing.files", "runs.draw"):
-        monkeypatch.setattr(f"veridical.{module}.use_threads", lambda: 1)
+        monkeypatch.setattr(f"veridical.{module}.use_threads", lambda *_: 1)
 
 
 @pytest.mark.parametrize("how", [*HOWS[:3], *(pytest.param(how, marks=pytest.mark.long) for how in HOWS[3:])])
