@@ -45,7 +45,7 @@ def test_samples_of_a_run_are_judged_in_its_window_and_size(folder, run_command,
     rows = {row["metric"]: row for row in json.loads((tmp_path / "score.json").read_text())}
     assert rows["kid_over_random_phase"]["n"] == 12 and rows["copied_share"]["value"] == 0
     code, out, err = run_command("audit", folder / "run", tmp_path / "drawn", "--no-power", "--quiet")
-    assert code in (0, 3, 4) and "12 synthetic against 10 real images" in out, err
+    assert code in (0, 3, 4) and "12 synthetic images against 10 real ones" in out, err
     code, _, err = run_command("audit", folder / "run", tmp_path / "drawn", "--train", folder / "scans")
     assert code == 2 and "--train does not go with a run" in err
 
