@@ -3,24 +3,13 @@
 import json
 
 from bench_folder import make_bench
+from reviewing import write_review
 from veridical.reporting.report import report
 
 
 def left(folder, answers):
     """A review of four tiles in a bench folder."""
-    folder.mkdir(parents=True)
-    tiles = [{"file": f"t{k}", "side": ("real", "synthetic")[k % 2], "group": f"t{k}"} for k in range(4)]
-    plan = {
-        "schema": 1,
-        "version": "0",
-        "created": "",
-        "real": "r",
-        "synth": "s",
-        "seed": 0,
-        "window": {},
-        "tiles": tiles,
-    }
-    (folder / "review.json").write_text(json.dumps(plan))
+    write_review(folder, ["real", "synthetic"] * 2)
     (folder / "answers.jsonl").write_text("".join(json.dumps(one) + "\n" for one in answers))
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from reviewing import write_review
 from veridical.core.errors import InputError
 from veridical.scoring.review import review, two_way
 from veridical.scoring.reviewed import append_answers, read_answers, read_review
@@ -14,24 +15,7 @@ N = 10
 
 def written(folder, n=N):
     """A review of n real and n synthetic tiles."""
-    folder.mkdir()
-    tiles = [
-        {"file": f"{side[0]}{k}", "side": side, "group": f"{side[0]}{k}"}
-        for k in range(n)
-        for side in ("real", "synthetic")
-    ]
-    plan = {
-        "schema": 1,
-        "version": "0",
-        "created": "",
-        "real": "r",
-        "synth": "s",
-        "seed": 0,
-        "window": {},
-        "tiles": tiles,
-    }
-    (folder / "review.json").write_text(json.dumps(plan))
-    return folder
+    return write_review(folder, ["real", "synthetic"] * n)
 
 
 def answered(folder, reviewer, wrong=(), upto=2 * N, reasons=()):

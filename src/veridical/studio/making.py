@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +45,7 @@ def make_review(
     size : int, optional
         Cut images to this size; by default what fits if sizes differ.
     seed : int
-        Of the choice and the order.
+        Of the choice of tiles; their order is drawn anew.
 
     Returns
     -------
@@ -70,7 +71,8 @@ def make_review(
             pixels.append(np.rint(np.clip(np.nan_to_num(images[row]), 0, 1) * 255).astype(np.uint8))
     channels = max(len(each) for each in pixels)
     shown = np.stack([np.broadcast_to(each, (channels, *each.shape[1:])) for each in pixels]).transpose(0, 2, 3, 1)
-    order = np.random.default_rng(seed).permutation(len(chosen))
+    # Not by the seed: who knows that, and this file, would know what is what.
+    order = np.random.default_rng(secrets.randbits(128)).permutation(len(chosen))
     plan: Plan = {
         "schema": 1, "version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "real": str(real),
         "synth": str(synth), "seed": seed, "window": asdict(window), "tiles": [chosen[k] for k in order],
