@@ -15,6 +15,7 @@ from veridical import draw, load, score
 from veridical import train as train_run
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
+from veridical.editing.folder import edit
 from veridical.runs.draw import sample
 from veridical.runs.folder import read_run
 from veridical.runs.next import longer
@@ -87,6 +88,14 @@ def test_previews_are_scored_and_the_best_state_is_kept(data, tmp_path, quick):
     assert not np.array_equal(draw(best, 2), draw(last, 2))
     sample(run, 1, tmp_path / "drawn", settings={"weights": "best"}, quiet=True)
     assert read_json(tmp_path / "drawn" / "provenance.json")["checkpoint"]["steps"] == info.best.step
+
+
+def test_the_best_state_edits_images(data, tmp_path, quick):
+    quick([0.9, 0.4, 0.3, 0.8])
+    run = train_run("edm", data, tmp_path / "run", steps=2, preview_every=0, size=32, batch=4, quiet=True, **TOY["edm"])
+    sample(run, 1, tmp_path / "drawn", quiet=True)
+    edit(run, tmp_path / "drawn", tmp_path / "made", "sdedit", settings={"weights": "best", "steps": 2}, quiet=True)
+    assert read_json(tmp_path / "made" / "provenance.json")["settings"]["weights"] == "best"
 
 
 def test_patience_stops_a_training_that_does_not_get_better(data, tmp_path, quick):
