@@ -211,3 +211,13 @@ def test_without_the_package_nothing_is_begun(data, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"install veridical\[tensorboard\]"):
         train_run("dcgan", data, tmp_path / "run", steps=1, tensorboard=True, **SMALL)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_first_stage_is_scored_by_what_it_decodes(data, tmp_path, monkeypatch):
+    seen, shown = [], []
+    monkeypatch.setattr(loop, "show", lambda path, tiles: shown.append(tiles))
+    monkeypatch.setattr(watch.Score, "of", lambda self, images: (seen.append(images), (0.5, 0.4, 0.6, 0.01))[1])
+    given = {"size": 32, "batch": 4, "threads": 1, "quiet": True, "steps": 1, "preview_every": 0, **TOY["autoencoder"]}
+    train_run("autoencoder", data, tmp_path / "run", **given)
+    assert len(shown[0]) == 16
+    assert np.corrcoef(shown[0].ravel(), seen[-1][:16].ravel())[0, 1] > 0.8

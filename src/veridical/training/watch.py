@@ -44,17 +44,27 @@ class Watch:
     Attributes
     ----------
     shown : images (N, C, H, W) in [0, 1]
-        Real tiles with the conditions of the samples of every preview: validation tiles, or training tiles without such.
+        Real tiles with the conditions of the samples of every preview: validation tiles, or training tiles without such; of a
+        first stage those that it encodes.
     points : list of Point
         Scores so far.
     said, waited : str, int
         The last score in words, and how many scores ago the lowest was.
     pause : float
         Seconds that the last preview took.
+
+    A first stage is not for drawing: its previews are training tiles that were encoded and decoded, and these are scored.
+    Validation tiles would be compared with themselves.
     """
 
     def __init__(
-        self, out: Path, data: Feed, config: TrainConfig, device: torch.device, points: Sequence[Point]
+        self,
+        out: Path,
+        data: Feed,
+        config: TrainConfig,
+        device: torch.device,
+        points: Sequence[Point],
+        first_stage: bool = False,
     ) -> None:
         self.points, self.pause = list(points), 0.0
         self._judge()
@@ -66,6 +76,10 @@ class Watch:
             self.shown, self._cond = self._score.tiles[:SHOWN], self._score.cond
         else:  # tiles of the first batch
             self.shown, self._cond = data.batch(SHOWN, 0, config.seed)
+        self._encoded: Images | None = None
+        if first_stage:
+            self._encoded, _ = data.batch(SCORED, 0, config.seed)
+            self.shown = self._encoded[:SHOWN]
 
     def look(self, model: nn.Module, step: int, seconds: float, scored: bool = True) -> Point | None:
         """Draw samples of the averaged weights, always with the same noise and conditions, show sixteen and score all of them.
@@ -122,8 +136,13 @@ class Watch:
     def _draw(self, model: Generating, numbers: range) -> Images:
         cond = {name: rows[numbers.start : numbers.stop] for name, rows in self._cond.items()}
         with torch.no_grad():
-            noise = ImageNoise(0, numbers, self._device)
-            sampled = model.sample(len(numbers), as_tensors(cond, self._device), noise)
+            if self._encoded is None:
+                noise = ImageNoise(0, numbers, self._device)
+                sampled = model.sample(len(numbers), as_tensors(cond, self._device), noise)
+            else:
+                tiles = torch.from_numpy(self._encoded[numbers.start : numbers.stop]).to(self._device) * 2 - 1
+                first: Any = model
+                sampled = first.decode(first.encode(tiles))
         images: Images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
         return images
 
