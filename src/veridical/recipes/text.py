@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -84,7 +84,7 @@ def unclip(
 
 def stable_unclip(
     clip: Clip,
-    first: Latent,
+    autoencoder: Latent,
     network: Network,
     how: Imagining,
     sampling: NoisedSampling,
@@ -92,10 +92,11 @@ def stable_unclip(
     spelled_tokens: int = 0,
     words: bool = False,
 ) -> UnClip:
-    """An `UnClip` whose decoder makes latents of `first`, of embeddings with noise."""
+    """An `UnClip` whose decoder makes latents of `autoencoder`, of embeddings with noise."""
     embed = told(clip, vocabulary, words, noisy=True)
-    decoder = Denoiser(first.shape, replace(network, patch=1), Law(noise_mean=-1.2), embed, sampling)
-    return UnClip(clip, LatentDiffusion(first, decoder), spelled_tokens, vocabulary, how, sampling, words)
+    decoder = Denoiser(autoencoder.shape, replace(network, patch=1), Law(noise_mean=-1.2), embed, sampling)
+    latents = LatentDiffusion(autoencoder, decoder, {"autoencoder": cast(nn.Module, autoencoder)})
+    return UnClip(clip, latents, spelled_tokens, vocabulary, how, sampling, words)
 
 
 def text_to_image(
@@ -214,7 +215,7 @@ ROWS: dict[str, Recipe] = {
         needs=("text",),
         instead=("source",),
         of_data=("vocabulary", "spelled_tokens"),
-        first={"clip": Stage("clip", 0.25), "first": Stage("autoencoder", 0.2)},
+        first={"clip": Stage("clip", 0.25), "autoencoder": Stage("autoencoder", 0.2)},
     ),
     "dalle": Recipe(
         Dalle,

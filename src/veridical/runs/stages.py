@@ -126,7 +126,7 @@ def check_words(folder: Path, about: Mapping[str, Mapping[str, Any]]) -> None:
     if theirs and mine and theirs["sha256"] != mine["sha256"]:
         raise InputError(
             f"{folder} knows other words than the captions of these data (its tokenizer.json differs): train it on the same "
-            "data with the same --text and --split, or leave it out of --first."
+            "data with the same --text, --split and --validation (0 where it had none), or leave it out of --first."
         )
 
 

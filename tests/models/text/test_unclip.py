@@ -17,8 +17,8 @@ def toy(name="unclip", **args):
     torch.manual_seed(0)
     stages = {"clip": build("clip", 1, 16, TOY["clip"])}
     if name == "stable_unclip":
-        stages["first"] = build("autoencoder", 1, 16, {"widths": (16,), "latent": 8})
-        stages["first"].prepare(images(64))
+        stages["autoencoder"] = build("autoencoder", 1, 16, {"widths": (16,), "latent": 8})
+        stages["autoencoder"].prepare(images(64))
     model = build(name, 1, 16, {**TOY[name], **args}, stages)
     model.prepare(images(64))
     return model.eval()
