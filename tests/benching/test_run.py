@@ -102,24 +102,24 @@ def test_the_progress_of_a_cell_is_said_once(tmp_path):
 
 
 def test_a_stopped_bench_goes_on_where_it_was(tmp_path):
-    spec = write_spec(tmp_path, [table("vae", save_every=0.2)], steps=300)
+    spec = write_spec(tmp_path, [table("vae", save_every=0.2)], steps=160)
     command = [sys.executable, "-m", "veridical", "bench", str(spec), "--out", str(tmp_path / "out")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     log = tmp_path / "out" / "cells" / "blobs" / "vae-seed0" / "run" / "log.jsonl"
-    while not log.is_file() or len(log.read_text().splitlines()) < 30:
-        time.sleep(0.05)
+    while not log.is_file() or len(log.read_text().splitlines()) < 20:
+        time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate()
     assert "run the same command again" in output
     assert state(tmp_path / "out", "vae-seed0")["state"] == "running"
     steps = len(log.read_text().splitlines())
-    assert 30 <= steps < 300
+    assert 20 <= steps < 160
     before = log.read_text()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert state(tmp_path / "out", "vae-seed0")["state"] == "done"
-    assert log.read_text().startswith(before) and len(log.read_text().splitlines()) == 300
+    assert log.read_text().startswith(before) and len(log.read_text().splitlines()) == 160
 
 
 CONDITIONS = """size = 32

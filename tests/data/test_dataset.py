@@ -9,6 +9,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 import veridical.data.dataset as module
 from veridical.core.errors import InputError
@@ -389,17 +390,17 @@ def test_regions_hold_every_training_tile_and_no_other(tmp_path, scale):
     images, groups, share = data.regions()
     assert share == 1 and groups == ["s0", "s1"] and all(image.dtype == np.float32 for image in images)
 
+    places = [np.lib.stride_tricks.sliding_window_view(image[0], (16, 16)).reshape(-1, 256) for image in images]
+    views = np.concatenate(places)
+
     def distance(tile):
-        views = np.concatenate(
-            [np.lib.stride_tricks.sliding_window_view(image[0], (16, 16)).reshape(-1, 16, 16) for image in images]
-        )
-        turned = (turn(tile[0], code) for code in range(8))
-        return min(np.abs(views - t).mean((1, 2)).min() for t in turned)
+        turned = np.stack([turn(tile[0], code).ravel() for code in range(8)])
+        return cdist(views, turned, "cityblock").min() / turned.shape[1]
 
     # a rescaled tile differs a little from the same place of the rescaled image
     limit = 1e-6 if scale == 1 else 0.1
-    assert max(distance(tile) for tile in data.batch(12, 3, 0)["image"]) < limit
-    assert min(distance(tile) for tile in data.tiles("test")[0]) > limit
+    assert max(distance(tile) for tile in data.batch(8, 3, 0)["image"]) < limit
+    assert min(distance(tile) for tile in data.tiles("test")[0][:8]) > limit
     _, names, share = data.regions(most=images[0][0].size)
     assert names == ["s0"] and share == pytest.approx(0.5, abs=0.01)
     part, _, share = data.regions(most=images[0][0].size // 4)

@@ -40,30 +40,30 @@ def flags(settings):
     return [f"--set={k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in settings.items()]
 
 
+COMMAND = [sys.executable, "-m", "veridical", "train", "vae"]
+KILLED = ["--steps", "160", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
+ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run that nobody stops."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    subprocess.run([*COMMAND, str(data), *KILLED, "--out", str(out)], check=True, env=ALONE)
+    return out
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_resumes_to_the_same_weights(number, data, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "veridical",
-        "train",
-        "vae",
-        str(data),
-        "--steps",
-        "400",
-        *flags({**SMALL, **TOY["vae"]}),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([*command, "--out", str(whole), "--quiet"], check=True, env=environment)
-    process = subprocess.Popen([*command, "--out", str(broken), "--save-every", "0.3", "--quiet"], env=environment)
-    while not (broken / "log.jsonl").is_file() or len((broken / "log.jsonl").read_text().splitlines()) < 40:
-        time.sleep(0.02)
+def test_a_killed_run_resumes_to_the_same_weights(number, data, whole, tmp_path):
+    command, broken = [*COMMAND, str(data), *KILLED, "--out", str(tmp_path / "broken")], tmp_path / "broken"
+    process = subprocess.Popen([*command, "--save-every", "0.3"], env=ALONE)
+    while not (broken / "log.jsonl").is_file() or len((broken / "log.jsonl").read_text().splitlines()) < 20:
+        time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(number)
     process.wait()
     assert not json.loads((broken / "run.json").read_text())["finished"]
-    subprocess.run([*command, "--out", str(broken), "--resume", "--quiet"], check=True, env=environment)
+    subprocess.run([*command, "--resume"], check=True, env=ALONE)
     a, b = (read_tensors(run / "model.safetensors")[0] for run in (whole, broken))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert losses(whole) == losses(broken)
