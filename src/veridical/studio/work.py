@@ -21,6 +21,8 @@ from typing import IO, Any
 from veridical.core.errors import InputError
 from veridical.core.progress import EVERY
 
+# -P: a folder called veridical where the studio was started is not this package.
+PROGRAM = (sys.executable, "-P", "-m", "veridical")
 KEPT = 64  # commands that can be asked for
 READ = 100_000  # bytes of what a command says, from the end
 PATIENCE = 60.0  # seconds for commands to save when the studio ends
@@ -116,8 +118,7 @@ class Work:
                     raise InputError(f"{_NAMES[other.kind]} is at work here (number {name}): wait for it, or stop it.")
             printed, told = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  # as long as the command
             process = subprocess.Popen(
-                # -P: a folder called veridical where the studio was started is not this package
-                [sys.executable, "-P", "-m", "veridical", *words], stdin=subprocess.DEVNULL, stdout=printed, stderr=told,
+                [*PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=printed, stderr=told,
                 env={**os.environ, EVERY: SECONDS}, start_new_session=True,  # Ctrl-C is the studio's, which hands it on
             )  # fmt: skip
             name = str(next(self._numbers))

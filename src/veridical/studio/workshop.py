@@ -51,6 +51,9 @@ class Workshop:
         """How far a command is, and of a look at data what it found."""
         one = self.work.found(name)
         state = {"work": name, **one.state()}
+        if one.kind == "audit" and state["state"] in ("stopped", "failed"):
+            with contextlib.suppress(OSError):  # its name is free again
+                (self._place.folder / one.about).rmdir()
         if one.scratch is not None:  # nobody is to type the name of a folder that will be gone
             state["command"] = state["command"].split(" --preview ")[0]
             if state["state"] == "done":

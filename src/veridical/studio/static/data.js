@@ -1,7 +1,7 @@
 "use strict";
 // Choose data, and see what they are and what fits them.
 
-import { $, asked, element, pictureInto, show, submitted, tell } from "./core.js";
+import { $, asked, element, pictureInto, show, submitted } from "./core.js";
 import { begun, follows } from "./work.js";
 
 const FACTS = {
@@ -37,9 +37,8 @@ follows("data", async (job) => {
   $("data-advice").replaceChildren(...lines.map((line) => element("li", { textContent: line })));
   $("data-chosen").textContent = `Suggested: tiles of ${advice.size} pixels at scale ${advice.scale}.`;
   await pictureInto($("data-preview"), "/api/data/preview", { work: job.work });
-  $("data-found").hidden = false;
   await slices(job.about);
-  tell("These are the data.");
+  $("data-found").hidden = false;
 });
 
 // The first, the middle and the last image, whole.

@@ -85,7 +85,7 @@ submitted("audit-form", async (given) => {
 follows("audit", async (job) => {
   $("audit-page").value = `${job.about}/audit.html`;
   await openIn("audit");
-  tell(job.printed.split("\n")[0]);
+  tell(job.printed.split("\n")[1]); // the sentence that sums it up
 });
 
 async function openIn(which) {

@@ -103,6 +103,8 @@ async function paint(run, about) {
   $("watch-seen").hidden = !known;
   $("watch").hidden = false;
   if (!known) return;
+  $("watch-next").hidden = about.at_work || !about.next.length;
+  $("watch-done").hidden = about.work !== null; // then it is said above
   $("watch-percent").value = about.percent;
   $("watch-share").textContent = `${about.percent} %`;
   $("watch-score").textContent = about.score;
@@ -124,7 +126,6 @@ async function paint(run, about) {
     );
     shown.names = names;
   }
-  $("watch-next").hidden = about.at_work || !about.next.length;
 }
 
 $("watch-sample").addEventListener("click", () => attempt(async () => {
