@@ -1,4 +1,4 @@
-"""The studio in a browser, on a screen and on a phone: from data to an audit, 20 tiles by keys alone, a mask painted with the mouse."""
+"""The studio in a browser, on a screen and on a phone: from data to an audit, 20 tiles by keys, a mask by the mouse."""
 
 import functools
 import json

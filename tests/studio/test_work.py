@@ -1,4 +1,4 @@
-"""Commands that the studio runs: what is run, how far it is, stopped, one at a time; a small program stands for the command line."""
+"""Commands that the studio runs, how far they are, and their end; a small program stands for the command line."""
 
 import functools
 import json

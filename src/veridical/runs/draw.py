@@ -252,7 +252,9 @@ def sample(
             "version": __version__,
             "recipe": info.recipe,
             "checkpoint": loaded.checkpoint(),
-            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info.config),
+            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")}
+            | {k: info.dataset[k] for k in ("focus",) if k in info.dataset}
+            | _few(info.config),
             "seed": seed,
             "n": n,
             "batch": batch,

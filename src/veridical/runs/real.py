@@ -17,6 +17,7 @@ from veridical.core.errors import InputError
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data.alike import MOST, cut_images
 from veridical.data.dataset import Dataset
+from veridical.data.focus import undone
 from veridical.data.images import ImageSet, read_images
 from veridical.data.names import group_of
 from veridical.data.pixel_size import pixel_size_remarks
@@ -111,6 +112,7 @@ def audit_run(
     """
     real = real_side(run)
     held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size)
+    made = undone(synth, made) if source is None else made
     if synth_groups is None and drawn_independently(synth):
         synth_groups = [group_of(name) for name in made.names]
     edited = None if source is None else cut_alike(real.held_out, real.groups, source, size)[2]
@@ -134,6 +136,7 @@ def score_run(
     """`veridical.score` of images against the held-out tiles of a run; the floor is that of its training tiles."""
     real = real_side(run)
     held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size)
+    made = undone(synth, made)
     as_trained = held_out.images.shape[2:] == real.train.shape[2:]
     sets = gather(
         held_out.images, made.images, real_groups=groups, synth_groups=[group_of(name) for name in made.names],

@@ -68,6 +68,7 @@ class NewTraining(Asked):
     label: str = Field("", max_length=NAME)
     bins: int = Field(0, ge=0, le=1000)
     source: str = Field("", max_length=SPEC)
+    focus: float = Field(1.0, ge=1, le=100)
 
 
 class GoOn(OfRun):

@@ -15,6 +15,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import new_folder, write_array, write_json
 from veridical.core.version import __version__
 from veridical.data.alike import common_size, cut_images
+from veridical.data.focus import undone
 from veridical.data.images import ImageSet, read_images
 from veridical.data.names import group_of
 from veridical.data.readers.runs import is_run
@@ -94,6 +95,7 @@ def _opened(real: str | Path, synth: str | Path, size: int | None) -> tuple[Inte
         if side is not None:
             shown, made = _cut(shown, side, "REAL"), _cut(made, side, "SYNTH")
         groups = [group_of(name) for name in shown.names]
+    made = undone(synth, made)
     height, width = made.images.shape[2:]
     if max(height, width) > LARGEST:
         raise InputError(

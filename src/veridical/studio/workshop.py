@@ -94,6 +94,7 @@ class Workshop:
             scale=asked.scale, seed=asked.seed, label=asked.label if "label" in row.needs else None,
             bins=asked.bins or None if "label" in row.needs else None,
             source=self._place.spec(asked.source) if asked.source and "source" in row.needs else None, device=self._device,
+            focus=asked.focus if asked.focus > 1 and not row.needs else None,
         )  # fmt: skip
         return self._begin_training(words, out)
 

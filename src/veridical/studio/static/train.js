@@ -34,6 +34,7 @@ function needs() {
   $("recipe-said").textContent = row.summary + (row.needs.length ? `. Needs: ${row.needs.join(", ")}.` : ".");
   $("train-label").hidden = !row.needs.includes("label");
   $("train-bins").hidden = !row.needs.includes("label");
+  $("train-focus").hidden = row.needs.length > 0;
   $("train-source").hidden = !row.needs.includes("source");
   name();
 }
@@ -47,7 +48,7 @@ form.data.addEventListener("change", name);
 
 submitted("train-form", async (given) => {
   const body = { ...given };
-  for (const key of ["minutes", "size", "scale", "seed", "bins"]) body[key] = Number(given[key]);
+  for (const key of ["minutes", "size", "scale", "seed", "bins", "focus"]) body[key] = Number(given[key]);
   const { work } = await asked("/api/train/start", body);
   form.name.dataset.own = "";
   $("train-new").open = false;
