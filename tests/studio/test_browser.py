@@ -177,7 +177,7 @@ def test_from_data_to_an_audit(folder, opened):
     assert form.locator("[name=data]").input_value() == "scans"
     form.get_by_label("System").select_option("vae")
     form.get_by_label("Minutes").fill("20")
-    form.get_by_label("Tile").fill("16")
+    form.get_by_label("Tile in pixels").fill("16")
     assert form.get_by_label("Name").input_value() == "vae-scans" and fits(page) and not faults_of(page)
     page.get_by_role("button", name="Train", exact=True).click()
     page.locator("#watch-losses svg").wait_for(timeout=SLOW)

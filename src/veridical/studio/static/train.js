@@ -77,18 +77,23 @@ async function watch(run) {
   watched = run;
   $("watch").hidden = true;
   if (!run) return;
-  await attempt(async () => {
-    for (;;) {
+  for (let wrong = 0; wrong < 3; ) { // a run that is being written may not be whole for a moment
+    try {
       const about = await asked("/api/watch", { run });
       if (watched !== run) return;
       await paint(run, about);
       if (!about.at_work) return;
-      do await pause(2000);
-      while (document.hidden || document.querySelector('[data-view="train"]').hidden);
       if (![...chosen.options].some((option) => option.value === run)) await look();
       chosen.value = run;
+      wrong = 0;
+    } catch (error) {
+      wrong += 1;
+      if (wrong === 3) tell(error.message, true);
     }
-  });
+    do await pause(2000);
+    while (document.hidden || document.querySelector('[data-view="train"]').hidden);
+    if (watched !== run) return;
+  }
 }
 
 const shown = {}; // names of pictures that are shown
