@@ -94,6 +94,7 @@ def test_the_first_sentence_says_how_images_and_set_go_together():
     assert made("pass", [])["lead"] == "Each image passes on its own, and no defect was found in them as a set."
     assert "of real images up to 5% do" in made("pass", [], failed=2)["lead"]
     assert made("insufficient", [one])["lead"].startswith("There are too few independent images to say")
+    assert "images: 41 fail, 23 pass (first reasons: 41 blurred)" in summary(made("fail", [one], failed=41))
     text = summary(made("fail", [one]))
     assert "noise too strong (noise_mismatch, p = 0.004)" in text and "Each image passes on its own, but" in text
 

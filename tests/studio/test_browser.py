@@ -1,4 +1,4 @@
-"""The studio in a browser: 20 tiles by keys alone, a mask painted with the mouse, on a screen and on a phone."""
+"""The studio in a browser, on a screen and on a phone: from data to an audit, 20 tiles by keys, a mask by the mouse."""
 
 import functools
 import json
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench_folder import make_bench
 from browser import browsing, faults_of
 from serving import listening
-from toy import TOY
+from toy import TOY, write_tiles
 from veridical.scoring.review import review
 from veridical.studio.app import app_of
 from veridical.studio.house import House
@@ -28,18 +29,19 @@ def opened(folder):
     with listening(house, functools.partial(app_of, house)) as url, browsing() as browser:
         pages, wrong = [], []
 
-        def open_page(size):
+        def open_page(size, part="reviews"):
             page = browser.new_page(viewport=size)
             page.on(
                 "request", lambda request: request.url.startswith((url, "blob:", "data:")) or wrong.append(request.url)
             )
             page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.goto(url)
+            page.goto(f"{url}/#{part}")
             pages.append(page)
             return page
 
         yield open_page
+        house.end()
         assert not wrong
 
 
@@ -103,9 +105,9 @@ def test_a_review_is_made_in_the_page(folder, opened):
         "Name of the review": "x",
         "Tiles of each": "5",
     }.items():
-        page.get_by_label(label).fill(text)
+        page.locator("#make-form").get_by_label(label).fill(text)
     page.get_by_role("button", name="Make").click()
-    page.get_by_text("reviews/x is made").wait_for()
+    page.get_by_text("reviews/x is made").wait_for(timeout=60_000)
     begin(page, "Ben")
     assert page.locator("#tile-title").text_content() == "Tile 1 of 10"
     page.get_by_role("button", name="Synthetic").click()
@@ -154,3 +156,70 @@ def test_a_mask_is_painted_by_keys_on_a_phone(folder, opened):
     page.keyboard.press("e")
     page.keyboard.press("Space")
     assert page.locator("#marked").text_content() == "0.2 % marked" and fits(page)
+
+
+SLOW = 240_000  # milliseconds that a command may take on a busy machine
+
+
+def test_from_data_to_an_audit(folder, opened):
+    write_tiles(folder / "scans", n=60, size=32, dtype="uint16")
+    page = opened(SCREEN, "data")
+    page.locator("#data-form").get_by_label("Images").fill("scans")
+    page.locator("#data-form").get_by_label("Tile").fill("16")
+    page.get_by_role("button", name="Look", exact=True).click()
+    page.locator("#data-found").wait_for(timeout=SLOW)
+    assert "16 bits" in page.locator("#data-facts").text_content() and page.locator("#data-slices img").count() == 3
+    assert (
+        "veridical data" in page.locator("[data-work=data] code").text_content() and fits(page) and not faults_of(page)
+    )
+    page.get_by_role("button", name="Train with this").click()
+    form = page.locator("#train-form")
+    assert form.locator("[name=data]").input_value() == "scans"
+    form.get_by_label("System").select_option("vae")
+    form.get_by_label("Minutes").fill("20")
+    form.get_by_label("Tile in pixels").fill("16")
+    assert form.get_by_label("Name").input_value() == "vae-scans" and fits(page) and not faults_of(page)
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.locator("#watch-losses svg").wait_for(timeout=SLOW)
+    page.locator("#watch-grids img").wait_for()
+    page.reload()  # it goes on, and is found again
+    page.locator("#watch-losses svg").wait_for()
+    page.locator("[data-work=train] progress").wait_for()
+    assert fits(page) and not faults_of(page)
+    page.locator("[data-work=train]").get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Go on with it").wait_for(timeout=SLOW)
+    said = json.loads((folder / "runs" / "vae-scans" / "run.json").read_text())
+    assert not said["finished"] and said["cost"]["steps"] > 0
+    page.get_by_label("Minutes in all").fill("0.01")
+    page.get_by_role("button", name="Go on with it").click()
+    page.get_by_text("runs/vae-scans is trained.").wait_for(timeout=SLOW)
+    assert json.loads((folder / "runs" / "vae-scans" / "run.json").read_text())["finished"]
+    page.get_by_role("button", name="Draw samples of it").click()
+    page.locator("#sample-form").get_by_label("Seed").fill("7")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.locator("#sample-seen").wait_for(timeout=SLOW)
+    assert "64 images in samples/vae-scans-7" in page.locator("#sample-count").text_content()
+    assert page.evaluate("document.getElementById('sample-grid').naturalWidth") > 100 and not faults_of(page)
+    page.get_by_role("button", name="Audit them").click()
+    page.locator("#audit-form").get_by_role("button", name="Audit").click()
+    page.locator("#audit-frame iframe").wait_for(timeout=SLOW)
+    page.frame_locator("#audit-frame iframe").get_by_role("heading", name="Audit:").wait_for()
+    assert fits(page) and not faults_of(page)
+
+
+def test_reports_and_trainings_are_seen_on_a_phone(folder, opened):
+    from veridical.reporting.report import report
+
+    train(
+        "edm", folder / "real", folder / "runs" / "edm", steps=1, size=16, batch=4, threads=1, quiet=True, **TOY["edm"]
+    )
+    report(make_bench(folder / "bench", {"fibres": "gravel"}))
+    page = opened(PHONE, "compare")
+    page.get_by_label("Reports").select_option("bench/report.html")
+    page.frame_locator("#report-frame iframe").get_by_role("heading", level=1).wait_for()
+    assert fits(page) and not faults_of(page)
+    page.get_by_role("button", name="Training").focus()
+    page.keyboard.press("Enter")
+    page.locator("#watch-run").select_option("runs/edm")
+    page.locator("#watch-grids img").first.wait_for()
+    assert "edm on" in page.locator("#watch-about").text_content() and fits(page) and not faults_of(page)

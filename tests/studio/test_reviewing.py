@@ -13,10 +13,11 @@ from serving import listening
 from veridical.core.errors import InputError
 from veridical.scoring.reviewed import read_review
 from veridical.studio.app import app_of
-from veridical.studio.house import House
+from veridical.studio.house import SCRIPTS, House
 from veridical.studio.making import make_review
 from veridical.studio.place import Place
 from veridical.studio.run import studio
+from veridical.studio.work import Work
 
 TOKEN = "a-token-of-some-length"
 
@@ -128,12 +129,17 @@ def test_what_cannot_be_is_said(folder, ask, path, body, said):
     assert not (folder / "reviews" / "a" / "answers.jsonl").exists()
 
 
-def test_the_page_makes_a_review_of_what_the_folder_holds(folder, ask):
+def test_the_page_makes_a_review_of_what_the_folder_holds(folder, ask, run_command, monkeypatch):
     (folder / "review.json").write_text("{}")  # rows that somebody wrote here do not make the folder a review
     assert ask("found")["images"] == ["real/test", "real/train", "synth"]
-    name = ask("reviews/make", name="first", real="real", synth="synth", tiles=4)["review"]
-    assert name == "reviews/first" and ask("found")["reviews"] == [name]
+    started = []
+    monkeypatch.setattr(Work, "start", lambda self, kind, words, about: started.append((words, about)) or "1")
+    assert ask("reviews/make", name="first", real="real", synth="synth", tiles=4) == {"work": "1"}
+    words, name = started[0]
+    assert name == "reviews/first" and run_command(*words)[0] == 0 and ask("found")["reviews"] == [name]
     assert len(read_review(folder / name).plan["tiles"]) == 8
+    code, _, said = run_command("review", folder / "x", "--real", folder / "real")
+    assert code == 2 and "--real and --synth" in said
 
 
 def test_a_folder_that_is_a_review_shows_nothing_else(folder):
@@ -147,7 +153,7 @@ def test_a_folder_that_is_a_review_shows_nothing_else(folder):
 
 
 def test_the_page_comes_from_this_machine_alone(ask):
-    for path in ("/", "/studio.css", "/studio.js"):
+    for path in ("/", "/studio.css", *(f"/{name}" for name in SCRIPTS)):
         found = httpx2.get(ask.url + path)
         assert found.status_code == 200 and "http://" not in found.text and "https://" not in found.text
         assert "default-src 'none'" in found.headers["content-security-policy"]

@@ -11,6 +11,7 @@ from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.parse import found_by
 from veridical.data.alike import common_size, cut_images
+from veridical.data.focus import undone
 from veridical.data.images import ImageSet as Opened
 from veridical.data.images import read_images
 
@@ -59,6 +60,8 @@ def open_sides(
     for name, (images, names) in opened.items():
         if size and name != "train":  # copies are searched for in whole training images
             images, names = cut_images(images, names, size, CALLED[name])
+        if name == "synth" and source is None and isinstance(synth, (str, Path)) and window is not None:
+            images, names, *_ = undone(synth, Opened(images, names, window, None))
         labels = np.array([_group(n, field, needed=name == "real") for n in names])
         sides[name] = Side(images, names, labels, pixel_sizes.get(name))
     return _comparable(sides)

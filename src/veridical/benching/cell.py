@@ -22,6 +22,7 @@ from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.orientation import ORIENTATIONS
+from veridical.data.focus import focus_of
 from veridical.metrics.novelty import Crops, cut_crops
 from veridical.pretrained.folder import is_hub
 from veridical.recipes.config import TrainConfig
@@ -69,7 +70,10 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     began = time.monotonic()
     if run.pipeline is not None:
         cond = conditions_of(run, n, prompt=prompt).cond
-    images = draw(run, n, seed=seed + 1, cond=cond, quiet=False)
+    focus = focus_of(run.info.dataset, folder / "run")
+    images = draw(run, n if focus is None else focus.more(n), seed=seed + 1, cond=cond, quiet=False)
+    if focus is not None:
+        images = images[focus.natural(images)[:n]]
     seconds = time.monotonic() - began
     by_mask = synth_groups(out / "datasets" / dataset, run.needs, n)
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target

@@ -45,6 +45,7 @@ def score(
     json_file: Json = None,
 ) -> None:
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
+    from veridical.core.progress import bar_if_slow
     from veridical.data.readers.runs import is_run
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
@@ -54,7 +55,8 @@ def score(
         from veridical.runs.real import score_run
 
         _no_flags(real, {"--paired": paired or None, "--train": train, "--clip": clip})
-        rows = score_run(real, synth, size=size, extractor=extractor, inception=inception)
+        with bar_if_slow():
+            rows = score_run(real, synth, size=size, extractor=extractor, inception=inception)
     else:
         words = None
         if clip is not None:
@@ -101,13 +103,17 @@ def audit(
 
     from veridical.auditing.defects import DEFECTS, title_of
     from veridical.auditing.verdict import audit as judge
-    from veridical.core.progress import Progress
+    from veridical.core.progress import Progress, hearing
     from veridical.data.readers.runs import is_run
     from veridical.reporting.audit_page import audit_page
     from veridical.reporting.audit_text import summary
 
     check_outputs(json_file, html, inputs=(real, synth, train, source))
-    with tempfile.TemporaryDirectory() as scratch, Progress("audit", quiet) as bar:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Progress("audit", quiet) as bar,
+        hearing(lambda _, note: bar.update(0.0, note)),
+    ):
         kept = json_file is not None and (json_file.is_file() or not json_file.exists())  # beside no pipe or device
         beside = f"{json_file.stem}-pictures" if json_file is not None else ""
         pictures = json_file.parent / beside if json_file is not None and kept else Path(scratch)

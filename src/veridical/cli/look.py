@@ -96,19 +96,19 @@ def data(
     import numpy as np
 
     from veridical.core.notes import heard
+    from veridical.core.progress import bar_if_slow
     from veridical.data.advice import advise, lines, to_json
     from veridical.data.dataset import open_dataset
     from veridical.data.images import save_png, to_grid
 
     check_outputs(preview, json_file, inputs=(spec,))
-    with heard():  # they are in the summary
+    with heard(), bar_if_slow():  # notes are in the summary
         dataset = open_dataset(spec, size, scale=scale)
     summary = dataset.summary()
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
         table.add_row(key, shown("; ".join(value) if key == "notes" else value))
     advice = advise(dataset)
-    write_json(json_file, summary | {"advice": to_json(advice)})
     if preview is not None:
         sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
         height = max(side.shape[0] for side in sides)
@@ -117,8 +117,9 @@ def data(
         ]
         save_png(preview, np.concatenate(padded, axis=1))
     say_table(table)
-    say("\n".join(["", *lines(advice, dataset)]))
-    minutes = 20
+    told = lines(advice, dataset)
+    say("\n".join(["", *told]))
+    minutes, said = 20, list[str]()
     if pace:
         from veridical.training.pace import forecast
 
@@ -128,6 +129,7 @@ def data(
     if preview is not None:
         say(f"preview: {preview}")
     name = shlex.quote(f"runs/{Path(spec.partition('?')[0].replace(':', '-')).stem}")
+    write_json(json_file, summary | {"advice": to_json(advice) | {"said": told, "pace": said}})
     say(
         f"\nNext:\n  veridical train edm {shlex.quote(spec)} --size {advice.size} --scale {advice.scale:g} --minutes {minutes} "
         f"--out {name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def studio(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet/--log", help="Log no requests.")] = True,
 ) -> None:
-    """A page in the browser: expert review of real and synthetic tiles, edits with a painted mask."""
+    """A page in the browser: data and advice, training, samples, audit, reports, expert review, edits with a painted mask."""
     try:
         from veridical.studio.run import studio as run
     except ImportError as error:
@@ -42,6 +43,7 @@ def studio(
 
 @app.command(
     epilog="Examples:\n\n\b\n"
+    "veridical review reviews/edm --real runs/edm --synth samples        (makes it)\n"
     "veridical review reviews/edm\n"
     "veridical audit runs/edm samples --json audit.json\n"
     "veridical review reviews/edm --audit audit.json --json rows.json"
@@ -51,9 +53,34 @@ def review(
     audit: Annotated[
         Path | None, typer.Option(help="JSON file of veridical audit on the same synthetic images.")
     ] = None,
+    real: Annotated[
+        str | None, typer.Option(help="Make the review first: real images, or a run for its held-out tiles.")
+    ] = None,
+    synth: Annotated[str | None, typer.Option(help="With --real: synthetic images.")] = None,
+    tiles: Annotated[int, typer.Option(help="With --real: tiles of each kind.", min=1, max=1000)] = 20,
+    size: Annotated[
+        int | None,
+        typer.Option(min=16, help="With --real: cut images to this size. Default: what fits if sizes differ."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="With --real: of the choice of tiles.", min=0)] = 0,
     json_file: Json = None,
 ) -> None:
-    """What people said of real and synthetic tiles that they saw blind: error rates with intervals, agreement."""
+    """What people said of real and synthetic tiles that they saw blind: error rates with intervals, agreement.
+
+    With --real and --synth such a review is made, for veridical studio to show.
+    """
+    if real is not None or synth is not None:
+        if real is None or synth is None or audit is not None or json_file is not None:
+            raise InputError("a review is made of --real and --synth, and nothing is said of it yet: give both alone.")
+        from veridical.core.progress import bar_if_slow
+        from veridical.studio.making import make_review
+
+        with bar_if_slow():
+            make_review(real, synth, folder, tiles=tiles, size=size, seed=seed)
+        say(
+            f"{2 * tiles} tiles, half of them real: {folder}; show them with: veridical studio {shlex.quote(str(folder))}"
+        )
+        return
     from veridical.auditing.defects import DEFECTS, title_of
     from veridical.scoring.review import format_review
     from veridical.scoring.review import review as rows_of

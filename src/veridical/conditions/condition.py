@@ -37,6 +37,13 @@ class TileSettings:
         low=0,
         high=0.5,
     )
+    focus: float = setting(
+        1.0,
+        "Draw training tiles of much contrast up to so many times as often as empty ones, where most are empty; 1: all alike. "
+        "Scores undo it.",
+        low=1,
+        high=100,
+    )
 
     def __post_init__(self) -> None:
         check(self)

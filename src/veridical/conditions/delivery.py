@@ -13,6 +13,7 @@ from torch import Tensor
 
 from veridical.conditions.condition import Arrays, Drawn, Supply
 from veridical.conditions.table import CONDITIONS, DataSettings, needed
+from veridical.core.errors import InputError
 from veridical.core.files import replacing
 from veridical.data.dataset import Dataset, open_dataset
 
@@ -100,10 +101,16 @@ def open_data(recipe: str, needs: Iterable[str], data: str | Path, settings: Dat
 
 def open_target(recipe: str, needs: Iterable[str], data: str | Path, settings: DataSettings) -> Dataset:
     """The images of `open_data` alone."""
+    told = [row.name for row in needed(needs)]
+    if told and settings.focus > 1:
+        raise InputError(
+            f"{recipe} is told of each image ({', '.join(told)}), and how often that is drawn cannot be undone in scores: leave "
+            "out --focus, or choose a system that learns from images alone."
+        )
     keywords = {name: value for row in needed(needs) for name, value in row.keywords(recipe, settings).items()}
     return open_dataset(
         data, settings.size, augment=settings.augment, scale=settings.scale, split=settings.split or None,
-        limit=settings.limit, validation=settings.validation, **keywords,
+        limit=settings.limit, validation=settings.validation, focus=settings.focus, **keywords,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import remove_leftovers
 
 LOCK = ".lock"
+PATIENCE = 0.2  # seconds in which `is_held` of another process has long let go
 
 
 @contextlib.contextmanager
@@ -41,7 +42,7 @@ def alone(folder: Path, work: str) -> Iterator[None]:
         yield
         return
     # A file of its own: others are replaced, and a lock stays with the old file.
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=PATIENCE)
     try:
         lock.acquire()
     except Timeout:
@@ -53,3 +54,19 @@ def alone(folder: Path, work: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process, on this machine or another that sees the disk, is at work in a folder.
+
+    The lock is tried: who asks at that very moment has to wait a little, see `alone`.
+    """
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that may not be written to: nobody here works in it
+        return False

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +15,11 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from veridical.core.text import shown
+
+EVERY = "VERIDICAL_PROGRESS_SECONDS"  # in the environment: seconds between lines, usually 30
+SOON = 2.0  # seconds after which a bar comes for what was to be quick
+Heard = Callable[[float, str], None]
+_HEARS: ContextVar[Heard | None] = ContextVar("hears", default=None)
 
 
 class Progress:
@@ -21,14 +30,15 @@ class Progress:
     title : str
     quiet : bool
         Show nothing.
-    every : float
-        Seconds between lines where there is no terminal.
+    every : float, optional
+        Seconds between lines where there is no terminal; by default what the environment says (`EVERY`), or 30.
     done : float
         Share (0 to 1) that was done before, of a task that goes on: the time left goes by what is done now.
     """
 
-    def __init__(self, title: str, quiet: bool = False, every: float = 30.0, done: float = 0.0) -> None:
-        self._title, self._quiet, self._every, self._done = title, quiet, every, done
+    def __init__(self, title: str, quiet: bool = False, every: float | None = None, done: float = 0.0) -> None:
+        self._title, self._quiet, self._done = title, quiet, done
+        self._every = _seconds() if every is None else every
         self._console = Console(file=sys.stderr, markup=False, highlight=False)
         self._bar: Bar | None = None
         self._start = self._last = time.monotonic()
@@ -68,3 +78,43 @@ class Progress:
     def __exit__(self, *_: Any) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def _seconds() -> float:
+    with contextlib.suppress(ValueError):
+        return float(os.environ.get(EVERY, ""))
+    return 30.0
+
+
+def reached(share: float, note: str) -> None:
+    """Say within a function that has no bar of its own how far it is: whoever called it within `hearing` is told."""
+    if (hears := _HEARS.get()) is not None:
+        hears(share, note)
+
+
+@contextlib.contextmanager
+def hearing(hear: Heard) -> Iterator[None]:
+    """Hand what is `reached` inside the block to `hear`, and to nobody else."""
+    token = _HEARS.set(hear)
+    try:
+        yield
+    finally:
+        _HEARS.reset(token)
+
+
+@contextlib.contextmanager
+def bar_if_slow(quiet: bool = False) -> Iterator[None]:
+    """Show a bar for what is `reached` inside the block, once it takes longer than `SOON`."""
+    with contextlib.ExitStack() as stack:
+        bar: Progress | None = None
+        began = time.monotonic()
+
+        def update(share: float, note: str) -> None:
+            nonlocal bar
+            if bar is None and share < 1 and time.monotonic() - began > SOON:
+                bar = stack.enter_context(Progress(note, quiet))
+            if bar is not None:
+                bar.update(share)
+
+        with hearing(update):
+            yield

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from veridical.data.dataset import Dataset
+from veridical.data.focus import EMPTY, RICH, contrast
 from veridical.metrics.physics_phases import mean_chord
 from veridical.metrics.physics_spectrum import correlation_length, luminance
 
@@ -17,7 +18,6 @@ ACROSS = 2.5  # things with their gaps that a tile has to hold side by side, at 
 FINEST = 2.5  # pixels that the smaller of bright and dark parts keep when images are made smaller
 FINE = 3.0  # pixels: what is smaller is noise, or too fine for tiles
 TILES = 256  # looked at for empty ones
-EMPTY = 0.2  # of the contrast of the richest tenth of tiles
 MANY = 0.25  # share of empty tiles that is worth a word
 ENOUGH = 300  # training tiles; with fewer that are larger a generator learns less, and repeats them sooner
 RARE = 0.2  # share of the spacing, below which the thinner parts would be lost first
@@ -164,11 +164,8 @@ def _tiles(area: int, size: int, scale: float) -> int:
 
 def _empty(dataset: Dataset) -> float:
     """Share of training tiles whose contrast, without noise of single pixels, is hardly any."""
-    from scipy.ndimage import uniform_filter
-
-    tiles = dataset.tiles("train", TILES, oriented=False)[0]
-    contrast = uniform_filter(tiles, (0, 0, 3, 3), mode="nearest").std((1, 2, 3))
-    return float(np.mean(contrast < EMPTY * np.quantile(contrast, 0.9)))
+    found = contrast(dataset.tiles("train", TILES, oriented=False)[0])
+    return float(np.mean(found < EMPTY * np.quantile(found, RICH)))
 
 
 def _notes(advice: Advice, dataset: Dataset) -> list[str]:
@@ -181,7 +178,7 @@ def _notes(advice: Advice, dataset: Dataset) -> list[str]:
         notes.append("parts are hardly larger than pixels: thin, or mostly noise")
     if advice.empty > MANY:
         said = f"{100 * advice.empty:.0f} % of the tiles are nearly empty"
-        notes.append(f"{said}, and so will be the samples: cut the images to what matters")
+        notes.append(f"{said}, and so will be the samples: cut the images to what matters, or train with --focus 10")
     if advice.size / (advice.spacing * advice.scale) < ACROSS and not advice.beyond:
         notes.append(
             "a tile holds few things side by side: larger tiles or a smaller scale would hold more, but be few"

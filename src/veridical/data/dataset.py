@@ -17,6 +17,7 @@ from veridical.core.notes import tell
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data import labels as label_columns
 from veridical.data import survey
+from veridical.data.focus import TRIES, Focus, focus_on
 from veridical.data.images import channels_first
 from veridical.data.masks import PartLabels, classes_of, explain, fit_mask_values, labelled_only, rank
 from veridical.data.names import group_of, without_side
@@ -31,6 +32,7 @@ from veridical.data.window import IntensityWindow
 __all__ = ["Dataset", "group_of", "open_dataset"]
 
 CACHE_BYTES = 400 * 2**20  # decoded slices kept in memory
+FOCUSED = 256  # training tiles by which a focus is measured
 REGION_PIXELS = 64 * 2**20  # of `Dataset.regions`
 
 
@@ -52,6 +54,7 @@ def open_dataset(
     window: IntensityWindow | None = None,
     seed: int = 0,
     validation: float | None = 0.0,
+    focus: float = 1.0,
 ) -> "Dataset":
     """Open images as a source of training and test tiles.
 
@@ -99,6 +102,9 @@ def open_dataset(
     validation : float, optional
         Share of the training images to set apart as a third side, "validation", by which a training is watched (see
         `veridical.data.validation.set_apart`); 0 is none. None takes a tenth where that is enough for a score.
+    focus : float
+        Draw training tiles of much contrast up to so many times as often as empty ones (see `veridical.data.focus`); what is held
+        out, and the grid of training tiles, stay as they are.
 
     Returns
     -------
@@ -148,6 +154,8 @@ def open_dataset(
     if label:
         dataset._find_labels(label, bins)
     dataset._look(inside, window)
+    if focus > 1:
+        dataset.focus = focus_on(focus, dataset.tiles("train", FOCUSED, oriented=False)[0])
     for text in dataset.notes[len(slices.notes) :]:  # those were told when it was opened
         tell(spec, text)
     return dataset
@@ -171,6 +179,8 @@ class Dataset:
         Hash of contents, names, split and tile options; where the data lie does not matter.
     split : dict
         How the held-out part was chosen.
+    focus : Focus or None
+        How training tiles are drawn by what is in them; None: all alike.
     unwatched : str
         Why nothing was set apart for validation; empty where something was, or nothing was asked for.
     notes : list of str
@@ -203,6 +213,7 @@ class Dataset:
         self.mask_values: tuple[int, ...] | None = None
         self.classes = 0
         self.unwatched = ""
+        self.focus: Focus | None = None
         self._part = part
         self._labelled: np.ndarray | None = None  # places of the only tiles that have labels; None: all of their images
         self._span = span
@@ -340,11 +351,30 @@ class Dataset:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Places (N, 3) (slice, top, left) and orientations (N,) of the tiles that `batch` cuts for the same arguments."""
         draws = np.random.default_rng([seed, step]).random((n, 3))[start:stop]
-        places = self._layout.random(draws[:, :2], self._layout.active(step, seed, CACHE_BYTES))
+        active = self._layout.active(step, seed, CACHE_BYTES)
+        places = self._layout.random(draws[:, :2], active)
+        if self.focus is not None:
+            places = self._focused(self.focus, places, active, (n, step, seed, start, stop))
         if self._part is not None and self._part.share:
             more = np.random.default_rng([seed, step, 1]).random((n, 3))[start:stop]
             places = np.where(more[:, :1] < self._part.share, self._labelled_places(more[:, 1:]), places)
         return places, (draws[:, 2] * ORIENTATIONS[self.augment]).astype(int)
+
+    def _focused(
+        self, focus: Focus, places: np.ndarray, active: np.ndarray, rows: tuple[int, int, int, int, int | None]
+    ) -> np.ndarray:
+        """Places of which each is kept with a chance by its weight, else drawn again: rejection sampling."""
+        n, step, seed, start, stop = rows
+        open_ = np.arange(len(places))
+        for turn in range(round(TRIES * focus.factor)):
+            more = np.random.default_rng([seed, step, 2, turn]).random((n, 3))[start:stop][open_]
+            weights = focus.weights(self.images(places[open_], np.zeros(len(open_), int)))
+            again = more[:, 0] * focus.factor >= weights
+            open_ = open_[again]
+            if not len(open_):
+                break
+            places[open_] = self._layout.random(more[again, 1:], active)
+        return places
 
     def few(self, n: int) -> np.ndarray:
         """Places (n, 3) of `n` training tiles that have labels, spread evenly: where all have some, those of ``limit=n``.
@@ -482,6 +512,7 @@ class Dataset:
             "n_test_tiles": self.count("test"),
             **({"n_validation_tiles": self.count("validation")} if self.watched else {}),
             **({"unwatched": self.unwatched} if self.unwatched else {}),
+            **({"focus": self.focus.to_json()} if self.focus is not None else {}),
             "labels": None if self.labels is None else self.labels.to_json(),
             "mask_values": self.mask_values,
             "notes": list(self.notes),

@@ -15,6 +15,7 @@ import numpy as np
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.core.parse import parse_value
+from veridical.core.progress import reached
 from veridical.phantoms import cmc, rocks, roots
 from veridical.phantoms.cmc import CmcOptions
 from veridical.phantoms.drawing import KINDS, Options, draw_phantom
@@ -72,9 +73,15 @@ def generate(
     workers = min(workers, n, os.cpu_count() or 1)
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
-            made = list(pool.map(one, range(n), chunksize=max(1, n // (4 * workers))))
+            made = []
+            for each in pool.map(one, range(n), chunksize=max(1, n // (4 * workers))):
+                made.append(each)
+                reached(len(made) / n, f"{n} {kind} phantoms are drawn")
     else:
-        made = [one(k) for k in range(n)]
+        made = []
+        for k in range(n):
+            made.append(one(k))
+            reached((k + 1) / n, f"{n} {kind} phantoms are drawn")
     views = [view for view, _ in made]
     return Phantoms(
         np.stack([view.image for view in views]),

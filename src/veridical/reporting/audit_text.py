@@ -28,11 +28,13 @@ def counted(report: dict[str, Any]) -> str:
 
 
 def image_counts(report: dict[str, Any]) -> str:
-    """Verdicts of single images, and their first reasons."""
+    """Verdicts of single images, and what those fail for first, in words."""
     verdicts = Counter(image["verdict"] for image in report["images"])
-    first = Counter(image["findings"][0]["defect"] for image in report["images"] if image["findings"])
+    first = Counter(image["findings"][0]["title"] for image in report["images"] if image["findings"])
     reasons = ", ".join(f"{n} {name}" for name, n in first.most_common())
-    return ", ".join(f"{n} {name}" for name, n in verdicts.items()) + (f" ({reasons})" if reasons else "")
+    return ", ".join(f"{n} {name}" for name, n in verdicts.items()) + (
+        f" (first reasons: {reasons})" if reasons else ""
+    )
 
 
 def power_lines(report: dict[str, Any]) -> list[str]:

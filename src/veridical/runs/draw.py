@@ -27,7 +27,7 @@ from veridical.core.version import __version__
 from veridical.data.colour import tinted
 from veridical.diffusion.canvas import Canvas
 from veridical.models.contract import Generating, Growing, Labelling
-from veridical.recipes.config import TrainConfig
+from veridical.recipes.info import RunInfo
 from veridical.runs.larger import at_a_time, batches, canvas_of
 from veridical.runs.run import Run, load
 from veridical.runs.samples import Samples, check_folder
@@ -252,7 +252,7 @@ def sample(
             "version": __version__,
             "recipe": info.recipe,
             "checkpoint": loaded.checkpoint(),
-            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info.config),
+            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info),
             "seed": seed,
             "n": n,
             "batch": batch,
@@ -286,10 +286,10 @@ def sample(
     return Path(out)
 
 
-def _few(config: TrainConfig) -> dict[str, int]:
-    """How many tiles a run was trained on, or how many had labels, where it was told a number."""
-    few = {"limit": config.limit, "label_tiles": config.label_tiles}
-    return {name: number for name, number in few.items() if number}
+def _few(info: RunInfo) -> dict[str, Any]:
+    """Which tiles a run was trained on, where it was told: how many, how many had labels, the focus they were drawn by."""
+    few = {"limit": info.config.limit, "label_tiles": info.config.label_tiles, "focus": info.dataset.get("focus")}
+    return {name: said for name, said in few.items() if said}
 
 
 def _stop() -> None:

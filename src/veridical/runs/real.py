@@ -16,6 +16,8 @@ from veridical.core.arrays import Groups, Images
 from veridical.core.errors import InputError
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data.alike import MOST, cut_images
+from veridical.data.dataset import Dataset
+from veridical.data.focus import undone
 from veridical.data.images import ImageSet, read_images
 from veridical.data.names import group_of
 from veridical.data.pixel_size import pixel_size_remarks
@@ -59,6 +61,25 @@ def real_side(run: str | Path) -> Real:
     InputError
         If `run` is no run, or its data are gone or are others now.
     """
+    data = _opened(run)
+    opened, groups = _held_out(data)
+    train, train_groups = data.tiles("train", MOST)
+    regions, _, searched = data.regions("train")
+    turns = ORIENTATIONS[data.augment]
+    return Real(opened, groups, train, list(train_groups), regions, searched, turns)
+
+
+def held_out(run: str | Path) -> tuple[ImageSet, list[str]]:
+    """The held-out tiles of `real_side` and the slice of each alone: no training image is cut."""
+    return _held_out(_opened(run))
+
+
+def _held_out(data: Dataset) -> tuple[ImageSet, list[str]]:
+    test, groups = data.tiles("test", MOST)
+    return ImageSet(test, [str(k) for k in range(len(test))], data.window, data.pixel_size), list(groups)
+
+
+def _opened(run: str | Path) -> Dataset:
     info = read_run(run)
     spec, row = str(info.dataset["spec"]), table.find(info.recipe)
     instead = "give real images that it was not trained on as REAL, in place of the run"
@@ -69,11 +90,7 @@ def real_side(run: str | Path) -> Real:
         raise InputError(
             f"{spec} is not the data that {run} was trained on (images or split are others now): {instead}."
         )
-    (test, groups), (train, train_groups) = (data.tiles(which, MOST) for which in ("test", "train"))
-    regions, _, searched = data.regions("train")
-    opened = ImageSet(test, [str(k) for k in range(len(test))], info.window, data.pixel_size)
-    turns = ORIENTATIONS[data.augment]
-    return Real(opened, list(groups), train, list(train_groups), regions, searched, turns)
+    return data
 
 
 def audit_run(
@@ -94,10 +111,11 @@ def audit_run(
     and errors are those of `veridical.audit`; `size` is usually that of the tiles.
     """
     real = real_side(run)
-    held_out, groups, made = cut_alike(real, synth, size)
+    held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size)
+    made = undone(synth, made) if source is None else made
     if synth_groups is None and drawn_independently(synth):
         synth_groups = [group_of(name) for name in made.names]
-    edited = None if source is None else cut_alike(real, source, size)[2]
+    edited = None if source is None else cut_alike(real.held_out, real.groups, source, size)[2]
     channels = held_out.images.shape[1]
     sets = (x if x.shape[1] == channels else x.mean(1, keepdims=True) for x in (held_out.images, made.images))
     first, second = (nearest_crop(x, real.regions, orientations=real.orientations).distance for x in sets)
@@ -117,7 +135,8 @@ def score_run(
 ) -> list[Row]:
     """`veridical.score` of images against the held-out tiles of a run; the floor is that of its training tiles."""
     real = real_side(run)
-    held_out, groups, made = cut_alike(real, synth, size)
+    held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size)
+    made = undone(synth, made)
     as_trained = held_out.images.shape[2:] == real.train.shape[2:]
     sets = gather(
         held_out.images, made.images, real_groups=groups, synth_groups=[group_of(name) for name in made.names],
@@ -129,12 +148,14 @@ def score_run(
     return measure(replace(sets, train=training, remarks=(*sets.remarks, *remarks)))
 
 
-def cut_alike(real: Real, spec: str | Path, size: int | None) -> tuple[ImageSet, list[str], ImageSet]:
+def cut_alike(
+    real: ImageSet, real_groups: list[str], spec: str | Path, size: int | None
+) -> tuple[ImageSet, list[str], ImageSet]:
     """Held-out tiles, the slice of each, and images of `spec`, in one window and of one size: that of the tiles by default."""
-    size = size or real.held_out.images.shape[2]
+    size = size or real.images.shape[2]
     found = []
-    for called, each in (("REAL", real.held_out), (str(spec), read_images(spec, window=real.held_out.window))):
+    for called, each in (("REAL", real), (str(spec), read_images(spec, window=real.window))):
         images, names = cut_images(each.images, each.names, size, called)
         found.append(each._replace(images=images, names=names))
-    groups = [real.groups[int(name.partition("_")[0])] for name in found[0].names]
+    groups = [real_groups[int(name.partition("_")[0])] for name in found[0].names]
     return found[0], groups, found[1]

@@ -13,6 +13,7 @@ from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.text import shown
 from veridical.data.alike import common_size, cut_images
+from veridical.data.focus import undone
 from veridical.data.images import ImageSet as Opened
 from veridical.data.images import read_images
 from veridical.data.names import group_of
@@ -258,6 +259,8 @@ def _read(
         raise InputError(f"{real} and {synth} differ in size, so no pixel has its pair; bring them to one size first")
     size = size or common_size({"real": whole, "synth": synths.images.shape[2:]})
     reals, synths = (_cut(each, size, spec) for each, spec in ((reals, real), (synths, synth)))
+    if not pair:
+        synths = undone(synth, synths)
     order = np.arange(len(synths.names))
     if pair:
         alone = [f"{name} in {real}" for name in reals.names if name not in set(synths.names)]

@@ -37,8 +37,10 @@ class Guarded(Protocol):
     token: bytes | None
     answering: int
     draining: bool
-    open: tuple[str, ...]
     works: str
+
+    @property
+    def open(self) -> tuple[str, ...]: ...
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """A request was answered."""

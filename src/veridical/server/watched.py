@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -89,24 +90,27 @@ def page_of(run: Path, tail: Tail) -> str:
     InputError
         If `run` is no run.
     """
-    info = read_run(run)
-    tail.read()
-    steps, seconds = tail.times[-1] if tail.times else (info.cost.steps, 0.0)
-    share, left = _share(info, steps, seconds, tail.pace())
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(veridical.reporting.__file__).parent / "templates"), autoescape=True,
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         finalize=lambda value: shown(value, lines=True) if type(value) is str else value,
     )  # fmt: skip
+    return environment.get_template("watch.html.j2").render(version=__version__, every=EVERY, **seen(run, tail))
+
+
+def seen(run: Path, tail: Tail) -> dict[str, Any]:
+    """What a page says of a run, with what `tail` has read of its log; see `page_of`."""
+    info = read_run(run)
+    tail.read()
+    steps, seconds = tail.times[-1] if tail.times else (info.cost.steps, 0.0)
+    share, left = _share(info, steps, seconds, tail.pace())
     finished = info.finished
-    return environment.get_template("watch.html.j2").render(
-        version=__version__, every=EVERY, finished=finished, name=run.name, recipe=info.recipe,
-        data=str(info.dataset.get("spec", "")), percent=100 if finished else round(100 * share),
-        state=_state(run, finished), score=_score(info, tail), best=_best(info),
-        facts=_facts(tail, steps, seconds, left, info),
-        score_plot=_score_plot(info, tail), loss_plot=_loss_plot(tail), grids=_grids(pictures(run)),
-        next=commands(run) if finished else [],
-    )  # fmt: skip
+    return {
+        "finished": finished, "name": run.name, "recipe": info.recipe, "data": str(info.dataset.get("spec", "")),
+        "percent": 100 if finished else round(100 * share), "state": _state(run, finished), "score": _score(info, tail),
+        "best": _best(info), "facts": _facts(tail, steps, seconds, left, info), "score_plot": _score_plot(info, tail),
+        "loss_plot": _loss_plot(tail), "grids": _grids(pictures(run)), "next": commands(run) if finished else [],
+    }  # fmt: skip
 
 
 def _share(info: RunInfo, steps: int, seconds: float, pace: float | None) -> tuple[float, float | None]:

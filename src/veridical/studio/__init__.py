@@ -1,1 +1,1 @@
-"""Veridical in the browser, for people who do not live in a terminal: expert review, and edits with a painted mask."""
+"""Veridical in the browser, for people who do not live in a terminal: data, training, samples, audit, review, edits."""

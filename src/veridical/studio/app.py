@@ -5,111 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Form, Request, UploadFile
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI, Form, Request
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
 from veridical.core.version import __version__
 from veridical.server.refusing import refusing
-from veridical.studio.house import House
-from veridical.studio.making import make_review
+from veridical.studio import asked as request
+from veridical.studio.house import SCRIPTS, TICKETS, House
 from veridical.studio.painting import Asked as Edit
-from veridical.studio.place import REVIEWS
-from veridical.studio.reviewing import LONGEST
 
-# Nothing from other hosts, no script but the one file; pictures that the script was sent are blobs.
+# Nothing from other hosts, no script but files of ours; pictures that the script was sent are blobs.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; frame-src 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-
-
-class Asked(BaseModel):
-    """A request: what is not a field is refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class NewReview(Asked):
-    """Tiles of two sets."""
-
-    name: str = Field(max_length=100)
-    real: str = Field(max_length=1000)
-    synth: str = Field(max_length=1000)
-    tiles: int = Field(20, ge=1, le=1000)
-    size: int | None = Field(None, ge=16, le=1024)
-    seed: int = Field(0, ge=0, lt=2**31)
-
-
-class ByReviewer(Asked):
-    """Who, in which review."""
-
-    review: str = Field(max_length=1000)
-    reviewer: str = Field(max_length=LONGEST)
-
-
-class ByPosition(ByReviewer):
-    """And which tile."""
-
-    position: int = Field(ge=0)
-
-
-class Answered(ByPosition):
-    """What was answered."""
-
-    answer: Literal["real", "synthetic"]
-    reasons: list[str] = Field([], max_length=50)
-    seconds: float = Field(ge=0, le=1e6)
-
-
-class OfRun(Asked):
-    """A run."""
-
-    run: str = Field(max_length=1000)
-
-
-class OfImages(Asked):
-    """A set of images."""
-
-    images: str = Field(max_length=1000)
-
-
-class OfImage(OfImages):
-    """An image of it, in the window of a run."""
-
-    image: str = Field(max_length=1000)
-    run: str | None = Field(None, max_length=1000)
-
-
-class Painted(BaseModel):
-    """An edit with its mask, multipart."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    run: str = Field(max_length=1000)
-    images: str = Field(max_length=1000)
-    image: str = Field(max_length=1000)
-    how: str = Field(max_length=40)
-    prompt: str = Field("", max_length=10_000)
-    strength: float | None = Field(None, gt=0, le=1)
-    seed: int = Field(0, ge=0, lt=2**31)
-    mask: UploadFile = Field(description="PNG: alpha is 0 where the image may change.")
-
-
-class OfEdit(Asked):
-    """An edit that was begun."""
-
-    edit: str = Field(max_length=40)
-
-
-class OfResult(OfEdit):
-    """A picture of it."""
-
-    which: Literal["before", "after", "masks", "changed"]
+# A page of results shows what it holds, and does nothing.
+SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'self'; sandbox"
 
 
 def app_of(house: House, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
@@ -120,6 +35,8 @@ def app_of(house: House, lifespan: Callable[[FastAPI], AbstractAsyncContextManag
     )  # fmt: skip
     refusing(app, house.limits.body, lambda text: text)
     _page(app, house)
+    _commands(app, house)
+    _results(app, house)
     _reviews(app, house)
     _edits(app, house)
     return app
@@ -129,19 +46,18 @@ def _page(app: FastAPI, house: House) -> None:
     @app.middleware("http")
     async def guarded(request: Request, call_next: RequestResponseEndpoint) -> Response:
         answer = await call_next(request)
-        answer.headers["Content-Security-Policy"] = POLICY
+        answer.headers.setdefault("Content-Security-Policy", POLICY)
         answer.headers["Cache-Control"] = "no-store"
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
         return answer
 
     static, style = resources.files("veridical.studio") / "static", resources.files("veridical.reporting") / "templates"
-    page, script = ((static / name).read_bytes() for name in ("page.html", "studio.js"))
     sheet = (style / "report.css").read_bytes() + (static / "studio.css").read_bytes()
-    for path, content, kind in (
-        ("/", page, "text/html"), ("/studio.js", script, "text/javascript"), ("/studio.css", sheet, "text/css"),
-    ):  # fmt: skip
-        app.get(path)(_constant(content, kind))
+    app.get("/")(_constant((static / "page.html").read_bytes(), "text/html"))
+    app.get("/studio.css")(_constant(sheet, "text/css"))
+    for name in SCRIPTS:
+        app.get(f"/{name}")(_constant((static / name).read_bytes(), "text/javascript"))
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -149,73 +65,145 @@ def _page(app: FastAPI, house: House) -> None:
 
     @app.post("/api/found")
     def found() -> dict[str, Any]:
-        return {"version": __version__, "review_alone": house.place.review_alone, **house.place.found()}
+        alone = house.place.review_alone
+        made = {} if alone else {"work": house.shop.work.states(), "recipes": house.shop.recipes()}
+        return {"version": __version__, "review_alone": alone, **house.place.found(), **made}
 
 
 def _constant(content: bytes, kind: str) -> Callable[[], Response]:
     return lambda: Response(content, media_type=kind)
 
 
+def _commands(app: FastAPI, house: House) -> None:
+    shop = house.shop
+
+    @app.post("/api/work/state")
+    def state(asked: request.OfWork) -> dict[str, Any]:
+        house.check_whole()
+        return shop.state(asked.work)
+
+    @app.post("/api/work/stop")
+    def stop(asked: request.OfWork) -> dict[str, Any]:
+        house.check_whole()
+        shop.work.found(asked.work).stop()
+        return {}
+
+    @app.post("/api/data/look")
+    def look(asked: request.Look) -> dict[str, Any]:
+        house.check_whole()
+        return {"work": shop.look(asked)}
+
+    @app.post("/api/train/start")
+    def train(asked: request.NewTraining) -> dict[str, Any]:
+        house.check_whole()
+        return {"work": shop.train(asked)}
+
+    @app.post("/api/train/resume")
+    def resume(asked: request.GoOn) -> dict[str, Any]:
+        house.check_whole()
+        return {"work": shop.resume(asked)}
+
+    @app.post("/api/samples/draw")
+    def draw(asked: request.NewSamples) -> dict[str, Any]:
+        house.check_whole()
+        return {"work": shop.sample(asked)}
+
+    @app.post("/api/audit/start")
+    def audit(asked: request.NewAudit) -> dict[str, Any]:
+        house.check_whole()
+        return {"work": shop.audit(asked)}
+
+
+def _results(app: FastAPI, house: House) -> None:
+    shop = house.shop
+
+    @app.post("/api/data/preview")
+    def preview(asked: request.OfWork) -> Response:
+        house.check_whole()
+        return Response(shop.preview(asked.work), media_type="image/png")
+
+    @app.post("/api/watch")
+    def watch(asked: request.OfRun) -> dict[str, Any]:
+        house.check_whole()
+        return shop.watch(asked.run)
+
+    @app.post("/api/watch/picture")
+    def picture(asked: request.OfPreview) -> Response:
+        house.check_whole()
+        return Response(shop.picture(asked.run, asked.picture), media_type="image/png")
+
+    @app.post("/api/samples/grid")
+    def grid(asked: request.OfImages) -> Response:
+        house.check_whole()
+        return Response(shop.grid(asked.images), media_type="image/png")
+
+    @app.post("/api/pages/open")
+    def opened(asked: request.OfPage) -> dict[str, Any]:
+        house.check_whole()
+        return {"address": house.ticket(asked.page)}
+
+    @app.get(f"{TICKETS}{{ticket}}")
+    def shown(ticket: str) -> Response:
+        return Response(house.page(ticket), media_type="text/html", headers={"Content-Security-Policy": SHOWN})
+
+
 def _edits(app: FastAPI, house: House) -> None:
     painting = house.painting
 
     @app.post("/api/run")
-    def run(asked: OfRun) -> dict[str, Any]:
+    def run(asked: request.OfRun) -> dict[str, Any]:
         house.check_whole()
         return painting.able(asked.run)
 
     @app.post("/api/images")
-    def images(asked: OfImages) -> dict[str, Any]:
+    def images(asked: request.OfImages) -> dict[str, Any]:
         house.check_whole()
         return {"names": painting.names(asked.images)}
 
     @app.post("/api/image")
-    def image(asked: OfImage) -> Response:
+    def image(asked: request.OfImage) -> Response:
         house.check_whole()
         return Response(painting.picture(asked.images, asked.image, asked.run), media_type="image/png")
 
     @app.post("/api/edits/make")
-    async def make(asked: Annotated[Painted, Form(media_type="multipart/form-data")]) -> dict[str, Any]:
+    async def make(asked: Annotated[request.Painted, Form(media_type="multipart/form-data")]) -> dict[str, Any]:
         house.check_whole()
         edit = Edit(asked.run, asked.images, asked.image, asked.how, asked.prompt, asked.strength, asked.seed)
         return {"edit": await run_sync(painting.start, edit, await asked.mask.read(), house.limits.pixels)}
 
     @app.post("/api/edits/state")
-    def state(asked: OfEdit) -> dict[str, Any]:
+    def state(asked: request.OfEdit) -> dict[str, Any]:
         house.check_whole()
         return painting.state(asked.edit)
 
     @app.post("/api/edits/picture")
-    def picture(asked: OfResult) -> Response:
+    def picture(asked: request.OfResult) -> Response:
         house.check_whole()
         return Response(painting.result(asked.edit, asked.which), media_type="image/png")
 
 
 def _reviews(app: FastAPI, house: House) -> None:
     @app.post("/api/reviews/make")
-    def make(asked: NewReview) -> dict[str, Any]:
+    def make(asked: request.NewReview) -> dict[str, Any]:
         house.check_whole()
-        out = house.place.new(REVIEWS, asked.name)
-        real, synth = house.place.spec(asked.real), house.place.spec(asked.synth)
-        make_review(real, synth, out, tiles=asked.tiles, size=asked.size, seed=asked.seed)
-        return {"review": f"{REVIEWS}/{asked.name}"}
+        return {"work": house.shop.review(asked)}
 
     @app.post("/api/reviews/begin")
-    def begin(asked: ByReviewer) -> dict[str, Any]:
+    def begin(asked: request.ByReviewer) -> dict[str, Any]:
         return house.review(asked.review).begun(asked.reviewer)
 
     @app.post("/api/reviews/tile")
-    def tile(asked: ByPosition) -> Response:
+    def tile(asked: request.ByPosition) -> Response:
         content = house.review(asked.review).picture(asked.reviewer, asked.position)
         return Response(content, media_type="image/png")
 
     @app.post("/api/reviews/answer")
-    def answer(asked: Answered) -> dict[str, Any]:
+    def answer(asked: request.Answered) -> dict[str, Any]:
         house.review(asked.review).answer(
             asked.reviewer, asked.position, asked.answer, asked.reasons, asked.seconds
         )  # fmt: skip
         return {}
 
     @app.post("/api/reviews/results")
-    def results(asked: ByReviewer) -> dict[str, Any]:
+    def results(asked: request.ByReviewer) -> dict[str, Any]:
         return house.review(asked.review).results(asked.reviewer)

@@ -15,11 +15,12 @@ from veridical.core.errors import InputError
 from veridical.core.files import new_folder, write_array, write_json
 from veridical.core.version import __version__
 from veridical.data.alike import common_size, cut_images
+from veridical.data.focus import undone
 from veridical.data.images import ImageSet, read_images
 from veridical.data.names import group_of
 from veridical.data.readers.runs import is_run
 from veridical.data.window import IntensityWindow
-from veridical.runs.real import cut_alike, real_side
+from veridical.runs.real import cut_alike, held_out
 from veridical.scoring.reviewed import REVIEW, TILES, Plan, Side, Tile
 from veridical.stats.groups import spread_evenly
 
@@ -86,21 +87,22 @@ def make_review(
 def _opened(real: str | Path, synth: str | Path, size: int | None) -> tuple[IntensityWindow, tuple[Set, Set]]:
     """Both sets in the window of the real one, cut to one size."""
     if is_run(Path(real)):
-        held_out, groups, made = cut_alike(real_side(real), synth, size)
+        shown, groups, made = cut_alike(*held_out(real), synth, size)
     else:
-        held_out = read_images(real)
-        made = read_images(synth, window=held_out.window)
-        side = size or common_size({"real": held_out.images.shape[2:], "synth": made.images.shape[2:]})
+        shown = read_images(real)
+        made = read_images(synth, window=shown.window)
+        side = size or common_size({"real": shown.images.shape[2:], "synth": made.images.shape[2:]})
         if side is not None:
-            held_out, made = _cut(held_out, side, "REAL"), _cut(made, side, "SYNTH")
-        groups = [group_of(name) for name in held_out.names]
+            shown, made = _cut(shown, side, "REAL"), _cut(made, side, "SYNTH")
+        groups = [group_of(name) for name in shown.names]
+    made = undone(synth, made)
     height, width = made.images.shape[2:]
     if max(height, width) > LARGEST:
         raise InputError(
             f"images of {width} x {height} pixels do not fit on a screen: give a size of at most {LARGEST}."
         )
-    return held_out.window, (
-        (held_out.images, held_out.names, groups),
+    return shown.window, (
+        (shown.images, shown.names, groups),
         (made.images, made.names, [group_of(name) for name in made.names]),
     )
 

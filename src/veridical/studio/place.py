@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from veridical.core.errors import InputError
-from veridical.core.files import read_json
+from veridical.core.files import open_regular, read_json
+from veridical.core.lock import LOCK, is_held
 from veridical.core.text import is_name, shown
 from veridical.data.readers.imagefile import SUFFIXES
 from veridical.data.readers.runs import is_run
+from veridical.recipes.table import RECIPES
 from veridical.scoring.reviewed import is_review
 
 DEEPEST, MOST = 4, 2000  # folders that are looked through
+GENERATOR = '<meta name="generator" content="veridical '
 MADE = ("phantom:", "skimage:")  # images that are no files
-REVIEWS, EDITS, SAMPLES, RUNS = "reviews", "edits", "samples", "runs"  # folders that the studio writes to
+REVIEWS, EDITS, SAMPLES, RUNS, AUDITS = (
+    "reviews",
+    "edits",
+    "samples",
+    "runs",
+    "audits",
+)  # folders that the studio writes to
 
 
 class Place:
@@ -61,6 +70,10 @@ class Place:
         """A file or folder by its name; see `spec`."""
         return Path(self.spec(name))
 
+    def name(self, path: Path) -> str:
+        """The name of what lies in the folder."""
+        return os.path.relpath(path, self.folder).replace(os.sep, "/")
+
     def new(self, kind: str, name: str) -> Path:
         """The path of a folder that the studio is to write.
 
@@ -77,25 +90,67 @@ class Place:
         return path
 
     def found(self) -> dict[str, Any]:
-        """What the folder holds: reviews, runs, images."""
+        """What the folder holds: reviews, runs, images, those of them that were drawn, pages of audits and benches."""
+        held: dict[str, list[Any]] = {
+            "reviews": [],
+            "runs": [],
+            "images": [],
+            "samples": [],
+            "audits": [],
+            "reports": [],
+        }
         if self.review_alone:
-            return {"reviews": ["."], "runs": [], "images": []}
-        reviews, runs, images = [], [], []
+            return held | {"reviews": ["."]}
         for path, files in self._folders():
-            name = path.relative_to(self.folder).as_posix()
+            name = self.name(path)
+            for file in sorted(files):
+                if file.endswith(".html") and (kind := _kind_of(path / file)):
+                    held[kind].append(self.name(path / file))
             if is_review(path):
-                reviews.append(name)
-            elif is_run(path):
-                runs.append({"name": name, "recipe": read_json(path / "run.json", dict[str, Any]).get("recipe")})
+                held["reviews"].append(name)
+            elif is_begun(path):
+                held["runs"].append({"name": name, **_of_run(path)})
             elif any(file.lower().endswith(tuple(SUFFIXES)) for file in files):
-                images.append(name)
-        return {"reviews": sorted(reviews), "runs": sorted(runs, key=lambda run: run["name"]), "images": sorted(images)}
+                held["images"].append(name)
+                if {"provenance.json", "grid.png"} <= {*files}:
+                    held["samples"].append(name)
+        held["runs"].sort(key=lambda run: run["name"])
+        for kind in held.keys() - {"runs"}:
+            held[kind].sort()
+        return held
 
     def _folders(self) -> Iterator[tuple[Path, list[str]]]:
         """Folders to look at; of runs and reviews only themselves."""
         for looked, (where, folders, files) in enumerate(os.walk(self.folder)):
             path = Path(where)
-            inside = is_review(path) or is_run(path)
+            inside = is_review(path) or is_begun(path)
             deep = len(path.relative_to(self.folder).parts) >= DEEPEST
             folders[:] = [] if inside or deep or looked > MOST else sorted(n for n in folders if n[0] not in "._")
             yield path, files
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a folder is a run, or will be one after its first stage."""
+    return is_run(folder) or ((folder / LOCK).is_file() and (folder / "first").is_dir())
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    """What the page has to know of a run."""
+    info = read_json(folder / "run.json", dict[str, Any]) if is_run(folder) else {}
+    recipe, finished = info.get("recipe"), info.get("finished") is True
+    row = RECIPES.get(recipe) if isinstance(recipe, str) else None
+    return {
+        "recipe": recipe, "finished": finished, "at_work": not finished and is_held(folder),
+        "needs": list(row.needs) if row else [], "draws": row is None or row.draws,
+    }  # fmt: skip
+
+
+def _kind_of(page: Path) -> str:
+    """``audits`` or ``reports`` of a page that veridical wrote; an empty text of any other."""
+    try:
+        with open_regular(page) as file:
+            head = file.read(1000).decode("utf-8", "replace")
+    except InputError:
+        return ""
+    title = head.partition("<title>")[2]
+    return "" if GENERATOR not in head else "audits" if title.startswith("Audit:") else "reports"

@@ -27,13 +27,14 @@ def studio(
     Parameters
     ----------
     folder : str or Path
-        Holds images, runs and reviews; nothing outside it can be reached. If it is itself a review, that is all that is shown.
+        Holds images, runs, samples and reviews; nothing outside it can be reached. If it is itself a review, that is all that is
+        shown.
     host, port : str, int
         Where to listen; port 0 is a free one.
     token_file : str or Path, optional
         Text file of a token that the page asks for; needed where `host` is not this machine alone.
     device : str
-        Of edits.
+        Of edits, trainings and samples.
     quiet : bool
         Log no requests.
     say : callable
@@ -48,4 +49,4 @@ def studio(
     house = House(Place(Path(folder)), token, device=device)
     server = Server(house, functools.partial(app_of, house), host, port, quiet)
     server.listen(lambda address: say(f"studio: {address} (Ctrl-C ends it)"))
-    house.worker.stop()
+    house.end()

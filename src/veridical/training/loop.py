@@ -25,7 +25,7 @@ from veridical.core.interrupt import on_stop
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.pace import first_pace, slowed
-from veridical.core.progress import Progress
+from veridical.core.progress import Progress, bar_if_slow
 from veridical.core.version import __version__
 from veridical.models.contract import Adapted, Model, Paced, Prepared, PreparedWith, Sharing
 from veridical.recipes import table
@@ -118,7 +118,8 @@ def train(
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
         config = config.replace(source=data, source_scale=config.scale)
-    opened = open_data(recipe, (*row.needs, *row.learns), data, config)
+    with bar_if_slow(quiet):
+        opened = open_data(recipe, (*row.needs, *row.learns), data, config)
     about = opened.describe()
     known = {} if started is None else {"dataset": started.dataset} | started.conditions
     for which, said in about.items():

@@ -34,6 +34,7 @@ from veridical.training.preview import FAILURES, show
 
 SHOWN = 16  # samples of a preview, and the fewest of a score
 SCORED = 64  # samples of a score, where they cost little
+FEWEST = 8  # of them that are left where a focus is undone
 TILES = 200  # validation tiles that they are compared with
 COST = 0.05  # of the time, for previews and scores together
 
@@ -71,6 +72,7 @@ class Watch:
         self._out, self._device = out, device
         self._room = COST * config.preview_every
         self._score: Score | None = None
+        self._focus = data.target.focus if isinstance(data, Data) else None
         if isinstance(data, Data) and data.target.watched:
             self._score = Score(*_validation(data))
             self.shown, self._cond = self._score.tiles[:SHOWN], self._score.cond
@@ -119,13 +121,18 @@ class Watch:
             numbers = range(done, min(most, done + SHOWN))
             parts.append(self._draw(model, numbers))
             done = numbers.stop
+        drawn = np.concatenate(parts)
+        if self._focus is not None:
+            drawn = drawn[self._focus.natural(drawn)]
+            if len(drawn) < FEWEST:
+                return None  # by chance, or the model draws nothing but full tiles yet
         try:
-            value, low, high, error = self._score.of(np.concatenate(parts))
+            value, low, high, error = self._score.of(drawn)
         except InputError as reason:  # which holds for later previews, too
             tell(self._out, f"previews are not scored: {reason}")
             self._score = None
             return None
-        point = Point(step, seconds, value, low, high, error, done)
+        point = Point(step, seconds, value, low, high, error, len(drawn))
         self.points.append(point)
         self._judge()
         return point

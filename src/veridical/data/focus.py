@@ -1,0 +1,131 @@
+"""Training tiles drawn by what is in them, where most are empty; and samples brought back to how often such tiles are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from veridical.core.arrays import Images
+from veridical.core.errors import InputError
+from veridical.core.files import check_content, read_json
+from veridical.core.notes import tell
+from veridical.data.images import ImageSet
+
+EMPTY = 0.2  # of the contrast of the richest tenth of tiles: what has less is as good as empty
+RICH = 0.9  # the quantile that is the richest tenth
+TRIES = 8  # times `factor`, after which a tile is taken as it comes: one in 3,000 of data that are all empty
+
+
+@dataclass(frozen=True)
+class Focus:
+    """How training tiles are drawn: with a chance proportional to `weights`, anywhere in the training images.
+
+    Attributes
+    ----------
+    factor : float
+        How much more often the richest tenth of tiles is drawn than empty ones.
+    full : float
+        Contrast of the richest tenth.
+    kept : float
+        Share of samples that `natural` leaves, if they are as what was trained on.
+    """
+
+    factor: float
+    full: float
+    kept: float
+
+    def weights(self, images: Images) -> np.ndarray:
+        """From 1 for empty images to `factor` for full ones, (N,): linear in the contrast between them."""
+        part = (contrast(images) / self.full - EMPTY) / (1 - EMPTY)
+        return 1 + (self.factor - 1) * np.clip(part, 0, 1)
+
+    def natural(self, images: Images) -> np.ndarray:
+        """Which of the images (N, C, S, S) to keep, so that they are as if all tiles had been drawn alike; increasing numbers.
+
+        Rejection sampling: image k is kept with the chance one over its weight, by the k-th of a fixed row of random numbers.
+        """
+        kept: np.ndarray = np.flatnonzero(np.random.default_rng(0).random(len(images)) * self.weights(images) < 1)
+        return kept
+
+    def more(self, n: int) -> int:
+        """How many samples to draw so that about `n` are kept, rather more."""
+        return math.ceil(n / self.kept + 3 * math.sqrt(n) / self.kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``run.json`` and the provenance of samples have it."""
+        return asdict(self) | {
+            "what": "training tiles are drawn by their contrast, full ones `factor` times as often as empty ones; scores keep of "
+            "the samples what a draw of all tiles alike would give",
+        }
+
+
+def contrast(images: Images) -> np.ndarray:
+    """Standard deviation of images (N, C, H, W) over pixels and channels, without noise of single pixels: (N,)."""
+    from scipy.ndimage import uniform_filter
+
+    found: np.ndarray = uniform_filter(images, (0, 0, 3, 3), mode="nearest").std((1, 2, 3))
+    return found
+
+
+def focus_on(factor: float, tiles: Images) -> Focus:
+    """What `factor` means for data with such training tiles, drawn alike.
+
+    Raises
+    ------
+    InputError
+        If there is no contrast in any of them.
+    """
+    full = float(np.quantile(contrast(tiles), RICH))
+    if full <= 0:
+        raise InputError(
+            f"focus={factor:g}: nine of ten tiles are of one grey level, so that none is richer: leave it out."
+        )
+    found = Focus(factor, full, 1.0)
+    # Of tiles drawn by their weight w, 1 / w is kept: the mean over these is one over the mean of w over all tiles.
+    return Focus(factor, full, float(1 / found.weights(tiles).mean()))
+
+
+def focus_of(about: dict[str, Any], name: object) -> Focus | None:
+    """What ``run.json`` or a provenance that `name` holds says of the data that were trained on; None: all tiles alike."""
+    held = about.get("focus")
+    if held is None:
+        return None
+    check_content(held, dict[str, float | str], name)
+    try:
+        found = Focus(*(float(held[key]) for key in ("factor", "full", "kept")))
+    except (KeyError, ValueError):
+        found = Focus(0, 0, 0)
+    if not (1 <= found.factor < 1e6 and 0 < found.full < 1e6 and 0 < found.kept <= 1):
+        raise InputError(f"{name}: its focus cannot be read: it was damaged or is not what it should be.")
+    return found
+
+
+def undone(spec: object, samples: ImageSet) -> ImageSet:
+    """Samples of a run with a focus, as many as `Focus.natural` keeps; any others as they are. Which were left out is told.
+
+    Parameters
+    ----------
+    spec : str or Path
+        Where they were read from: a folder that `veridical sample` wrote says how its run was trained.
+    samples : ImageSet
+        Images (N, C, H, W) in [0, 1] in the window of that run.
+    """
+    place = Path(str(spec)) / "provenance.json"
+    focus = None
+    if place.is_file():
+        held = read_json(place)
+        dataset = held.get("dataset") if isinstance(held, dict) else None
+        focus = focus_of(dataset, place) if isinstance(dataset, dict) else None
+    if focus is None:
+        return samples
+    kept = focus.natural(samples.images)
+    tell(
+        spec,
+        f"{len(kept)} of {len(samples.names)} samples are compared: they were learned from tiles that were drawn by contrast "
+        f"(focus {focus.factor:g}), and these are as many of each kind as in tiles drawn alike; draw more for more",
+    )
+    return samples._replace(images=samples.images[kept], names=[samples.names[k] for k in kept])
