@@ -16,7 +16,7 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def alone(folder: Path, work: str) -> Iterator[None]:
+def alone(folder: Path, work: str, patience: float = 0) -> Iterator[None]:
     """Make a folder, keep others out of it, and remove what a killed process was writing there.
 
     The system ends the lock with the process, however that ends; its file stays. Of processes that torchrun started the first
@@ -27,6 +27,8 @@ def alone(folder: Path, work: str) -> Iterator[None]:
     folder : Path
     work : str
         What is done there, for the error.
+    patience : float
+        Seconds to wait for somebody who is at work there.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def alone(folder: Path, work: str) -> Iterator[None]:
         yield
         return
     # A file of its own: others are replaced, and a lock stays with the old file.
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=patience)
     try:
         lock.acquire()
     except Timeout:
