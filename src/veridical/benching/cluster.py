@@ -105,7 +105,9 @@ def cluster_at(address: str, jobs: int) -> Iterator[Cluster]:
         threads = {name: os.environ[name] for name in THREADS if name in os.environ}
         count = max(1, use_threads() // jobs)
         with (
-            LocalCluster(n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None) as cluster,
+            LocalCluster(
+                n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address="127.0.0.1:0"
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield Cluster(client, threads, count)

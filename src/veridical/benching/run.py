@@ -166,7 +166,7 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
 
 def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
     """A note if held-out tiles are training tiles, too."""
-    numbers = numbered(np.concatenate([test, train]), exactly=simple(test))
+    numbers = numbered(test, train, exactly=simple(test))
     shared = int(np.isin(numbers[: len(test)], numbers[len(test) :]).sum())
     if not shared:
         return []

@@ -156,19 +156,19 @@ def _sizes(equal: Equal) -> dict[str, Any]:
 def kid(sets: Sets, metric: Metric) -> Row:
     """Unbiased squared kernel distance, from all images."""
     name, settings, groups = metric.named(sets.extractor), _kid_settings(sets), sets.rows
-    if min(len(sets.real), len(sets.synth)) < 2:
-        return null(name, "needs at least 2 images a set", len(sets.synth), settings)
+    if min(len(groups.real), len(groups.synth)) < 2:
+        return null(name, "needs at least 2 images a set", len(groups.synth), settings)
     value = _to_synth(sets)
     interval = jackknife(value, [groups.real_groups, groups.synth_groups], kind="distance")
-    return interval_row(name, interval, len(sets.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
+    return interval_row(name, interval, len(groups.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
 
 
 def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     """The KID over that of random-phase images, less the bias of a ratio."""
     from veridical.metrics.distribution import mmd2
 
-    name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.synth)
-    if min(len(sets.real), n) < 2:
+    name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.rows.synth)
+    if min(len(sets.rows.real), n) < 2:
         return null(name, "needs at least 2 images a set", n, settings)
     xx, _, _, pp, xp = sets.kernels
     to_synth, (_, phase, of_real) = _to_synth(sets), sets.random_phase
@@ -206,7 +206,7 @@ def _no_kid_floor(sets: Sets) -> str | None:
 
 
 def _kid_settings(sets: Sets) -> dict[str, Any]:
-    sizes = {"n_real": len(sets.real), "n_synth": len(sets.synth)}
+    sizes = {"n_real": len(sets.rows.real), "n_synth": len(sets.rows.synth)}
     return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs of different slices"} | sizes
 
 
@@ -259,11 +259,12 @@ def spacing(sets: Sets, metric: Metric) -> Row:
     """How different synthetic images are from each other, beside other real ones; its floor is that of real ones."""
     from veridical.metrics.spacing import spacing
 
-    name, (real, synth, others) = metric.named(sets.extractor), sets.features
-    synth, rows = synth[: sets.distinct], sets.rows
-    groups, other_groups = sets.real_groups, sets.floor_groups
-    if sets.floor_real is None:
-        real, groups, others, other_groups = real[rows.half], rows.half_groups, others[rows.others], rows.other_groups
+    name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
+    synth = deep.synth if sets.distinct is None else deep.synth[rows.synth < sets.distinct]
+    named = sets.real_groups is not None
+    groups = rows.half_groups if named or sets.floor_real is None else None
+    other_groups = rows.other_groups if sets.floor_real is None or sets.floor_groups is not None else None
+    real, others = deep.half, deep.others
     try:
         value, floor = spacing(synth, others, None, other_groups), spacing(real, others, groups, other_groups)
     except ValueError as error:
