@@ -65,6 +65,33 @@ def mmd2(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> float:
     return _mean(kxx) + _mean(kyy) - 2 * _mean(kxy)
 
 
+class Sums(NamedTuple):
+    """Of a kernel matrix between G and H groups of rows: sums over pairs, and how many pairs are not NaN, (G, H) each."""
+
+    total: np.ndarray
+    count: np.ndarray
+
+    def mean(self, first: np.ndarray, second: np.ndarray) -> float:
+        """Mean over the pairs of these groups; NaN where there are none."""
+        groups = np.ix_(first, second)
+        count = self.count[groups].sum()
+        return float(self.total[groups].sum() / count) if count else float("nan")
+
+
+def sums(k: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Sums:
+    """Sums of a kernel matrix (N, M) over groups, those of `rows` (N,) and `columns` (M,): what `mmd2` of any groups needs."""
+    known = np.isfinite(k)
+    return Sums(*(_summed(_summed(x, rows).T, columns).T for x in (np.where(known, k, 0.0), known)))
+
+
+def _summed(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Sums of the rows of (N, M) with equal numbers, (G, M)."""
+    found = np.zeros((int(numbers.max(initial=-1)) + 1, x.shape[1]))
+    for g in range(len(found)):
+        found[g] = x[numbers == g].sum(0)
+    return found
+
+
 def kid(
     real: np.ndarray, synth: np.ndarray, real_groups: ArrayLike | None = None, synth_groups: ArrayLike | None = None
 ) -> Kid:

@@ -16,6 +16,7 @@ from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, interval_row, joined, null, row
 from veridical.scoring.sets import COPIES, FEWEST, NEIGHBOURS, Equal, Sets
+from veridical.stats.groups import group_numbers
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 
 
@@ -158,33 +159,37 @@ def kid(sets: Sets, metric: Metric) -> Row:
     name, settings, groups = metric.named(sets.extractor), _kid_settings(sets), sets.rows
     if min(len(groups.real), len(groups.synth)) < 2:
         return null(name, "needs at least 2 images a set", len(groups.synth), settings)
-    value = _to_synth(sets)
-    interval = jackknife(value, [groups.real_groups, groups.synth_groups], kind="distance")
+    labels = [groups.real_groups, groups.synth_groups]
+    xx, yy, xy, _, _ = sets.kernels
+    value = _distance(xx, yy, xy, *(group_numbers(each).numbers for each in labels))
+    interval = jackknife(value, labels, kind="distance")
     return interval_row(name, interval, len(groups.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
 
 
 def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     """The KID over that of random-phase images, less the bias of a ratio."""
-    from veridical.metrics.distribution import mmd2
-
     name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.rows.synth)
     if min(len(sets.rows.real), n) < 2:
         return null(name, "needs at least 2 images a set", n, settings)
-    xx, _, _, pp, xp = sets.kernels
-    to_synth, (_, phase, of_real) = _to_synth(sets), sets.random_phase
+    xx, yy, xy, pp, xp = sets.kernels
+    _, phase, of_real = sets.random_phase
     groups = [sets.rows.real_groups, sets.rows.synth_groups, phase]
     if of_real:  # tiles and their surrogates are left out together
         groups = [np.concatenate(groups[::2]), groups[1]]
+    mine, synth, *others = (group_numbers(each).numbers for each in groups)
+    theirs = mine[len(xx) :] if of_real else others[0]
+    mine = mine[: len(xx)]
+    to_synth, to_random = _distance(xx, yy, xy, mine, synth), _distance(xx, pp, xp, mine, theirs)
 
     def parts(*rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         if not of_real:
             return rows[0], rows[1], rows[2]
-        mine = rows[0] < len(xx)
-        return rows[0][mine], rows[1], rows[0][~mine] - len(xx)
+        real = rows[0] < len(xx)
+        return rows[0][real], rows[1], rows[0][~real] - len(xx)
 
     def to_phase(*rows: NDArray[Any]) -> float:
         i, _, k = parts(*rows)
-        return mmd2(xx[np.ix_(i, i)], pp[np.ix_(k, k)], xp[np.ix_(i, k)])
+        return to_random(i, k)
 
     def ratio(*rows: NDArray[Any]) -> float:
         i, j, _ = parts(*rows)
@@ -210,11 +215,19 @@ def _kid_settings(sets: Sets) -> dict[str, Any]:
     return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs of different slices"} | sizes
 
 
-def _to_synth(sets: Sets) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    from veridical.metrics.distribution import mmd2
+def _distance(
+    xx: NDArray[Any], yy: NDArray[Any], xy: NDArray[Any], x_numbers: NDArray[Any], y_numbers: NDArray[Any]
+) -> Callable[[NDArray[Any], NDArray[Any]], float]:
+    """Kernel distance of rows of x and y, of which whole groups are asked for: from sums over groups, not all pairs again."""
+    from veridical.metrics.distribution import sums
 
-    xx, yy, xy, _, _ = sets.kernels
-    return lambda i, j: mmd2(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)])
+    of_x, of_y, across = sums(xx, x_numbers, x_numbers), sums(yy, y_numbers, y_numbers), sums(xy, x_numbers, y_numbers)
+
+    def value(i: NDArray[Any], j: NDArray[Any]) -> float:
+        a, b = np.unique(x_numbers[i]), np.unique(y_numbers[j])
+        return of_x.mean(a, a) + of_y.mean(b, b) - 2 * across.mean(a, b)
+
+    return value
 
 
 def frechet(sets: Sets, metric: Metric) -> Row:
