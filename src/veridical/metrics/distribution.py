@@ -69,12 +69,12 @@ class Sums(NamedTuple):
     """Of a kernel matrix between G and H groups of rows: sums over pairs, and how many pairs are not NaN, (G, H) each."""
 
     total: np.ndarray
-    count: np.ndarray
+    pairs: np.ndarray
 
     def mean(self, first: np.ndarray, second: np.ndarray) -> float:
         """Mean over the pairs of these groups; NaN where there are none."""
         groups = np.ix_(first, second)
-        count = self.count[groups].sum()
+        count = self.pairs[groups].sum()
         return float(self.total[groups].sum() / count) if count else float("nan")
 
 
