@@ -156,18 +156,22 @@ def _sizes(equal: Equal) -> dict[str, Any]:
 
 def kid(sets: Sets, metric: Metric) -> Row:
     """Unbiased squared kernel distance, from all images."""
+    from veridical.metrics.distribution import distance_of_groups
+
     name, settings, groups = metric.named(sets.extractor), _kid_settings(sets), sets.rows
     if min(len(groups.real), len(groups.synth)) < 2:
         return null(name, "needs at least 2 images a set", len(groups.synth), settings)
     labels = [groups.real_groups, groups.synth_groups]
     xx, yy, xy, _, _ = sets.kernels
-    value = _distance(xx, yy, xy, *(group_numbers(each).numbers for each in labels))
+    value = distance_of_groups(xx, yy, xy, *(group_numbers(each).numbers for each in labels))
     interval = jackknife(value, labels, kind="distance")
     return interval_row(name, interval, len(groups.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
 
 
 def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     """The KID over that of random-phase images, less the bias of a ratio."""
+    from veridical.metrics.distribution import distance_of_groups
+
     name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.rows.synth)
     if min(len(sets.rows.real), n) < 2:
         return null(name, "needs at least 2 images a set", n, settings)
@@ -176,10 +180,9 @@ def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     groups = [sets.rows.real_groups, sets.rows.synth_groups, phase]
     if of_real:  # tiles and their surrogates are left out together
         groups = [np.concatenate(groups[::2]), groups[1]]
-    mine, synth, *others = (group_numbers(each).numbers for each in groups)
-    theirs = mine[len(xx) :] if of_real else others[0]
-    mine = mine[: len(xx)]
-    to_synth, to_random = _distance(xx, yy, xy, mine, synth), _distance(xx, pp, xp, mine, theirs)
+    numbers = [group_numbers(each).numbers for each in groups]
+    mine, synth, theirs = numbers[0][: len(xx)], numbers[1], numbers[0][len(xx) :] if of_real else numbers[2]
+    to_synth, to_random = distance_of_groups(xx, yy, xy, mine, synth), distance_of_groups(xx, pp, xp, mine, theirs)
 
     def parts(*rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         if not of_real:
@@ -213,21 +216,6 @@ def _no_kid_floor(sets: Sets) -> str | None:
 def _kid_settings(sets: Sets) -> dict[str, Any]:
     sizes = {"n_real": len(sets.rows.real), "n_synth": len(sets.rows.synth)}
     return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs of different slices"} | sizes
-
-
-def _distance(
-    xx: NDArray[Any], yy: NDArray[Any], xy: NDArray[Any], x_numbers: NDArray[Any], y_numbers: NDArray[Any]
-) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    """Kernel distance of rows of x and y, of which whole groups are asked for: from sums over groups, not all pairs again."""
-    from veridical.metrics.distribution import sums
-
-    of_x, of_y, across = sums(xx, x_numbers, x_numbers), sums(yy, y_numbers, y_numbers), sums(xy, x_numbers, y_numbers)
-
-    def value(i: NDArray[Any], j: NDArray[Any]) -> float:
-        a, b = np.unique(x_numbers[i]), np.unique(y_numbers[j])
-        return of_x.mean(a, a) + of_y.mean(b, b) - 2 * across.mean(a, b)
-
-    return value
 
 
 def frechet(sets: Sets, metric: Metric) -> Row:
@@ -274,12 +262,10 @@ def spacing(sets: Sets, metric: Metric) -> Row:
 
     name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
     synth = deep.synth if sets.distinct is None else deep.synth[rows.synth < sets.distinct]
-    named = sets.real_groups is not None
-    groups = rows.half_groups if named or sets.floor_real is None else None
+    groups = rows.half_groups if sets.real_groups is not None or sets.floor_real is None else None
     other_groups = rows.other_groups if sets.floor_real is None or sets.floor_groups is not None else None
-    real, others = deep.half, deep.others
     try:
-        value, floor = spacing(synth, others, None, other_groups), spacing(real, others, groups, other_groups)
+        value, floor = (spacing(x, deep.others, g, other_groups) for x, g in ((synth, None), (deep.half, groups)))
     except ValueError as error:
         return null(name, str(error), len(synth))
     settings = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
