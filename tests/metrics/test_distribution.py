@@ -230,3 +230,14 @@ def test_too_few_images_are_refused(metric):
 def test_features_of_different_length_are_refused():
     with pytest.raises(ValueError, match="features must be"):
         distribution.frechet(gaussian(9, 4, 0), gaussian(9, 5, 1))
+
+
+def test_sums_over_groups_give_the_distance_of_any_groups():
+    rng = np.random.default_rng(0)
+    x, y, gx, gy = rng.normal(size=(30, 5)), rng.normal(size=(20, 5)), rng.integers(0, 6, 30), rng.integers(0, 4, 20)
+    kxx, kyy, kxy = distribution.kernel(x, x, gx, gx), distribution.kernel(y, y, gy, gy), distribution.kernel(x, y)
+    value = distribution.distance_of_groups(kxx, kyy, kxy, gx, gy)
+    for a, b in (([0, 1, 2, 3, 4, 5], [0, 1, 2, 3]), ([0, 2, 5], [1, 3]), ([4], [0, 1])):
+        i, j = np.flatnonzero(np.isin(gx, a)), np.flatnonzero(np.isin(gy, b))
+        expected = distribution.mmd2(kxx[np.ix_(i, i)], kyy[np.ix_(j, j)], kxy[np.ix_(i, j)])
+        np.testing.assert_allclose(value(i, j), expected, rtol=1e-12)

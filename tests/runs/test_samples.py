@@ -1,7 +1,12 @@
 """A folder of samples is written as images are drawn, and a stopped one ends as one that was not."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -148,3 +153,125 @@ def test_memory_does_not_grow_with_the_number_of_images(runs, tmp_path, monkeypa
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] + 960 * 200, peaks  # an image has 1024 bytes as floats
+
+
+class Meeting:
+    """Processes that draw together, as threads of this one: what `World` does."""
+
+    def __init__(self, size):
+        self.barrier, self.said, self.local = threading.Barrier(size, timeout=60), {}, threading.local()
+        self.size = size
+
+    @property
+    def rank(self):
+        return self.local.rank
+
+    def _together(self, numbers, how):
+        self.said[self.rank] = numbers
+        self.barrier.wait()
+        found = [float(how(column)) for column in zip(*(self.said[k] for k in range(self.size)), strict=True)]
+        self.barrier.wait()
+        return found
+
+    def largest(self, *numbers):
+        return self._together(numbers, max)
+
+    def total(self, *numbers):
+        return self._together(numbers, sum)
+
+
+def together(size, monkeypatch, *call, **asked):
+    """Draw in so many threads; what each raised."""
+    world, ends = Meeting(size), [None] * size
+    monkeypatch.setattr(draw, "world_of", lambda device: world)
+
+    def work(rank):
+        world.local.rank = rank
+        try:
+            sample(*call, **asked)
+        except BaseException as error:
+            world.barrier.abort()
+            ends[rank] = error
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ends
+
+
+@pytest.mark.parametrize("name", ["plain", "masks"])
+def test_several_processes_write_what_one_writes(runs, tmp_path, monkeypatch, name):
+    asked = {"n": 11, "seed": 3, "batch": 2, "quiet": True, "device": "cpu"}
+    sample(runs / name, out=tmp_path / "one", **asked)
+    shares, original = [], draw.drawn
+    monkeypatch.setattr(
+        draw, "drawn", lambda run, numbers, *more: shares.append(numbers) or original(run, numbers, *more)
+    )
+    assert together(3, monkeypatch, runs / name, out=tmp_path / "three", **asked) == [None] * 3
+    assert sorted(k for share in shares for k in share) == list(range(11))  # each image once
+    assert content(tmp_path / "three") == content(tmp_path / "one")
+
+
+def test_several_processes_go_on_where_others_stopped(runs, tmp_path, monkeypatch):
+    asked = {"n": 11, "seed": 3, "batch": 2, "quiet": True, "device": "cpu"}
+    sample(runs / "plain", out=tmp_path / "one", **asked)
+    original, drawn = draw.drawn, []
+
+    def some(run, numbers, *more):
+        if numbers.start == 8:
+            raise InputError("no more")
+        drawn.append(numbers)
+        return original(run, numbers, *more)
+
+    monkeypatch.setattr(draw, "drawn", some)
+    ends = together(2, monkeypatch, runs / "plain", out=tmp_path / "two", **asked)
+    assert any("no more" in str(end) for end in ends)
+    recorded = [json.loads(p.read_text())["images"] for p in (tmp_path / "two").glob("*.json")]
+    assert len(recorded) == 2 and sum(map(len, recorded)) == sum(map(len, drawn)) == 9
+    done = len(drawn)
+    monkeypatch.setattr(
+        draw, "drawn", lambda run, numbers, *more: drawn.append(numbers) or original(run, numbers, *more)
+    )
+    assert together(3, monkeypatch, runs / "plain", out=tmp_path / "two", **asked) == [None] * 3
+    assert [numbers.start for numbers in drawn[done:]] == [8]
+    assert content(tmp_path / "two") == content(tmp_path / "one")
+
+
+@pytest.mark.long
+def test_torchrun_draws_what_one_process_draws_after_a_kill_too(tmp_path):
+    data = write_tiles(tmp_path / "data", n=12, size=32)
+    widths = {k: v for k, v in TOY["edm"].items() if k != "classes"}
+    train("edm", data, tmp_path / "run", size=16, batch=4, steps=2, quiet=True, **widths)
+    command = [
+        "-m",
+        "veridical",
+        "sample",
+        str(tmp_path / "run"),
+        "-n",
+        "600",
+        "--batch",
+        "4",
+        "--threads",
+        "1",
+        "--quiet",
+    ]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+    def start(more, out):
+        words = [sys.executable, *more, *command, "--out", str(tmp_path / out)]
+        return subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
+
+    assert start([], "one").wait() == 0
+    killed = start(torchrun, "two")
+    while len(list((tmp_path / "two").glob("*.png"))) < 24:
+        time.sleep(0.05)
+        assert killed.poll() is None
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert len(list((tmp_path / "two").glob("*.png"))) < 160
+    for left in (tmp_path / "two").glob(".*.png.*"):  # what was being written
+        left.unlink()
+    assert start(torchrun, "two").wait() == 0
+    assert content(tmp_path / "two") == content(tmp_path / "one")

@@ -426,7 +426,7 @@ def test_copies_of_training_crops_are_memorised():
 
 
 def test_training_images_of_the_size_of_tiles_are_the_floor_too():
-    real, synth, train = blobs(24, 0), 0.8 * blobs(20, 1), blobs(24, 2)
+    real, synth, train = blobs(24, 0), 0.8 * blobs(24, 1), blobs(24, 2)
     once = by_metric(score(real, synth, train=train, extractor="tiny"))
     other = by_metric(score(real, synth, floor_real=train, extractor="tiny"))
     assert once["memorised"]["value"] is not None and once["memorised"]["floor"] == pytest.approx(1 / 25)
@@ -535,3 +535,19 @@ def test_long_remarks_are_shown_once():
 def test_an_unknown_extractor_is_refused():
     with pytest.raises(InputError, match="'tinny' is not a feature extractor"):
         score(blobs(9, 0), blobs(9, 1), extractor="tinny")
+
+
+def test_large_sets_are_compared_by_some_of_their_images(monkeypatch):
+    """The same rows whatever the order; every image is looked at for copies; the remark says how many are compared."""
+    monkeypatch.setattr("veridical.scoring.sets.MOST", 24)
+    real, synth = blobs(60, 0), 0.8 * blobs(50, 1)
+    synth[7] = real[3]
+    rows = by_metric(score(real, synth, extractor="tiny"))
+    for name in ("kid_tiny", "fd_tiny", "precision_capped", "spacing_tiny"):
+        assert rows[name]["value"] is None or "24 images of a set, spread evenly" in rows[name]["remark"]
+    assert rows["kid_tiny"]["value"] is not None and rows["kid_tiny"]["n"] == 24
+    assert rows["kid_tiny"]["settings"]["n_real"] == 24
+    assert rows["copied_share"]["value"] == 1 / 50 and rows["copied_share"]["n"] == 50
+    order = np.random.default_rng(0).permutation(50)
+    again = by_metric(score(real[::-1], synth[order], extractor="tiny"))
+    assert again["kid_tiny"]["value"] == pytest.approx(rows["kid_tiny"]["value"], abs=1e-9)

@@ -8,6 +8,7 @@ from veridical.stats.groups import (
     group_numbers,
     halves,
     independent,
+    joined,
     merged,
     one_group,
     spread_evenly,
@@ -89,3 +90,12 @@ def test_components_are_those_of_a_chain():
 def test_rows_of_one_group_count_one_by_one():
     assert one_group(["a", "a"], ["a", "a"]) and not one_group(["a", "a"], ["b", "b"]) and not one_group(["a"])
     assert units(["a", "a", "a"]).tolist() == [0, 1, 2] and units(["a", "b", "b"]).tolist() == ["a", "b", "b"]
+
+
+def test_joined_are_the_components_of_shared_labels():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, two = rng.integers(0, 12, 15), rng.integers(0, 12, 15).astype(str)
+        linked = (one[:, None] == one) | (two[:, None] == two)
+        np.testing.assert_array_equal(joined(one, two), components(linked))
+    assert len(set(joined(np.arange(50_000), np.arange(50_000) // 2))) == 25_000  # no matrix of 2.5e9

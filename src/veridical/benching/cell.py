@@ -21,6 +21,7 @@ from veridical.conditions.table import arrays_of
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
+from veridical.core.lock import alone
 from veridical.core.orientation import ORIENTATIONS
 from veridical.data.focus import focus_of
 from veridical.metrics.novelty import Crops, cut_crops
@@ -34,15 +35,15 @@ from veridical.scoring.sets import Training
 from veridical.training.loop import train
 
 
-def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
-    """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`."""
+def run_cell(out: Path, dataset: str, recipe: str, seed: int, threads: int = 0) -> None:
+    """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`; 0 threads: a job's share."""
     spec: Any = read_json(out / "spec.json", Plan)
     folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
     entry = UNWATCHED | spec["datasets"][dataset]
     data = entry.pop("data")
     row = spec["recipes"][recipe]
     budget = {} if {"minutes", "steps"} & set(row["args"]) else {k: spec[k] for k in ("steps", "minutes")}
-    threads = max(1, use_threads() // spec["jobs"])
+    threads = threads or max(1, use_threads() // spec["jobs"])
     given: dict[str, Any] = {
         "size": spec["size"],
         "seed": seed,
@@ -182,10 +183,13 @@ def _end_with_the_bench() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m veridical.benching.cell OUT DATASET RECIPE SEED``; exit code 2 and one sentence for bad input."""
+    """``python -m veridical.benching.cell OUT DATASET RECIPE SEED [THREADS]``; exit code 2 and one sentence for bad input."""
     threading.Thread(target=_end_with_the_bench, daemon=True).start()
     try:
-        run_cell(Path(arguments[0]), arguments[1], arguments[2], int(arguments[3]))
+        out, dataset, recipe, seed, *threads = arguments
+        # Of a worker that was lost, the cell may still be saving.
+        with alone(Path(out) / "cells" / dataset / f"{recipe}-seed{seed}", "cell", 600):
+            run_cell(Path(out), dataset, recipe, int(seed), *map(int, threads))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from veridical.benching.cluster import Cluster, cluster_at
+from veridical.benching.processes import Processes
 from veridical.benching.spec import UNWATCHED, Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.conditions.table import CONDITIONS
@@ -33,11 +31,10 @@ from veridical.runs.run import row_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
-EVERY = 15.0  # seconds between looks at what a cell wrote
 PROGRESS = re.compile(r"[\w ]+: \d+ % after ")  # a line of `veridical.core.progress.Progress`
 
 
-def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = print) -> Path:
+def bench(spec: str | Path, out: str | Path, *, dask: str | None = None, say: Callable[[str], None] = print) -> Path:
     """Train, sample and score every dataset x recipe x seed of a specification, then write the report.
 
     Safe to stop at any moment and to run again: finished cells are kept, an interrupted one goes on where it was, a failed one
@@ -49,6 +46,10 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
         TOML file, see `veridical.benching.spec.Spec`.
     out : str or Path
         Folder of the bench.
+    dask : str, optional
+        Address of a Dask scheduler, whose workers take the cells and see `out` and the data under the same names; or
+        ``local``, for a cluster on this machine. A worker's threads are how many cells it takes at a time; each has its share
+        of the processors.
     say : callable
         Gets a line of progress now and then.
 
@@ -66,10 +67,21 @@ def bench(spec: str | Path, out: str | Path, *, say: Callable[[str], None] = pri
     content, opened = _check(plan, folder)
     with alone(folder, "bench"):
         _prepare(plan, folder, content, opened)
-        return _work(plan, folder, cells_of(content), say)
+        if dask is None:
+            return _work(plan, folder, cells_of(content), Processes(), plan.jobs, say)
+        with cluster_at(dask, plan.jobs) as cluster:  # which says how many cells run at a time
+            cells = cells_of(content)
+            return _work(plan, folder.resolve(), cells, cluster, len(cells), say)
 
 
-def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Callable[[str], None]) -> Path:
+def _work(
+    plan: Spec,
+    folder: Path,
+    cells: list[tuple[str, str, int]],
+    processes: Processes | Cluster,
+    jobs: int,
+    say: Callable[[str], None],
+) -> Path:
     """Run the cells and write the report, whose path is returned."""
     from veridical.benching.differences import write_differences
     from veridical.reporting.report import report
@@ -78,8 +90,7 @@ def _work(plan: Spec, folder: Path, cells: list[tuple[str, str, int]], say: Call
     datasets = list(plan.datasets)
     ranks = {cell: sum(other[:2] == cell[:2] for other in cells[:k]) for k, cell in enumerate(cells)}
     cells.sort(key=lambda cell: (datasets.index(cell[0]), ranks[cell]))
-    processes = _Processes()
-    with on_stop(processes.stop), ThreadPoolExecutor(plan.jobs) as pool:
+    with on_stop(processes.stop), ThreadPoolExecutor(jobs) as pool:
 
         def work(number: int, cell: tuple[str, str, int]) -> str:
             title = f"[{number}/{len(cells)}] {cell[0]}: {cell[1]}, seed {cell[2]}"
@@ -155,7 +166,7 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
 
 def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
     """A note if held-out tiles are training tiles, too."""
-    numbers = numbered(np.concatenate([test, train]), exactly=simple(test))
+    numbers = numbered(test, train, exactly=simple(test))
     shared = int(np.isin(numbers[: len(test)], numbers[len(test) :]).sum())
     if not shared:
         return []
@@ -175,7 +186,9 @@ def _open(plan: Spec, name: str) -> Data:
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
 
 
-def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Processes, say: Callable[[str], None]) -> str:
+def _run(
+    folder: Path, dataset: str, recipe: str, seed: int, processes: Processes | Cluster, say: Callable[[str], None]
+) -> str:
     """Run one cell unless it is done; return done, failed or running (stopped)."""
     if processes.stopped:
         return "running"
@@ -186,14 +199,13 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
         say("done before")
         return "done"
     write_json(status, {"state": "running", "reason": None})
-    say("started")
+    say(processes.begins)
     began = time.monotonic()
-    with (cell / "output.txt").open("ab") as output:
-        code = processes.run(
-            [sys.executable, "-m", "veridical.benching.cell", str(folder), dataset, recipe, str(seed)],
-            output,
-            _Course(cell / "output.txt", say).look,
-        )
+    output = cell / "output.txt"
+    try:
+        code, why = processes.run([str(folder), dataset, recipe, str(seed)], output, _Course(output, say).look), ""
+    except InputError as error:  # a worker could not do it
+        code, why = 2, str(error)
     if code == 0 and (cell / "cost.json").is_file():
         write_json(status, {"state": "done", "reason": None})
         spent = read_json(cell / "cost.json", Spent)
@@ -204,18 +216,11 @@ def _run(folder: Path, dataset: str, recipe: str, seed: int, processes: _Process
         return "done"
     if processes.stopped:
         return "running"
-    lines = (cell / "output.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = [why] if why else output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     reason = lines[-1] if lines and code > 0 else f"the process ended with signal {-code} (out of memory?)"
     write_json(status, {"state": "failed", "reason": reason})
     say(f"failed: {reason}")
     return "failed"
-
-
-def _waited(process: subprocess.Popen[bytes]) -> int | None:
-    """Exit code of a process; None if it goes on after a while."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        return process.wait(EVERY)
-    return None
 
 
 class _Course:
@@ -233,38 +238,6 @@ class _Course:
         if found and found[-1] != self._said:
             self._said = found[-1]
             self._say(self._said.partition("  ")[0])
-
-
-class _Processes:
-    """The processes of the cells at work; a wish to stop is handed on to them, so that they save what they have."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._running: set[subprocess.Popen[bytes]] = set()
-
-    def run(self, command: list[str], output: IO[bytes], look: Callable[[], None]) -> int:
-        """Run a command to its end and return its exit code; meanwhile `look` now and then."""
-        # Threads that wait must sleep: processes that spin on the same cores slow each other down many times.
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # closes when this process ends, however it ends
-            stdout=output,
-            stderr=output,
-            env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ,
-        ) as process:
-            self._running.add(process)
-            if self.stopped:
-                process.terminate()
-            while (code := _waited(process)) is None:
-                look()
-            self._running.discard(process)
-        return code
-
-    def stop(self) -> None:
-        """Ask every cell to save and end."""
-        self.stopped = True
-        for process in list(self._running):
-            process.terminate()
 
 
 def _headline(cell: Path) -> str:

@@ -212,6 +212,12 @@ def utility(
 def bench(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Datasets, recipes, seeds and budget.")],
     out: Annotated[Path, typer.Option(help="Folder of the bench; give it again to go on.")],
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local", help="Let the workers of a Dask cluster, which share --out, take the cells."
+        ),
+    ] = None,
 ) -> None:
     """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
     from veridical.benching.run import bench as run
@@ -219,7 +225,7 @@ def bench(
     from veridical.reporting.results import Files, bench_spec, cells_of, read_cells
 
     check_folder(out)
-    say(f"report: {run(spec, out, say=say)}")
+    say(f"report: {run(spec, out, dask=dask, say=say)}")
     plan = bench_spec(out)
     planned = cells_of(plan)
     states = {c.state for c in read_cells(Files(out), plan) if (c.dataset, c.recipe, c.seed) in planned}

@@ -146,6 +146,7 @@ def sample(
 
     Images drawn from label images, or translated from images that have one, come with masks/.
     """
+    from veridical.core.device import process_number
     from veridical.hub.hosted import is_hosted
     from veridical.hub.sampling import sample_hosted
     from veridical.runs.draw import sample as draw
@@ -160,6 +161,8 @@ def sample(
         asked["extrapolate"] = True
     try:
         if is_hosted(run):
+            if process_number("WORLD_SIZE", 1) > 1:
+                raise InputError("one process asks a hosted generator: start it without torchrun.")
             words = {name: asked.pop(name) for name in ("prompt", "negative_prompt")}
             asked |= {"size": size, "periodic": periodic, "download": download, "threads": threads}
             if beside := [name for name, value in asked.items() if value]:
@@ -173,7 +176,8 @@ def sample(
     except KeyboardInterrupt:
         say(f"{out} has the images that were drawn: give the same command again to go on", error=True)
         raise
-    say(f"{n} images, provenance.json, grid.png: {out}")
+    if process_number("RANK", 0) == 0:
+        say(f"{n} images, provenance.json, grid.png: {out}")
 
 
 def _sample_signature() -> inspect.Signature:
@@ -194,6 +198,7 @@ app.command(
     "veridical sample runs/stylegan -n 64 --set truncation=0.7 --out samples\n"
     "veridical sample runs/cgan --label 0.25,0.35,0.45 -n 30 --out samples\n"
     "veridical sample runs/edm -n 4 --size 1024x1024 --out large\n"
+    "torchrun --nproc-per-node 2 -m veridical sample runs/edm -n 5000 --out many\n"
     "veridical sample runs/pix2pix --masks new/masks --out labelled\n"
     "veridical sample hosted:edm@http://127.0.0.1:8000/v1 -n 4 --out drawn\n"
     "veridical sample runs/upsampler --source coarse.tif -n 64 --out fine\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -105,9 +106,16 @@ def _leave() -> None:
 
 
 class World:
-    """The processes that train together; one where torchrun did not start several."""
+    """The processes that work together; one where torchrun did not start several.
 
-    def __init__(self, device: torch.device) -> None:
+    Parameters
+    ----------
+    device : torch.device
+    patience : timedelta, optional
+        How long one waits for another; usually PyTorch's own.
+    """
+
+    def __init__(self, device: torch.device, patience: timedelta | None = None) -> None:
         self.size, self.rank = process_number("WORLD_SIZE", 1), process_number("RANK", 0)
         self.device = device
         if not self.rank < self.size:
@@ -119,7 +127,7 @@ class World:
             import torch.distributed.nn.functional  # noqa: F401
 
             try:
-                dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+                dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
             except ValueError as error:  # the address of the first process is missing
                 raise InputError(
                     f"WORLD_SIZE={self.size}, but the processes cannot meet ({error}): start with torchrun."
@@ -150,6 +158,18 @@ class World:
         """The largest of every number over processes: what they have to agree on. None goes on before all have come here."""
         if self.size == 1:
             return list(numbers)
+        return self._reduced(numbers, dist.ReduceOp.MAX)
+
+    def total(self, *numbers: float) -> list[float]:
+        """The sum of every number over processes; as `largest`."""
+        return list(numbers) if self.size == 1 else self._reduced(numbers, dist.ReduceOp.SUM)
+
+    def _reduced(self, numbers: tuple[float, ...], how: dist.ReduceOp.RedOpType) -> list[float]:
         told = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        dist.all_reduce(told, dist.ReduceOp.MAX)
+        try:
+            dist.all_reduce(told, how)
+        except RuntimeError as error:
+            raise InputError(
+                "another of the processes that work together has ended: see what it said, and give the same command again."
+            ) from error
         return told.tolist()

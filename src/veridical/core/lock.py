@@ -17,7 +17,7 @@ PATIENCE = 0.2  # seconds in which `is_held` of another process has long let go
 
 
 @contextlib.contextmanager
-def alone(folder: Path, work: str) -> Iterator[None]:
+def alone(folder: Path, work: str, patience: float = PATIENCE) -> Iterator[None]:
     """Make a folder, keep others out of it, and remove what a killed process was writing there.
 
     The system ends the lock with the process, however that ends; its file stays. Of processes that torchrun started the first
@@ -28,6 +28,8 @@ def alone(folder: Path, work: str) -> Iterator[None]:
     folder : Path
     work : str
         What is done there, for the error.
+    patience : float
+        Seconds to wait for somebody who is at work there.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def alone(folder: Path, work: str) -> Iterator[None]:
         yield
         return
     # A file of its own: others are replaced, and a lock stays with the old file.
-    lock = FileLock(folder / LOCK, timeout=PATIENCE)
+    lock = FileLock(folder / LOCK, timeout=patience)
     try:
         lock.acquire()
     except Timeout:

@@ -3,6 +3,7 @@
 All take features (N, d) and (M, d), real first, and compute in float64. The order of rows does not matter.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -63,6 +64,52 @@ def mmd2(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> float:
     one slice are more alike than independent ones: with them the distance of two sets of one source would be above 0.
     """
     return _mean(kxx) + _mean(kyy) - 2 * _mean(kxy)
+
+
+class Sums(NamedTuple):
+    """Of a kernel matrix between G and H groups of rows: sums over pairs, and how many pairs are not NaN, (G, H) each."""
+
+    total: np.ndarray
+    pairs: np.ndarray
+
+    def mean(self, first: np.ndarray, second: np.ndarray) -> float:
+        """Mean over the pairs of these groups; NaN where there are none."""
+        groups = np.ix_(first, second)
+        count = self.pairs[groups].sum()
+        return float(self.total[groups].sum() / count) if count else float("nan")
+
+
+def sums(k: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Sums:
+    """Sums of a kernel matrix (N, M) over groups, those of `rows` (N,) and `columns` (M,): what `mmd2` of any groups needs."""
+    known = np.isfinite(k)
+    return Sums(*(_summed(_summed(x, rows).T, columns).T for x in (np.where(known, k, 0.0), known)))
+
+
+def distance_of_groups(
+    xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, x_numbers: np.ndarray, y_numbers: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """`mmd2` as a function of row numbers of x and of y, which hold whole groups: from `sums`, not from all pairs again.
+
+    Parameters
+    ----------
+    xx, yy, xy : (N, N), (M, M) and (N, M) of `kernel`
+    x_numbers, y_numbers : (N,), (M,) group of each row, from 0
+    """
+    of_x, of_y, across = sums(xx, x_numbers, x_numbers), sums(yy, y_numbers, y_numbers), sums(xy, x_numbers, y_numbers)
+
+    def value(i: np.ndarray, j: np.ndarray) -> float:
+        a, b = np.unique(x_numbers[i]), np.unique(y_numbers[j])
+        return of_x.mean(a, a) + of_y.mean(b, b) - 2 * across.mean(a, b)
+
+    return value
+
+
+def _summed(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Sums of the rows of (N, M) with equal numbers, (G, M)."""
+    found = np.zeros((int(numbers.max(initial=-1)) + 1, x.shape[1]))
+    for g in range(len(found)):
+        found[g] = x[numbers == g].sum(0)
+    return found
 
 
 def kid(

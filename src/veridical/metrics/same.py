@@ -7,7 +7,8 @@ ones differ by no more (`simple`), they are the same only if rounding explains w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ DEVIATIONS = 6  # of the correlation of unrelated images, that one must exceed
 SIDE = 16  # images are compared at this size first
 LIKE = 0.9  # correlation there, from which on all pixels are compared
 FEW = 8  # images that are compared so
+KEPT = 4096  # images whose grey levels are kept for the next comparison
+AT_ONCE = 256  # images of which all are compared with all earlier ones
 
 
 class Own(NamedTuple):
@@ -104,34 +107,66 @@ def simple(images: np.ndarray) -> bool:
     return float(np.mean(numbered(images) != numbered(images, exactly=True))) > FREQUENT
 
 
-def numbered(images: np.ndarray, *, exactly: bool = False) -> NDArray[Any]:
-    """A number an image, (N,): that of the first image which is the same, perhaps turned or mirrored.
+def numbered(*sets: np.ndarray, exactly: bool = False) -> NDArray[Any]:
+    """A number an image, (N,): that of the first image of all sets which is the same, perhaps turned or mirrored.
 
     Parameters
     ----------
-    images : (N, C, H, W) in [0, 1]
+    sets : (N, C, H, W) in [0, 1], images of one size
     exactly : whether only rounding may differ
     """
-    images = np.ascontiguousarray(check_array(images, "images", "(N, C, H, W)"), np.float32)
+    images = [np.ascontiguousarray(check_array(each, "images", "(N, C, H, W)"), np.float32) for each in sets]
+    ends = np.cumsum([len(each) for each in images])
+
+    def at(some: NDArray[Any]) -> NDArray[Any]:
+        """Images of rising numbers; all sets in one array would be a copy of them."""
+        within = np.split(some, np.searchsorted(some, ends[:-1]))
+        return np.concatenate([each[k - end + len(each)] for each, k, end in zip(images, within, ends, strict=True)])
+
     first: dict[bytes, int] = {}
-    numbers = np.array([first.setdefault(each, k) for k, each in enumerate(digests(images))], int)
+    each_digest = (digest for each in images for digest in digests(each))
+    numbers = np.array([first.setdefault(digest, k) for k, digest in enumerate(each_digest)], int)
     rows = np.fromiter(first.values(), int)
     if len(rows) < 2:
         return numbers
-    seen = _seen(images[rows])
-    codes = range(8 if images.shape[2] == images.shape[3] else 4)
-    small = _small(luminance(images[rows]))
-    turned = [unturn(small, code, (1, 2)).reshape(len(small), -1) for code in codes]
-    for k in range(1, len(rows)):
-        like = np.stack([each[k] @ small[:k].reshape(k, -1).T for each in turned])
-        best = like.max(0)
-        for j in np.argsort(-best, kind="stable")[:FEW]:
-            same = numbers[rows[j]] == rows[j] and best[j] > LIKE
-            code = int(like[:, j].argmax())
-            if same and _same(seen[k]._replace(grey=unturn(seen[k].grey, code)), seen[j], exactly):
+    codes = range(8 if images[0].shape[2] == images[0].shape[3] else 4)
+    seen = lru_cache(KEPT)(lambda j: _seen(at(rows[j : j + 1]))[0])
+    small = np.concatenate([_small(luminance(at(part))) for part in _parts_of(rows)])
+    for k, near in _alike(small, codes):
+        one = seen(k)
+        for j, code in near:
+            if numbers[rows[j]] != rows[j]:
+                continue
+            if _same(one._replace(grey=unturn(one.grey, code)), seen(j), exactly):
                 numbers[numbers == rows[k]] = rows[j]
                 break
     return numbers
+
+
+def _alike(small: NDArray[Any], codes: range) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Of small images (N, h, w) those that are like earlier ones, and of these the `FEW` nearest: (number, turn), the nearest
+    first."""
+    flat = small.reshape(len(small), -1)
+    for part in _parts_of(np.arange(len(small))):
+        best, turn = (
+            np.full((len(part), part[-1] + 1), -np.inf, small.dtype),
+            np.zeros((len(part), part[-1] + 1), np.int8),
+        )
+        for code in codes:
+            turned = unturn(small[part], code, (1, 2)).reshape(len(part), -1)
+            like = turned @ flat[: part[-1] + 1].T
+            better = like > best
+            best[better], turn[better] = like[better], code
+        for row in np.flatnonzero((best > LIKE).sum(1) > 0):
+            k = part[row]
+            near = np.flatnonzero(best[row, :k] > LIKE)
+            near = near[np.argsort(-best[row, near], kind="stable")[:FEW]]
+            if len(near):
+                yield k, [(int(j), int(turn[row, j])) for j in near]
+
+
+def _parts_of(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    return np.array_split(rows, max(1, -(-len(rows) // AT_ONCE)))
 
 
 class _Seen(NamedTuple):

@@ -27,10 +27,10 @@ from veridical.core.version import __version__
 from veridical.data.colour import tinted
 from veridical.diffusion.canvas import Canvas
 from veridical.models.contract import Generating, Growing, Labelling
-from veridical.recipes.info import RunInfo
 from veridical.runs.larger import at_a_time, batches, canvas_of
 from veridical.runs.run import Run, load
-from veridical.runs.samples import Samples, check_folder
+from veridical.runs.samples import Samples, check_folder, few_of
+from veridical.runs.sharing import begin, end, mine, world_of
 
 
 def draw(
@@ -186,7 +186,8 @@ def sample(
     """Draw `n` images from a run and write them in the units and bit depth of its data.
 
     Each image is written as soon as it is drawn, so that memory does not depend on `n`. What was stopped goes on with the same
-    call, with the same images to the bit.
+    call, with the same images to the bit. Processes that torchrun started draw every so many batches each, into one folder:
+    with as many threads each as one process had, the same bytes.
 
     Beside the images stand ``provenance.json`` (checkpoint hash, recipe, seed, version; number and condition of each
     image) and ``grid.png`` of the first. Where the condition of an image is a label image, or a source that has one, or where
@@ -245,6 +246,7 @@ def sample(
     found = conditions_of(loaded, n, None if canvas is None else shape, **asked)
     for text in found.notes:
         tell(run, text)
+    world = world_of(loaded.device)
     places = [option.name for option in options().values() if not option.several]
     samples = Samples(
         Path(out),
@@ -252,14 +254,17 @@ def sample(
             "version": __version__,
             "recipe": info.recipe,
             "checkpoint": loaded.checkpoint(),
-            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | _few(info),
+            "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")} | few_of(info),
             "seed": seed,
             "n": n,
             "batch": batch,
             "size": shape,
             "periodic": periodic,
             "settings": {k: info.args[k] for k in row.sampling},
-            "condition": {"needs": loaded.needs, **{name: _text(asked.get(name)) for name in places}}
+            "condition": {
+                "needs": loaded.needs,
+                **{name: None if asked.get(name) is None else str(asked[name]) for name in places},
+            }
             if loaded.needs
             else None,
             **({"notes": found.notes} if found.notes else {}),
@@ -268,33 +273,28 @@ def sample(
         found,
         info.dataset.get("pixel_size"),
         mask_values=info.dataset["mask_values"] if isinstance(loaded.model, Labelling) else None,
+        rank=world.rank,
     )
-    colour: list[float] = []
-    with on_stop(_stop), samples.kept(), Progress("sample", quiet) as progress:
-        for numbers in batches(n, at_a_time(batch, canvas)):
+    begin(Path(out), samples, world)
+    colour: dict[int, float] = {}
+    with on_stop(_stop), samples.kept(), Progress("sample", quiet or world.rank > 0) as progress:
+        for numbers in mine(batches(n, at_a_time(batch, canvas)), world):
             if samples.lacks(numbers):
                 began = time.monotonic()
                 images, masks = drawn(loaded, numbers, found.rows(numbers), seed, canvas)
-                images, tint = loaded.in_grey(images)
-                if tint:
-                    colour += tint
-                    samples.measured["chroma"] = float(np.mean(colour))
+                images, chroma = loaded.in_grey(images)
+                if chroma:
+                    colour.update(zip(numbers, chroma, strict=True))
+                    samples.measured["chroma"] = float(np.mean(list(colour.values())))
                 samples.add(numbers, images, time.monotonic() - began, masks)
             progress.update(numbers.stop / n)
-    for text in tinted(colour):
+        if tint := end(samples, world, colour):
+            samples.measured["chroma"] = float(np.mean(tint))
+    world.largest(0)  # nobody goes on before all is written
+    for text in tinted(tint):
         tell(out, text)
     return Path(out)
 
 
-def _few(info: RunInfo) -> dict[str, Any]:
-    """Which tiles a run was trained on, where it was told: how many, how many had labels, the focus they were drawn by."""
-    few = {"limit": info.config.limit, "label_tiles": info.config.label_tiles, "focus": info.dataset.get("focus")}
-    return {name: said for name, said in few.items() if said}
-
-
 def _stop() -> None:
     raise KeyboardInterrupt
-
-
-def _text(spec: str | Path | None) -> str | None:
-    return None if spec is None else str(spec)

@@ -23,8 +23,10 @@ from veridical.data.inside import inside_of
 from veridical.data.masks import paint, stored
 from veridical.data.readers.imagefile import read_image
 from veridical.data.window import IntensityWindow
+from veridical.recipes.info import RunInfo
 
 PROVENANCE, GRID, CAPTIONS = "provenance.json", "grid.png", "captions.jsonl"
+PARTS = ".drawn-{}.json"  # what a process beside the first has drawn so far; gone when all is drawn
 RESPONSES = "responses"  # folder of the answers of a hosted generator, there before the first image
 SHOWN = 64  # images on the grid, and of large ones fewer: no more pixels than
 SHOWN_PIXELS = 2**22
@@ -48,6 +50,12 @@ def is_new(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and {path.name for path in folder.iterdir()} <= {RESPONSES})
 
 
+def few_of(info: RunInfo) -> dict[str, Any]:
+    """Which tiles a run was trained on, where it was told: how many, how many had labels, the focus they were drawn by."""
+    few = {"limit": info.config.limit, "label_tiles": info.config.label_tiles, "focus": info.dataset.get("focus")}
+    return {name: said for name, said in few.items() if said}
+
+
 class Samples:
     """The images of one request in a folder; image k is in the same file whatever was drawn before.
 
@@ -64,6 +72,9 @@ class Samples:
         Micrometres.
     mask_values : sequence of int, optional
         The stored value of each class of label images that are drawn with the images.
+    rank : int
+        Of the processes that draw into one folder: the first writes what is of the whole folder, each other its images and a
+        record of its own (see `veridical.runs.sharing`).
 
     Raises
     ------
@@ -79,21 +90,27 @@ class Samples:
         asked: Asked,
         pixel_size: float | None,
         mask_values: Sequence[int] | None = None,
+        rank: int = 0,
     ) -> None:
         self._folder, self._about, self._window, self._asked = folder, about, window, asked
+        self._rank = rank
         self._pixel_size, self._mask_values = pixel_size, mask_values
         self._suffix, self._inside = suffix_of(window.dtype), inside_of(about)
-        self._there = bytearray(asked.n)
+        self.there = bytearray(asked.n)
         self.measured: dict[str, float] = {}  # what else the record says of all images that were drawn by this call
-        self._seconds = 0.0
+        self.seconds = 0.0  # that drawing the images of the record took
         self._saved, self._pause = time.monotonic(), 0.0
         self._changed = False
         if (folder / PROVENANCE).is_file():
-            self._resume()
+            for path in (folder / PROVENANCE, *self._parts()):
+                self._resume(path)
+        self._mine = self.there if rank == 0 else bytearray(asked.n)
+        if rank:
+            self.seconds = 0.0
 
     def lacks(self, numbers: range) -> bool:
         """Whether one of these images is yet to be drawn."""
-        return not all(self._there[numbers.start : numbers.stop])
+        return not all(self.there[numbers.start : numbers.stop])
 
     def add(self, numbers: range, images: Images, seconds: float, drawn: np.ndarray | None = None) -> None:
         """Write those of images (N, C, H, W) in [0, 1] that are not there; drawing them took some seconds.
@@ -105,13 +122,10 @@ class Samples:
         InputError
             If another file has the name of one, or if the disk is full.
         """
-        if not self._changed:  # from now on the folder is of this request
-            self._changed = True
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._record()
-        self._seconds += seconds
+        self.begin()
+        self.seconds += seconds
         for row, (k, image) in enumerate(zip(numbers, images, strict=True)):
-            if not self._there[k]:
+            if not self.there[k]:
                 mask = self._asked.mask(k) if drawn is None else stored(drawn[row], self._mask_values or ())
                 if mask is not None:
                     (self._folder / "masks").mkdir(exist_ok=True)
@@ -119,10 +133,23 @@ class Samples:
                 counts = self._window.from_unit(image)
                 write = partial(write_counts, counts=counts, pixel_size=self._pixel_size, inside=self._inside)
                 self._write(self._file(k), write)
-                self._there[k] = 1
+                self.there[k] = self._mine[k] = 1
         self._show()
         if time.monotonic() - self._saved > max(EVERY, 20 * self._pause):
-            self._record()
+            self.record()
+
+    def begin(self) -> None:
+        """From now on the folder is of this request; its record has what other processes recorded."""
+        if not self._changed:
+            self._changed = True
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._write_whole()
+
+    def told(self, there: Sequence[float], seconds: float) -> None:
+        """Hear which images all processes have drawn, in how many seconds in all."""
+        if self._rank == 0:
+            self.there[:] = bytes(map(bool, there))
+            self.seconds, self._changed = seconds, True
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
@@ -132,14 +159,23 @@ class Samples:
         except BaseException:
             if self._changed:
                 with contextlib.suppress(InputError, OSError):  # a full disk was said already
-                    self._record()
+                    self.record()
             raise
-        if self._changed or not (self._folder / GRID).exists():
+        if self._rank == 0 and (self._changed or not (self._folder / GRID).exists() or self._parts()):
             self._show()
-            self._record()
+            self._write_whole()
 
-    def _resume(self) -> None:
-        path = self._folder / PROVENANCE
+    def _parts(self) -> list[Path]:
+        return sorted(self._folder.glob(PARTS.format("*")))
+
+    def _write_whole(self) -> None:
+        """Record what was drawn; the first process has read what others recorded, and removes it."""
+        self.record()
+        if self._rank == 0:
+            for path in self._parts():
+                path.unlink(missing_ok=True)
+
+    def _resume(self, path: Path) -> None:
         held = read_json(path, dict[str, Any])
         for name, value in json.loads(json.dumps(self._about)).items():
             if name not in held:
@@ -149,16 +185,16 @@ class Samples:
                     f"{self._folder} holds samples that were drawn with another {name}: choose another --out, or give the "
                     "command that they were drawn with to go on."
                 )
-        images = held.get("images")
+        images, before = held.get("images"), sum(self.there)
         for image in images if isinstance(images, list) else []:
             k = image.get("number") if isinstance(image, dict) else None
-            if not isinstance(k, int) or not 0 <= k < len(self._there) or image != self._said(k):
+            if not isinstance(k, int) or not 0 <= k < len(self.there) or image != self._said(k):
                 raise InputError(f"{path} was damaged, or is of other conditions: choose another --out.")
             bare = self._asked.mask(k) is None and self._mask_values is None
             masked = bare or self._mask_file(k).is_file()
-            self._there[k] = masked and self._file(k).is_file()
+            self.there[k] |= masked and self._file(k).is_file()
         rate = held.get("seconds_per_image")
-        self._seconds = rate * sum(self._there) if isinstance(rate, int | float) else 0.0
+        self.seconds += rate * (sum(self.there) - before) if isinstance(rate, int | float) else 0.0
 
     def _name(self, k: int) -> str:
         return f"{self._about['recipe']}_{k:05d}"
@@ -180,7 +216,7 @@ class Samples:
         if "text" not in self._said(0).get("condition", {}):
             return
         with replacing(self._folder / CAPTIONS) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for k in (k for k in range(len(self._there)) if self._there[k]):
+            for k in (k for k in range(len(self._mine)) if self._mine[k]):
                 said = self._said(k)
                 row = {"file_name": said["file"], "text": said["condition"]["text"]}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -198,30 +234,32 @@ class Samples:
                     f"{path} is there and is no image of this command: move it away, or choose another --out."
                 )
 
-    def _record(self) -> None:
+    def record(self) -> None:
         """Write the provenance, an image at a time: of many there is not room for all."""
-        began, count = time.monotonic(), sum(self._there)
-        about = self._about | {"seconds_per_image": self._seconds / count if count else None} | self.measured
-        with replacing(self._folder / PROVENANCE) as temporary, temporary.open("w", encoding="utf-8") as file:
+        began, count = time.monotonic(), sum(self._mine)
+        path = self._folder / (PARTS.format(self._rank) if self._rank else PROVENANCE)
+        about = self._about | {"seconds_per_image": self.seconds / count if count else None} | self.measured
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write(json.dumps(about, indent=1, allow_nan=False).removesuffix("\n}") + ',\n "images": [')
             between = "\n"
-            for k in range(len(self._there)):
-                if self._there[k]:
+            for k in range(len(self._mine)):
+                if self._mine[k]:
                     file.write(f"{between}  {json.dumps(self._said(k), allow_nan=False)}")
                     between = ",\n"
             file.write("\n ]\n}\n")
-        self._tell_prompts()
+        if self._rank == 0:
+            self._tell_prompts()
         self._saved = time.monotonic()
         self._pause = self._saved - began
 
     def _show(self) -> None:
         """Write the grid, once, as soon as its images are there: from their files, so that it is the same after a stop."""
         path = self._folder / GRID
-        if path.exists() or not self._there[0]:
+        if self._rank or path.exists() or not self.there[0]:
             return
         pixels = math.prod(read_image(self._file(0)).shape[:2])
-        first = min(SHOWN, max(1, SHOWN_PIXELS // pixels), len(self._there))
-        if not all(self._there[:first]):
+        first = min(SHOWN, max(1, SHOWN_PIXELS // pixels), len(self.there))
+        if not all(self.there[:first]):
             return
         counts = np.stack([read_image(self._file(k)) for k in range(first)])
         images = channels_first(self._window.to_unit(counts))

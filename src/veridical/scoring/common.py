@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.metrics.same import numbered, simple
-from veridical.stats.groups import components
+from veridical.stats.groups import joined
 
 SAME = "equal, turned or saved anew"
 
@@ -37,7 +37,7 @@ def in_common(
     real_groups : (N,) labels, or None
     """
     n, m = len(real), len(synth)
-    numbers = numbered(np.concatenate([real, synth] if floor is None else [real, synth, floor]), exactly=simple(real))
+    numbers = numbered(*([real, synth] if floor is None else [real, synth, floor]), exactly=simple(real))
     of_real, of_synth, of_floor = numbers[:n], numbers[n : n + m], numbers[n + m :]
     remarks = []
     if many := _twice(of_real):
@@ -45,7 +45,7 @@ def in_common(
             f"{many} of the {n} real images are the same as another one ({SAME}) and count as one group with it"
         )
         labels = np.arange(n) if real_groups is None else real_groups
-        real_groups = components(of_real[:, None] == of_real, labels)
+        real_groups = joined(of_real, labels)
     if many := _twice(of_synth):
         remarks.append(f"{many} of the {m} synthetic images are equal to another one, or alike but for noise")
     if many := int(np.isin(of_synth, of_real).sum()):

@@ -16,6 +16,7 @@ from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, interval_row, joined, null, row
 from veridical.scoring.sets import COPIES, FEWEST, NEIGHBOURS, Equal, Sets
+from veridical.stats.groups import group_numbers
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 
 
@@ -155,36 +156,43 @@ def _sizes(equal: Equal) -> dict[str, Any]:
 
 def kid(sets: Sets, metric: Metric) -> Row:
     """Unbiased squared kernel distance, from all images."""
+    from veridical.metrics.distribution import distance_of_groups
+
     name, settings, groups = metric.named(sets.extractor), _kid_settings(sets), sets.rows
-    if min(len(sets.real), len(sets.synth)) < 2:
-        return null(name, "needs at least 2 images a set", len(sets.synth), settings)
-    value = _to_synth(sets)
-    interval = jackknife(value, [groups.real_groups, groups.synth_groups], kind="distance")
-    return interval_row(name, interval, len(sets.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
+    if min(len(groups.real), len(groups.synth)) < 2:
+        return null(name, "needs at least 2 images a set", len(groups.synth), settings)
+    labels = [groups.real_groups, groups.synth_groups]
+    xx, yy, xy, _, _ = sets.kernels
+    value = distance_of_groups(xx, yy, xy, *(group_numbers(each).numbers for each in labels))
+    interval = jackknife(value, labels, kind="distance")
+    return interval_row(name, interval, len(groups.synth), sets.kid_floor, settings, (_no_kid_floor(sets),))
 
 
 def kid_over_random_phase(sets: Sets, metric: Metric) -> Row:
     """The KID over that of random-phase images, less the bias of a ratio."""
-    from veridical.metrics.distribution import mmd2
+    from veridical.metrics.distribution import distance_of_groups
 
-    name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.synth)
-    if min(len(sets.real), n) < 2:
+    name, settings, n = metric.named(sets.extractor), _kid_settings(sets), len(sets.rows.synth)
+    if min(len(sets.rows.real), n) < 2:
         return null(name, "needs at least 2 images a set", n, settings)
-    xx, _, _, pp, xp = sets.kernels
-    to_synth, (_, phase, of_real) = _to_synth(sets), sets.random_phase
+    xx, yy, xy, pp, xp = sets.kernels
+    _, phase, of_real = sets.random_phase
     groups = [sets.rows.real_groups, sets.rows.synth_groups, phase]
     if of_real:  # tiles and their surrogates are left out together
         groups = [np.concatenate(groups[::2]), groups[1]]
+    numbers = [group_numbers(each).numbers for each in groups]
+    mine, synth, theirs = numbers[0][: len(xx)], numbers[1], numbers[0][len(xx) :] if of_real else numbers[2]
+    to_synth, to_random = distance_of_groups(xx, yy, xy, mine, synth), distance_of_groups(xx, pp, xp, mine, theirs)
 
     def parts(*rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         if not of_real:
             return rows[0], rows[1], rows[2]
-        mine = rows[0] < len(xx)
-        return rows[0][mine], rows[1], rows[0][~mine] - len(xx)
+        real = rows[0] < len(xx)
+        return rows[0][real], rows[1], rows[0][~real] - len(xx)
 
     def to_phase(*rows: NDArray[Any]) -> float:
         i, _, k = parts(*rows)
-        return mmd2(xx[np.ix_(i, i)], pp[np.ix_(k, k)], xp[np.ix_(i, k)])
+        return to_random(i, k)
 
     def ratio(*rows: NDArray[Any]) -> float:
         i, j, _ = parts(*rows)
@@ -206,15 +214,8 @@ def _no_kid_floor(sets: Sets) -> str | None:
 
 
 def _kid_settings(sets: Sets) -> dict[str, Any]:
-    sizes = {"n_real": len(sets.real), "n_synth": len(sets.synth)}
+    sizes = {"n_real": len(sets.rows.real), "n_synth": len(sets.rows.synth)}
     return sets.deep.settings | {"kernel": "(x.y / d + 1)^3, unbiased, all pairs of different slices"} | sizes
-
-
-def _to_synth(sets: Sets) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    from veridical.metrics.distribution import mmd2
-
-    xx, yy, xy, _, _ = sets.kernels
-    return lambda i, j: mmd2(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)])
 
 
 def frechet(sets: Sets, metric: Metric) -> Row:
@@ -259,13 +260,12 @@ def spacing(sets: Sets, metric: Metric) -> Row:
     """How different synthetic images are from each other, beside other real ones; its floor is that of real ones."""
     from veridical.metrics.spacing import spacing
 
-    name, (real, synth, others) = metric.named(sets.extractor), sets.features
-    synth, rows = synth[: sets.distinct], sets.rows
-    groups, other_groups = sets.real_groups, sets.floor_groups
-    if sets.floor_real is None:
-        real, groups, others, other_groups = real[rows.half], rows.half_groups, others[rows.others], rows.other_groups
+    name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
+    synth = deep.synth if sets.distinct is None else deep.synth[rows.synth < sets.distinct]
+    groups = rows.half_groups if sets.real_groups is not None or sets.floor_real is None else None
+    other_groups = rows.other_groups if sets.floor_real is None or sets.floor_groups is not None else None
     try:
-        value, floor = spacing(synth, others, None, other_groups), spacing(real, others, groups, other_groups)
+        value, floor = (spacing(x, deep.others, g, other_groups) for x, g in ((synth, None), (deep.half, groups)))
     except ValueError as error:
         return null(name, str(error), len(synth))
     settings = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}

@@ -125,7 +125,8 @@ def measure(
         if row["reason"] is None:
             of_floor = sets.floor_remarks if metric.floor == "real" else ()
             of_training = sets.training_remarks if "training images" in metric.needs else ()
-            row["remark"] = joined(row["remark"], *sets.remarks, *of_floor, *of_training)
+            of_features = sets.feature_remarks if "features" in metric.needs else ()
+            row["remark"] = joined(row["remark"], *sets.remarks, *of_floor, *of_training, *of_features)
         rows.append(about | row)
     return rows
 

@@ -29,6 +29,10 @@ FEWEST = 40
 # than sets of few kinds (docs/results/precision.md).
 PRECISE = 0.5
 
+# Of larger sets so many images, spread evenly over slices, are compared by their features: each with each, so that memory and
+# time grow with the square of this number, and what chance makes is small already (benchmarks/large_sets.py).
+MOST = 4000
+
 
 class Training(NamedTuple):
     """Images that were trained on: whole ones (C, height, width) in [0, 1], flips and quarter turns that training makes, and
@@ -229,18 +233,27 @@ class Sets:
 
     @cached_property
     def features(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Features of `real`, `synth` and `other_real`, in the order of these."""
-        real = self._embed(self.real) if self.known is None else self.known.real
-        return real, self._embed(self.synth), real if self.floor_real is None else self._embed(self.floor_real)
+        """Features of the real images, the synthetic and the other real ones of `rows`."""
+        rows = self.rows
+        real = self._embed(self.real[rows.real]) if self.known is None else self.known.real
+        if self.floor_real is None:
+            return real, self._embed(self.synth[rows.synth]), real[self._place[rows.others]]
+        return real, self._embed(self.synth[rows.synth]), self._embed(self.floor_real[rows.others])
+
+    @cached_property
+    def _place(self) -> NDArray[Any]:
+        """Where in `rows.real` an image of `real` stands."""
+        place = np.full(len(self.real), -1)
+        place[self.rows.real] = np.arange(len(self.rows.real))
+        return place
 
     @cached_property
     def deep(self) -> Deep:
         """Features of `rows`, and of random-phase images."""
         from veridical.metrics.features import settings
 
-        (real, synth, others), rows = self.features, self.rows
-        about = settings(self.extractor, *self.real.shape[2:])
-        return Deep(real[rows.real], synth[rows.synth], real[rows.half], others[rows.others], about)
+        (real, synth, others), half = self.features, self._place[self.rows.half]
+        return Deep(real, synth, real[half], others, settings(self.extractor, *self.real.shape[2:]))
 
     @cached_property
     def random_phase(self) -> Phase:
@@ -258,6 +271,14 @@ class Sets:
         phase = check_images(phase, "phase")
         order, labels = _canonical(phase, groups)
         return Phase(self._embed(phase[order]), labels, groups is not None and self.floor_real is None)
+
+    @cached_property
+    def feature_remarks(self) -> tuple[str, ...]:
+        """What has to be said of numbers that come from features."""
+        large = max(len(self.real), len(self.synth), len(self.other_real)) > MOST
+        return (
+            (f"{MOST} images of a set, spread evenly over its slices, are compared by their features",) if large else ()
+        )
 
     def to_keep(self) -> Known:
         """For sets of the same real images and others: `known`."""
@@ -374,9 +395,13 @@ class Sets:
 
 
 def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows sorted by content, and the labels in this order; without any, every image is a group."""
+    """Rows sorted by content, at most `MOST`, and the labels in this order; without any, every image is a group."""
     order = np.argsort(np.array(digests(images)), kind="stable")
-    return order, np.arange(len(order)) if groups is None else groups[order]
+    labels = np.arange(len(order)) if groups is None else groups[order]
+    if len(order) <= MOST:
+        return order, labels
+    kept = spread_evenly(labels, MOST)
+    return order[kept], labels[kept]
 
 
 def _random_phase(tiles: NDArray[Any], groups: NDArray[Any], n: int) -> tuple[NDArray[Any], NDArray[Any]]:

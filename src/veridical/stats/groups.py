@@ -1,7 +1,8 @@
 """Groups of rows that belong together (clusters, blocks): tiles of a slice, slices of a place.
 
 `group_numbers` are left out by the jackknife, `halves` give a real-against-real floor, `independent` rows are of different
-groups, `merged` gives the blocks of a permutation test and the folds of a cross-validation, `components` finds linked groups.
+groups, `merged` gives the blocks of a permutation test and the folds of a cross-validation, `components` and `joined` find
+linked groups.
 """
 
 from __future__ import annotations
@@ -144,6 +145,32 @@ def components(linked: np.ndarray, labels: ArrayLike | None = None) -> np.ndarra
         names = np.asarray(labels)
         linked = linked | (names[:, None] == names)
     found: np.ndarray = connected_components(csr_matrix(linked), directed=False)[1]
+    return found
+
+
+def joined(*labels: ArrayLike) -> np.ndarray:
+    """Number of the group of each row, from 0, where rows that share a label of any kind belong together.
+
+    Parameters
+    ----------
+    labels : (N,) labels of each kind
+
+    Returns
+    -------
+    (N,) numbers
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    rows = len(np.asarray(labels[0]))
+    ends, nodes = [], rows  # a node a row, and one a label
+    for each in labels:
+        numbers = np.unique(np.asarray(each), return_inverse=True)[1].ravel()
+        ends.append(nodes + numbers)
+        nodes += int(numbers.max(initial=-1)) + 1
+    edges = np.tile(np.arange(rows), len(labels)), np.concatenate(ends)
+    graph = coo_matrix((np.ones(len(edges[0]), np.int8), edges), (nodes, nodes))
+    found: np.ndarray = connected_components(graph, directed=False)[1][:rows]
     return found
 
 
