@@ -29,6 +29,7 @@ def runs(tmp_path_factory):
     train("flow_matching", data, folder / "flow", **BRIEF, **UNET)
     train("cfg", data, folder / "cfg", **BRIEF, **{**UNET, "sampling_steps": 4}, label="kind")
     train("vae", data, folder / "vae", **BRIEF, **TOY["vae"])
+    train("slicegan", data, folder / "slicegan", **BRIEF, **TOY["slicegan"])
     return folder
 
 
@@ -90,12 +91,26 @@ def test_other_denoisers_of_pixels_draw_volumes_too(runs, tmp_path):
     assert tifffile.imread(path).shape == (16, 16, 16)
 
 
+def test_a_generator_of_volumes_draws_them_of_any_size(runs, tmp_path):
+    path = volume(runs / "slicegan", (12, 20, 24), tmp_path / "v.tif", seed=3, quiet=True)
+    slices = open_slices(path)
+    assert len(slices) == 12 and slices.shapes[0] == (20, 24) and slices.dtype == "uint8"
+    record = json.loads((tmp_path / "v.json").read_text())
+    assert record["recipe"] == "slicegan" and record["synthetic"] is True and record["direction"]["tiles"] == 108
+    again = volume(runs / "slicegan", (12, 20, 24), tmp_path / "again.tif", seed=3, isotropic=True, quiet=True)
+    other = volume(runs / "slicegan", (12, 20, 24), tmp_path / "other.tif", seed=4, quiet=True)
+    assert np.array_equal(tifffile.imread(again), tifffile.imread(path))
+    assert not np.array_equal(tifffile.imread(other), tifffile.imread(path))
+
+
 @pytest.mark.parametrize(
     ("run", "more", "words"),
     [
         ("vae", {}, "train edm"),
         ("cfg", {}, "is told label"),
         ("edm", {"shape": 8, "periodic": True}, "smaller than the tiles"),
+        ("slicegan", {"shape": 20, "periodic": True}, "multiple of 8 voxels, 16 at least"),
+        ("slicegan", {"settings": {"width": 3}}, "no sampling setting"),
         ("edm", {"out": "v.png"}, "ends with .tif"),
         ("edm", {"settings": {"solver": "heun"}}, "solver of their own"),
         ("edm", {"shape": 20000}, "VERIDICAL_MAX_BYTES"),
