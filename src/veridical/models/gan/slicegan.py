@@ -41,10 +41,10 @@ class Up(nn.Module):
     are kept as the rows of a matrix, as layouts of memory are for images.
     """
 
-    def __init__(self, inside: int, out: int, cut: int) -> None:
+    def __init__(self, inside: int, out: int, cut: int, bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(0.02 * torch.randn(inside, 64 * out))
-        self.bias = nn.Parameter(torch.zeros(out))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
         self.out, self.cut = out, cut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Generator(nn.Module):
         layers: list[nn.Module] = []
         for current, following in pairwise(widths):
             layers += [Up(current, following, 2), Norm(following), nn.ReLU()]
-        self.net = nn.Sequential(*layers, Up(widths[-1], channels, 3), nn.Tanh())
+        self.net = nn.Sequential(*layers, Up(widths[-1], channels, 3, bias=True), nn.Tanh())
         self.step = size // 2
 
     def forward(self, z: Tensor) -> Tensor:
