@@ -34,6 +34,8 @@ TOY: dict[str, dict] = {
     "progan": {"latent": 8, "width": 4},
     "stylegan": {"latent": 8, "width": 4, "mapping": 2},
     "pix2pix": {"classes": 3, "width": 8},
+    "slicegan": {"latent": 4, "width": 4, "critic": 8, "critic_steps": 2},
+    "slicegan_directed": {"latent": 4, "width": 4, "critic": 8, "classes": 3},
     "cyclegan": {"width": 16, "blocks": 1, "pool": 4},
     "ddpm": {**UNET, "sampling_steps": 4, "variance": "learned"},
     "ncsn": {**UNET, "sampling_steps": 4, "langevin_steps": 2},

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from toy import TOY, UNET, write_tiles
 from veridical.core.errors import InputError
@@ -13,8 +15,8 @@ from veridical.core.parse import parse_shape
 from veridical.data.readers.open import open_slices
 from veridical.runs.run import load
 from veridical.training.loop import train
-from veridical.volumes import draw
-from veridical.volumes.draw import box_of, volume
+from veridical.volumes import diffused, sections
+from veridical.volumes.draw import volume
 
 BRIEF = {"size": 16, "batch": 4, "steps": 1, "quiet": True}
 
@@ -27,6 +29,7 @@ def runs(tmp_path_factory):
     train("flow_matching", data, folder / "flow", **BRIEF, **UNET)
     train("cfg", data, folder / "cfg", **BRIEF, **{**UNET, "sampling_steps": 4}, label="kind")
     train("vae", data, folder / "vae", **BRIEF, **TOY["vae"])
+    train("slicegan", data, folder / "slicegan", **BRIEF, **TOY["slicegan"])
     return folder
 
 
@@ -49,7 +52,7 @@ def test_a_volume_is_a_stack_that_says_what_made_it(runs, tmp_path):
 def test_a_stopped_volume_goes_on_to_the_same_voxels(runs, tmp_path, monkeypatch):
     asked = {"seed": 1, "quiet": True}
     whole = volume(runs / "edm", 16, tmp_path / "whole.tif", **asked)
-    real = draw.synthesise
+    real = diffused.synthesise
 
     def stopping(section, body, grid, noise, state, tell):
         def after(found):
@@ -59,7 +62,7 @@ def test_a_stopped_volume_goes_on_to_the_same_voxels(runs, tmp_path, monkeypatch
 
         return real(section, body, grid, noise, state, after)
 
-    monkeypatch.setattr(draw, "synthesise", stopping)
+    monkeypatch.setattr(diffused, "synthesise", stopping)
     with pytest.raises(KeyboardInterrupt):
         volume(runs / "edm", 16, tmp_path / "part.tif", **asked)
     monkeypatch.undo()
@@ -88,12 +91,26 @@ def test_other_denoisers_of_pixels_draw_volumes_too(runs, tmp_path):
     assert tifffile.imread(path).shape == (16, 16, 16)
 
 
+def test_a_generator_of_volumes_draws_them_of_any_size(runs, tmp_path):
+    path = volume(runs / "slicegan", (12, 20, 24), tmp_path / "v.tif", seed=3, quiet=True)
+    slices = open_slices(path)
+    assert len(slices) == 12 and slices.shapes[0] == (20, 24) and slices.dtype == "uint8"
+    record = json.loads((tmp_path / "v.json").read_text())
+    assert record["recipe"] == "slicegan" and record["synthetic"] is True and record["direction"]["tiles"] == 108
+    again = volume(runs / "slicegan", (12, 20, 24), tmp_path / "again.tif", seed=3, isotropic=True, quiet=True)
+    other = volume(runs / "slicegan", (12, 20, 24), tmp_path / "other.tif", seed=4, quiet=True)
+    assert np.array_equal(tifffile.imread(again), tifffile.imread(path))
+    assert not np.array_equal(tifffile.imread(other), tifffile.imread(path))
+
+
 @pytest.mark.parametrize(
     ("run", "more", "words"),
     [
         ("vae", {}, "train edm"),
         ("cfg", {}, "is told label"),
         ("edm", {"shape": 8, "periodic": True}, "smaller than the tiles"),
+        ("slicegan", {"shape": 20, "periodic": True}, "multiple of 8 voxels, 16 at least"),
+        ("slicegan", {"settings": {"width": 3}}, "no sampling setting"),
         ("edm", {"out": "v.png"}, "ends with .tif"),
         ("edm", {"settings": {"solver": "heun"}}, "solver of their own"),
         ("edm", {"shape": 20000}, "VERIDICAL_MAX_BYTES"),
@@ -106,21 +123,38 @@ def test_what_cannot_be_is_said(runs, tmp_path, run, more, words):
         volume(runs / run, asked.pop("shape"), tmp_path / asked.pop("out"), **asked)
 
 
-def test_sections_with_a_direction_are_refused_and_odd_ones_remarked(runs):
+def test_an_odd_spectrum_is_remarked(runs):
     run = load(runs / "edm")
-    spectrum = run.model.spectrum
     place = torch.arange(16.0)
-    spectrum.deviation.copy_(0.02 + torch.exp(-place / 8) * torch.exp(-place[:, None] / 1.5))
-    with pytest.raises(InputError, match="along some directions"):
-        draw._law(run)
     radius = torch.hypot(place[:, None], place) / 16 * torch.pi
-    spectrum.deviation.copy_((1e-3 + torch.exp(-(((radius - 1) / 0.4) ** 2))).sqrt())
-    assert "no isotropic body" in draw._remarks(draw._law(run))[0]
+    run.model.spectrum.deviation.copy_((1e-3 + torch.exp(-(((radius - 1) / 0.4) ** 2))).sqrt())
+    assert "no isotropic body" in diffused.remarks(diffused.law_of(run))[0]
+
+
+def test_images_with_a_direction_are_refused_unless_the_user_knows_better(runs, tmp_path):
+    """Stripes; and data that are gone or others cannot be tested."""
+    data, other = tmp_path / "stripes", write_tiles(tmp_path / "more", n=12, size=48)
+    for which, count in (("train", 12), ("test", 3)):
+        (data / which).mkdir(parents=True)
+        for k in range(count):
+            stripes = gaussian_filter(np.random.default_rng([k, count]).standard_normal((48, 48)), (1, 12))
+            Image.fromarray(np.uint8(128 + 40 * stripes / stripes.std()).clip(0, 255)).save(data / which / f"{k}.png")
+    run = train("edm", data, tmp_path / "run", **BRIEF, **{**UNET, "sampling_steps": 4})
+    with pytest.raises(InputError, match="along some directions than along others"):
+        volume(run, 16, tmp_path / "v.tif", quiet=True)
+    volume(run, 16, tmp_path / "v.tif", isotropic=True, quiet=True)
+    assert json.loads((tmp_path / "v.json").read_text())["direction"] is None
+    data.rename(tmp_path / "gone")
+    with pytest.raises(InputError, match="is not there"):
+        sections.look(load(run))
+    other.rename(data)
+    with pytest.raises(InputError, match="is not the data"):
+        sections.look(load(run))
 
 
 def test_boxes_and_shapes():
-    assert box_of((64, 64, 128), 64, True) == (64, 64, 128)
-    assert min(box_of((10, 64, 128), 64, False)) >= 64 and box_of((10, 64, 128), 64, False)[2] >= 160
+    assert diffused.box_of((64, 64, 128), 64, True) == (64, 64, 128)
+    assert min(diffused.box_of((10, 64, 128), 64, False)) >= 64 and diffused.box_of((10, 64, 128), 64, False)[2] >= 160
     assert parse_shape("8x16x32") == (8, 16, 32) and parse_shape("9") == (9, 9, 9)
     with pytest.raises(InputError, match="is no shape"):
         parse_shape("8x8")

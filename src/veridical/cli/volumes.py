@@ -14,11 +14,15 @@ from veridical.core.parse import parse_shape
 @app.command(
     epilog="Exit code 130: stopped; the same command goes on.\n\nExamples:\n\n\b\n"
     "veridical volume runs/edm --shape 128x128x128 --out volume.tif\n"
-    "veridical volume runs/edm --shape 128 --periodic --seed 1 --out periodic.tif"
+    "veridical volume runs/edm --shape 128 --periodic --seed 1 --out periodic.tif\n"
+    "veridical volume runs/slicegan --shape 128x128x256 --out long.tif"
 )
 def volume(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Run folder of edm, ddpm, dit, ...: diffusion in pixels, grey.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="Run folder of slicegan, or of diffusion in pixels (edm, ddpm, dit, ...); grey images."
+        ),
     ],
     shape: Annotated[
         str, typer.Option(metavar="SLICESxHEIGHTxWIDTH", help="Voxels of the volume; one number: a cube.")
@@ -26,6 +30,13 @@ def volume(
     out: Annotated[Path, typer.Option(help="TIFF file to write; OUT.json beside it says what made it.")],
     periodic: Annotated[
         bool, typer.Option("--periodic", help="The volume goes on at the opposite face where it ends; takes less time.")
+    ] = False,
+    isotropic: Annotated[
+        bool,
+        typer.Option(
+            "--isotropic",
+            help="The material is known to have no direction: do not read the training images again to test that.",
+        ),
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -36,18 +47,18 @@ def volume(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Draw a volume of an isotropic material from a run that was trained on its sections.
+    """Draw a volume of a material from a run that was trained on its sections.
 
-    Sections along all three axes look like the images of the run. Not for fibres, roots and layers: their sections are no
-    sections of an isotropic body.
+    Sections along all three axes look like the images of the run. Not for fibres, roots and layers, whose sections are no
+    sections of an isotropic body: those need a set of sections an axis, and slicegan_directed.
     """
     from veridical.volumes.draw import volume as draw
 
     sides = parse_shape(shape)
     try:
         draw(
-            run, sides, out, settings=pairs_of(set_ or []), seed=seed, batch=batch, periodic=periodic, device=device,
-            quiet=quiet,
+            run, sides, out, settings=pairs_of(set_ or []), seed=seed, batch=batch, periodic=periodic,
+            isotropic=isotropic, device=device, quiet=quiet,
         )  # fmt: skip
     except KeyboardInterrupt:
         if (part := out.with_suffix(".part.npz")).exists():

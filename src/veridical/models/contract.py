@@ -8,7 +8,7 @@ Longer than other files because all that a model can have is in this one list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
@@ -147,6 +147,23 @@ class Growing(Generating, Protocol):
 
     def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
         """Within this ``sample`` draws images of the size of the canvas; conditions that are maps have its size, too."""
+        ...
+
+
+@runtime_checkable
+class Solid(Generating, Protocol):
+    """A `Generating` model of volumes, whose images are sections of them.
+
+    Attributes
+    ----------
+    directed : bool
+        Whether sections of one axis may differ from those of another.
+    """
+
+    directed: bool
+
+    def solid(self, sides: tuple[int, int, int], noise: Noise, periodic: bool, tell: Callable[[float], None]) -> Tensor:
+        """The first volume (D, H, W) of `noise`, in [-1, 1]; `tell` hears the share that is done."""
         ...
 
 

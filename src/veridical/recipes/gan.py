@@ -9,6 +9,7 @@ from veridical.models.gan.cyclegan import CycleGAN
 from veridical.models.gan.dcgan import cgan, dcgan, vanilla_gan, wgan_gp
 from veridical.models.gan.pix2pix import Pix2Pix
 from veridical.models.gan.progan import ProGAN
+from veridical.models.gan.slicegan import slicegan, slicegan_directed
 from veridical.models.gan.stylegan import StyleGAN
 from veridical.recipes.recipe import Recipe
 
@@ -16,6 +17,9 @@ from veridical.recipes.recipe import Recipe
 ADAM_GAN: dict[str, Any] = {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 16, "warmup": 0}
 # Karras et al. 2020, arXiv:1912.04958, appendix B.
 ADAM_STYLE: dict[str, Any] = {"lr": 2e-3, "beta1": 0.0, "beta2": 0.99, "batch": 8, "warmup": 0, "ema": 0.998}
+
+# Many sections of few volumes at a time, as in Kench and Cooper 2021, section 2.
+ADAM_SLICE: dict[str, Any] = {"lr": 4e-4, "beta1": 0.0, "beta2": 0.99, "batch": 32, "warmup": 0, "ema": 0.995}
 
 ROWS: dict[str, Recipe] = {
     "gan": Recipe(
@@ -109,5 +113,24 @@ ROWS: dict[str, Recipe] = {
         args={"blocks": 3, "cycle": 5.0, "identity": 0.0},
         train={"lr": 2e-3, "beta1": 0.5, "beta2": 0.999, "batch": 4, "warmup": 0, "decay": 0.3},
         needs=("source",),
+    ),
+    "slicegan": Recipe(
+        slicegan,
+        family="GAN",
+        task="volumes",
+        summary="a generator of volumes of an isotropic material, whose sections along all axes one critic sees",
+        citation="Kench and Cooper 2021, arXiv:2102.07708",
+        train=ADAM_SLICE,
+    ),
+    "slicegan_directed": Recipe(
+        slicegan_directed,
+        family="GAN",
+        task="volumes",
+        summary="the same of a material with a direction: a set of sections and a critic for each axis",
+        citation="Kench and Cooper 2021, arXiv:2102.07708",
+        # Quarter turns would make one of two directions; three sets share a batch.
+        train=ADAM_SLICE | {"augment": "flip"},
+        needs=("label",),
+        of_data=("classes",),
     ),
 }

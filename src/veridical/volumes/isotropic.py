@@ -12,8 +12,6 @@ from scipy.optimize import nnls
 SMOOTH = 0.3  # weight of the second differences of the density, over a guess of it
 ROUNDS = 4  # of which each guesses from the one before
 FINE = 16  # steps of an integral from knot to knot
-SEEN = 0.02  # share of the variance in a ring below which its directions do not count: the borders of tiles have some
-RINGS = (1.5, 3.0, 6.0, 12.0, 24.0)  # lower ends of rings of frequencies, in units of a tile's lowest
 
 
 @dataclass(frozen=True)
@@ -72,28 +70,6 @@ def of_sections(power: np.ndarray) -> Isotropic:
         guess = np.maximum(density, least)
     misfit = (rows @ density - 1)[1 : int(0.7 * size)]
     return Isotropic(np.pi / size * knots, density, float(np.sqrt(np.mean(misfit**2))))
-
-
-def anisotropy(power: np.ndarray) -> float:
-    """How many times more power some directions of sections have than others at equal frequency, at least 1.
-
-    Directions along and across, and the axes against the diagonals: where tiles were turned in training only the second is left
-    of fibres and layers. `power` as for `of_sections`; the largest over rings of frequencies (`RINGS`) that are seen.
-    """
-    size = len(power)
-    radius, place = _radius(size), np.arange(size)
-    angle = np.arctan2(place[:, None], place)
-    rings = np.rint(radius).astype(int)
-    mean = (np.bincount(rings.ravel(), power.ravel()) / np.bincount(rings.ravel()))[rings]
-    found = [0.0]
-    for low, high in zip(RINGS, (*RINGS[1:], size), strict=True):
-        ring = (radius >= low) & (radius < high)
-        if ring.sum() < 8 or power[ring].sum() < SEEN * power.sum():
-            continue
-        waves = (np.cos(fold * angle[ring]) for fold in (2, 4))
-        found += [abs(float((wave * power[ring]).sum() / (wave**2 * mean[ring]).sum())) for wave in waves]
-    most = min(max(found), 0.99)
-    return (1 + most) / (1 - most)
 
 
 def _radius(size: int) -> np.ndarray:
