@@ -36,10 +36,38 @@ class Entry(TypedDict, total=False):
     args: dict[str, Any] | None
     datasets: list[Name] | None
     seeds: list[Count] | None
+    first: dict[str, Name] | None
+    needs: list[str] | None
     family: str | None
     task: str | None
     summary: str | None
     citation: str | None
+
+
+class EditEntry(TypedDict, total=False):
+    """A system of edits, in ``spec.json``."""
+
+    how: str
+    run: str
+    prompt: str
+    mask: bool
+    settings: dict[str, Any]
+    sampling: dict[str, Any]
+    datasets: list[Name]
+    seeds: list[Count] | None
+    group: str
+
+
+class Asked(TypedDict, total=False):
+    """How the truth of edits is measured, in ``spec.json``."""
+
+    pairs: Count
+    learn: Count
+    prompts: Count
+    images: Count
+    steps: Count
+    seed: Count
+    judge: str
 
 
 class Plan(TypedDict, total=False):
@@ -56,6 +84,10 @@ class Plan(TypedDict, total=False):
     budget: dict[str, FiniteFloat | None] | None
     datasets: dict[Name, dict[str, Any] | str]
     recipes: dict[Name, Entry]
+    stages: dict[Name, Entry]
+    edits: dict[Name, EditEntry]
+    changes: dict[Name, list[dict[str, str] | str]]
+    truth: Asked
     version: str | None
     created: str | None
 
@@ -63,7 +95,7 @@ class Plan(TypedDict, total=False):
 class Status(TypedDict, total=False):
     """``status.json`` of a cell."""
 
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "done", "failed", "skipped"]
     reason: str | None
 
 
