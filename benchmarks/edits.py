@@ -17,9 +17,9 @@ scores that the review has: SSIM and LPIPS to the source, a Frechet distance, cl
 well each ranks systems as the truth does (share of images that obey, keep their structure and pass the audit), Kendall's tau with
 its interval over pairs.
 
-`veridical bench` measures the same of systems that it trains; this script takes runs that are there. Lines to beat are "copy" (the source
-itself) and "re-prompt"; "truth" is the after-image. DIR keeps the ruler, the edited images (an interrupted run goes on), the tables
-and a picture for each material.
+`veridical bench` measures the same of systems that it trains; this script takes runs that are there. Lines to beat are
+"copy" (the source itself) and "re-prompt"; "truth" is the after-image. DIR keeps the ruler, the edited images (an interrupted
+run goes on), the tables and a picture for each material.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def main() -> None:
         save_png(options.out / f"{kind}.png", to_grid(np.concatenate(shown), columns=12, scale=2))
     compared = {s: found for s, found in each.items() if s != "truth"}
     lines = ["", "| score | tau | 2.5 % | 97.5 % |", "|---|---|---|---|"]
-    for row in taus(compared, features, real):
+    for row in (row for row in taus(compared, features, real) if row["truth"] == "good"):
         numbers = ("–" if row[key] is None else f"{row[key]:.2f}" for key in ("value", "low", "high"))
         lines.append(f"| {row['score']} | {' | '.join(numbers)} |")
     print("\n".join(lines))

@@ -26,6 +26,7 @@ SCORES: dict[str, tuple[str, int]] = {
     "fd_efficientnet_lite0": ("", -1),
     "clipscore_domain": ("clipscore", 1),
 }
+TRUTHS = ("good", "obeyed", "passed")  # all that an image should be, and two parts of that
 Systems = Mapping[str, Mapping[str, NDArray[Any]]]
 
 
@@ -62,12 +63,12 @@ def write_worth(folder: Path, spec: dict[str, Any]) -> None:
 def taus(
     each: Systems, features: Mapping[str, NDArray[Any]], real: NDArray[Any], draws: int = DRAWS, seed: int = 0
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Kendall's tau-b of each score with the share of images that are as they should be, over systems.
+    """Kendall's tau-b over systems of each score with the share of images that are as they should be, that obey, that pass.
 
     Parameters
     ----------
     each : mapping
-        System to arrays (N,): ``good`` and scores.
+        System to arrays (N,): those of `TRUTHS` and scores.
     features : mapping
         System to features (N, D) of its images.
     real : ndarray, shape (M, D)
@@ -78,30 +79,33 @@ def taus(
     Returns
     -------
     list of dict
-        score, value, low, high, n (systems), reason where there is no value.
+        score, truth, value, low, high, n (systems), reason where there is no value.
     """
     n, rng = len(next(iter(each.values()))["good"]), np.random.default_rng(seed)
     whole = _taus(each, features, real, np.arange(n))
     drawn = [_taus(each, features, real, rng.integers(n, size=n)) for _ in range(draws)]
     rows: list[dict[str, Any]] = []
-    for score, value in whole.items():
+    for (score, truth), value in whole.items():
+        about = {"score": score, "truth": truth, "n": len(each)}
         if value is None or not np.isfinite(value):
             why = "not measured of all systems" if value is None else "all systems are equal by it, or by the truth"
-            rows.append({"score": score, "value": None, "low": None, "high": None, "n": len(each), "reason": why})
+            rows.append(about | {"value": None, "low": None, "high": None, "reason": why})
             continue
-        low, high = np.nanpercentile(np.array([d[score] for d in drawn], float), (2.5, 97.5)).tolist()
-        rows.append({"score": score, "value": value, "low": low, "high": high, "n": len(each), "reason": None})
+        low, high = np.nanpercentile(np.array([d[score, truth] for d in drawn], float), (2.5, 97.5)).tolist()
+        rows.append(about | {"value": value, "low": low, "high": high, "reason": None})
     return rows
 
 
 def _taus(
     each: Systems, features: Mapping[str, NDArray[Any]], real: NDArray[Any], rows: NDArray[np.int_]
-) -> dict[str, float | None]:  # fmt: skip
-    good = [float(each[s]["good"][rows].mean()) for s in each]
-    return {
-        score: None if values is None else float(kendalltau(good, values).statistic)
-        for score, values in _scores(each, features, real, rows).items()
-    }
+) -> dict[tuple[str, str], float | None]:
+    """By score and truth."""
+    found: dict[tuple[str, str], float | None] = {}
+    for score, values in _scores(each, features, real, rows).items():
+        for truth in TRUTHS:
+            true = [float(each[s][truth][rows].mean()) for s in each]
+            found[score, truth] = None if values is None else float(kendalltau(true, values).statistic)
+    return found
 
 
 def _scores(
@@ -137,7 +141,8 @@ def cases(
         by_score = dict(zip(names, values, strict=True))
         of = [max(some, key=lambda s: by_score[s]) for some in (names, learned) if some]
         for best, among in zip(dict.fromkeys(of), (names, learned), strict=False):
-            if good[best] > min(good[s] for s in among):
+            of_all = [good[s] for s in among]
+            if good[best] > min(of_all) or min(of_all) == max(of_all):
                 continue
             key, sign = SCORES[score]
             bad = np.flatnonzero(~each[best]["good"].astype(bool))

@@ -128,6 +128,48 @@ class Difference(TypedDict):
     high: Value
 
 
+class Tau(TypedDict):
+    """How well a score ranks systems as the truth does, of ``worth.json``."""
+
+    score: str
+    truth: str
+    value: Value
+    low: Value
+    high: Value
+    n: Count
+    reason: str | None
+
+
+class Case(TypedDict):
+    """A system that a score praises and the truth does not, of ``worth.json``."""
+
+    score: str
+    system: str
+    value: FiniteFloat
+    good: Amount
+    better: Count
+    systems: Count
+    image: Count
+
+
+class Worth(TypedDict, total=False):
+    """``worth.json`` of a dataset."""
+
+    n: Count
+    systems: list[str]
+    taus: list[Tau]
+    cases: list[Case]
+
+
+class Told(TypedDict, total=False):
+    """``pairs.json``: what was asked of the images to edit."""
+
+    names: list[str]
+    prompts: list[str]
+    instructions: list[str]
+    source_prompts: list[str]
+
+
 class Spent(TypedDict, total=False):
     """``cost.json``."""
 
@@ -141,6 +183,7 @@ class Spent(TypedDict, total=False):
     peak_memory_mb: Amount | None
     device: str | None
     threads: Count | None
+    evaluations: Amount | None
 
 
 class Found(TypedDict, total=False):
@@ -172,6 +215,7 @@ class Audited(TypedDict, total=False):
     evidence: Evidence | None
     findings: list[Found]
     images: list[Judged]
+    first: dict[str, Count]
 
 
 class Window(TypedDict):
