@@ -24,7 +24,7 @@ from veridical.runs.run import Run
 from veridical.runs.words import load_clip
 from veridical.scoring.result_rows import Row, interval_row, null
 from veridical.scoring.score import gather, measure
-from veridical.stats.jackknife import jackknife
+from veridical.stats.jackknife import Interval, jackknife
 
 REAL = 256  # other phantoms that edited ones are compared with
 SETS = ("fd", "kid_over_random_phase")
@@ -123,11 +123,11 @@ def control(out: Path, spec: dict[str, Any], dataset: str, run: Run, seed: int) 
         shuffled = scored(
             Pairs(images, [], [], np.roll(np.array(said["prompts"], object), 1).tolist(), [], []), drawn, judge
         )
-        interval = jackknife(lambda i: float(score[i].mean()), [np.arange(len(score))], bounds=(0, 2.5))
+        interval = mean_of(score, np.arange(len(score)), (0, 2.5))
         about = {"floor": "captions shuffled", "ruler": float(ceiling.mean())}
         rows.append(interval_row("clipscore_domain", interval, len(score), float(shuffled["clipscore"].mean()), about))
     about_all = {"dataset": dataset, "seed": seed}
-    return [about_all | row for row in rows]
+    return [row | about_all for row in rows]
 
 
 def run_edit(out: Path, dataset: str, name: str, seed: int) -> None:
@@ -144,7 +144,7 @@ def run_edit(out: Path, dataset: str, name: str, seed: int) -> None:
     np.savez(folder / "each.npz", **each)  # type: ignore[arg-type]
     rows = _rows(out, spec, dataset, pairs, made, each, report, row)
     write_json(folder / "audit.json", report | {"first": first_reasons(report)})
-    write_json(folder / "rows.json", [{"recipe": name, "dataset": dataset, "seed": seed} | one for one in rows])
+    write_json(folder / "rows.json", [one | {"recipe": name, "dataset": dataset, "seed": seed} for one in rows])
     write_json(folder / "cost.json", made.cost)
 
 
@@ -189,11 +189,8 @@ def _rows(
         if key not in each:
             rows.append(null(metric, _why_not(metric, known, pairs, spec, dataset, report, row), len(pairs)))
             continue
-        values = each[key].astype(float)
-        ok = np.isfinite(values)
-        interval = jackknife(
-            lambda i, v=values[ok]: float(v[i].mean()), [np.array(pairs.groups)[ok]], bounds=bounds
-        )  # fmt: skip
+        ok = np.isfinite(each[key])
+        interval = mean_of(each[key][ok], np.array(pairs.groups)[ok], bounds)
         about = {"floor": "the true after-images"} if key in floors else {}
         rows.append(interval_row(metric, interval, int(ok.sum()), floors.get(key), about))
     real, beside = _real(out, dataset, pairs)
@@ -202,9 +199,21 @@ def _rows(
     sets = gather(real, made.images, synth_groups=np.array(pairs.groups), cache=out / "cache", **beside)
     rows += measure(sets, SETS)
     if made.chroma is not None:
-        interval = jackknife(lambda i: float(made.chroma[i].mean()), [np.array(pairs.groups)], bounds=(0, 1))  # type: ignore[index]
+        interval = mean_of(made.chroma, np.array(pairs.groups), (0, 1))
         rows.append(interval_row("chroma", interval, len(pairs), 0.0, {}))
     return rows
+
+
+def mean_of(values: NDArray[Any], groups: NDArray[Any], bounds: tuple[float, float]) -> Interval:
+    """Mean of `values` (N,) with its interval over groups, within bounds.
+
+    Shares of yes and no, boolean values, have the limits of shares, also where all are equal: nothing seen in 20 images is not
+    nothing at all. Numbers have those of means.
+    """
+    shares = values.dtype == np.bool_
+    found = jackknife(lambda i: float(values[i].mean()), [groups], bounds=bounds if shares else (-np.inf, np.inf))
+    low, high = (None if x is None else float(np.clip(x, *bounds)) for x in (found.low, found.high))
+    return found._replace(low=low, high=high)
 
 
 def _why_not(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 
 from veridical.benching.edit_rows import COPY, REDRAW
@@ -22,6 +22,8 @@ from veridical.data.hints import OF_MASKS, hints_of_images, hints_of_masks
 from veridical.editing.edit import Given
 from veridical.editing.folder import edited
 from veridical.editing.table import EDITS
+from veridical.nets.dit import DiT
+from veridical.nets.unet import UNet
 from veridical.pretrained.folder import is_hub
 from veridical.reporting.plan import source_of
 from veridical.runs.draw import conditions_of, draw
@@ -42,24 +44,21 @@ class Made(NamedTuple):
 
 @contextmanager
 def counted(model: Any) -> Iterator[list[int]]:
-    """Evaluations of a network, images that it was shown, while the block runs: one number that grows."""
+    """Evaluations of the networks of a model, images that they were shown, while the block runs: one number that grows."""
     found = [0]
-    target: Any = getattr(model, "decoder", None)
-    target = target if hasattr(target, "denoise") else model
-    if not hasattr(target, "denoise"):
-        yield found
-        return
-    denoise = target.denoise
 
-    def counting(x: torch.Tensor, *rest: Any, **more: Any) -> Any:
-        found[0] += len(x)
-        return denoise(x, *rest, **more)
+    def count(_: Any, given: tuple[Any, ...], named: dict[str, Any], __: Any) -> None:
+        shown = given[0] if given else next(iter(named.values()))
+        found[0] += len(shown)
 
-    target.denoise = counting
+    networks = [m for m in model.modules() if isinstance(m, (UNet, DiT, UNet2DConditionModel))]
+    inner = {id(part) for network in networks for part in network.modules() if part is not network}
+    hooks = [m.register_forward_hook(count, with_kwargs=True) for m in networks if id(m) not in inner]
     try:
         yield found
     finally:
-        del target.denoise
+        for hook in hooks:
+            hook.remove()
 
 
 def make(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from veridical.reporting.formats import DASH, fixed, number, uncertain
+from veridical.reporting.formats import DASH, number, uncertain
 from veridical.reporting.results import Cell
 from veridical.reporting.tables import aggregate, find_metric
 from veridical.stats.jackknife import jackknife
@@ -19,6 +19,7 @@ GROUPS = {
     "translation": "translation and variation",
     "inpainting": "inpainting with a mask",
 }
+MOST = 3  # decimals: an SSIM of 0.999998 is that of a copy
 NAMES = 3  # first reasons that a row names
 UNASKED = "no image is edited"
 UNPAIRED = "needs pairs: it draws images that belong to none"
@@ -48,6 +49,7 @@ def systems(spec: dict[str, Any], cells: Sequence[Cell], edits: Sequence[Cell], 
         if mine:
             rows.append(_row(entry.get("group") or "translation", name, mine, {}))
     reasons = dict.fromkeys(TRUE[:3], UNASKED) | dict.fromkeys(("ssim", "lpips"), UNPAIRED)
+    reasons["clipscore_domain"] = "hears no words, or nobody compares its images with them"
     for name in spec.get("recipes") or {}:
         mine = [cell for cell in cells if cell.dataset == dataset and cell.recipe == name]
         if mine:
@@ -120,7 +122,7 @@ def table_shown(dataset: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, 
             "group": GROUPS.get(row["group"], row["group"]),
             "system": row["system"],
         }
-        cells |= {TITLES[key]: uncertain(s["value"], s["low"], s["high"]) for key, s in row["metrics"].items()}
+        cells |= {TITLES[key]: uncertain(s["value"], s["low"], s["high"], MOST) for key, s in row["metrics"].items()}
         cells["audit"] = ", ".join(
             f"{count} {v}" if len(row["verdicts"]) > 1 else v for v, count in row["verdicts"].items()
         )
@@ -144,11 +146,11 @@ def page_rows(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     for row in rows:
         cells = []
         for key, stat in row["metrics"].items():
-            value, _, interval = uncertain(stat["value"], stat["low"], stat["high"]).partition(" ")
+            value, _, interval = uncertain(stat["value"], stat["low"], stat["high"], MOST).partition(" ")
             mark = None
             if stat["value"] is None and stat["reason"]:
                 mark = marks.setdefault(stat["reason"], _letter(len(marks)))
-            below = [] if stat["floor"] is None else [f"floor {fixed(stat['floor'])}"]
+            below = [] if stat["floor"] is None else [f"floor {number(round(stat['floor'], MOST))}"]
             below += [] if stat["n"] is None else [f"n = {stat['n']}"]
             cells.append({"label": TITLES[key], "value": value, "interval": interval, "mark": mark, "below": below})
         verdict = ", ".join(f"{n} {v}" if len(row["verdicts"]) > 1 else v for v, n in row["verdicts"].items()) or DASH

@@ -11,6 +11,7 @@ import numpy as np
 from veridical.data.images import to_grid
 from veridical.reporting import edited, families, figures, formats
 from veridical.reporting.contents import Told, Worth
+from veridical.reporting.plan import edit_seeds
 from veridical.reporting.results import Cell, Files, inside, read, read_images
 from veridical.scoring.table import METRICS
 
@@ -62,7 +63,7 @@ def review(
         page, reasons = edited.page_rows(mine)
         datasets.append({
             "name": dataset, "rows": page, "reasons": reasons, "taus": taus,
-            "cases": cases(files, out, dataset, worth, told), "figure": figure(files, out, dataset, spec, edits, told),
+            "cases": cases(files, out, dataset, spec, worth, told), "figure": figure(files, out, dataset, spec, edits, told),
         })  # fmt: skip
     hidden = [{key: value for key, value in row.items() if key != "dataset"} for row in cost_shown(costs)]
     return {
@@ -74,13 +75,16 @@ def review(
 
 def taus_shown(taus: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row a score, as text: tau with each truth."""
-    shown: dict[str, dict[str, Any]] = {}
-    for tau in taus:
-        row = shown.setdefault(tau["score"], {"score": _title(tau["score"])})
-        row[TRUTHS.get(tau["truth"], tau["truth"])] = formats.uncertain(tau["value"], tau["low"], tau["high"])
-        row["systems"] = tau["n"]
-        row["reason"] = row.get("reason") or tau["reason"]
-    return [{**row, "reason": row["reason"] or formats.DASH} for row in shown.values()]
+    shown = []
+    for score in dict.fromkeys(tau["score"] for tau in taus):
+        mine = {tau["truth"]: tau for tau in taus if tau["score"] == score}
+        row = {"score": _title(score)}
+        for truth, title in TRUTHS.items():
+            tau = mine.get(truth)
+            row[title] = formats.uncertain(tau["value"], tau["low"], tau["high"]) if tau else formats.DASH
+        why = dict.fromkeys(tau["reason"] for tau in mine.values() if tau["reason"])
+        shown.append(row | {"systems": next(iter(mine.values()))["n"], "reason": "; ".join(why) or formats.DASH})
+    return shown
 
 
 def _title(score: str) -> str:
@@ -139,8 +143,15 @@ def _arrays(files: Files, path: Path, names: Sequence[str]) -> dict[str, np.ndar
         return {}
 
 
+def _called(system: str, spec: Mapping[str, Any]) -> str:
+    """``NAME-seedK`` as people say it: the seed where there are several."""
+    name, _, seed = system.rpartition("-seed")
+    row = (spec.get("edits") or {}).get(name) or {}
+    return name if len(edit_seeds(spec, row)) < 2 else f"{name}, seed {seed},"
+
+
 def cases(
-    files: Files, out: Path, dataset: str, worth: Mapping[str, Any], told: Mapping[str, Any]
+    files: Files, out: Path, dataset: str, spec: Mapping[str, Any], worth: Mapping[str, Any], told: Mapping[str, Any]
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Pictures of what a score praises most and the truth least: source, edited, difference, true after-image."""
     pairs = _arrays(files, files.folder / "datasets" / dataset / "truth" / "pairs.npz", ("before", "after"))
@@ -157,7 +168,7 @@ def cases(
         png = figures.save(out / f"{dataset}-case-{case['score']}-{case['system']}.png", grid)
         said = (told.get("instructions") or told.get("prompts") or [""] * (k + 1))[k]
         text = (
-            f"{_title(case['score'])} praises {case['system']} most ({formats.number(case['value'])}); by the truth "
+            f"{_title(case['score'])} praises {_called(case['system'], spec)} most ({formats.number(case['value'])}); by truth "
             f"{case['better']} of {case['systems']} systems are better and {100 * case['good']:.0f} % of its images "
             "are as they should be"
         )
@@ -207,7 +218,7 @@ def figure(
         }
         if changed is not None:
             mask = np.broadcast_to(np.asarray(changed, np.float32)[:, None], shown.shape)
-            small = to_grid(mask, columns=len(picked), scale=1)
+            small = to_grid(mask, columns=len(picked), scale=SCALE)
             view["mask"] = figures.data_uri(
                 figures.save(out / f"{dataset}-edits-{name.replace(' ', '_')}-changed.png", small)
             )
