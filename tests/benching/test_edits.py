@@ -140,16 +140,15 @@ def test_what_scores_are_worth():
     rng = np.random.default_rng(0)
     real = rng.standard_normal((40, 4))
     each, features = {}, {}
-    for k, name in enumerate(
-        ("copy", "some", "most")
-    ):  # the copy has the best SSIM and nothing that is as it should be
+    # The copy has the best SSIM, and nothing of it is as it should be.
+    for k, name in enumerate(("copy", "some", "most")):
         right = np.arange(20) < 9 * k
         each[name] = {
             "good": right,
             "obeyed": right,
             "passed": right,
             "ssim": np.full(20, 1 - 0.3 * k),
-            "lpips": -right * 1.0,
+            "lpips": 1.0 - right,
         }
         features[name] = rng.standard_normal((20, 4))
     found = {(row["score"], row["truth"]): row for row in taus(each, features, real, draws=20)}

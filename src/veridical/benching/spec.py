@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -117,9 +117,9 @@ def read_spec(path: str | Path) -> Spec:
         values["minutes"] = 10.0
     _check_types(path, values)
     datasets = {name: _dataset(path, name, entry) for name, entry in values["datasets"].items()}
-    stages = {name: read_row(path, name, dict(given), datasets, stage=True) for name, given in values["stages"].items()}
     changes = read_changes(path, values["changes"], datasets, values["size"])
-    stages = {name: _paired(path, row, datasets, changes) for name, row in stages.items()}
+    given = {name: _paired(path, name, dict(row), datasets, changes) for name, row in values["stages"].items()}
+    stages = {name: read_row(path, name, row, datasets, stage=True) for name, row in given.items()}
     rows = {name: read_row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
     check_first(path, stages, rows, list(datasets))
     there = {name: row.datasets or list(datasets) for name, row in (stages | rows).items()}
@@ -129,17 +129,20 @@ def read_spec(path: str | Path) -> Spec:
     return Spec(**(values | {"datasets": datasets, "recipes": rows} | more))
 
 
-def _paired(path: Path, row: Row, datasets: dict[str, Any], changes: dict[str, Any]) -> Row:
+def _paired(
+    path: Path, name: str, given: dict[str, Any], datasets: dict[str, Any], changes: dict[str, Any]
+) -> dict[str, Any]:
     """A stage that learns from pairs is trained where there are some."""
     from veridical.recipes.table import find
 
-    if "before" not in find(row.recipe).needs:
-        return row
-    there = [name for name in changes if phantom_of(datasets[name]["data"])]
-    wanted = there if row.datasets is None else row.datasets
+    recipe = given.get("recipe", name)
+    if "before" not in find(recipe).needs:
+        return given
+    there = [dataset for dataset in changes if phantom_of(datasets[dataset]["data"])]
+    wanted = given.get("datasets", there)
     if not wanted or set(wanted) - set(there):
-        raise InputError(f"{path}: {row.recipe} learns from pairs: say in [changes] what is changed in its phantoms.")
-    return replace(row, datasets=wanted)
+        raise InputError(f"{path}: {name} learns from pairs: say in [changes] what is changed in its phantoms.")
+    return given | {"datasets": wanted}
 
 
 def _check_types(path: Path, values: dict[str, Any]) -> None:
