@@ -1,13 +1,16 @@
 """Edits in a bench: what is read, in which order it is done, and what is measured."""
 
+import io
 import json
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from veridical.benching.changes import paired_data, phantom_of
+from veridical.benching.editing import made_away
 from veridical.benching.obeying import good, known_of, overlap
 from veridical.benching.ruler import MATERIALS, Ruler
 from veridical.benching.run import bench
@@ -16,6 +19,7 @@ from veridical.benching.spec import read_spec
 from veridical.benching.truth import phantom_pairs, read_pairs, told_pairs, write_pairs
 from veridical.benching.worth import cases, taus
 from veridical.core.errors import InputError
+from veridical.hub.hosted import Answer
 from veridical.reporting.plan import Job, jobs_of, needs_of
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -161,6 +165,32 @@ def test_what_scores_are_worth():
     case = next(case for case in cases(each, features, real) if case["score"] == "ssim")
     assert (case["system"], case["better"], case["good"]) == ("copy", 2, 0)
     assert not [c for c in cases(each, features, real) if c["score"].startswith("lpips")]
+
+
+class Inverting:
+    """A server that turns an image into its negative, mask or not."""
+
+    about = {}  # noqa: RUF012
+
+    def __init__(self, spec, kept):
+        self.asked = []
+
+    def edit(self, file, holes, prompt, number, seed, given):
+        assert prompt and holes is not None
+        return Answer(255 - np.asarray(Image.open(io.BytesIO(file)).convert("RGB")), {}, 0.1, {}, True)
+
+
+def test_a_hosted_edit_keeps_what_lies_outside_the_mask(tmp_path, monkeypatch):
+    monkeypatch.setattr("veridical.benching.editing.Hosted", Inverting)
+    pairs = phantom_pairs("cmc", "add_binder", 2, 64, 4, {"volume_fraction": "0.2,0.64"})
+    row = {"how": "inpaint", "run": "hosted:m@http://x/v1", "mask": True, "prompt": "caption", "settings": {}}
+    found = made_away(row, pairs, [0, 1], 0, tmp_path)
+    inside = np.broadcast_to(pairs.region[:, None], pairs.before.shape)
+    np.testing.assert_array_equal(found["images"][~inside], pairs.before[~inside])
+    np.testing.assert_allclose(found["images"][inside], 1 - pairs.before[inside], atol=1 / 254)
+    assert found["chroma"].tolist() == [0, 0]
+    with pytest.raises(InputError, match="a hosted generator has"):
+        made_away(row | {"how": "ledits"}, pairs, [0, 1], 0, tmp_path)
 
 
 @pytest.mark.long

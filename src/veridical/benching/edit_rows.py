@@ -181,7 +181,8 @@ def _edit(
         )
     if how in EDITS:
         row = find(how)
-        row.parse(dict(given.get("settings", {})))
+        if not run.startswith("hosted:"):  # which has settings of its own
+            row.parse(dict(given.get("settings", {})))
         if given.get("mask") and "mask" not in (*row.needs, *row.offers):
             raise InputError(f"{path}: the edit {name} cannot have a mask, as {how} takes none.")
         if "mask" in row.needs and not given.get("mask"):

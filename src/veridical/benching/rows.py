@@ -87,6 +87,11 @@ def read_row(
         )
     if is_free(row.recipe) and not stage:
         return row
+    if row.recipe.startswith("hosted:"):
+        raise InputError(
+            f"{path}: {name}: a bench draws no new images from hosted generators: use veridical sample and score; in [edits] "
+            "they have their place."
+        )
     if is_hub(row.recipe) and not stage:
         return _pipeline(path, name, row, datasets)
     drawn = find(row.recipe) if stage else find_drawing(row.recipe)

@@ -66,6 +66,7 @@ def report(folder: str | Path) -> Path:
         skipped=[c for c in (*cells, *edits) if c.state == "skipped"],
         cells=cells,
         edits=edits,
+        spec_size=spec.get("size"),
         review=review(files, spec, cells, edits, ranked),
         headline=HEADLINE,
         headline_title=tables.title(HEADLINE),
