@@ -58,7 +58,8 @@ class EditRow:
 
     def to_json(self) -> dict[str, Any]:
         """What ``spec.json`` says of it."""
-        return asdict(self) | {"group": self.group}
+        paper = EDITS[self.how].paper if self.how in EDITS else ""
+        return asdict(self) | {"group": self.group, "citation": paper}
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ class EditEntry(TypedDict, total=False):
     datasets: list[Name]
     seeds: list[Count] | None
     group: str
+    citation: str
 
 
 class Asked(TypedDict, total=False):

@@ -91,9 +91,9 @@ def report(folder: str | Path) -> Path:
 
 def _check_outputs(folder: Path) -> None:
     """Refuse links and pipes in the places of what is written: through them, the report would write elsewhere."""
-    for name in ("tables", "figures"):
+    for name in ("tables", "figures", "paper"):
         inside(folder, folder / name)
-    for path in (folder / "report.html", *folder.glob("tables/*"), *folder.glob("figures/*")):
+    for path in (folder / "report.html", *(p for of in ("tables", "figures", "paper") for p in folder.glob(f"{of}/*"))):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise InputError(f"{path}: is no file of its own, but the report has to be written there: take it away")
 

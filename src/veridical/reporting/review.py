@@ -11,6 +11,7 @@ import numpy as np
 from veridical.data.images import to_grid
 from veridical.reporting import edited, families, figures, formats
 from veridical.reporting.contents import Told, Worth
+from veridical.reporting.paper import write_paper
 from veridical.reporting.plan import edit_seeds
 from veridical.reporting.results import Cell, Files, inside, read, read_images
 from veridical.scoring.table import METRICS
@@ -65,6 +66,14 @@ def review(
             "name": dataset, "rows": page, "reasons": reasons, "taus": taus,
             "cases": cases(files, out, dataset, spec, worth, told), "figure": figure(files, out, dataset, spec, edits, told),
         })  # fmt: skip
+    names = ["families"] * bool(rows) + ["claims"] * bool(said) + ["costs"]
+    names += [n for d in datasets for n in (f"edits-{d['name']}", *([f"worth-{d['name']}"] if d["taus"] else []))]
+    shown_in = {
+        f"{d['name']}-edits.png": f"{d['name']}: the first image of each change, one row a system"
+        for d in datasets
+        if d["figure"]
+    }
+    write_paper(files.folder, spec, names, shown_in)
     hidden = [{key: value for key, value in row.items() if key != "dataset"} for row in cost_shown(costs)]
     return {
         "families": shown, "families_said": families.EXPLAINED, "claims": said, "costs": hidden, "costs_said": COSTS,
