@@ -97,7 +97,7 @@ def read_truth(path: Path, given: Mapping[str, Any], stages: Mapping[str, Any]) 
     for name, value in given.items():
         if name not in types:
             raise InputError(f"{path}: [truth] has an unknown entry {name!r}: it may have {', '.join(types)}.")
-        if type(value) is not types[name] or (types[name] is int and value < (name != "seed")):
+        if type(value) is not types[name] or (isinstance(value, int) and value < (0 if name == "seed" else 1)):
             raise InputError(f"{path}: {name} = {value!r} in [truth] cannot be: see docs/benchmarks.md.")
     truth = Truth(**given)
     if truth.judge and (truth.judge not in stages or stages[truth.judge].recipe != "clip"):

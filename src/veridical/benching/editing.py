@@ -54,7 +54,7 @@ def counted(model: Any) -> Iterator[list[int]]:
         shown = given[0] if given else next(iter(named.values()))
         found[0] += len(shown)
 
-    networks = [m for m in model.modules() if isinstance(m, (UNet, DiT, UNet2DConditionModel))]
+    networks: list[Any] = [m for m in model.modules() if isinstance(m, (UNet, DiT, UNet2DConditionModel))]
     inner = {id(part) for network in networks for part in network.modules() if part is not network}
     hooks = [m.register_forward_hook(count, with_kwargs=True) for m in networks if id(m) not in inner]
     try:
@@ -145,7 +145,8 @@ def made_away(row: Mapping[str, Any], pairs: Pairs, numbers: Sequence[int], seed
         given = {"how": row["how"]} | given
     texts = pairs.instructions if row["prompt"] == "instruction" else pairs.prompts
     region, window = _region(row, pairs), IntensityWindow(0.0, 1.0, "float32")
-    images, colour = [], []
+    images: list[Images] = []
+    colour: list[float] = []
     for k, number in enumerate(numbers):
         prompt = "" if row["how"] == "variation" else _said(texts[k], row)
         where = None if region is None else region[k]

@@ -198,7 +198,7 @@ def figure(
     picked = [names.index(name) for name in dict.fromkeys(names)]
     before = pairs["before"][picked]
     asked = [(told.get("instructions") or told.get("prompts") or names)[k] or names[k] for k in picked]
-    rows = [("source", before, None, asked)]
+    rows: list[tuple[str, np.ndarray, np.ndarray | None, list[str]]] = [("source", before, None, asked)]
     if "after" in pairs:
         rows.append(
             ("true after-image", pairs["after"][picked], pairs.get("region", np.zeros(0))[picked], [""] * len(picked))
