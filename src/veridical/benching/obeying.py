@@ -111,7 +111,10 @@ def audited(
         )
     except InputError as error:
         return {"verdict": None, "reason": str(error)}, None
-    return report, np.array([image["verdict"] == "pass" for image in report["images"]])
+    verdicts = [image["verdict"] for image in report["images"]]
+    if not set(verdicts) <= {"pass", "fail"}:
+        return report | {"reason": "too few real images to judge single ones by"}, None
+    return report, np.array([verdict == "pass" for verdict in verdicts])
 
 
 def first_reasons(report: Mapping[str, Any], most: int = 3) -> dict[str, int]:

@@ -96,6 +96,11 @@ def passes(cell: Cell) -> dict[str, Any] | None:
     images = (cell.audit or {}).get("images") or []
     if not images:
         return None
+    if any(image.get("verdict") not in ("pass", "fail") for image in images):
+        why = "too few real images to judge single ones by"
+        return {"metric": "audit_passes", "value": None, "low": None, "high": None, "n": len(images), "floor": None} | {
+            "seed": cell.seed, "reason": why,
+        }  # fmt: skip
     good = np.array([image.get("verdict") == "pass" for image in images], float)
     interval = jackknife(lambda i: float(good[i].mean()), [np.arange(len(good))], bounds=(0, 1))
     found = {"metric": "audit_passes", "value": interval.value, "low": interval.low, "high": interval.high}
