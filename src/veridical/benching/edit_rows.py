@@ -204,6 +204,9 @@ def _edit(
         raise InputError(f"{path}: the edit {name} has no dataset of which [changes] says what is to become.")
     if not all(type(seed) is int and seed >= 0 for seed in given.get("seeds", ())):
         raise InputError(f"{path}: seeds = {given['seeds']!r} of the edit {name} cannot be.")
+    place = path.parent / run.removeprefix("hub:")
+    if run.startswith("hub:") and run != "hub:" and place.exists():
+        run = f"hub:{place.resolve()}"
     return EditRow(
         how, run, says, given.get("mask", False), dict(given.get("settings", {})), dict(given.get("sampling", {})),
         list(wanted), given.get("seeds"),

@@ -222,6 +222,9 @@ def _run(
         stopped = [need for need in lacking if not _at_its_end(need.folder(folder))]
         if stopped:
             return "running"
+        state = read_json(lacking[0].folder(folder) / "status.json", Status).get("state")
+        if state == "skipped":
+            return end("skipped", f"needs {lacking[0].title}, which was skipped")
         return end("failed", f"needs {lacking[0].title}, which was not done")
     write_json(status, {"state": "running", "reason": None})
     say("started")
