@@ -313,7 +313,7 @@ def test_a_cell_ends_with_its_bench(tmp_path):
     plan, out = read_spec(spec), tmp_path / "out"
     out.mkdir()
     _prepare(plan, out, *_check(plan, out))
-    command = [sys.executable, "-m", "veridical.benching.cell", str(out), "blobs", "vae", "0"]
+    command = [sys.executable, "-m", "veridical.benching.cell", "cell", str(out), "blobs", "vae", "0"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
