@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long fuzz lint docs peers clean
+.PHONY: demo review test test-long fuzz lint docs peers clean
 
 .venv/ready: pyproject.toml requirements.lock
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
@@ -15,6 +15,10 @@ demo: .venv/ready runs/demo-fibres/properties.csv
 	  '  $(BIN)/veridical train edm FOLDER --minutes 20 --out runs/mine' \
 	  '  $(BIN)/veridical sample runs/mine -n 96 --out runs/mine-samples' \
 	  '  $(BIN)/veridical audit runs/mine runs/mine-samples --html runs/mine-audit.html'
+
+# Sections 6 and 7 of the review with truth: about twenty hours on two cores. Stop it at any moment and run it again.
+review: .venv/ready
+	$(BIN)/veridical bench benchmarks/review.toml --out runs/review
 
 runs/demo-fibres/properties.csv: | .venv/ready
 	rm -rf runs/demo-fibres

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edits import task_of  # benchmarks/edits.py
+from veridical.benching.truth import APART, phantom_pairs
 from veridical.data.images import save_png, to_grid
 
 
@@ -29,12 +29,12 @@ def main() -> None:
     spec = tomllib.loads(options.spec.read_text())
     kind, about, n = options.material, spec["materials"][options.material], options.each
     tasks = [
-        task_of(kind, name, options.n or spec["n"], spec["seed"] + 1000 * k, about.get("phantom", {}))
+        phantom_pairs(kind, name, options.n or spec["n"], 64, spec["seed"] + APART * k, about.get("phantom", {}))
         for k, name in enumerate(about["tasks"])
     ]
     options.out.mkdir(parents=True, exist_ok=True)
     for system in spec["systems"]:
-        files = [options.results / f"{kind}-{system['name']}-{task.name}.npz".replace(" ", "_") for task in tasks]
+        files = [options.results / f"{kind}-{system['name']}-{task.names[0]}.npz".replace(" ", "_") for task in tasks]
         if not all(file.is_file() for file in files):
             continue
         made = [dict(np.load(file)) for file in files]

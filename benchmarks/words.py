@@ -19,163 +19,48 @@ of each run.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 from scipy.stats import spearmanr
-from skimage.measure import regionprops_table
-from skimage.morphology import skeletonize
 
 from veridical import audit, draw, load
+from veridical.benching.adherence import adherence, asked_of, balanced, determination, strayed
+from veridical.benching.ruler import HELD_OUT, MATERIALS, OTHERS, Material, Ruler, values
+from veridical.benching.ruler import make_ruler as ruler_of
+from veridical.benching.ruler import phantoms as phantoms_of
 from veridical.conditions.text import encoded
 from veridical.conditions.vocabulary import Vocabulary
 from veridical.core.device import use_threads
 from veridical.data.images import save_png, to_grid
-from veridical.nets.segmentation import predict_masks, train_segmentation
-from veridical.phantoms import Phantoms, generate, parse_options
+from veridical.phantoms import Phantoms
 from veridical.phantoms.drawing import KINDS as DRAWN
-from veridical.phantoms.telling import KINDS, cracks_seen
+from veridical.phantoms.telling import KINDS
 from veridical.runs.draw import conditions_of
 from veridical.runs.words import embed_images, embed_texts, load_clip
 from veridical.scoring.measures import kid_over_random_phase
 from veridical.scoring.score import gather
 from veridical.scoring.table import HEADLINE, METRICS
-from veridical.wording import PLACES, place_of, state
-
-Measured = dict[str, Any]
-HELD_OUT, RULER, OTHERS = 7_001, 7_002, 7_003  # seeds of phantoms that no run has seen
-
-
-def diameters(region: np.ndarray, smallest: int = 12) -> np.ndarray:
-    """Diameters of circles of the areas of the pieces of a region, those that the border cuts left out."""
-    pieces, n = ndimage.label(region)
-    areas = ndimage.sum_labels(region, pieces, np.arange(1, n + 1))
-    cut = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
-    whole = ~np.isin(np.arange(1, n + 1), cut) & (areas >= smallest)
-    return np.sqrt(4 / np.pi * areas[whole])
-
-
-def cmc(mask: np.ndarray) -> Measured:
-    """Of a mask of composites."""
-    tow, found = (mask != 2).sum(), diameters(mask == 1)
-    binder = float((mask == 2).mean())
-    return {
-        "fibre_volume_fraction": (mask == 1).sum() / tow if tow else np.nan,
-        "n_fibres": ndimage.label(mask == 1)[1],
-        "mean_diameter_px": found.mean() if len(found) else np.nan,
-        "binder_fraction": binder,
-        "binder_place": place_of(mask == 2) if binder >= 0.01 else None,
-        "n_cracks": cracks_seen(mask == 3),
-    }
-
-
-def rocks(mask: np.ndarray) -> Measured:
-    """Of a mask of sediment."""
-    inside, solid = (mask != 3).sum(), (mask == 1) | (mask == 2)
-    outside = float((mask == 3).mean())
-    return {
-        "porosity": (mask == 0).sum() / inside if inside else np.nan,
-        "mineral_fraction": (mask == 2).sum() / max(solid.sum(), 1),
-        "outside_fraction": outside,
-        "tube_place": place_of(mask == 3) if outside >= 0.01 else None,
-    }
-
-
-def roots(mask: np.ndarray) -> Measured:
-    """Of a mask of roots."""
-    root = (mask == 1) | (mask == 2)
-    thin = skeletonize(np.pad(root, 8, mode="edge"))[8:-8, 8:-8]
-    straight = (thin[1:] & thin[:-1]).sum() + (thin[:, 1:] & thin[:, :-1]).sum()
-    down = thin[1:, 1:] & thin[:-1, :-1] & ~thin[1:, :-1] & ~thin[:-1, 1:]
-    up = thin[1:, :-1] & thin[:-1, 1:] & ~thin[1:, 1:] & ~thin[:-1, :-1]
-    width = 2 * ndimage.distance_transform_edt(np.pad(root, 8, mode="edge"))[8:-8, 8:-8]
-    return {
-        "total_length_px": straight + np.sqrt(2) * (down.sum() + up.sum()),
-        "mean_width_px": width[thin].mean() if thin.any() else np.nan,
-        "root_area_fraction": root.mean(),
-        "n_main": _pieces(mask == 1),
-        "n_laterals": _pieces(mask == 2),
-    }
-
-
-def _pieces(region: np.ndarray, smallest: int = 12) -> int:
-    table = regionprops_table(ndimage.label(region, np.ones((3, 3)))[0], properties=("area",))
-    return int((table["area"] >= smallest).sum())
-
-
-class Material(NamedTuple):
-    """What is asked of a kind of phantom, and how it is measured."""
-
-    classes: int
-    measure: Callable[[np.ndarray], Measured]
-    numbers: tuple[str, ...]  # R2
-    present: Mapping[str, float]  # balanced accuracy: from which value on it is there
-    counts: tuple[str, ...]  # exact
-    place: str
-    swaps: Mapping[str, tuple[float, float]]  # what a phrase changes, from and to
-
-
-MATERIALS = {
-    "cmc": Material(
-        4, cmc, ("fibre_volume_fraction", "binder_fraction", "n_fibres", "mean_diameter_px"),
-        {"binder_fraction": 0.01, "n_cracks": 1}, ("n_cracks",), "binder_place",
-        {"fibre_volume_fraction": (0.3, 0.5), "binder_fraction": (0.0, 0.4), "n_cracks": (0, 2)},
-    ),
-    "rocks": Material(
-        4, rocks, ("porosity", "outside_fraction", "mineral_fraction"),
-        {"outside_fraction": 0.01, "mineral_fraction": 0.002}, (), "tube_place",
-        {"porosity": (0.2, 0.4), "mineral_fraction": (0.0, 0.03), "outside_fraction": (0.0, 0.3)},
-    ),
-    "roots": Material(
-        5, roots, ("root_area_fraction", "total_length_px", "mean_width_px"),
-        {"n_laterals": 1}, ("n_main",), "",
-        {"root_area_fraction": (0.04, 0.1), "n_laterals": (0, 4)},
-    ),
-}  # fmt: skip
-
-
-class Ruler(NamedTuple):
-    """What measures images."""
-
-    material: Material
-    network: torch.nn.Module
-    lines: Mapping[str, tuple[float, float]]
-
-    def measure(self, images: np.ndarray) -> list[Measured]:
-        """Properties of images (N, C, H, W) in [0, 1], in the units of the phantoms."""
-        found = [self.material.measure(mask) for mask in predict_masks(self.network, images)]
-        for one in found:
-            for name, (slope, offset) in self.lines.items():
-                one[name] = (one[name] - offset) / slope
-        return found
+from veridical.wording import state
 
 
 def make_ruler(kind: str, options: argparse.Namespace) -> Ruler:
     """Train what measures, or take it from DIR."""
-    material, path = MATERIALS[kind], options.out / f"ruler-{kind}.pt"
-    known = phantoms(kind, options.images, RULER, options)
-    if path.exists():
-        network = torch.load(path, weights_only=False)
-    else:
-        network = train_segmentation(known.images, known.masks, classes=material.classes, steps=options.steps)
-        torch.save(network, path)
-    raw = [material.measure(mask) for mask in predict_masks(network, known.images[:400])]
-    lines = {}
-    for name in material.numbers:
-        seen, true = values(raw, name), values(known.properties[:400], name)
-        ok = np.isfinite(seen) & np.isfinite(true)
-        lines[name] = tuple(np.polyfit(true[ok], seen[ok], 1))
-    return Ruler(material, network, lines)
+    path = options.out / f"ruler-{kind}.safetensors"
+    return ruler_of(kind, path, images=options.images, steps=options.steps, given=options_of(options))
+
+
+def options_of(options: argparse.Namespace) -> dict[str, str]:
+    """Options of the phantoms."""
+    return dict(pair.split("=", 1) for pair in options.phantom)
 
 
 def phantoms(kind: str, n: int, seed: int, options: argparse.Namespace) -> Phantoms:
     """Phantoms of 64 x 64 pixels."""
-    given = dict(pair.split("=", 1) for pair in options.phantom)
-    return generate(kind, n, 64, seed, options=parse_options(kind, given))
+    return phantoms_of(kind, n, seed, given=options_of(options))
 
 
 def having(kind: str, known: Phantoms, traits: str, n: int) -> Phantoms:
@@ -186,65 +71,6 @@ def having(kind: str, known: Phantoms, traits: str, n: int) -> Phantoms:
         raise SystemExit(f"only {len(rows)} of {len(known.images)} phantoms have {traits}: give a smaller --n.")
     parts = ([part[k] for k in rows] for part in (known.properties, known.captions, known.facts))
     return Phantoms(known.images[rows], known.masks[rows], *parts)
-
-
-def values(rows: list[Measured], name: str) -> np.ndarray:
-    """One property of all rows, NaN where there is none."""
-    return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
-
-
-def asked_of(caption: str, facts: list[Any]) -> Measured:
-    """What a caption asks for, by property."""
-    return {fact.property: fact.value for fact in facts if fact.how in ("number", "count", "place")}
-
-
-def determination(asked: np.ndarray, measured: np.ndarray) -> float:
-    """R2 of "as asked for"."""
-    ok = np.isfinite(asked) & np.isfinite(measured)
-    return 1 - np.square(measured - asked)[ok].sum() / np.square(asked[ok] - asked[ok].mean()).sum()
-
-
-def balanced(true: np.ndarray, found: np.ndarray) -> float:
-    """Mean of the shares of right answers among those that have it, and among those that do not, where there are such."""
-    return float(np.mean([(found == true)[true == has].mean() for has in (True, False) if (true == has).any()]))
-
-
-def near(asked: list[str | None], measured: list[str | None]) -> float:
-    """Share of places that lie in the direction that was asked for, or in one beside it."""
-    names = [name for name in PLACES if name != "middle"]
-    turns = [
-        abs((names.index(a) - names.index(m) + 4) % 8 - 4) <= 1 if m in names else False
-        for a, m in zip(asked, measured, strict=True)
-        if a in names
-    ]
-    return float(np.mean(turns)) if turns else np.nan
-
-
-def adherence(material: Material, asked: list[Measured], measured: list[Measured]) -> dict[str, float]:
-    """One number for each thing that is asked for."""
-    found = {}
-    for name in material.numbers:
-        found[f"R2 {name}"] = determination(values(asked, name), values(measured, name))
-    for name, least in material.present.items():
-        true, seen = values(asked, name), values(measured, name)
-        ok = np.isfinite(true)
-        found[f"presence {name}"] = balanced(true[ok] >= least, seen[ok] >= least)
-    for name in material.counts:
-        true, seen = values(asked, name), values(measured, name)
-        ok = np.isfinite(true)
-        found[f"exact {name}"] = float((np.rint(seen[ok]) == true[ok]).mean())
-    if material.place:
-        found[material.place] = near([a.get(material.place) for a in asked], [m.get(material.place) for m in measured])
-    return found
-
-
-def strayed(material: Material, asked: list[Measured], measured: list[Measured]) -> np.ndarray:
-    """How far each image is from what was asked: mean of errors of numbers, in standard deviations of what is asked."""
-    errors = []
-    for name in (*material.numbers, *material.counts):
-        a = values(asked, name)
-        errors.append(np.abs(values(measured, name) - a) / np.nanstd(a))
-    return np.nanmean(errors, 0)
 
 
 def judged(clip: Path, drawn: dict[str, tuple[np.ndarray, np.ndarray]], prompts: list[str]) -> dict[str, float]:
@@ -389,7 +215,7 @@ def main() -> None:
             print(f"| {what} | {value:.3f} |", flush=True)
         return
     ruler = make_ruler(options.kind, options)
-    asked = [asked_of(captions[0], facts[0]) for captions, facts in zip(held.captions, held.facts, strict=True)]
+    asked = [asked_of(facts[0]) for facts in held.facts]
     seen = ruler.measure(held.images)
     mixed = [seen[k] for k in np.random.default_rng(0).permutation(len(seen))]
     table = {"held-out phantoms (the ruler's error)": adherence(ruler.material, asked, seen)}

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from veridical import draw, load
+from veridical.benching.adherence import balanced, determination, near
+from veridical.benching.ruler import values
 from veridical.captioning.measure import key, measure_classes
 from veridical.core.device import use_threads
 from veridical.data.dataset import open_dataset
 from veridical.data.images import save_png, to_grid
 from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.runs.draw import conditions_of
-from words import balanced, determination, near, values
 
 PRESENT = 0.01  # share of a tile from which on a class is there
 

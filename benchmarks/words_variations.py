@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from veridical import draw, load
+from veridical.benching.ruler import HELD_OUT, MATERIALS, values
 from veridical.core.batch import ImageNoise
 from veridical.core.device import use_threads
 from veridical.data.images import save_png, to_grid
 from veridical.metrics.paired import ssim
 from veridical.runs.draw import conditions_of
-from words import HELD_OUT, MATERIALS, make_ruler, phantoms, values  # benchmarks/words.py
+from words import make_ruler, phantoms  # benchmarks/words.py
 
 
 def main() -> None:

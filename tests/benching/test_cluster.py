@@ -16,6 +16,7 @@ from veridical.benching.cluster import Cluster, cluster_at
 from veridical.benching.run import bench
 from veridical.core.errors import InputError
 from veridical.core.lock import alone
+from veridical.reporting.plan import Job
 from veridical.runs.tensors import read_tensors
 
 
@@ -50,7 +51,7 @@ def test_what_a_worker_cannot_do_is_the_reason_of_a_failed_cell(tmp_path, monkey
         raise InputError("node7 does not see it.")
 
     monkeypatch.setattr(Cluster, "run", refuse)
-    assert run._run(tmp_path, "blobs", "vae", 0, Cluster(None), lambda text: None) == "failed"
+    assert run._run(tmp_path, {}, Job("cell", "blobs", "vae", 0), [], Cluster(None), lambda text: None) == "failed"
     assert "node7" in json.loads((tmp_path / "cells" / "blobs" / "vae-seed0" / "status.json").read_text())["reason"]
 
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from toy import TOY, write_tiles
 from veridical.benching.cell import run_cell
-from veridical.benching.run import _check, _Course, _prepare, bench
+from veridical.benching.processes import Course
+from veridical.benching.run import _check, _prepare, bench
 from veridical.benching.spec import EXAMPLE, read_spec
 from veridical.core.errors import InputError
 from veridical.core.lock import alone
@@ -92,7 +93,7 @@ def test_a_failed_cell_stops_no_other_and_done_cells_are_kept(tmp_path):
 def test_the_progress_of_a_cell_is_said_once(tmp_path):
     output, said = tmp_path / "output.txt", []
     output.write_text("note: data: grey\ntrain edm: 33 % after 30 s, 60 s left  step 671  loss 0.9\n")
-    course = _Course(output, said.append)
+    course = Course(output, said.append)
     course.look()
     course.look()
     with output.open("a") as file:
@@ -312,7 +313,7 @@ def test_a_cell_ends_with_its_bench(tmp_path):
     plan, out = read_spec(spec), tmp_path / "out"
     out.mkdir()
     _prepare(plan, out, *_check(plan, out))
-    command = [sys.executable, "-m", "veridical.benching.cell", str(out), "blobs", "vae", "0"]
+    command = [sys.executable, "-m", "veridical.benching.cell", "cell", str(out), "blobs", "vae", "0"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )

@@ -7,14 +7,17 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from veridical.auditing.verdict import audit
-from veridical.benching.spec import UNWATCHED
+from veridical.benching.changes import paired_data
+from veridical.benching.edit_cell import control, run_edit, run_truth
+from veridical.benching.rows import UNWATCHED
 from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import cycle, open_data, write_arrays
 from veridical.conditions.table import arrays_of
@@ -28,6 +31,7 @@ from veridical.metrics.novelty import Crops, cut_crops
 from veridical.pretrained.folder import is_hub
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan
+from veridical.reporting.plan import Job, Kind, source_of
 from veridical.runs.draw import conditions_of, draw
 from veridical.runs.run import load
 from veridical.scoring.score import gather, measure
@@ -35,23 +39,46 @@ from veridical.scoring.sets import Training
 from veridical.training.loop import train
 
 
-def run_cell(out: Path, dataset: str, recipe: str, seed: int, threads: int = 0) -> None:
-    """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`; 0 threads: a job's share."""
+def run_stage(out: Path, dataset: str, name: str, seed: int) -> None:
+    """Train, or go on with, the stage `name` of a dataset."""
+    spec: Any = read_json(out / "spec.json", Plan)
+    job, row = Job("stage", dataset, name, seed), spec["stages"][name]
+    recipe = row.get("recipe", name)
+    entry = UNWATCHED | spec["datasets"][dataset]
+    data = entry.pop("data")
+    if "before" in row["needs"]:
+        data = paired_data(data, spec["changes"][dataset], spec["truth"]["learn"])
+        entry.pop("split", None)
+    given = entry | _settings(spec, row, seed)
+    train(recipe, data, job.folder(out) / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
+    run = load(job.folder(out) / "run")
+    if run.info.finished:
+        write_json(job.folder(out) / "cost.json", run.info.cost_of_all().to_json())
+
+
+def _settings(spec: dict[str, Any], row: dict[str, Any], seed: int) -> dict[str, Any]:
+    """How a row is trained: size, seed, threads, its own budget or the bench's, its arguments."""
+    budget = {} if {"minutes", "steps"} & set(row["args"]) else {k: spec[k] for k in ("steps", "minutes")}
+    return {"size": spec["size"], "seed": seed, "threads": use_threads(), **budget, **row["args"]}
+
+
+def _first(out: Path, spec: dict[str, Any], row: dict[str, Any], dataset: str, seed: int) -> dict[str, Path] | None:
+    """Run folders of the stages that a row begins with."""
+    found = {
+        which: source_of(spec, dataset, name, seed).folder(out) / "run"
+        for which, name in (row.get("first") or {}).items()
+    }
+    return found or None
+
+
+def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
+    """Do what is still to do of the cell `recipe`, `seed` on `dataset` in the bench folder `out`."""
     spec: Any = read_json(out / "spec.json", Plan)
     folder = out / "cells" / dataset / f"{recipe}-seed{seed}"
     entry = UNWATCHED | spec["datasets"][dataset]
     data = entry.pop("data")
     row = spec["recipes"][recipe]
-    budget = {} if {"minutes", "steps"} & set(row["args"]) else {k: spec[k] for k in ("steps", "minutes")}
-    threads = threads or max(1, use_threads() // spec["jobs"])
-    given: dict[str, Any] = {
-        "size": spec["size"],
-        "seed": seed,
-        "threads": threads,
-        **budget,
-        **entry,
-        **row["args"],
-    }
+    given: dict[str, Any] = entry | _settings(spec, row, seed)
     name = row.get("recipe", recipe)
     if is_hub(name):
         asked = dict(row["args"])
@@ -60,9 +87,9 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int, threads: int = 0) 
         if run.info.size != spec["size"]:
             raise InputError(f"{name} draws images of {run.info.size} pixels: set size = {run.info.size} in the bench.")
     else:
-        train(name, data, folder / "run", resume=True, **given)
+        train(name, data, folder / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
         run = load(folder / "run")
-    use_threads(threads)
+    use_threads(given["threads"])
     if not run.info.finished:
         return
     cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
@@ -110,6 +137,8 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int, threads: int = 0) 
         folder / "audit",
     )
     write_json(folder / "audit.json", report)
+    if dataset in spec.get("changes", {}) and "text" in run.needs:
+        write_json(folder / "control.json", control(out, spec, dataset, run, seed))
     write_json(folder / "rows.json", rows)
     write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(images)})
 
@@ -182,14 +211,26 @@ def _end_with_the_bench() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+RUNS: dict[str, Callable[[Path, str, str, int], None]] = {
+    "cell": run_cell, "stage": run_stage, "truth": run_truth, "edit": run_edit,
+}  # fmt: skip
+
+
 def main(arguments: list[str]) -> int:
-    """``python -m veridical.benching.cell OUT DATASET RECIPE SEED [THREADS]``; exit code 2 and one sentence for bad input."""
+    """``python -m veridical.benching.cell KIND OUT DATASET NAME SEED [THREADS]``; exit code 2 and one sentence for bad input.
+
+    Without THREADS it takes its share of the processors.
+    """
     threading.Thread(target=_end_with_the_bench, daemon=True).start()
+    kind, out, dataset, name, seed, *threads = arguments
     try:
-        out, dataset, recipe, seed, *threads = arguments
-        # Of a worker that was lost, the cell may still be saving.
-        with alone(Path(out) / "cells" / dataset / f"{recipe}-seed{seed}", "cell", 600):
-            run_cell(Path(out), dataset, recipe, int(seed), *map(int, threads))
+        spec: Any = read_json(Path(out) / "spec.json", Plan)
+        share = int(threads[0]) if threads else max(1, use_threads() // spec["jobs"])
+        # Whatever is trained, drawn or edited here takes as many.
+        os.environ["OMP_NUM_THREADS"] = str(use_threads(share))
+        # Of a worker that was lost, the job may still be saving.
+        with alone(Job(cast(Kind, kind), dataset, name, int(seed)).folder(Path(out)), "cell", 600):
+            RUNS[kind](Path(out), dataset, name, int(seed))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -141,7 +141,7 @@ def run_here(cell: list[str], output: str, threads: dict[str, str] | None, count
         )
     if not Path(output).parent.is_dir():
         raise InputError(
-            f"{socket.gethostname()} does not see {cell[0]}: choose an --out on a disk that all machines share."
+            f"{socket.gethostname()} does not see {cell[1]}: choose an --out on a disk that all machines share."
         )
     if threads is None:
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

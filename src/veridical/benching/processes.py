@@ -1,15 +1,34 @@
-"""The processes of the cells at work on this machine."""
+"""The processes of the jobs of a bench at work on this machine, and what they last said."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 EVERY = 15.0  # seconds between looks at what a cell wrote
+PROGRESS = re.compile(r"[\w ]+: \d+ % after ")  # a line of `veridical.core.progress.Progress`
+
+
+class Course:
+    """What a cell last wrote of its progress, said once."""
+
+    def __init__(self, output: Path, say: Callable[[str], None]) -> None:
+        self._output, self._say, self._said = output, say, ""
+
+    def look(self) -> None:
+        """Say the last line of progress, if it is new."""
+        with self._output.open("rb") as file:
+            file.seek(max(0, self._output.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").splitlines()
+        found = [line for line in lines if PROGRESS.match(line)]
+        if found and found[-1] != self._said:
+            self._said = found[-1]
+            self._say(self._said.partition("  ")[0])
 
 
 class Processes:

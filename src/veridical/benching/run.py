@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from veridical.benching.cluster import Cluster, cluster_at
-from veridical.benching.processes import Processes
-from veridical.benching.spec import UNWATCHED, Spec, read_spec
+from veridical.benching.processes import Course, Processes
+from veridical.benching.rows import UNWATCHED, Row, is_free
+from veridical.benching.schedule import FINAL, work_through
+from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
@@ -26,12 +27,18 @@ from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
+from veridical.reporting.plan import Job, jobs_of, needs_of
+from veridical.reporting.plan import is_free as is_kept_free
 from veridical.reporting.results import bench_spec, cells_of
 from veridical.runs.run import row_of
 from veridical.scoring.common import SAME
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
 
-PROGRESS = re.compile(r"[\w ]+: \d+ % after ")  # a line of `veridical.core.progress.Progress`
+# Of a row, where it runs may change, and how it is described; not these.
+KEPT = {
+    "recipes": ("recipe", "args", "first"), "stages": ("recipe", "args", "first"),
+    "edits": ("how", "run", "prompt", "mask", "settings", "sampling"),
+}  # fmt: skip
 
 
 def bench(spec: str | Path, out: str | Path, *, dask: str | None = None, say: Callable[[str], None] = print) -> Path:
@@ -65,44 +72,44 @@ def bench(spec: str | Path, out: str | Path, *, dask: str | None = None, say: Ca
     """
     plan, folder = read_spec(spec), Path(out)
     content, opened = _check(plan, folder)
+    cells_of(content)  # so many that nobody could look at them are refused
     with alone(folder, "bench"):
         _prepare(plan, folder, content, opened)
         if dask is None:
-            return _work(plan, folder, cells_of(content), Processes(), plan.jobs, say)
+            return _work(folder, content, Processes(), plan.jobs, say)
         with cluster_at(dask, plan.jobs) as cluster:  # which says how many cells run at a time
-            cells = cells_of(content)
-            return _work(plan, folder.resolve(), cells, cluster, len(cells), say)
+            return _work(folder.resolve(), content, cluster, len(jobs_of(content)), say)
 
 
 def _work(
-    plan: Spec,
     folder: Path,
-    cells: list[tuple[str, str, int]],
+    content: dict[str, Any],
     processes: Processes | Cluster,
-    jobs: int,
+    workers: int,
     say: Callable[[str], None],
 ) -> Path:
-    """Run the cells and write the report, whose path is returned."""
+    """Run the jobs and write the report, whose path is returned."""
     from veridical.benching.differences import write_differences
+    from veridical.benching.worth import write_worth
     from veridical.reporting.report import report
 
-    # First seeds first: a bench that is stopped early has something of every system.
-    datasets = list(plan.datasets)
-    ranks = {cell: sum(other[:2] == cell[:2] for other in cells[:k]) for k, cell in enumerate(cells)}
-    cells.sort(key=lambda cell: (datasets.index(cell[0]), ranks[cell]))
-    with on_stop(processes.stop), ThreadPoolExecutor(jobs) as pool:
+    jobs = jobs_of(content)
+    number = {job: k for k, job in enumerate(jobs, 1)}
 
-        def work(number: int, cell: tuple[str, str, int]) -> str:
-            title = f"[{number}/{len(cells)}] {cell[0]}: {cell[1]}, seed {cell[2]}"
-            return _run(folder, *cell, processes, lambda text: say(f"{title}: {text}"))
+    def work(job: Job, lacking: list[Job]) -> str:
+        title = f"[{number[job]}/{len(jobs)}] {job.title}"
+        return _run(folder, content, job, lacking, processes, lambda text: say(f"{title}: {text}"))
 
-        states = list(pool.map(work, range(1, len(cells) + 1), cells))
-    write_differences(folder, bench_spec(folder))
+    with on_stop(processes.stop):
+        states = list(work_through(jobs, {job: needs_of(content, job) for job in jobs}, work, workers).values())
+    spec = bench_spec(folder)
+    write_differences(folder, spec)
+    write_worth(folder, spec)
     page = report(folder)
     if processes.stopped:
         say("stopped; run the same command again to go on")
     if failed := states.count("failed"):
-        say(f"{failed} of {len(cells)} cells failed; the report says why")
+        say(f"{failed} of {len(jobs)} cells failed; the report says why")
     return page
 
 
@@ -115,10 +122,10 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
     content: dict[str, Any] = {k: getattr(plan, k) for k in shared}
     content |= {"version": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     content["budget"] = {k: v for k, v in (("minutes", plan.minutes), ("steps", plan.steps)) if v is not None}
-    content["recipes"] = {
-        name: row.to_json(name) | {k: getattr(row_of(row.recipe), k) for k in ("family", "task", "summary", "citation")}
-        for name, row in plan.recipes.items()
-    }
+    for part, rows in (("recipes", plan.recipes), ("stages", plan.stages)):
+        content[part] = {name: row.to_json(name) | _described(row) for name, row in rows.items()}
+    content["edits"] = {name: row.to_json() for name, row in plan.edits.items()}
+    content |= {"changes": plan.changes, "truth": asdict(plan.truth)}
     if (folder / "spec.json").is_file():
         old: Any = read_json(folder / "spec.json", Plan)
         if not all(k in old for k in ("datasets", "recipes")):
@@ -127,17 +134,32 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
         changed = [k for k in ("size", "samples", "tiles", "minutes", "steps") if old.get(k) != content[k]]
         changed += [f"datasets.{k}" for k, entry in plan.datasets.items() if old["datasets"].get(k, entry) != entry]
         changed += [
-            f"recipes.{k}"
-            for k in plan.recipes
-            if k in old["recipes"]
-            # of a row, where it runs may change, and how it is described
-            and any(old["recipes"][k].get(key) != content["recipes"][k].get(key) for key in ("recipe", "args"))
+            f"changes.{k}" for k, asked in plan.changes.items() if old.get("changes", {}).get(k, asked) != asked
+        ]
+        changed += ["truth"] if old.get("changes") and old.get("truth") != content["truth"] else []
+        changed += [
+            f"{part}.{k}"
+            for part, keys in KEPT.items()
+            for k in content[part]
+            if k in old.get(part, {}) and any(old[part][k].get(key) != content[part][k].get(key) for key in keys)
         ]
         if changed:
             raise InputError(
                 f"{folder} was made with another {changed[0]}: choose another --out or restore the specification."
             )
     return content, {name: _open(plan, name) for name in plan.datasets}
+
+
+def _described(row: Row) -> dict[str, Any]:
+    if is_free(row.recipe):
+        return {
+            "family": "other people's",
+            "task": "",
+            "summary": "a place for a system that nobody has given",
+            "citation": "",
+        }
+    of = row_of(row.recipe)
+    return {k: getattr(of, k) for k in ("family", "task", "summary", "citation")} | {"needs": list(of.needs)}
 
 
 def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str, Data]) -> None:
@@ -180,67 +202,80 @@ def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
     entry = UNWATCHED | {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
-    needs = {need for row in rows for need in row_of(row.recipe).needs} | {
+    needs = {need for row in rows if not is_free(row.recipe) for need in row_of(row.recipe).needs} | {
         row.name for row in CONDITIONS.values() if row.setting in entry
     }
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
 
 
 def _run(
-    folder: Path, dataset: str, recipe: str, seed: int, processes: Processes | Cluster, say: Callable[[str], None]
+    folder: Path,
+    spec: dict[str, Any],
+    job: Job,
+    lacking: list[Job],
+    processes: Processes | Cluster,
+    say: Callable[[str], None],
 ) -> str:
-    """Run one cell unless it is done; return done, failed or running (stopped)."""
+    """Do one job unless it is done; return done, failed, skipped or running (stopped)."""
     if processes.stopped:
         return "running"
-    cell = folder / "cells" / dataset / f"{recipe}-seed{seed}"
-    cell.mkdir(parents=True, exist_ok=True)
-    status = cell / "status.json"
+    place = job.folder(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    status = place / "status.json"
     if status.is_file() and read_json(status, Status).get("state") == "done":
         say("done before")
         return "done"
+
+    def end(state: str, reason: str) -> str:
+        write_json(status, {"state": state, "reason": reason})
+        say(f"{state}: {reason}")
+        return state
+
+    row = spec.get({"cell": "recipes", "edit": "edits"}.get(job.kind, ""), {}).get(job.name, {})
+    if is_kept_free(row):
+        kind = row.get("recipe") or row["run"]
+        given = "hub:FOLDER, a pipeline of diffusers" if kind == "hub:" else "hosted:MODEL@URL, a server"
+        return end("skipped", f"nobody gave one: write {given}, in place of {kind} in a copy of the specification")
+    if lacking:
+        stopped = [need for need in lacking if not _at_its_end(need.folder(folder))]
+        if stopped:
+            return "running"
+        state = read_json(lacking[0].folder(folder) / "status.json", Status).get("state")
+        if state == "skipped":
+            return end("skipped", f"needs {lacking[0].title}, which was skipped")
+        return end("failed", f"needs {lacking[0].title}, which was not done")
     write_json(status, {"state": "running", "reason": None})
     say(processes.begins)
     began = time.monotonic()
-    output = cell / "output.txt"
+    output, code, why = place / "output.txt", 2, ""
     try:
-        code, why = processes.run([str(folder), dataset, recipe, str(seed)], output, _Course(output, say).look), ""
+        cell = [job.kind, str(folder), job.dataset, job.name, str(job.seed)]
+        code = processes.run(cell, output, Course(output, say).look)
     except InputError as error:  # a worker could not do it
-        code, why = 2, str(error)
-    if code == 0 and (cell / "cost.json").is_file():
+        why = str(error)
+    if code == 0 and (place / "cost.json").is_file():
         write_json(status, {"state": "done", "reason": None})
-        spent = read_json(cell / "cost.json", Spent)
+        spent = read_json(place / "cost.json", Spent)
         steps = f", {spent['steps']} steps" if spent.get("steps") else ""
-        say(f"done after {time.monotonic() - began:.0f} s{steps}{_headline(cell)}")
+        say(f"done after {time.monotonic() - began:.0f} s{steps}{_headline(place)}")
         if said := slowed(spent):
             say(f"note: {said}")
         return "done"
     if processes.stopped:
         return "running"
     lines = [why] if why else output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    reason = lines[-1] if lines and code > 0 else f"the process ended with signal {-code} (out of memory?)"
-    write_json(status, {"state": "failed", "reason": reason})
-    say(f"failed: {reason}")
-    return "failed"
+    return end("failed", lines[-1] if lines and code > 0 else f"the process ended with signal {-code} (out of memory?)")
 
 
-class _Course:
-    """What a cell last wrote of its progress, said once."""
-
-    def __init__(self, output: Path, say: Callable[[str], None]) -> None:
-        self._output, self._say, self._said = output, say, ""
-
-    def look(self) -> None:
-        """Say the last line of progress, if it is new."""
-        with self._output.open("rb") as file:
-            file.seek(max(0, self._output.stat().st_size - 4096))
-            lines = file.read().decode(errors="replace").splitlines()
-        found = [line for line in lines if PROGRESS.match(line)]
-        if found and found[-1] != self._said:
-            self._said = found[-1]
-            self._say(self._said.partition("  ")[0])
+def _at_its_end(place: Path) -> bool:
+    """Whether a job came to an end, be it a bad one."""
+    status = place / "status.json"
+    return status.is_file() and read_json(status, Status).get("state") in FINAL
 
 
 def _headline(cell: Path) -> str:
+    if not (cell / "rows.json").is_file():
+        return ""
     rows = read_json(cell / "rows.json", list[ResultRow])
     row = next((r for r in rows if r.get("metric") == HEADLINE and r.get("value") is not None), None)
     return f", {METRICS[HEADLINE].title} {row['value']:.2f} ({HEADLINE_SCALE})" if row else ""

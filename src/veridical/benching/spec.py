@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from veridical.conditions.table import CONDITIONS, DATA_SETTINGS, needed
+from veridical.benching.changes import phantom_of
+from veridical.benching.edit_rows import EditRow, Truth, read_changes, read_edits, read_truth
+from veridical.benching.rows import OF_DATASET, Row, check_first, read_row
+from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.core.limits import LARGEST_TILE
@@ -38,45 +41,6 @@ cgan = { datasets = ["rocks"] }
 """
 
 
-# What a dataset may say; a recipe may not change it, or it would be compared with other tiles. The size is the bench's.
-OF_DATASET = tuple(name for name in DATA_SETTINGS if name != "size")
-# Systems are compared by their last states, after training on all that is not held out; a dataset may say otherwise.
-UNWATCHED: dict[str, Any] = {"validation": 0.0}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One system of a bench.
-
-    Attributes
-    ----------
-    recipe : str
-        Its recipe; the name in the bench may be another one.
-    args : dict
-        Training settings and model arguments that differ from the recipe's own. Its own ``minutes`` or ``steps`` take the
-        place of the bench's budget.
-    datasets : list of str, or None
-        Only these datasets; None is all.
-    seeds : list of int, or None
-        These seeds instead of the bench's.
-    """
-
-    recipe: str
-    args: dict[str, Any]
-    datasets: list[str] | None = None
-    seeds: list[int] | None = None
-
-    def to_json(self, name: str) -> dict[str, Any]:
-        """What ``spec.json`` says of the row called `name`."""
-        content: dict[str, Any] = {"args": self.args}
-        limits = {
-            "recipe": None if self.recipe == name else self.recipe,
-            "datasets": self.datasets,
-            "seeds": self.seeds,
-        }
-        return content | {k: v for k, v in limits.items() if v is not None}
-
-
 @dataclass(frozen=True)
 class Spec:
     """Datasets x recipes x seeds.
@@ -100,6 +64,10 @@ class Spec:
         Name to settings, of which ``data`` says what to open; the rest are among `OF_DATASET`.
     recipes : dict
         Name in the bench to `Row`.
+    stages : dict
+        Likewise, of what is trained for others and draws nothing by itself.
+    edits, changes, truth
+        What is edited and how that is measured, see `veridical.benching.edit_rows`.
     """
 
     title: str
@@ -112,6 +80,10 @@ class Spec:
     jobs: int
     datasets: dict[str, dict[str, Any]]
     recipes: dict[str, Row]
+    stages: dict[str, Row] = field(default_factory=dict)
+    edits: dict[str, EditRow] = field(default_factory=dict)
+    changes: dict[str, list[Any]] = field(default_factory=dict)
+    truth: Truth = field(default_factory=Truth)
 
 
 def read_spec(path: str | Path) -> Spec:
@@ -132,7 +104,7 @@ def read_spec(path: str | Path) -> Spec:
         raise InputError(f"{path} is not TOML ({reason}): see `veridical bench --help` for an example.") from error
     defaults: dict[str, Any] = {
         "title": path.stem, "size": 64, "minutes": None, "steps": None, "samples": 256, "tiles": 256, "seeds": [0], "jobs": 1,
-        "datasets": {}, "recipes": {},
+        "datasets": {}, "recipes": {}, "stages": {}, "edits": {}, "changes": {}, "truth": {},
     }  # fmt: skip
     unknown = set(table) - set(defaults)
     if unknown:
@@ -145,8 +117,32 @@ def read_spec(path: str | Path) -> Spec:
         values["minutes"] = 10.0
     _check_types(path, values)
     datasets = {name: _dataset(path, name, entry) for name, entry in values["datasets"].items()}
-    rows = {name: _row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
-    return Spec(**(values | {"datasets": datasets, "recipes": rows}))
+    changes = read_changes(path, values["changes"], datasets, values["size"])
+    given = {name: _paired(path, name, dict(row), datasets, changes) for name, row in values["stages"].items()}
+    stages = {name: read_row(path, name, row, datasets, stage=True) for name, row in given.items()}
+    rows = {name: read_row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
+    check_first(path, stages, rows, list(datasets))
+    there = {name: row.datasets or list(datasets) for name, row in (stages | rows).items()}
+    edits = read_edits(path, values["edits"], changes, there)
+    truth = read_truth(path, values["truth"], stages)
+    more = {"stages": stages, "edits": edits, "changes": changes, "truth": truth}
+    return Spec(**(values | {"datasets": datasets, "recipes": rows} | more))
+
+
+def _paired(
+    path: Path, name: str, given: dict[str, Any], datasets: dict[str, Any], changes: dict[str, Any]
+) -> dict[str, Any]:
+    """A stage that learns from pairs is trained where there are some."""
+    from veridical.recipes.table import find
+
+    recipe = given.get("recipe", name)
+    if "before" not in find(recipe).needs:
+        return given
+    there = [dataset for dataset in changes if phantom_of(datasets[dataset]["data"])]
+    wanted = given.get("datasets", there)
+    if not wanted or set(wanted) - set(there):
+        raise InputError(f"{path}: {name} learns from pairs: say in [changes] what is changed in its phantoms.")
+    return given | {"datasets": wanted}
 
 
 def _check_types(path: Path, values: dict[str, Any]) -> None:
@@ -170,17 +166,24 @@ def _check_types(path: Path, values: dict[str, Any]) -> None:
         "jobs": whole(values["jobs"], 1),
         "seeds": wholes(values["seeds"]),
         "datasets": folders(values["datasets"]),
-        "recipes": folders(values["recipes"]) and all(isinstance(row, dict) for row in values["recipes"].values()),
+        **{
+            part: folders(values[part]) and all(isinstance(row, dict) for row in values[part].values())
+            for part in ("recipes", "stages")
+        },
+        **{part: isinstance(values[part], dict) for part in ("changes", "truth")},
+        "edits": folders(values["edits"]),
     }
     for name, fits in good.items():
         if not fits:
             raise InputError(
                 f"{path}: {name} = {shorten(repr(values[name]), 80)} cannot be: see `veridical bench --help` for an example."
             )
-    for name, row in values["recipes"].items():
+    for name, row in (values["recipes"] | values["stages"]).items():
         rows = {
             "recipe": isinstance(row.get("recipe", ""), str),
             "seeds": "seeds" not in row or wholes(row["seeds"]),
+            "first": isinstance(row.get("first", {}), dict)
+            and all(isinstance(source, str) for source in row.get("first", {}).values()),
             "datasets": "datasets" not in row
             or (isinstance(row["datasets"], list) and all(isinstance(dataset, str) for dataset in row["datasets"])),
         }
@@ -207,53 +210,6 @@ def _dataset(path: Path, name: str, given: Any) -> dict[str, Any]:
     for row in CONDITIONS.values():
         places |= row.located(entry, lambda spec: _relative(spec, path.parent))
     return entry | places
-
-
-def _row(path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Row:
-    from veridical.pretrained.folder import is_hub
-    from veridical.recipes.table import find_drawing, settings
-
-    row = Row(given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
-    if "/" in name or "-seed" in name:
-        raise InputError(f"{path}: the recipe name {name!r} cannot be that of a folder; leave out '/' and '-seed'.")
-    if fixed := set(given) & {"size", "seed", *OF_DATASET}:
-        raise InputError(
-            f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
-            "dataset of another name."
-        )
-    if is_hub(row.recipe):
-        return _pipeline(path, name, row, datasets)
-    drawn = find_drawing(row.recipe)
-    settings(row.recipe, given)
-    for dataset in row.datasets or datasets:
-        if dataset not in datasets:
-            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
-        for need in needed(drawn.needs):
-            if need.setting and not datasets[dataset].get(need.setting):
-                raise InputError(
-                    f"{path}: {name} needs a {need.name}, which dataset {dataset!r} does not give; "
-                    f'add {need.setting} = "..." to it, or '
-                    f"datasets = [...] to {name}."
-                )
-    return row
-
-
-def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
-    """A row that is not trained: its folder against that of the file, its prompt and settings."""
-    from veridical.pretrained.folder import HUB
-    from veridical.pretrained.settings import parsed
-
-    place = row.recipe.removeprefix(HUB)
-    if (path.parent / place).exists():
-        row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
-    prompt = row.args.get("prompt")
-    if not prompt or not all(isinstance(text, str) for text in ([prompt] if isinstance(prompt, str) else prompt)):
-        raise InputError(f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them.')
-    parsed(name, {key: value for key, value in row.args.items() if key != "prompt"}, {})
-    for dataset in row.datasets or []:
-        if dataset not in datasets:
-            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
-    return row
 
 
 def _relative(spec: str, folder: Path) -> str:

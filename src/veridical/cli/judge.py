@@ -222,14 +222,15 @@ def bench(
     """Train, sample, score and report datasets x recipes x seeds; safe to stop and run again."""
     from veridical.benching.run import bench as run
     from veridical.core.files import check_folder
-    from veridical.reporting.results import Files, bench_spec, cells_of, read_cells
+    from veridical.reporting.results import Files, bench_spec, cells_of, read_cells, read_edits
 
     check_folder(out)
     say(f"report: {run(spec, out, dask=dask, say=say)}")
     plan = bench_spec(out)
     planned = cells_of(plan)
     states = {c.state for c in read_cells(Files(out), plan) if (c.dataset, c.recipe, c.seed) in planned}
-    if states - {"done", "failed"}:
+    states |= {c.state for c in read_edits(Files(out), plan)}
+    if states - {"done", "failed", "skipped"}:
         raise typer.Exit(STOPPED)
     if "failed" in states:
         raise typer.Exit(FAILED_CELLS)

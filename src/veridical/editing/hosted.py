@@ -21,7 +21,7 @@ from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow, window_of
 from veridical.editing.edit import Edited
-from veridical.editing.jobs import Job, jobs_of
+from veridical.editing.jobs import jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
 from veridical.hub.hosted import Answer, Hosted, grey_of, settings_of
@@ -97,7 +97,9 @@ def edit_hosted(
             if not folder.has(job):
                 began = time.monotonic()
                 counts = channels_first(slices[job.number][None])[0]
-                made, edited, more = _made(hosted, job, counts, window, how, seed, given)
+                region = job.masks[0].region() if job.masks else None
+                prompt = job.prompts[0] if job.prompts else ""
+                made, edited, more = made_by(hosted, job.number, counts, region, prompt, window, how, seed, given)
                 folder.add([job], counts[None], made[None], edited, time.monotonic() - began, [more])
             progress.update((k + 1) / len(jobs))
     hosted.write_cost(Path(out))
@@ -106,25 +108,26 @@ def edit_hosted(
     return Path(out)
 
 
-def _made(
+def made_by(
     hosted: Hosted,
-    job: Job,
+    number: int,
     counts: NDArray[Any],
+    region: NDArray[np.bool_] | None,
+    prompt: str,
     window: IntensityWindow,
     how: str,
     seed: int,
     given: Mapping[str, Any],
 ) -> tuple[NDArray[Any], Edited, dict[str, Any]]:
-    """Counts (C, H, W) after an edit, where it was to change them with what is to be known, and what the server did."""
+    """Counts (C, H, W) after an edit of image `number`, where it was to change them with what is to be known, and what the server
+    did; see `edit_hosted`. `region` is where it may change them, None everywhere."""
     sent = np.rint(255 * window.to_unit(counts)).astype(np.uint8)
-    region = job.masks[0].region() if job.masks else None
     file, holes = _png(sent), None if region is None else _png(np.where(region, 0, 255)[None].astype(np.uint8), True)
-    prompt = job.prompts[0] if job.prompts else ""
     if how == "variation":
-        answer = hosted.vary(file, job.number, seed, given)
+        answer = hosted.vary(file, number, seed, given)
     else:
-        answer = hosted.edit(file, holes, prompt, job.number, seed, given)
-    inside = np.ones(job.shape, bool) if region is None else region
+        answer = hosted.edit(file, holes, prompt, number, seed, given)
+    inside = np.ones(counts.shape[1:], bool) if region is None else region
     came, colour, more, notes = _received(answer, sent, inside)
     same = came == sent
     if region is not None:

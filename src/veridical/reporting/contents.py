@@ -36,10 +36,39 @@ class Entry(TypedDict, total=False):
     args: dict[str, Any] | None
     datasets: list[Name] | None
     seeds: list[Count] | None
+    first: dict[str, Name] | None
+    needs: list[str] | None
     family: str | None
     task: str | None
     summary: str | None
     citation: str | None
+
+
+class EditEntry(TypedDict, total=False):
+    """A system of edits, in ``spec.json``."""
+
+    how: str
+    run: str
+    prompt: str
+    mask: bool
+    settings: dict[str, Any]
+    sampling: dict[str, Any]
+    datasets: list[Name]
+    seeds: list[Count] | None
+    group: str
+    citation: str
+
+
+class Asked(TypedDict, total=False):
+    """How the truth of edits is measured, in ``spec.json``."""
+
+    pairs: Count
+    learn: Count
+    prompts: Count
+    images: Count
+    steps: Count
+    seed: Count
+    judge: str
 
 
 class Plan(TypedDict, total=False):
@@ -56,6 +85,10 @@ class Plan(TypedDict, total=False):
     budget: dict[str, FiniteFloat | None] | None
     datasets: dict[Name, dict[str, Any] | str]
     recipes: dict[Name, Entry]
+    stages: dict[Name, Entry]
+    edits: dict[Name, EditEntry]
+    changes: dict[Name, list[dict[str, str] | str]]
+    truth: Asked
     version: str | None
     created: str | None
 
@@ -63,7 +96,7 @@ class Plan(TypedDict, total=False):
 class Status(TypedDict, total=False):
     """``status.json`` of a cell."""
 
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "done", "failed", "skipped"]
     reason: str | None
 
 
@@ -96,6 +129,48 @@ class Difference(TypedDict):
     high: Value
 
 
+class Tau(TypedDict):
+    """How well a score ranks systems as the truth does, of ``worth.json``."""
+
+    score: str
+    truth: str
+    value: Value
+    low: Value
+    high: Value
+    n: Count
+    reason: str | None
+
+
+class Case(TypedDict):
+    """A system that a score praises and the truth does not, of ``worth.json``."""
+
+    score: str
+    system: str
+    value: FiniteFloat
+    good: Amount
+    better: Count
+    systems: Count
+    image: Count
+
+
+class Worth(TypedDict, total=False):
+    """``worth.json`` of a dataset."""
+
+    n: Count
+    systems: list[str]
+    taus: list[Tau]
+    cases: list[Case]
+
+
+class Told(TypedDict, total=False):
+    """``pairs.json``: what was asked of the images to edit."""
+
+    names: list[str]
+    prompts: list[str]
+    instructions: list[str]
+    source_prompts: list[str]
+
+
 class Spent(TypedDict, total=False):
     """``cost.json``."""
 
@@ -109,6 +184,7 @@ class Spent(TypedDict, total=False):
     peak_memory_mb: Amount | None
     device: str | None
     threads: Count | None
+    evaluations: Amount | None
 
 
 class Found(TypedDict, total=False):
@@ -140,6 +216,7 @@ class Audited(TypedDict, total=False):
     evidence: Evidence | None
     findings: list[Found]
     images: list[Judged]
+    first: dict[str, Count]
 
 
 class Window(TypedDict):

@@ -29,11 +29,11 @@ def number(value: float | int | None, digits: int = 3) -> str:
     return _sign(f"{value:.{max(digits - 1 - magnitude, 0)}f}")
 
 
-def uncertain(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`value (low–high)`, with as many decimals as the width of the interval warrants: 0.42 (0.31–0.55)."""
+def uncertain(value: float | None, low: float | None = None, high: float | None = None, most: int = 6) -> str:
+    """`value (low–high)`, with as many decimals as the width of the interval warrants, at `most` so many: 0.42 (0.31–0.55)."""
     if value is None or low is None or high is None or not high > low:
         return number(value)
-    decimals = min(max(1 - math.floor(math.log10(high - low)), 0), 6)
+    decimals = min(max(1 - math.floor(math.log10(high - low)), 0), most)
     value_text, low_text, high_text = (_sign(f"{x:.{decimals}f}") for x in (value, low, high))
     return f"{value_text} ({low_text}{' to ' if low_text.startswith('−') else '–'}{high_text})"
 

@@ -14,7 +14,8 @@ from veridical.reporting.audit_page import visible
 from veridical.reporting.contents import Difference, Summary
 from veridical.reporting.findings import finding, proven, settings_of
 from veridical.reporting.pictures import TILE, first_look, losses, pairs, strips
-from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_images
+from veridical.reporting.results import Cell, Files, bench_spec, inside, read, read_cells, read_edits, read_images
+from veridical.reporting.review import review
 from veridical.reporting.stability import EXPLAINED as STABILITY
 from veridical.reporting.stability import stability_rows, stability_shown
 from veridical.scoring.table import HEADLINE, HEADLINE_SCALE, METRICS
@@ -45,7 +46,7 @@ def report(folder: str | Path) -> Path:
     spec = bench_spec(folder)
     _check_outputs(folder)
     files = Files(folder)
-    cells = read_cells(files, spec)
+    cells, edits = read_cells(files, spec), read_edits(files, spec)
     columns = tables.metric_columns(cells)
     by_dataset = {d: [c for c in cells if c.dataset == d] for d in [*spec["datasets"], *(c.dataset for c in cells)]}
     ranked = {dataset: tables.ranking(mine, columns) for dataset, mine in by_dataset.items()}
@@ -61,8 +62,12 @@ def report(folder: str | Path) -> Path:
         today=datetime.now().strftime("%Y-%m-%d"),
         version=__version__,
         bench_version=spec.get("version") or __version__,
-        waiting=[c for c in cells if c.state not in ("done", "failed")],
+        waiting=[c for c in (*cells, *edits) if c.state not in ("done", "failed", "skipped")],
+        skipped=[c for c in (*cells, *edits) if c.state == "skipped"],
         cells=cells,
+        edits=edits,
+        spec_size=spec.get("size"),
+        review=review(files, spec, cells, edits, ranked),
         headline=HEADLINE,
         headline_title=tables.title(HEADLINE),
         headline_scale=HEADLINE_SCALE,
@@ -86,9 +91,9 @@ def report(folder: str | Path) -> Path:
 
 def _check_outputs(folder: Path) -> None:
     """Refuse links and pipes in the places of what is written: through them, the report would write elsewhere."""
-    for name in ("tables", "figures"):
+    for name in ("tables", "figures", "paper"):
         inside(folder, folder / name)
-    for path in (folder / "report.html", *folder.glob("tables/*"), *folder.glob("figures/*")):
+    for path in (folder / "report.html", *(p for of in ("tables", "figures", "paper") for p in folder.glob(f"{of}/*"))):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise InputError(f"{path}: is no file of its own, but the report has to be written there: take it away")
 

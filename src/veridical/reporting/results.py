@@ -24,6 +24,7 @@ from veridical.reporting.contents import (
     Spent,
     Status,
 )
+from veridical.reporting.plan import edit_seeds
 
 NAME = re.compile(r"(?P<recipe>.+)-seed(?P<seed>\d{1,15})")
 LARGEST_VALUE = 1e100  # of a metric
@@ -48,7 +49,10 @@ class Files:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one system did on one dataset with one seed; `trouble` says why there is no result, None if there is one."""
+    """What one system did on one dataset with one seed; `trouble` says why there is no result, None if there is one.
+
+    `recipe` is the name of a row of recipes or of edits, `control` the rows of what it made of captions.
+    """
 
     dataset: str
     recipe: str
@@ -59,6 +63,7 @@ class Cell:
     rows: list[dict[str, Any]]
     cost: dict[str, Any]
     audit: Audited | None = None
+    control: tuple[dict[str, Any], ...] = ()
 
 
 def bench_spec(folder: Path) -> dict[str, Any]:
@@ -187,11 +192,28 @@ def read_cells(files: Files, spec: dict[str, Any]) -> list[Cell]:
         match = NAME.fullmatch(path.name)
         if match and path.is_dir() and is_name(path.parent.name) and is_name(match["recipe"]):
             found.append((path.parent.name, match["recipe"], int(match["seed"])))
-    return [_read_cell(files, *key) for key in dict.fromkeys(planned + found)]
+    return [_read_cell(files, "cells", *key) for key in dict.fromkeys(planned + found)]
 
 
-def _read_cell(files: Files, dataset: str, recipe: str, seed: int) -> Cell:
-    path = files.folder / "cells" / dataset / f"{recipe}-seed{seed}"
+def read_edits(files: Files, spec: dict[str, Any]) -> list[Cell]:
+    """All cells of edits of the spec, in its order."""
+    rows = spec.get("edits") or {}
+    planned = [
+        (dataset, name, seed)
+        for dataset in spec["datasets"]
+        for name, row in rows.items()
+        if dataset in (row.get("datasets") or ())
+        for seed in edit_seeds(spec, row)
+    ]
+    if len(planned) > MOST_CELLS:
+        raise InputError(
+            f"spec.json plans {len(planned):,} edits, more than {MOST_CELLS:,}: leave out some of its seeds"
+        )
+    return [_read_cell(files, "edits", *key) for key in planned]
+
+
+def _read_cell(files: Files, place: str, dataset: str, recipe: str, seed: int) -> Cell:
+    path = files.folder / place / dataset / f"{recipe}-seed{seed}"
     status: Any = read(files, path / "status.json", Status) or {}
     rows: list[Any] = read(files, path / "rows.json", list[ResultRow]) or []
     cost: Any = read(files, path / "cost.json", Spent) or {}
@@ -201,9 +223,13 @@ def _read_cell(files: Files, dataset: str, recipe: str, seed: int) -> Cell:
     trouble = {
         "done": None if rows else "done, but rows.json is missing or unreadable",
         "failed": f"failed: {reason}",
+        "skipped": f"skipped: {reason}",
         "running": "not finished (still running, or stopped: run the bench again)",
     }.get(state, "not started" if not path.is_dir() else "no status.json: run the bench again")
-    return Cell(dataset, recipe, seed, path, state, trouble, rows, cost, read(files, path / "audit.json", Audited))
+    control: list[Any] = read(files, path / "control.json", list[ResultRow]) or []
+    audit = read(files, path / "audit.json", Audited)
+    told = tuple(_clean(row) for row in control if "metric" in row)
+    return Cell(dataset, recipe, seed, path, state, trouble, rows, cost, audit, told)
 
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:
