@@ -261,11 +261,15 @@ def spacing(sets: Sets, metric: Metric) -> Row:
     from veridical.metrics.spacing import spacing
 
     name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
-    synth = deep.synth if sets.distinct is None else deep.synth[rows.synth < sets.distinct]
-    groups = rows.half_groups if sets.real_groups is not None or sets.floor_real is None else None
-    other_groups = rows.other_groups if sets.floor_real is None or sets.floor_groups is not None else None
+    # In the order they came in: sets of different sizes are thinned by it.
+    came = np.argsort(rows.synth)
+    synth = deep.synth[came[: None if sets.distinct is None else np.searchsorted(rows.synth[came], sets.distinct)]]
+    half, others, groups, other_groups = deep.half, deep.others, rows.half_groups, rows.other_groups
+    if sets.floor_real is not None:
+        first, second = np.argsort(rows.half), np.argsort(rows.others)
+        half, others, groups, other_groups = half[first], others[second], groups[first], other_groups[second]
     try:
-        value, floor = (spacing(x, deep.others, g, other_groups) for x, g in ((synth, None), (deep.half, groups)))
+        value, floor = (spacing(x, others, labels, other_groups) for x, labels in ((synth, None), (half, groups)))
     except ValueError as error:
         return null(name, str(error), len(synth))
     settings = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
