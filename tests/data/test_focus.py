@@ -70,9 +70,7 @@ def test_samples_are_brought_back_and_it_is_said(sparse, tmp_path):
         left = undone(tmp_path, samples, None)
     assert 8 < len(left.images) == len(left.names) < 64 and f"{len(left.names)} of 64 samples are compared" in notes[0]
     assert rich(left.images).mean() < rich(samples.images).mean()
-    (tmp_path / "provenance.json").write_text(
-        json.dumps({"dataset": {"focus": data.focus.to_json() | {"full": 0.0}}})
-    )
+    (tmp_path / "provenance.json").write_text(json.dumps({"dataset": {"focus": data.focus.to_json() | {"full": 0.0}}}))
     with pytest.raises(InputError, match="damaged"):
         undone(tmp_path, samples, None)
 
