@@ -146,8 +146,8 @@ def undone(spec: object, samples: ImageSet, size: int | None) -> ImageSet:
     if images.shape[2:] != (focus.size, focus.size):
         if size != focus.size:
             raise InputError(
-                f"{spec}: these images are larger than the tiles that were drawn by contrast (focus {focus.factor:g}): compare them "
-                f"as tiles, with --size {focus.size}."
+                f"{spec}: these images are larger than the tiles that were drawn by contrast (focus {focus.factor:g}): "
+                f"compare them as tiles, with --size {focus.size}."
             )
         images, names = cut_images(images, names, size, str(spec))
     kept = focus.natural(images, samples.window.high - samples.window.low)
