@@ -257,19 +257,15 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
 
 
 def spacing(sets: Sets, metric: Metric) -> Row:
-    """How different synthetic images are from each other, beside other real ones; its floor is that of real ones."""
+    """How different synthetic images are from each other, beside other real ones, as they came; its floor is that of real ones."""
     from veridical.metrics.spacing import spacing
 
     name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
-    # In the order they came in: sets of different sizes are thinned by it.
-    came = np.argsort(rows.synth)
-    synth = deep.synth[came[: None if sets.distinct is None else np.searchsorted(rows.synth[came], sets.distinct)]]
-    half, others, groups, other_groups = deep.half, deep.others, rows.half_groups, rows.other_groups
-    if sets.floor_real is not None:
-        first, second = np.argsort(rows.half), np.argsort(rows.others)
-        half, others, groups, other_groups = half[first], others[second], groups[first], other_groups[second]
+    synth = deep.synth[np.argsort(rows.synth)][: None if sets.distinct is None else (rows.synth < sets.distinct).sum()]
+    first, second = (np.arange(len(x)) if sets.floor_real is None else np.argsort(x) for x in (rows.half, rows.others))
+    judged = (synth, None), (deep.half[first], rows.half_groups[first])
     try:
-        value, floor = (spacing(x, others, labels, other_groups) for x, labels in ((synth, None), (half, groups)))
+        value, floor = (spacing(x, deep.others[second], g, rows.other_groups[second]) for x, g in judged)
     except ValueError as error:
         return null(name, str(error), len(synth))
     settings = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}
