@@ -257,7 +257,7 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
 
 
 def spacing(sets: Sets, metric: Metric) -> Row:
-    """How different synthetic images are from each other, beside other real ones, as they came; its floor is that of real ones."""
+    """How different synthetic images are from each other, beside other real ones, thinned as they came; the floor: real ones."""
     from veridical.metrics.spacing import spacing
 
     name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
