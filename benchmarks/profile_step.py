@@ -114,14 +114,8 @@ def one(recipe: str, size: int, batch: int, steps: int, compiled: bool) -> dict[
     for event in profiler.key_averages():
         shares[kind_of(event.key)] += event.self_cpu_time_total
     total = sum(shares.values())
-    convolved = sum(count for op, count in flops.items() if "conv" in op)
     share = {kind: value / total for kind, value in shares.items()}
-    return found | {
-        "flops": sum(flops.values()),
-        "share": share,
-        "all": sum(flops.values()) / best / gemm,
-        "in convolutions": convolved / (best * share["convolutions"]) / gemm,
-    }
+    return found | {"flops": sum(flops.values()), "share": share, "all": sum(flops.values()) / best / gemm}
 
 
 def main() -> None:
@@ -138,7 +132,7 @@ def main() -> None:
         return
     kinds = [*KINDS, "other"]
     heads = [f"{given.recipe}, batch {given.batch}", "GFLOP a step", "s a step", "peak, GFLOP/s", "share of it"]
-    heads += ["in convolutions", *(f"time: {kind}" for kind in kinds)]
+    heads += [f"time: {kind}" for kind in kinds]
     heads += ["s a step, compiled", "s to compile"] if given.compile else []
     print(f"| {' | '.join(heads)} |")
     print("|" + "---|" * len(heads))
@@ -151,7 +145,7 @@ def main() -> None:
 
         row = run()
         cells = [f"{size} x {size}", f"{row['flops'] / 1e9:.0f}", f"{row['seconds']:.2f}", f"{row['peak'] / 1e9:.0f}"]
-        cells += [f"{row['all']:.0%}", f"{row['in convolutions']:.0%}"]
+        cells += [f"{row['all']:.0%}"]
         cells += [f"{row['share'].get(kind, 0):.0%}" for kind in kinds]
         if given.compile:
             compiled = run("--compile")

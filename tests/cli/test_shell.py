@@ -163,7 +163,7 @@ def test_notes_of_the_data_are_in_the_audit_and_on_its_page(tiles, converted, tm
     ("states", "code"), [(["done"], 0), (["done", "failed"], FAILED_CELLS), (["failed", "running"], STOPPED)]
 )
 def test_a_bench_says_by_its_exit_code_how_it_ended(run, tmp_path, monkeypatch, states, code):
-    def bench(spec, out, say):
+    def bench(spec, out, dask, say):
         for seed, state in enumerate(states):
             cell = out / "cells" / "a" / f"vae-seed{seed}"
             cell.mkdir(parents=True)

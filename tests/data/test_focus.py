@@ -1,6 +1,7 @@
 """Tiles by what is in them: how often they are drawn, that scores undo it, and that nothing else changes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from veridical.core.errors import InputError
 from veridical.core.notes import heard
 from veridical.data.dataset import open_dataset
 from veridical.data.focus import Focus, contrast, focus_of, focus_on, undone
-from veridical.data.images import read_images
+from veridical.data.images import ImageSet, read_images
 from veridical.recipes.config import TrainConfig
+from veridical.runs.real import cut_alike
 from veridical.training.loop import train
 
 
@@ -62,17 +64,37 @@ def test_samples_are_brought_back_and_it_is_said(sparse, tmp_path):
     for k, image in enumerate(data.batch(64, 0, 0)["image"]):
         tifffile.imwrite(tmp_path / f"a{k:02d}.tif", data.window.from_unit(image[0]))
     samples = read_images(tmp_path, window=data.window)
-    assert undone(tmp_path, samples) is samples
+    assert undone(tmp_path, samples, None) is samples
     (tmp_path / "provenance.json").write_text(json.dumps({"dataset": {"focus": data.focus.to_json()}}))
     with heard() as notes:
-        left = undone(tmp_path, samples)
+        left = undone(tmp_path, samples, None)
     assert 8 < len(left.images) == len(left.names) < 64 and f"{len(left.names)} of 64 samples are compared" in notes[0]
     assert rich(left.images).mean() < rich(samples.images).mean()
-    (tmp_path / "provenance.json").write_text(
-        json.dumps({"dataset": {"focus": {"factor": 8.0, "full": 0.0, "kept": 1.0}}})
-    )
+    (tmp_path / "provenance.json").write_text(json.dumps({"dataset": {"focus": data.focus.to_json() | {"full": 0.0}}}))
     with pytest.raises(InputError, match="damaged"):
-        undone(tmp_path, samples)
+        undone(tmp_path, samples, None)
+
+
+def test_neither_another_window_nor_smaller_tiles_change_what_is_kept(sparse, tmp_path):
+    """A folder of real images has a window of its own, and scores may be of tiles cut smaller: whole samples were weighed."""
+    data = open_dataset(sparse, 16, focus=8)
+    for k, image in enumerate(data.batch(64, 0, 0)["image"]):
+        tifffile.imwrite(tmp_path / f"a{k:02d}.tif", data.window.from_unit(image[0]))
+    (tmp_path / "provenance.json").write_text(json.dumps({"dataset": {"focus": data.focus.to_json()}}))
+    wide = replace(data.window, high=4 * data.window.high)
+    one, other = (undone(tmp_path, read_images(tmp_path, window=window), None) for window in (data.window, wide))
+    assert one.names == other.names
+    made = cut_alike(data_side(data), ["a"], tmp_path, 8)[2]
+    assert [name.partition("_")[0] for name in made.names[::4]] == one.names and len(made.names) == 4 * len(one.names)
+    with pytest.raises(InputError, match="as tiles, with --size 8"):
+        (tmp_path / "provenance.json").write_text(
+            json.dumps({"dataset": {"focus": data.focus.to_json() | {"size": 8}}})
+        )
+        undone(tmp_path, read_images(tmp_path, window=data.window), None)
+
+
+def data_side(data):
+    return ImageSet(data.tiles("test", 1)[0], ["0"], data.window, None)
 
 
 def test_a_training_says_its_focus(sparse, tmp_path):
@@ -86,7 +108,7 @@ def test_a_training_says_its_focus(sparse, tmp_path):
 
 def test_even_images_have_no_focus():
     with pytest.raises(InputError, match="one grey level"):
-        focus_on(8, np.zeros((4, 1, 16, 16), np.float32))
-    focus = Focus(5.0, 0.2, 0.5)
+        focus_on(8, np.zeros((4, 1, 16, 16), np.float32), 255)
+    focus = Focus(5.0, 0.2, 0.5, 8, 255.0)
     np.testing.assert_allclose(focus.weights(np.zeros((2, 1, 8, 8), np.float32)), 1)
     assert 200 <= focus.more(100) < 300

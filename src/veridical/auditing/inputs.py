@@ -58,10 +58,10 @@ def open_sides(
     size = size or common_size({name: images.shape[2:] for name, (images, _) in opened.items()})
     sides = {}
     for name, (images, names) in opened.items():
+        if name == "synth" and source is None and isinstance(synth, (str, Path)) and window is not None:
+            images, names, *_ = undone(synth, Opened(images, names, window, None), size)
         if size and name != "train":  # copies are searched for in whole training images
             images, names = cut_images(images, names, size, CALLED[name])
-        if name == "synth" and source is None and isinstance(synth, (str, Path)) and window is not None:
-            images, names, *_ = undone(synth, Opened(images, names, window, None))
         labels = np.array([_group(n, field, needed=name == "real") for n in names])
         sides[name] = Side(images, names, labels, pixel_sizes.get(name))
     return _comparable(sides)

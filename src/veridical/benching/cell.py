@@ -99,10 +99,11 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     if run.pipeline is not None:
         cond = conditions_of(run, n, prompt=prompt).cond
     focus = focus_of(run.info.dataset, folder / "run")
-    images = draw(run, n if focus is None else focus.more(n), seed=seed + 1, cond=cond, quiet=False)
+    images = drawn = draw(run, n if focus is None else focus.more(n), seed=seed + 1, cond=cond, quiet=False)
+    seconds, remarks = time.monotonic() - began, tuple[str, ...]()
     if focus is not None:
-        images = images[focus.natural(images)[:n]]
-    seconds = time.monotonic() - began
+        images = drawn[focus.natural(drawn)[:n]]
+        remarks = (f"{len(images)} of {len(drawn)} samples, as many of each kind as in tiles drawn alike (focus)",)
     by_mask = synth_groups(out / "datasets" / dataset, run.needs, n)
     target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
     if run.pipeline is not None:  # in counts, and from there as the tiles that it is compared with
@@ -113,8 +114,10 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     images_of, names, searched = target.regions("train")
     # The distances of held-out tiles, the same for all cells of equal training data, are kept beside them.
     kept = out / "datasets" / dataset / f"test_distance-{target.fingerprint[:16]}.npy"
+    gathered = gather(real, images, synth_groups=by_mask, cache=out / "cache", **about)
     sets = replace(
-        gather(real, images, synth_groups=by_mask, cache=out / "cache", **about),
+        gathered,
+        remarks=(*gathered.remarks, *remarks),
         # Sample k has the mask of held-out tile k: they are pairs.
         pairs=min(len(real), len(images)) if "mask" in run.needs else 0,
         distinct=distinct,
@@ -140,7 +143,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     if dataset in spec.get("changes", {}) and "text" in run.needs:
         write_json(folder / "control.json", control(out, spec, dataset, run, seed))
     write_json(folder / "rows.json", rows)
-    write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(images)})
+    write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(drawn)})
 
 
 def real_tiles(out: Path, dataset: str) -> tuple[np.ndarray, dict[str, Any]]:

@@ -155,7 +155,8 @@ def open_dataset(
         dataset._find_labels(label, bins)
     dataset._look(inside, window)
     if focus > 1:
-        dataset.focus = focus_on(focus, dataset.tiles("train", FOCUSED, oriented=False)[0])
+        counts = dataset.window.high - dataset.window.low
+        dataset.focus = focus_on(focus, dataset.tiles("train", FOCUSED, oriented=False)[0], counts)
     for text in dataset.notes[len(slices.notes) :]:  # those were told when it was opened
         tell(spec, text)
     return dataset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.files import check_content, read_json
 from veridical.core.notes import tell
+from veridical.data.alike import cut_images
 from veridical.data.images import ImageSet
 
 EMPTY = 0.2  # of the contrast of the richest tenth of tiles: what has less is as good as empty
 RICH = 0.9  # the quantile that is the richest tenth
+KINDS: dict[str, Any] = {"factor": float, "full": float, "kept": float, "size": int, "counts": float}
 TRIES = 8  # times `factor`, after which a tile is taken as it comes: one in 3,000 of data that are all empty
 
 
@@ -32,22 +34,32 @@ class Focus:
         Contrast of the richest tenth.
     kept : float
         Share of samples that `natural` leaves, if they are as what was trained on.
+    size : int
+        Pixels across a tile.
+    counts : float
+        Grey levels of the data from 0 to 1.
     """
 
     factor: float
     full: float
     kept: float
+    size: int
+    counts: float
 
     def weights(self, images: Images) -> np.ndarray:
         """From 1 for empty images to `factor` for full ones, (N,): linear in the contrast between them."""
         part = (contrast(images) / self.full - EMPTY) / (1 - EMPTY)
         return 1 + (self.factor - 1) * np.clip(part, 0, 1)
 
-    def natural(self, images: Images) -> np.ndarray:
+    def natural(self, images: Images, counts: float | None = None) -> np.ndarray:
         """Which of the images (N, C, S, S) to keep, so that they are as if all tiles had been drawn alike; increasing numbers.
+
+        They have as many grey levels from 0 to 1 as the data, or so many `counts`.
 
         Rejection sampling: image k is kept with the chance one over its weight, by the k-th of a fixed row of random numbers.
         """
+        if counts is not None and counts != self.counts:
+            images = images * np.float32(counts / self.counts)
         kept: np.ndarray = np.flatnonzero(np.random.default_rng(0).random(len(images)) * self.weights(images) < 1)
         return kept
 
@@ -71,8 +83,8 @@ def contrast(images: Images) -> np.ndarray:
     return found
 
 
-def focus_on(factor: float, tiles: Images) -> Focus:
-    """What `factor` means for data with such training tiles, drawn alike.
+def focus_on(factor: float, tiles: Images, counts: float) -> Focus:
+    """What `factor` means for data with such training tiles, drawn alike, and so many grey levels from 0 to 1.
 
     Raises
     ------
@@ -84,9 +96,9 @@ def focus_on(factor: float, tiles: Images) -> Focus:
         raise InputError(
             f"focus={factor:g}: nine of ten tiles are of one grey level, so that none is richer: leave it out."
         )
-    found = Focus(factor, full, 1.0)
+    found = Focus(factor, full, 1.0, tiles.shape[2], counts)
     # Of tiles drawn by their weight w, 1 / w is kept: the mean over these is one over the mean of w over all tiles.
-    return Focus(factor, full, float(1 / found.weights(tiles).mean()))
+    return replace(found, kept=float(1 / found.weights(tiles).mean()))
 
 
 def focus_of(about: dict[str, Any], name: object) -> Focus | None:
@@ -96,23 +108,31 @@ def focus_of(about: dict[str, Any], name: object) -> Focus | None:
         return None
     check_content(held, dict[str, float | str], name)
     try:
-        found = Focus(*(float(held[key]) for key in ("factor", "full", "kept")))
-    except (KeyError, ValueError):
-        found = Focus(0, 0, 0)
-    if not (1 <= found.factor < 1e6 and 0 < found.full < 1e6 and 0 < found.kept <= 1):
+        found = Focus(*(kind(held[key]) for key, kind in KINDS.items()))
+    except (KeyError, ValueError, OverflowError):
+        found = Focus(0, 0, 0, 0, 0)
+    sound = 1 <= found.factor < 1e6 and 0 < found.full < 1e6 and 0 < found.kept <= 1
+    if not (sound and found.size > 0 and 0 < found.counts < math.inf):
         raise InputError(f"{name}: its focus cannot be read: it was damaged or is not what it should be.")
     return found
 
 
-def undone(spec: object, samples: ImageSet) -> ImageSet:
-    """Samples of a run with a focus, as many as `Focus.natural` keeps; any others as they are. Which were left out is told.
+def undone(spec: object, samples: ImageSet, size: int | None) -> ImageSet:
+    """Samples of a run with a focus, as many as `Focus.natural` keeps; any others as they are. How many are left is told.
 
     Parameters
     ----------
     spec : str or Path
         Where they were read from: a folder that `veridical sample` wrote says how its run was trained.
     samples : ImageSet
-        Images (N, C, H, W) in [0, 1] in the window of that run.
+        Images (N, C, H, W) in [0, 1] of any window, as they were drawn: what a training tile weighed is known of all of it alone.
+    size : int, optional
+        What they will be cut to. Images larger than tiles are cut to tiles here.
+
+    Raises
+    ------
+    InputError
+        If images larger than tiles are not to be cut to tiles.
     """
     place = Path(str(spec)) / "provenance.json"
     focus = None
@@ -122,10 +142,18 @@ def undone(spec: object, samples: ImageSet) -> ImageSet:
         focus = focus_of(dataset, place) if isinstance(dataset, dict) else None
     if focus is None:
         return samples
-    kept = focus.natural(samples.images)
+    images, names = samples.images, samples.names
+    if images.shape[2:] != (focus.size, focus.size):
+        if size != focus.size:
+            raise InputError(
+                f"{spec}: these images are larger than the tiles that were drawn by contrast (focus {focus.factor:g}): "
+                f"compare them as tiles, with --size {focus.size}."
+            )
+        images, names = cut_images(images, names, size, str(spec))
+    kept = focus.natural(images, samples.window.high - samples.window.low)
     tell(
         spec,
-        f"{len(kept)} of {len(samples.names)} samples are compared: they were learned from tiles that were drawn by contrast "
+        f"{len(kept)} of {len(names)} samples are compared: they were learned from tiles that were drawn by contrast "
         f"(focus {focus.factor:g}), and these are as many of each kind as in tiles drawn alike; draw more for more",
     )
-    return samples._replace(images=samples.images[kept], names=[samples.names[k] for k in kept])
+    return samples._replace(images=images[kept], names=[names[k] for k in kept])

@@ -111,11 +111,10 @@ def audit_run(
     and errors are those of `veridical.audit`; `size` is usually that of the tiles.
     """
     real = real_side(run)
-    held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size)
-    made = undone(synth, made) if source is None else made
+    held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size, drawn=source is None)
     if synth_groups is None and drawn_independently(synth):
         synth_groups = [group_of(name) for name in made.names]
-    edited = None if source is None else cut_alike(real.held_out, real.groups, source, size)[2]
+    edited = None if source is None else cut_alike(real.held_out, real.groups, source, size, drawn=False)[2]
     channels = held_out.images.shape[1]
     sets = (x if x.shape[1] == channels else x.mean(1, keepdims=True) for x in (held_out.images, made.images))
     first, second = (nearest_crop(x, real.regions, orientations=real.orientations).distance for x in sets)
@@ -136,7 +135,6 @@ def score_run(
     """`veridical.score` of images against the held-out tiles of a run; the floor is that of its training tiles."""
     real = real_side(run)
     held_out, groups, made = cut_alike(real.held_out, real.groups, synth, size)
-    made = undone(synth, made)
     as_trained = held_out.images.shape[2:] == real.train.shape[2:]
     sets = gather(
         held_out.images, made.images, real_groups=groups, synth_groups=[group_of(name) for name in made.names],
@@ -149,12 +147,16 @@ def score_run(
 
 
 def cut_alike(
-    real: ImageSet, real_groups: list[str], spec: str | Path, size: int | None
+    real: ImageSet, real_groups: list[str], spec: str | Path, size: int | None, drawn: bool = True
 ) -> tuple[ImageSet, list[str], ImageSet]:
-    """Held-out tiles, the slice of each, and images of `spec`, in one window and of one size: that of the tiles by default."""
+    """Held-out tiles, the slice of each, and images of `spec`, in one window and of one size: that of the tiles by default.
+
+    Of images that a run drew a focus is undone.
+    """
     size = size or real.images.shape[2]
+    made = read_images(spec, window=real.window)
     found = []
-    for called, each in (("REAL", real), (str(spec), read_images(spec, window=real.window))):
+    for called, each in (("REAL", real), (str(spec), undone(spec, made, size) if drawn else made)):
         images, names = cut_images(each.images, each.names, size, called)
         found.append(each._replace(images=images, names=names))
     groups = [real_groups[int(name.partition("_")[0])] for name in found[0].names]

@@ -257,15 +257,15 @@ def neighbours(sets: Sets, metric: Metric) -> Row:
 
 
 def spacing(sets: Sets, metric: Metric) -> Row:
-    """How different synthetic images are from each other, beside other real ones; its floor is that of real ones."""
+    """How different synthetic images are from each other, beside other real ones, thinned as they came; the floor: real ones."""
     from veridical.metrics.spacing import spacing
 
     name, rows, deep = metric.named(sets.extractor), sets.rows, sets.deep
-    synth = deep.synth if sets.distinct is None else deep.synth[rows.synth < sets.distinct]
-    groups = rows.half_groups if sets.real_groups is not None or sets.floor_real is None else None
-    other_groups = rows.other_groups if sets.floor_real is None or sets.floor_groups is not None else None
+    synth = deep.synth[np.argsort(rows.synth)][: None if sets.distinct is None else (rows.synth < sets.distinct).sum()]
+    first, second = (np.arange(len(x)) if sets.floor_real is None else np.argsort(x) for x in (rows.half, rows.others))
+    judged = (synth, None), (deep.half[first], rows.half_groups[first])
     try:
-        value, floor = (spacing(x, deep.others, g, other_groups) for x, g in ((synth, None), (deep.half, groups)))
+        value, floor = (spacing(x, deep.others[second], g, rows.other_groups[second]) for x, g in judged)
     except ValueError as error:
         return null(name, str(error), len(synth))
     settings = {"distance": "Euclidean, to the nearest of the same set; median, over that of training tiles"}

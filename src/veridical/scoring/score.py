@@ -259,9 +259,9 @@ def _read(
     if pair and size is None and synths.images.shape[2:] != whole:
         raise InputError(f"{real} and {synth} differ in size, so no pixel has its pair; bring them to one size first")
     size = size or common_size({"real": whole, "synth": synths.images.shape[2:]})
-    reals, synths = (_cut(each, size, spec) for each, spec in ((reals, real), (synths, synth)))
     if not pair:
-        synths = undone(synth, synths)
+        synths = undone(synth, synths, size)
+    reals, synths = (_cut(each, size, spec) for each, spec in ((reals, real), (synths, synth)))
     order = np.arange(len(synths.names))
     if pair:
         alone = [f"{name} in {real}" for name in reals.names if name not in set(synths.names)]

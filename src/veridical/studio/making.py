@@ -92,10 +92,10 @@ def _opened(real: str | Path, synth: str | Path, size: int | None) -> tuple[Inte
         shown = read_images(real)
         made = read_images(synth, window=shown.window)
         side = size or common_size({"real": shown.images.shape[2:], "synth": made.images.shape[2:]})
+        made = undone(synth, made, side)
         if side is not None:
             shown, made = _cut(shown, side, "REAL"), _cut(made, side, "SYNTH")
         groups = [group_of(name) for name in shown.names]
-    made = undone(synth, made)
     height, width = made.images.shape[2:]
     if max(height, width) > LARGEST:
         raise InputError(
