@@ -25,7 +25,7 @@ from veridical.runs.run import load
 from veridical.volumes import diffused, sections
 
 FIELDS = 14  # arrays in single precision, as large as the box, that are in memory while a denoiser draws
-GENERATED = 4  # those while a generator of volumes does
+GENERATED = 6  # those while a generator of volumes does
 NOTE = (
     "the sections that it was trained on are taken for sections of an isotropic body, in any direction; those of fibres, roots, "
     "layers and cut surfaces are not, which sections of one direction cannot tell"
