@@ -37,10 +37,10 @@ class Norm(nn.Module):
 class Up(nn.Module):
     """Nearest neighbours at twice the resolution, then a convolution with kernels of 3; each border cut by `cut`.
 
-    Computed as what it is, a transposed convolution of stride 2 with kernels of 4 whose taps of even and of odd places have the same
-    sum. With free kernels of 4 a flat input comes out as a lattice (Odena et al. 2016, doi:10.23915/distill.00003), which training
-    of hours does not quite undo. With a cut of 2 or more every voxel has as many taps as any other (section 2, rules for uniform
-    information density). Weights are kept as the rows of a matrix, as layouts of memory are for images.
+    Computed as what it is, a transposed convolution of stride 2 with kernels of 4 whose taps of even and of odd places have the
+    same sum. With free kernels of 4 a flat input comes out as a lattice (Odena et al. 2016, doi:10.23915/distill.00003), which
+    half an hour of training did not undo. With a cut of 2 or more every voxel has as many taps as any other (section 2, rules for
+    uniform information density). Weights are kept as the rows of a matrix, as layouts of memory are for images.
     """
 
     def __init__(self, inside: int, out: int, cut: int, bias: bool = False) -> None:
@@ -51,7 +51,9 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         three = self.weight.unflatten(1, (self.out, 3, 3, 3))
-        four = 8 * nn.functional.avg_pool3d(three, 2, 1, padding=1)  # sums of neighbours, for each of the 8 that are alike
+        four = 8 * nn.functional.avg_pool3d(
+            three, 2, 1, padding=1
+        )  # sums of neighbours, for each of the 8 that are alike
         return nn.functional.conv_transpose3d(x, four, self.bias, 2, self.cut)
 
 
@@ -59,7 +61,8 @@ class Generator(nn.Module):
     """Noise (N, latent, d, h, w) to volumes with ``size / 2`` voxels for each place of noise, but for two a side.
 
     Of the noise of a side of 4 come volumes of the side of a tile. The grain of a scan is noise of voxels, of which the paper's
-    generator has none: here it is a filtered noise ``grain`` (N, C, D + 2, H + 2, W + 2), as strong as the rest says, place by place.
+    generator has none: here it is a filtered noise ``grain`` (N, C, D + 2, H + 2, W + 2), as strong as the rest says of each
+    place.
     """
 
     def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
