@@ -138,7 +138,7 @@ def volume(
                 drawn = solid.solid(sides, ImageNoise(seed, [0], loaded.device), periodic, progress.update)
         else:
             encoded, whole = diffused.drawn(loaded, law, box, about, part, quiet)
-            drawn = loaded.model.decode(encoded[: sides[0], : sides[1], : sides[2]][:, None])[:, 0]
+            drawn = loaded.model.decode(encoded[: sides[0], : sides[1], : sides[2]][:, None])[:, 0]  # type: ignore[attr-defined]
     if not torch.isfinite(drawn).all():
         raise InputError(f"{loaded.folder}: sampling gave values that are no numbers; undo what --set changed.")
     unit = ((drawn.clamp(-1, 1) + 1) / 2).cpu().numpy()

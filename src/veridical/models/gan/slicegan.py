@@ -51,9 +51,8 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         three = self.weight.unflatten(1, (self.out, 3, 3, 3))
-        four = 8 * nn.functional.avg_pool3d(
-            three, 2, 1, padding=1
-        )  # sums of neighbours, for each of the 8 that are alike
+        # Each neighbour at twice the resolution is the same: what a tap of three sees of it, add up.
+        four = 8 * nn.functional.avg_pool3d(three, 2, 1, padding=1)
         return nn.functional.conv_transpose3d(x, four, self.bias, 2, self.cut)
 
 
