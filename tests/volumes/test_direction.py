@@ -45,6 +45,15 @@ def test_slices_of_a_volume_that_go_together_are_no_more_tiles():
     assert direction_of(*tiles_of(np.repeat(fields(1, (2, 2)), 8, 0))).independent == pytest.approx(16, rel=0.3)
 
 
+def test_tiles_of_a_slice_that_share_a_direction_count_little():
+    """Slices that are drawn out along rows, columns and diagonals in turn: no direction is that of all, and few say so."""
+    y, x = np.mgrid[:64, :64]
+    made = np.concatenate([fields(1, (4, 1.3) if k % 2 else (1.3, 4), seed=k) for k in range(8)])
+    made[4:] = made[4:][:, (x + y) % 64, (x - y) % 64]
+    found = direction_of(*tiles_of(made))
+    assert found.tiles == 128 and found.independent < 20 and found.p > ALARM
+
+
 def test_few_tiles_tell_nothing_and_say_so():
     found = direction_of(*tiles_of(fields(1, (4, 1.3))[:, :32, :32]))
     assert found.p == 1 and found.tellable == np.inf

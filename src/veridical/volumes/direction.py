@@ -57,7 +57,7 @@ def direction_of(tiles: np.ndarray, places: np.ndarray) -> Direction:
     places : ndarray, shape (N, 3)
         Slice, top, left of each.
     """
-    moments = _moments(np.asarray(tiles, np.float64))
+    moments = _moments(tiles)
     n, tests = moments.shape[:2]
     mean = moments.mean(0)
     rest = moments - mean
@@ -97,8 +97,7 @@ def _moments(tiles: np.ndarray) -> np.ndarray:
     place = np.arange(size) - (size - 1) / 2
     distance = np.hypot(place[:, None], place)
     window = np.where(distance < size / 2, np.cos(np.pi * distance / size) ** 2, 0)
-    level = (tiles * window).sum((1, 2), keepdims=True) / window.sum()
-    power = np.abs(np.fft.fft2((tiles - level) * window)) ** 2
+    power = np.concatenate([_power(part, window) for part in np.array_split(tiles, -(-len(tiles) // 32))])
     wave = np.fft.fftfreq(size) * size
     radius, angle = np.hypot(wave[:, None], wave), np.arctan2(wave[:, None], wave)
     shell, mean = np.rint(radius).astype(int), power.mean(0)
@@ -114,6 +113,12 @@ def _moments(tiles: np.ndarray) -> np.ndarray:
             moment -= radial[ring] @ turn / radial[ring].sum()
             found.append(np.stack([moment.real, moment.imag], 1))
     return np.stack(found, 1) if found else np.empty((len(tiles), 0, 2))
+
+
+def _power(tiles: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Power spectra (N, S, S) of a few tiles in a window, in single precision: those of a thousand large ones fill memory."""
+    level = (tiles * window).sum((1, 2), keepdims=True) / window.sum()
+    return (np.abs(np.fft.fft2((tiles - level) * window)) ** 2).astype(np.float32)
 
 
 def _inflation(rest: np.ndarray, places: np.ndarray) -> np.ndarray:

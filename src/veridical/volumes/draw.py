@@ -25,7 +25,7 @@ from veridical.runs.run import load
 from veridical.volumes import diffused, sections
 
 FIELDS = 14  # arrays in single precision, as large as the box, that are in memory while a denoiser draws
-GENERATED = 4  # those while a generator of volumes does
+GENERATED = 6  # those while a generator of volumes does
 NOTE = (
     "the sections that it was trained on are taken for sections of an isotropic body, in any direction; those of fibres, roots, "
     "layers and cut surfaces are not, which sections of one direction cannot tell"
@@ -100,19 +100,18 @@ def volume(
     check_cost(f"shape {words}", nbytes=4 * GENERATED * math.prod(sides))
     check_output(target)
     loaded = load(run, device, settings)
-    model, info = loaded.model, loaded.info
-    solid = isinstance(model, Solid)
-    if not solid:
+    info, solid = loaded.info, loaded.model if isinstance(loaded.model, Solid) else None
+    if solid is None:
         diffused.check(loaded, settings or {})
     if info.channels != 1:
         raise InputError(f"{loaded.folder} was trained on images in colour: volumes are grey; train on grey sections.")
-    box = sides
-    if not solid:
+    if solid is None:
         box = diffused.box_of(sides, info.size, periodic)
         check_cost(f"shape {words}", nbytes=4 * FIELDS * math.prod(box))
     use_threads()
-    looks = not isotropic and not (isinstance(model, Solid) and model.directed)
-    found = sections.look(loaded) if looks else None
+    directed = solid is not None and solid.directed
+    found = None if isotropic or directed else sections.look(loaded)
+    notes = [] if directed else [NOTE, *sections.remarks(found)]
     about = {
         "version": __version__,
         "recipe": info.recipe,
@@ -124,27 +123,22 @@ def volume(
         "batch": batch,
         "direction": sections.as_record(found),
     }
-    notes = [] if found is None else sections.remarks(found)
+    if solid is None:
+        law = diffused.law_of(loaded)
+        notes += diffused.remarks(law)
+        about |= {"settings": {name: info.args[name] for name in diffused.HEARD}, "misfit": law.misfit}
+    about |= {"notes": notes}
+    for text in notes:
+        tell(run, text)
     part = target.with_suffix(".part.npz")
     began, whole = time.monotonic(), True
     with torch.no_grad():
-        if isinstance(model, Solid):
-            notes = [] if model.directed else [NOTE, *notes]
-            about |= {"notes": notes}
-            for text in notes:
-                tell(run, text)
+        if solid is not None:
             with Progress("volume", quiet) as progress:
-                drawn = model.solid(sides, ImageNoise(seed, [0], loaded.device), periodic, progress.update)
+                drawn = solid.solid(sides, ImageNoise(seed, [0], loaded.device), periodic, progress.update)
         else:
-            law = diffused.law_of(loaded)
-            notes = [NOTE, *notes, *diffused.remarks(law)]
-            about |= {
-                "settings": {name: info.args[name] for name in diffused.HEARD}, "misfit": law.misfit, "notes": notes
-            }  # fmt: skip
-            for text in notes:
-                tell(run, text)
             encoded, whole = diffused.drawn(loaded, law, box, about, part, quiet)
-            drawn = model.decode(encoded[: sides[0], : sides[1], : sides[2]][:, None])[:, 0]  # type: ignore[attr-defined]
+            drawn = loaded.model.decode(encoded[: sides[0], : sides[1], : sides[2]][:, None])[:, 0]  # type: ignore[attr-defined]
     if not torch.isfinite(drawn).all():
         raise InputError(f"{loaded.folder}: sampling gave values that are no numbers; undo what --set changed.")
     unit = ((drawn.clamp(-1, 1) + 1) / 2).cpu().numpy()

@@ -30,7 +30,10 @@ def look(run: Run) -> Direction:
             f"{spec}, which {run.folder} was trained on, is not there (seen from this folder), so that its sections cannot be "
             f"tested for a direction: put it back, or {KNOWN}."
         )
-    data = open_target(run.info.recipe, (*row.needs, *row.learns), spec, run.info.config)
+    try:
+        data = open_target(run.info.recipe, (*row.needs, *row.learns), spec, run.info.config)
+    except InputError as reason:
+        raise InputError(f"{reason} (It is read again to test its sections for a direction: {KNOWN}.)") from reason
     if data.fingerprint != run.info.dataset["fingerprint"]:
         raise InputError(
             f"{spec} is not the data that {run.folder} was trained on (images or split are others now), so that its sections "
@@ -50,9 +53,9 @@ def look(run: Run) -> Direction:
     return found
 
 
-def remarks(found: Direction) -> list[str]:
-    """What a user should know of a test that found nothing."""
-    if np.isfinite(found.tellable):
+def remarks(found: Direction | None) -> list[str]:
+    """What a user should know of a test that found nothing, or of none."""
+    if found is None or np.isfinite(found.tellable):
         return []
     return [
         f"its {found.tiles} training tiles are as good as {found.independent:.0f} unrelated ones, too few to tell whether the "
