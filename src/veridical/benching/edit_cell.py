@@ -16,7 +16,6 @@ from veridical.benching.editing import Made, make, redraw
 from veridical.benching.obeying import Each, audited, first_reasons, good, known_of, overlap, scored
 from veridical.benching.ruler import HELD_OUT, MATERIALS, OTHERS, Ruler, errors_of, make_ruler, phantoms
 from veridical.benching.truth import Pairs, all_pairs, read_pairs, told_pairs, write_pairs
-from veridical.core.device import use_threads
 from veridical.core.files import read_json, write_array, write_json
 from veridical.reporting.contents import Plan
 from veridical.reporting.plan import Job, judge_of
@@ -49,7 +48,6 @@ MEANS: dict[str, tuple[str, tuple[float, float], bool]] = {
 def run_truth(out: Path, dataset: str, name: str, seed: int) -> None:
     """Make the images to edit of a dataset, and of phantoms the ruler and what it says of the true after-images."""
     spec: Any = read_json(out / "spec.json", Plan)
-    use_threads(max(1, use_threads() // spec["jobs"]))
     began, folder, truth = time.monotonic(), Job("truth", dataset, name, seed).folder(out), spec["truth"]
     changes, phantom = spec["changes"][dataset], phantom_of(spec["datasets"][dataset]["data"])
     judge = _judge(out, spec, dataset)
@@ -133,7 +131,6 @@ def control(out: Path, spec: dict[str, Any], dataset: str, run: Run, seed: int) 
 def run_edit(out: Path, dataset: str, name: str, seed: int) -> None:
     """Edit the images of a dataset with the system `name`, what was edited before left as it is, and measure what came of it."""
     spec: Any = read_json(out / "spec.json", Plan)
-    use_threads(max(1, use_threads() // spec["jobs"]))
     folder, row = Job("edit", dataset, name, seed).folder(out), spec["edits"][name]
     pairs = read_pairs(Job("truth", dataset, "truth", 0).folder(out))
     made = make(out, spec, dataset, row, seed, folder, pairs)
