@@ -77,6 +77,8 @@ HEAD = "size = 64\nsteps = 1\n[datasets]\ncmc = { data = 'phantom:cmc?n=8&size=6
         ("[changes]\ncmc = ['add_crack']\n[edits.a]\nhow = 'paint'", "goes by 'paint'"),
         ("[changes]\ncmc = ['add_crack']\n[edits.copy]\nrun = 'edm'", "leave out its run"),
         ("[edits.copy]", "has no dataset of which"),
+        ("[changes]\ncmc = ['add_crack']\n[edits.copy]\ndatasets = [{ a = 1 }]", "of which .changes. says nothing"),
+        ("[changes]\ncmc = ['add_crack']\n[edits.sdedit]\nrun = 'edm'\nseeds = [0, 5]", "seed 5, with which edm is not"),
         ("[truth]\njudge = 'edm'", "no stage of the recipe clip"),
         ("[truth]\npairs = 0", "pairs = 0"),
         ("[stages]\nclip = { datasets = ['cmc'] }\ninstruct_pix2pix = {}", "learns from pairs"),
@@ -93,6 +95,8 @@ def test_what_cannot_be_is_one_sentence(tmp_path, text, message):
 def test_specs_of_phantoms():
     data = "phantom:cmc?n=8&size=64&volume_fraction=0.2,0.64"
     assert phantom_of(data) == ("cmc", 64, {"volume_fraction": "0.2,0.64"}) and phantom_of("skimage:gravel") is None
+    with pytest.raises(InputError, match="size=abc is no number"):
+        phantom_of("phantom:cmc?size=abc")
     paired = paired_data(data, ["add_crack", "add_crack+fewer_fibres"], 5)
     from veridical.data.readers.open import open_slices
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from veridical.core.errors import InputError
+from veridical.core.text import short
+
 NAMED = {  # what an instruction changes, as the ruler measures it
     "add_crack": "n_cracks", "remove_cracks": "n_cracks", "more_fibres": "n_fibres", "fewer_fibres": "n_fibres",
     "larger_fibres": "fibre_volume_fraction", "smaller_fibres": "fibre_volume_fraction", "add_binder": "binder_fraction",
@@ -32,9 +35,11 @@ def phantom_of(data: str) -> Phantom | None:
     from veridical.phantoms.pairing import CHANGES
 
     asked = dict(parse_qsl(query))
-    size = int(asked.pop("size", "256"))
+    size = asked.pop("size", "256")
+    if not (size.isascii() and size.isdecimal() and len(size) < 8):
+        raise InputError(f"{data}: size={short(size)} is no number of pixels: write such as size=64.")
     given = {name: value for name, value in asked.items() if name not in ("n", "seed", "pairs")}
-    return Phantom(kind, size, given) if kind in CHANGES else None
+    return Phantom(kind, int(size), given) if kind in CHANGES else None
 
 
 def paired_data(data: str, changes: Sequence[str], n: int) -> str:

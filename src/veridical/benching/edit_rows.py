@@ -196,7 +196,7 @@ def _edit(
     there = [dataset for dataset in changes if away or not run or dataset in runs[run]]
     wanted = given.get("datasets", there)
     for dataset in wanted:
-        if dataset not in changes:
+        if not isinstance(dataset, str) or dataset not in changes:
             raise InputError(f"{path}: the edit {name} names {dataset!r}, of which [changes] says nothing.")
         if dataset not in there:
             raise InputError(f"{path}: the edit {name} names {dataset!r}, on which {run} is not trained.")
