@@ -169,6 +169,24 @@ def test_what_scores_are_worth():
     case = next(case for case in cases(each, features, real) if case["score"] == "ssim")
     assert (case["system"], case["better"], case["good"]) == ("copy", 2, 0)
     assert not [c for c in cases(each, features, real) if c["score"].startswith("lpips")]
+    # The best of all by SSIM, and of those that are no line: worse than the others of these, though not than the line.
+    each["line"] = each["copy"] | {"ssim": np.zeros(20)}
+    each["copy"] = each["copy"] | {"good": np.arange(20) < 1}
+    features["line"] = features["copy"]
+    found = [c for c in cases(each, features, real, ["line"]) if c["score"] == "ssim"]
+    assert [(c["system"], c["better"], c["systems"]) for c in found] == [("copy", 2, 3)]
+
+
+def test_what_one_image_says_of_a_score_is_not_certain():
+    each = {
+        name: {"good": np.arange(8) < k, "ssim": np.full(8, k + 0.5), "lpips": np.full(8, 1.0)}
+        for name, k in (("a", 0), ("b", 0), ("c", 1))
+    }
+    each = {name: found | dict.fromkeys(("obeyed", "passed"), found["good"]) for name, found in each.items()}
+    rng = np.random.default_rng(0)
+    features = {name: rng.standard_normal((8, 3)) for name in each}
+    row = taus(each, features, rng.standard_normal((20, 3)), draws=50)[0]
+    assert row["value"] > 0.5 and row["low"] == 0 and row["n"] == 3
 
 
 class Inverting:

@@ -53,7 +53,7 @@ def write_worth(folder: Path, spec: dict[str, Any]) -> None:
             for job in mine
         }
         found = {"n": len(pairs), "systems": list(each), "taus": [], "cases": []}
-        if len(each) >= FEWEST:
+        if len(each) >= FEWEST and len(pairs) > 1:
             lines = [_called(job) for job in mine if spec["edits"][job.name]["group"] == "line"]
             of_real = extract(real, cache=cache).astype(np.float64)
             found |= {"taus": taus(each, features, of_real), "cases": cases(each, features, of_real, lines)}
@@ -74,7 +74,8 @@ def taus(
     real : ndarray, shape (M, D)
         Features of real images.
     draws, seed : int
-        The interval, 95 %, is over so many sets of N pairs drawn with replacement.
+        The interval, 95 %, is over so many sets of N pairs drawn with replacement. Where all systems are equal in a set, it
+        tells no order, and tau counts as 0: else what one image says would seem certain.
 
     Returns
     -------
@@ -91,7 +92,8 @@ def taus(
             why = "not measured of all systems" if value is None else "all systems are equal by it, or by the truth"
             rows.append(about | {"value": None, "low": None, "high": None, "reason": why})
             continue
-        low, high = np.nanpercentile(np.array([d[score, truth] for d in drawn], float), (2.5, 97.5)).tolist()
+        found = np.nan_to_num(np.array([d[score, truth] for d in drawn], float))
+        low, high = np.percentile(found, (2.5, 97.5)).tolist()
         rows.append(about | {"value": value, "low": low, "high": high, "reason": None})
     return rows
 
@@ -139,11 +141,13 @@ def cases(
         if values is None:
             continue
         by_score = dict(zip(names, values, strict=True))
-        of = [max(some, key=lambda s: by_score[s]) for some in (names, learned) if some]
-        for best, among in zip(dict.fromkeys(of), (names, learned), strict=False):
+        told = set[str]()
+        for among in (names, learned):
+            best = max(among, key=lambda s: by_score[s], default="")
             of_all = [good[s] for s in among]
-            if good[best] > min(of_all) or min(of_all) == max(of_all):
+            if not among or best in told or good[best] > min(of_all) or min(of_all) == max(of_all):
                 continue
+            told.add(best)
             key, sign = SCORES[score]
             bad = np.flatnonzero(~each[best]["good"].astype(bool))
             praised = bad[np.argmax(sign * each[best][key][bad])] if key else bad[0]
