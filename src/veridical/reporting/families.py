@@ -13,7 +13,7 @@ from veridical.reporting.results import Cell
 from veridical.reporting.stability import stability
 from veridical.reporting.tables import aggregate, find_metric
 from veridical.scoring.table import HEADLINE
-from veridical.stats.jackknife import jackknife
+from veridical.stats.jackknife import Interval, jackknife
 
 FAMILIES = {"VAE": "VAE", "GAN": "GAN", "diffusion": "diffusion", "text": "diffusion, from words"}
 DIFFUSIVE = ("diffusion", "text")
@@ -204,14 +204,23 @@ def _unstable(mine: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
     if gan is None or not gan["seeded"] or not others:
         return OPEN, "needs several seeds of GANs and of others"
     bad, runs = sum(row["bad"] for row in others), sum(row["seeded"] for row in others)
+    ours, theirs = _share(gan["bad"], gan["seeded"]), _share(bad, runs)
     widest = max((row["spread"] for row in others if row["spread"] is not None), default=None)
     said = f"{gan['bad']} of {gan['seeded']} runs of GANs failed or collapsed, {bad} of {runs} of others"
     said += f"; spread over seeds up to {fixed(gan['spread'], 3)}, of others {fixed(widest, 3)}"
-    if gan["bad"] / gan["seeded"] > bad / runs:
+    if ours.low is None or ours.high is None or theirs.low is None or theirs.high is None:
+        return OPEN, f"{said}: without intervals"
+    if ours.low > theirs.high:
         return HOLDS, said
-    if gan["spread"] is not None and widest is not None and gan["spread"] > 2 * widest:
-        return HOLDS, f"{said}: in the spread"
-    return (FAILS if gan["bad"] == 0 else OPEN), said
+    if theirs.low > ours.high:
+        return FAILS, said
+    return OPEN, f"{said}: the intervals of the shares overlap"
+
+
+def _share(some: int, n: int) -> Interval:
+    """`some` of `n` runs with their interval."""
+    which = np.arange(n) < some
+    return jackknife(lambda i: float(which[i].mean()), [np.arange(n)], bounds=(0, 1))
 
 
 CLAIMS: dict[str, Callable[[Mapping[str, Mapping[str, Any]]], tuple[str, str]]] = {
