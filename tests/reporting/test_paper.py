@@ -1,6 +1,7 @@
 """The paper of a bench: references from citations, and LaTeX that names what is there."""
 
 from veridical.recipes.table import RECIPES
+from veridical.reporting.formats import to_latex
 from veridical.reporting.paper import references, write_paper
 
 
@@ -33,3 +34,15 @@ def test_the_paper_names_tables_figures_and_no_way_to_the_data(tmp_path):
     assert r"\wide{../tables/costs}" in text and "{../figures/cmc-edits.png}" in text and r"\cite{Ho2020}" in text
     assert r"50 \% \& more" in text and "core.tif" in text and "/home" not in text
     assert "@misc{Ho2020," in (tmp_path / "paper" / "paper.bib").read_text()
+
+
+def test_nothing_of_a_specification_is_a_command_of_latex(tmp_path):
+    evil = r"x]}^^5cinput{y}%"
+    spec = {
+        "title": evil, "datasets": {evil: {"data": evil}},
+        "recipes": {evil: {"summary": evil, "citation": evil + r"\input{y} 2020, arXiv:1}\input{y}"}},
+    }  # fmt: skip
+    paper = write_paper(tmp_path, spec, [f"edits-{evil}", "edits-plain_1"], {f"{evil}-edits.png": "x", "a b.png": "x"})
+    text = paper.read_text() + paper.with_suffix(".bib").read_text() + to_latex([{"a": 1}], evil, f"tab:{evil}")
+    assert "^^" not in text and r"\input{y" not in text
+    assert r"\wide{../tables/edits-plain_1}" in text and "{../figures/a b.png}" in text

@@ -104,6 +104,7 @@ def to_latex(rows: list[dict[str, Any]], caption: str, label: str, long: bool = 
     align = "".join("r" if all(re.match(r"[−–\d]", _text(row[c])) for row in rows) else "l" for c in columns)
     head = " & ".join(latex_escape(c) for c in columns) + r" \\"
     body = [" & ".join(latex_escape(_text(row[c])) for c in columns) + r" \\" for row in rows]
+    label = re.sub(r"[^\w:.-]", "-", label)
     title = rf"\caption{{{latex_escape(caption)}}}\label{{{label}}}"
     if long:
         lines = [

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from veridical.core.files import write_text
 from veridical.reporting.formats import latex_escape
 
-PART = re.compile(r"(?:(?P<authors>\D.*?) )?(?P<year>\d{4}),? (?P<where>\S+).*")
+PART = re.compile(r"(?:(?P<authors>\D.*?) )?(?P<year>\d{4}),? (?P<where>[^\s{}\\^]+).*")
+READABLE = re.compile(r"[\w .,+=@()-]+")  # names of files that LaTeX takes as they are
 FOLLOWED = (
     "Synthetic Scientific Image Generation with VAE, GAN, and Diffusion Model Architectures",
     "@article{review2025,\n  title = {%s},\n  journal = {Journal of Imaging},\n  year = {2025},\n  volume = {11},\n"
@@ -41,7 +42,8 @@ class Reference(NamedTuple):
     def entry(self) -> str:
         """For BibTeX."""
         kind, _, place = self.where.partition(":")
-        fields = {"author": f"{{{self.authors}}}" if " and " not in self.authors else self.authors, "year": self.year}
+        authors = latex_escape(self.authors)
+        fields = {"author": f"{{{authors}}}" if " and " not in authors else authors, "year": self.year}
         if kind == "arXiv":
             fields |= {"eprint": place, "archiveprefix": "arXiv"}
         elif kind == "doi":
@@ -89,7 +91,7 @@ def write_paper(folder: Path, spec: Mapping[str, Any], tables: Sequence[str], pi
     spec : mapping
         Its ``spec.json``.
     tables : sequence of str
-        Names of the tables, without ``.tex``, in their order.
+        Names of the tables, without ``.tex``, in their order. Those of a dataset whose name LaTeX cannot read are left out.
     pictures : mapping
         File in ``figures/`` to what it shows.
     """
@@ -100,11 +102,11 @@ def write_paper(folder: Path, spec: Mapping[str, Any], tables: Sequence[str], pi
     ]
     cited = references(citation for *_, citation in rows)
     systems = [
-        f"\\item[{latex_escape(name)}] {latex_escape(summary)}"
+        f"\\item[{{{latex_escape(name)}}}] {latex_escape(summary)}"
         + (f" \\cite{{{','.join(r.key for r in cited[citation])}}}" if cited.get(citation) else "")
         for name, summary, citation in rows
     ]
-    data = [f"\\item[{latex_escape(name)}] {latex_escape(_source(entry))}" for name, entry in spec["datasets"].items()]
+    data = [f"\\item[{{{latex_escape(name)}}}] {latex_escape(_source(entry))}" for name, entry in spec["datasets"].items()]
     budget = ", ".join(f"{value:g} {name}" for name, value in (spec.get("budget") or {}).items() if value is not None)
     lines = [
         HEAD + f"\\title{{{latex_escape(spec.get('title') or 'Image generators compared')}}}",
@@ -117,11 +119,12 @@ def write_paper(folder: Path, spec: Mapping[str, Any], tables: Sequence[str], pi
         f"Each system was trained for {latex_escape(budget)} unless its settings say otherwise, on tiles of "
         f"{spec.get('size')} pixels.",
         "\\section{Results}",
-        *(f"\\wide{{../tables/{name}}}" for name in tables),
+        *(f"\\wide{{../tables/{name}}}" for name in tables if READABLE.fullmatch(name)),
         *(
             f"\\begin{{figure}}\n\\centering\n\\includegraphics[width=\\linewidth]{{../figures/{file}}}\n"
             f"\\caption{{{latex_escape(said)}}}\n\\end{{figure}}"
             for file, said in pictures.items()
+            if READABLE.fullmatch(file)
         ),
         "\\section{What holds and what does not}\n% To be written.",
         "\\section{Limits}\n% Few fields of view, the budget, no web-trained weights unless they were given.",
