@@ -131,3 +131,17 @@ def test_the_page_shows_edits_of_a_bench(tmp_path):
     assert "Families and edits" in page and "SSIM praises copy most" in page and "Add &lt;x&gt;." in page
     assert (folder / "tables" / "edits-gravel.md").is_file() and (folder / "figures" / "gravel-edits.png").is_file()
     assert (folder / "paper" / "paper.tex").is_file()
+
+    # Of a folder of somebody else's, what does not fit together is told and left out.
+    other = json.dumps({"names": ["a", "b", "a", "b"], "instructions": ["one only"]})
+    (truth / "pairs.json").write_text(other)
+    worth["cases"][0] |= {"system": "../../../x-seed0"}
+    (folder / "datasets" / "gravel" / "worth.json").write_text(json.dumps(worth))
+    page = report(folder).read_text()
+    assert "is not of their images" in page and "worth.json: its cases.0.system cannot be read" in page
+    assert "Families and edits" in page and "praises copy" not in page
+    (truth / "pairs.json").write_text(json.dumps({"names": ["a", "b", "a", "b"]}))
+    np.savez(truth / "pairs.npz", before=before, after=before[:2])
+    assert "is not of their images" in report(folder).read_text()
+    np.savez(truth / "pairs.npz", before=before[:, :, :16, :16])
+    assert "one row a system" not in report(folder).read_text()

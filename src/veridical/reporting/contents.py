@@ -23,7 +23,17 @@ def _name(text: str) -> str:
     return text
 
 
+def _system(text: str) -> str:
+    """``NAME-seedK``, the folder of a cell."""
+    name, _, seed = text.rpartition("-seed")
+    if not seed.isdecimal():
+        raise ValueError("it is no name of a system and its seed")
+    _name(name)
+    return text
+
+
 Name = Annotated[str, AfterValidator(_name)]
+System = Annotated[str, AfterValidator(_system)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Amount = Annotated[FiniteFloat, Field(ge=0)]
 Value = float | None  # of a result: NaN is told as a reason
@@ -134,9 +144,9 @@ class Tau(TypedDict):
 
     score: str
     truth: str
-    value: Value
-    low: Value
-    high: Value
+    value: FiniteFloat | None
+    low: FiniteFloat | None
+    high: FiniteFloat | None
     n: Count
     reason: str | None
 
@@ -144,8 +154,8 @@ class Tau(TypedDict):
 class Case(TypedDict):
     """A system that a score praises and the truth does not, of ``worth.json``."""
 
-    score: str
-    system: str
+    score: Name
+    system: System
     value: FiniteFloat
     good: Amount
     better: Count

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from veridical.core.errors import InputError
 from veridical.data.images import to_grid
 from veridical.reporting import edited, families, figures, formats
 from veridical.reporting.contents import Told, Worth
@@ -54,7 +55,7 @@ def review(
         mine = edited.systems(spec, cells, edits, dataset)
         place = files.folder / "datasets" / dataset
         worth: Any = read(files, place / "worth.json", Worth) or {}
-        told: Any = read(files, place / "truth" / "pairs.json", Told) or {}
+        known, told = _pairs(files, place / "truth")
         name = f"edits-{dataset}"
         text = edited.table_shown(dataset, mine)
         formats.write_tables(tables, name, edited.table_rows(dataset, mine), text, f"{dataset}. {edited.EXPLAINED}")
@@ -64,7 +65,8 @@ def review(
         page, reasons = edited.page_rows(mine)
         datasets.append({
             "name": dataset, "rows": page, "reasons": reasons, "taus": taus,
-            "cases": cases(files, out, dataset, spec, worth, told), "figure": figure(files, out, dataset, spec, edits, told),
+            "cases": cases(files, out, dataset, spec, worth, known, told),
+            "figure": figure(files, out, dataset, spec, edits, known, told),
         })  # fmt: skip
     names = ["families"] * bool(rows) + ["claims"] * bool(said) + ["costs"]
     names += [n for d in datasets for n in (f"edits-{d['name']}", *([f"worth-{d['name']}"] if d["taus"] else []))]
@@ -152,6 +154,21 @@ def _arrays(files: Files, path: Path, names: Sequence[str]) -> dict[str, np.ndar
         return {}
 
 
+def _pairs(files: Files, folder: Path) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Before, after and region of the pairs of a dataset, and what is told of them; nothing where these do not fit together."""
+    arrays = _arrays(files, folder / "pairs.npz", ("before", "after", "region"))
+    told: Any = read(files, folder / "pairs.json", Told) or {}
+    if "before" not in arrays or not told.get("names"):
+        return {}, {}
+    n, *shape = arrays["before"].shape or (0,)
+    shapes = {"before": (n, *shape), "after": (n, *shape), "region": (n, *shape[1:])}
+    fits = len(shape) == 3 and shape[0] in (1, 3) and all(len(texts) == n for texts in told.values())
+    if not fits or any(a.shape != shapes[name] or a.dtype.kind not in "fb" for name, a in arrays.items()):
+        files.tell(InputError(f"{folder}: what is told of the pairs is not of their images; run the bench again"))
+        return {}, {}
+    return arrays, told
+
+
 def _called(system: str, spec: Mapping[str, Any]) -> str:
     """``NAME-seedK`` as people say it: the seed where there are several."""
     name, _, seed = system.rpartition("-seed")
@@ -160,25 +177,25 @@ def _called(system: str, spec: Mapping[str, Any]) -> str:
 
 
 def cases(
-    files: Files, out: Path, dataset: str, spec: Mapping[str, Any], worth: Mapping[str, Any], told: Mapping[str, Any]
+    files: Files, out: Path, dataset: str, spec: Mapping[str, Any], worth: Mapping[str, Any],
+    pairs: Mapping[str, np.ndarray], told: Mapping[str, list[str]],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Pictures of what a score praises most and the truth least: source, edited, difference, true after-image."""
-    pairs = _arrays(files, files.folder / "datasets" / dataset / "truth" / "pairs.npz", ("before", "after"))
     found = []
     for case in (worth.get("cases") or [])[:CASES]:
         images = read_images(files, files.folder / "edits" / dataset / case["system"] / "edited.npy", None)
         k = case["image"]
-        if images is None or len(pairs) < 2 or not k < len(images) == len(pairs["before"]):
+        if images is None or "after" not in pairs or images.shape != pairs["before"].shape or k >= len(images):
             continue
         before, image, after = pairs["before"][k], np.asarray(images[k]), pairs["after"][k]
         change = np.broadcast_to(np.abs(image - before).mean(0), before.shape)
         shown = np.clip(np.stack([before, image, change, after]), 0, 1).astype(np.float32)
         grid = to_grid(shown, columns=4, scale=SCALE)
         png = figures.save(out / f"{dataset}-case-{case['score']}-{case['system']}.png", grid)
-        said = (told.get("instructions") or told.get("prompts") or [""] * (k + 1))[k]
+        said = (told.get("instructions") or told.get("prompts") or told["names"])[k]
         text = (
             f"{_title(case['score'])} praises {_called(case['system'], spec)} most ({formats.number(case['value'])}); by truth "
-            f"{case['better']} of {case['systems']} systems are better and {100 * case['good']:.0f} % of its images "
+            f"{case['better']} of {case['systems']} systems are better and {100 * case['good']:.0f} % of its {len(images)} images "
             "are as they should be"
         )
         found.append(
@@ -188,28 +205,28 @@ def cases(
 
 
 def figure(
-    files: Files, out: Path, dataset: str, spec: Mapping[str, Any], edits: Sequence[Cell], told: Mapping[str, Any]
+    files: Files, out: Path, dataset: str, spec: Mapping[str, Any], edits: Sequence[Cell],
+    pairs: Mapping[str, np.ndarray], told: Mapping[str, list[str]],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of the review's figures 20 to 22: the first image of each change, one row a system, and where it changed."""
-    pairs = _arrays(files, files.folder / "datasets" / dataset / "truth" / "pairs.npz", ("before", "after", "region"))
-    names = told.get("names") or []
-    if "before" not in pairs or len(names) != len(pairs["before"]):
+    if not pairs:
         return []
+    names = told["names"]
     picked = [names.index(name) for name in dict.fromkeys(names)]
     before = pairs["before"][picked]
     asked = [(told.get("instructions") or told.get("prompts") or names)[k] or names[k] for k in picked]
     rows: list[tuple[str, np.ndarray, np.ndarray | None, list[str]]] = [("source", before, None, asked)]
     if "after" in pairs:
         rows.append(
-            ("true after-image", pairs["after"][picked], pairs.get("region", np.zeros(0))[picked], [""] * len(picked))
+            ("true after-image", pairs["after"][picked], pairs["region"][picked] if "region" in pairs else None, [])
         )
     for name in spec.get("edits") or {}:
         cell = next((c for c in edits if c.dataset == dataset and c.recipe == name and c.state == "done"), None)
         images = None if cell is None else read_images(files, cell.folder / "edited.npy", None)
-        if cell is None or images is None or len(images) != len(names):
+        if cell is None or images is None or images.shape != pairs["before"].shape:
             continue
         shown = np.asarray(images[picked])
-        each = _arrays(files, cell.folder / "each.npz", ("obeyed", "passed"))
+        each = _arrays(files, cell.folder / "each.npz", ("obeyed",))
         verdicts = [_verdict(cell, each, k) for k in picked]
         rows.append((name, shown, (np.abs(shown - before) > 0.5 / 65535).any(1), verdicts))
     views, sheet = [], []
@@ -240,7 +257,7 @@ def figure(
 def _verdict(cell: Cell, each: Mapping[str, np.ndarray], k: int) -> str:
     """Whether an image obeyed and passed, and if not, why."""
     parts = []
-    if "obeyed" in each and k < len(each["obeyed"]):
+    if "obeyed" in each and each["obeyed"].ndim == 1 and k < len(each["obeyed"]):
         parts.append("obeys" if each["obeyed"][k] else "does not obey")
     images = (cell.audit or {}).get("images") or []
     if k < len(images):
