@@ -33,6 +33,10 @@ def test_true_masks_obey_their_captions_and_shuffled_ones_do_not():
     assert number["value"] > 0.98 and number["floor"] < 0 and number["low"] <= number["value"] <= number["high"] <= 1
     assert rows["presence binder_fraction"]["value"] > 0.95 > 0.8 > rows["presence binder_fraction"]["floor"]
     assert rows["near binder_place"]["value"] == 1 and rows["near binder_place"]["n"] < 40
+    # n is of images that were asked for a number and of which it is measured.
+    asked[0], seen[1] = {}, seen[1] | {"fibre_volume_fraction": np.nan}
+    fewer = {row["metric"]: row for row in adherence_rows(material, asked, seen, {})}
+    assert fewer["R2 fibre_volume_fraction"]["n"] == number["n"] - 2
 
 
 def test_numbers_by_hand():

@@ -52,7 +52,9 @@ def statistics(
     exact counts, of places that are right."""
     found: dict[str, tuple[int, Share]] = {}
     for name in material.numbers:
-        a, m = values(asked, name), values(measured, name)
+        a, m = _known(asked, measured, name)
+        ok = np.isfinite(m)  # of nothing drawn there is, for one, no mean diameter
+        a, m = a[ok], m[ok]
         found[f"R2 {name}"] = len(a), partial(_of_rows, determination, a, m)
     for name, least in material.present.items():
         a, m = _known(asked, measured, name)
