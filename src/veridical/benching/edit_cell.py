@@ -16,6 +16,7 @@ from veridical.benching.editing import Made, make, redraw
 from veridical.benching.obeying import Each, audited, first_reasons, good, known_of, overlap, scored
 from veridical.benching.ruler import HELD_OUT, MATERIALS, OTHERS, Ruler, errors_of, make_ruler, phantoms
 from veridical.benching.truth import Pairs, all_pairs, read_pairs, told_pairs, write_pairs
+from veridical.conditions.delivery import write_arrays
 from veridical.core.files import read_json, write_array, write_json
 from veridical.reporting.contents import Plan
 from veridical.reporting.plan import Job, judge_of
@@ -66,13 +67,16 @@ def run_truth(out: Path, dataset: str, name: str, seed: int) -> None:
         write_pairs(folder, known)
         assert known.after is not None
         each, _ = _each(out, spec, dataset, known, Made(known.after), judge)
-        write_json(folder / "floors.json", {key: float(np.nanmean(values)) for key, values in each.items()})
+        write_json(
+            folder / "floors.json", {key: float(np.nanmean(v)) for key, v in each.items() if np.isfinite(v).any()}
+        )
         held = phantoms(kind, truth["prompts"], HELD_OUT, size, given)
         asked = [asked_of(facts[0]) for facts in held.facts]
         write_json(folder / "prompts.json", {"prompts": [texts[0] for texts in held.captions], "asked": asked})
         write_array(folder / "prompts.npy", held.images)
         write_array(folder / "prompts_masks.npy", held.masks)
-        write_json(folder / "ruler_errs.json", adherence(ruler.material, asked, ruler.measure(held.images)))
+        errs = adherence(ruler.material, asked, ruler.measure(held.images))
+        write_json(folder / "ruler_errs.json", {name: e if np.isfinite(e) else None for name, e in errs.items()})
     write_json(folder / "cost.json", {"train_seconds": time.monotonic() - began})
 
 
@@ -138,7 +142,7 @@ def run_edit(out: Path, dataset: str, name: str, seed: int) -> None:
     if made.mask is not None:
         write_array(folder / "mask.npy", made.mask)
     each, report = _each(out, spec, dataset, pairs, made, _judge(out, spec, dataset), folder / "audit")
-    np.savez(folder / "each.npz", **each)  # type: ignore[arg-type]
+    write_arrays(folder / "each.npz", each)
     rows = _rows(out, spec, dataset, pairs, made, each, report, row)
     write_json(folder / "audit.json", report | {"first": first_reasons(report)})
     write_json(folder / "rows.json", [one | {"recipe": name, "dataset": dataset, "seed": seed} for one in rows])
@@ -187,6 +191,9 @@ def _rows(
             rows.append(null(metric, _why_not(metric, known, pairs, spec, dataset, report, row), len(pairs)))
             continue
         ok = np.isfinite(each[key])
+        if not ok.any():
+            rows.append(null(metric, "the regions of change leave too little outside", len(pairs)))
+            continue
         interval = mean_of(each[key][ok], np.array(pairs.groups)[ok], bounds)
         about = {"floor": "the true after-images"} if key in floors else {}
         rows.append(interval_row(metric, interval, int(ok.sum()), floors.get(key), about))

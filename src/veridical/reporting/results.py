@@ -198,18 +198,17 @@ def read_cells(files: Files, spec: dict[str, Any]) -> list[Cell]:
 def read_edits(files: Files, spec: dict[str, Any]) -> list[Cell]:
     """All cells of edits of the spec, in its order."""
     rows = spec.get("edits") or {}
-    planned = [
-        (dataset, name, seed)
+    seeds = {name: edit_seeds(spec, row) for name, row in rows.items()}
+    count = len(spec["datasets"]) * sum(map(len, seeds.values()))
+    if count > MOST_CELLS:
+        raise InputError(f"spec.json plans {count:,} edits, more than {MOST_CELLS:,}: leave out some of its seeds")
+    return [
+        _read_cell(files, "edits", dataset, name, seed)
         for dataset in spec["datasets"]
         for name, row in rows.items()
         if dataset in (row.get("datasets") or ())
-        for seed in edit_seeds(spec, row)
+        for seed in seeds[name]
     ]
-    if len(planned) > MOST_CELLS:
-        raise InputError(
-            f"spec.json plans {len(planned):,} edits, more than {MOST_CELLS:,}: leave out some of its seeds"
-        )
-    return [_read_cell(files, "edits", *key) for key in planned]
 
 
 def _read_cell(files: Files, place: str, dataset: str, recipe: str, seed: int) -> Cell:
