@@ -78,7 +78,10 @@ HEAD = "size = 64\nsteps = 1\n[datasets]\ncmc = { data = 'phantom:cmc?n=8&size=6
         ("[changes]\ncmc = ['add_crack']\n[edits.copy]\nrun = 'edm'", "leave out its run"),
         ("[edits.copy]", "has no dataset of which"),
         ("[changes]\ncmc = ['add_crack']\n[edits.copy]\ndatasets = [{ a = 1 }]", "of which .changes. says nothing"),
-        ("[changes]\ncmc = ['add_crack']\n[edits.sdedit]\nrun = 'edm'\nseeds = [0, 5]", "seed 5, with which edm is not"),
+        (
+            "[changes]\ncmc = ['add_crack']\n[edits.sdedit]\nrun = 'edm'\nseeds = [0, 5]",
+            "seed 5, with which edm is not",
+        ),
         ("[truth]\njudge = 'edm'", "no stage of the recipe clip"),
         ("[truth]\npairs = 0", "pairs = 0"),
         ("[stages]\nclip = { datasets = ['cmc'] }\ninstruct_pix2pix = {}", "learns from pairs"),

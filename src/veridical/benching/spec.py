@@ -126,7 +126,9 @@ def read_spec(path: str | Path) -> Spec:
     edits = read_edits(path, values["edits"], changes, there)
     for name, edit in edits.items():
         if edit.run in rows and (untrained := set(edit.seeds or ()) - set(rows[edit.run].seeds or values["seeds"])):
-            raise InputError(f"{path}: the edit {name} has seed {min(untrained)}, with which {edit.run} is not trained.")
+            raise InputError(
+                f"{path}: the edit {name} has seed {min(untrained)}, with which {edit.run} is not trained."
+            )
     truth = read_truth(path, values["truth"], stages)
     more = {"stages": stages, "edits": edits, "changes": changes, "truth": truth}
     return Spec(**(values | {"datasets": datasets, "recipes": rows} | more))

@@ -106,7 +106,9 @@ def write_paper(folder: Path, spec: Mapping[str, Any], tables: Sequence[str], pi
         + (f" \\cite{{{','.join(r.key for r in cited[citation])}}}" if cited.get(citation) else "")
         for name, summary, citation in rows
     ]
-    data = [f"\\item[{{{latex_escape(name)}}}] {latex_escape(_source(entry))}" for name, entry in spec["datasets"].items()]
+    data = [
+        f"\\item[{{{latex_escape(name)}}}] {latex_escape(_source(entry))}" for name, entry in spec["datasets"].items()
+    ]
     budget = ", ".join(f"{value:g} {name}" for name, value in (spec.get("budget") or {}).items() if value is not None)
     lines = [
         HEAD + f"\\title{{{latex_escape(spec.get('title') or 'Image generators compared')}}}",

@@ -22,7 +22,8 @@ CASES = 4  # that a dataset shows
 WORTH = (
     "Kendall's tau between the order in which a score puts the systems and that of the truth: 1 the same order, 0 none, "
     "−1 the reverse. As it should be: the share of images that obey, keep their structure outside the change (Dice above "
-    "0.8) and pass the audit; and two parts of that. Intervals, 95 %, are over resampled pairs."
+    "0.8) and pass the audit; and two parts of that. Intervals, 95 %, are over resampled pairs; "
+    "pairs in which all systems are equal count as 0."
 )
 TRUTHS = {"good": "as it should be", "obeyed": "obeyed", "passed": "audit passes"}
 COSTS = "What each system took: training with its stages, and drawing or editing. The review's Table 5."
@@ -195,8 +196,8 @@ def cases(
         said = (told.get("instructions") or told.get("prompts") or told["names"])[k]
         text = (
             f"{_title(case['score'])} praises {_called(case['system'], spec)} most ({formats.number(case['value'])}); by truth "
-            f"{case['better']} of {case['systems']} systems are better and {100 * case['good']:.0f} % of its {len(images)} images "
-            "are as they should be"
+            f"{case['better']} of {case['systems']} systems are better and {100 * case['good']:.0f} % of its "
+            f"{len(images)} images are as they should be"
         )
         found.append(
             {"uri": figures.data_uri(png), "said": text, "asked": said, "width": grid.shape[1], "height": grid.shape[0]}
