@@ -16,6 +16,8 @@ MODULES = (
 LEFT_OUT = {
     "kernel",
     "mmd2",
+    "sums",
+    "distance_of_groups",
     "distances",
     "neighbour_shares_from_distances",
     "cut_crops",
@@ -29,8 +31,8 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.random((3, 1, 16, 16)).astype(np.float32)
 FEATURES = RNG.random((12, 4))
 GIVEN = {
-    "images": IMAGES, "tiles": IMAGES, "real": IMAGES, "synth": IMAGES, "masks": IMAGES[:, 0] > 0.5, "mask": IMAGES[0, 0] > 0.5,
-    "labels": (IMAGES[:, 0] > 0.5).astype(int), "features": FEATURES, "phase": FEATURES, "classes": 2,
+    "sets": IMAGES, "images": IMAGES, "tiles": IMAGES, "real": IMAGES, "synth": IMAGES, "masks": IMAGES[:, 0] > 0.5,
+    "mask": IMAGES[0, 0] > 0.5, "labels": (IMAGES[:, 0] > 0.5).astype(int), "features": FEATURES, "phase": FEATURES, "classes": 2,
     "groups": np.arange(40), "test_distance": RNG.random(40), "synth_distance": RNG.random(40), "rng": RNG,
 }  # fmt: skip
 
@@ -76,10 +78,16 @@ def bad(value):
 def test_what_cannot_be_measured_is_named(module, name, needed, argument):
     function = getattr(importlib.import_module(f"veridical.metrics.{module}"), name)
     good = {each: given(module, name, each) for each in needed}
-    function(**good)
+
+    def call(given):
+        return function(
+            *[given[each] for each in needed if each == "sets"], **{k: v for k, v in given.items() if k != "sets"}
+        )
+
+    call(good)
     for value in bad(good[argument]):
-        with pytest.raises(ValueError, match=argument):
-            function(**good | {argument: value})
+        with pytest.raises(ValueError, match="images" if argument == "sets" else argument):  # sets of images
+            call(good | {argument: value})
 
 
 def test_images_too_small_to_measure_are_refused():

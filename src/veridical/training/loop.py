@@ -279,7 +279,8 @@ def fit(
         tell(out / "log.jsonl", f"{log.damaged} damaged lines are left out")
     events = Events(out, state.step) if world.rank == 0 and config.tensorboard else None
     # Sample k of every preview has the conditions of tile k of real.png.
-    first_stage = table.find(info.recipe).task == "first stage"
+    row = table.RECIPES.get(info.recipe)  # none of other people's pipelines
+    first_stage = row is not None and row.task == "first stage"
     watch = Watch(out, data, config, device, log.points if log is not None else [], first_stage)
     if world.rank == 0 and state.step == 0:
         show(out / "samples" / "real.png", watch.shown)
