@@ -128,7 +128,7 @@ def test_one_training_and_one_other_command_at_a_time_and_all_stop_with_the_stud
 
 def test_the_page_starts_what_the_command_line_does(folder, ask):
     ask("train/start", recipe="cgan", data="real", name="a", minutes=2.5, label="folder", bins=3, size=16)
-    state = until(lambda: ask("work/state", work="1"), lambda now: now["share"])
+    state = until(lambda: ask("commands/state", work="1"), lambda now: now["share"])
     assert state["about"] == "runs/a" and state["command"] == (
         f"veridical train cgan {folder}/real --out {folder}/runs/a --minutes 2.5 --size 16 --scale 1 --seed 0 --label folder "
         "--bins 3 --device cpu"
@@ -136,13 +136,13 @@ def test_the_page_starts_what_the_command_line_does(folder, ask):
     assert ask("found")["work"][0]["state"] == "running"  # a page that is loaded again finds it
     assert "a training is at work" in ask("train/start", 400, recipe="edm", data="real", name="b", minutes=1)
     assert ask("watch", run="runs/a") == {"work": "1", "at_work": True}
-    ask("work/stop", work="1")
-    assert over(lambda: ask("work/state", work="1"))["state"] == "stopped"
+    ask("commands/stop", work="1")
+    assert over(lambda: ask("commands/state", work="1"))["state"] == "stopped"
     again = ask("train/resume", run="runs/a")["work"]  # it was stopped before there was a run
-    assert ask("work/state", work=again)["command"] == f"{state['command']} --resume"
-    ask("work/stop", work=again)
+    assert ask("commands/state", work=again)["command"] == f"{state['command']} --resume"
+    ask("commands/stop", work=again)
     audit = ask("audit/start", real="real", synth="synth", name="b")["work"]
-    assert over(lambda: ask("work/state", work=audit))["command"] == (
+    assert over(lambda: ask("commands/state", work=audit))["command"] == (
         f"veridical audit {folder}/real {folder}/synth --json {folder}/audits/b/audit.json --html {folder}/audits/b/audit.html"
     )
 

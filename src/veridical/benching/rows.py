@@ -8,6 +8,7 @@ from typing import Any
 
 from veridical.conditions.table import DATA_SETTINGS, needed
 from veridical.core.errors import InputError
+from veridical.reporting.plan import FREE
 
 # What a dataset may say; a recipe may not change it, or it would be compared with other tiles. The size is the bench's.
 OF_DATASET = tuple(name for name in DATA_SETTINGS if name != "size")
@@ -85,7 +86,7 @@ def read_row(
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
-    if is_free(row.recipe) and not stage:
+    if row.recipe in FREE and not stage:
         return row
     if row.recipe.startswith("hosted:"):
         raise InputError(
@@ -107,11 +108,6 @@ def read_row(
                     f"datasets = [...] to {name}."
                 )
     return row
-
-
-def is_free(recipe: str) -> bool:
-    """Whether a row keeps a place for a system that nobody has given yet: ``hub:`` or ``hosted:`` alone."""
-    return recipe in ("hub:", "hosted:")
 
 
 def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:

@@ -13,7 +13,7 @@ import numpy as np
 
 from veridical.benching.cluster import Cluster, cluster_at
 from veridical.benching.processes import Course, Processes
-from veridical.benching.rows import UNWATCHED, Row, is_free
+from veridical.benching.rows import UNWATCHED, Row
 from veridical.benching.schedule import FINAL, work_through
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
@@ -27,8 +27,7 @@ from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
-from veridical.reporting.plan import Job, jobs_of, needs_of
-from veridical.reporting.plan import is_free as is_kept_free
+from veridical.reporting.plan import FREE, Job, is_free, jobs_of, needs_of
 from veridical.reporting.results import bench_spec, cells_of
 from veridical.runs.run import row_of
 from veridical.scoring.common import SAME
@@ -151,7 +150,7 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
 
 
 def _described(row: Row) -> dict[str, Any]:
-    if is_free(row.recipe):
+    if row.recipe in FREE:
         return {
             "family": "other people's",
             "task": "",
@@ -202,7 +201,7 @@ def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
     entry = UNWATCHED | {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
-    needs = {need for row in rows if not is_free(row.recipe) for need in row_of(row.recipe).needs} | {
+    needs = {need for row in rows if row.recipe not in FREE for need in row_of(row.recipe).needs} | {
         row.name for row in CONDITIONS.values() if row.setting in entry
     }
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))
@@ -232,7 +231,7 @@ def _run(
         return state
 
     row = spec.get({"cell": "recipes", "edit": "edits"}.get(job.kind, ""), {}).get(job.name, {})
-    if is_kept_free(row):
+    if is_free(row):
         kind = row.get("recipe") or row["run"]
         given = "hub:FOLDER, a pipeline of diffusers" if kind == "hub:" else "hosted:MODEL@URL, a server"
         return end("skipped", f"nobody gave one: write {given}, in place of {kind} in a copy of the specification")

@@ -77,12 +77,12 @@ def _constant(content: bytes, kind: str) -> Callable[[], Response]:
 def _commands(app: FastAPI, house: House) -> None:
     shop = house.shop
 
-    @app.post("/api/work/state")
+    @app.post("/api/commands/state")
     def state(asked: request.OfWork) -> dict[str, Any]:
         house.check_whole()
         return shop.state(asked.work)
 
-    @app.post("/api/work/stop")
+    @app.post("/api/commands/stop")
     def stop(asked: request.OfWork) -> dict[str, Any]:
         house.check_whole()
         shop.work.found(asked.work).stop()

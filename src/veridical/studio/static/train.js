@@ -52,7 +52,7 @@ submitted("train-form", async (given) => {
   const { work } = await asked("/api/train/start", body);
   form.name.dataset.own = "";
   $("train-new").open = false;
-  const run = (await asked("/api/work/state", { work })).about;
+  const run = (await asked("/api/commands/state", { work })).about;
   watch(run);
   scrollTo(0, 0);
   await begun("train", work);

@@ -15,7 +15,7 @@ function panelOf(kind) {
   const facts = element("dl", { className: "facts" }, element("dt", { textContent: "The same in a terminal" }), element("dd", {}, command));
   const box = document.querySelector(`[data-work="${kind}"]`);
   box.append(line, bar, element("p", { className: "buttons" }, stop), facts);
-  stop.addEventListener("click", () => attempt(() => ask("/api/work/stop", { work: panels[kind].work })));
+  stop.addEventListener("click", () => attempt(() => ask("/api/commands/stop", { work: panels[kind].work })));
   panels[kind] = { box, line, bar, stop, command, work: null };
   return panels[kind];
 }
@@ -49,7 +49,7 @@ export async function follow(kind, work, then) {
   const panel = panelOf(kind);
   panel.work = work;
   for (;;) {
-    const job = await asked("/api/work/state", { work });
+    const job = await asked("/api/commands/state", { work });
     if (panel.work !== work) return;
     paint(kind, job);
     if (job.state !== "running") {
