@@ -7,7 +7,8 @@ measured, by the segmentation network of `veridical.benching.ruler`:
 
 obeyed: the property that the instruction names is nearer to that of the true after-image than half the way from the source, and
 within three errors of the ruler; all of them, of an instruction that names two. half: the first of these alone, as captions
-round a share to a whole percent, which is most of three errors of the ruler. locality: mean change outside the true region of
+round a share to a whole percent, which is most of three errors of the ruler. moved: it went the way
+that the change says, by more than three errors, or half the way if that is less. locality: mean change outside the true region of
 change, in units of the noise of the phantoms, and the share of pixels there that changed at all. structure: mean Dice of the
 masks of all classes outside it, before against after. truth: root mean square difference from the true after-image in the
 region, over that of another draw of the same change (or noise, if that is more). mask: intersection over union of the region that

@@ -33,6 +33,7 @@ NO_TRUTH = "nobody knows what these real images should have become"
 MEANS: dict[str, tuple[str, tuple[float, float], bool]] = {
     "obeyed": ("obeyed", (0, 1), True),
     "half_way": ("half", (0, 1), True),
+    "moved": ("moved", (0, 1), True),
     "change_outside": ("locality", (0, np.inf), True),
     "changed_outside": ("changed", (0, 1), True),
     "structure_kept": ("structure", (0, 1), True),

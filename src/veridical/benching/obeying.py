@@ -32,7 +32,8 @@ def known_of(ruler: Ruler, errors: Mapping[str, float], pairs: Pairs, images: Im
     """What was obeyed, kept and reached, an image each, of pairs whose truth is known.
 
     ``obeyed``: each property that the change names is nearer to that of the true after-image than half the way from the source
-    (``half``) and within three errors of the ruler. ``locality``: mean change outside the true region, in units of the noise;
+    (``half``) and within three errors of the ruler. ``moved``: each went the way that the change says, by more than three errors, or
+    than half the way where that is less: what an instruction asks that names no amount. ``locality``: mean change outside the true region, in units of the noise;
     ``changed``: share of pixels there that changed at all. ``structure``: mean Dice of all classes there, before against after.
     ``truth``: root mean square difference from the true after-image in the region, over that of another draw of the same change,
     or over the noise, if that is more.
@@ -40,14 +41,16 @@ def known_of(ruler: Ruler, errors: Mapping[str, float], pairs: Pairs, images: Im
     assert pairs.after is not None and pairs.another is not None and pairs.region is not None
     assert pairs.asked is not None and pairs.had is not None
     seen = ruler.measure(images)
-    obeyed, half = np.ones(len(images), bool), np.ones(len(images), bool)
+    obeyed, half, moved = (np.ones(len(images), bool) for _ in range(3))
     for name in dict.fromkeys(pairs.names):
         rows = pairs.of(name)
         for one in name.split("+"):
             what = NAMED[one]
             asked, had, got = (values([each[k] for k in rows], what) for each in (pairs.asked, pairs.had, seen))
-            half[rows] &= np.abs(got - asked) < np.abs(asked - had) / 2
-            obeyed[rows] &= half[rows] & (np.abs(got - asked) < 3 * errors[what])
+            far, tolerance = np.abs(asked - had) / 2, 3 * errors[what]
+            half[rows] &= np.abs(got - asked) < far
+            obeyed[rows] &= half[rows] & (np.abs(got - asked) < tolerance)
+            moved[rows] &= (got - had) * np.sign(asked - had) > np.minimum(far, tolerance)
     outside, region = ~pairs.region, pairs.region
     change = np.abs(images - pairs.before).mean(1)
     noise = float(np.median(noise_level(pairs.before)))
@@ -59,6 +62,7 @@ def known_of(ruler: Ruler, errors: Mapping[str, float], pairs: Pairs, images: Im
     return {
         "obeyed": obeyed,
         "half": half,
+        "moved": moved,
         "locality": np.array([c[o].mean() if o.any() else np.nan for c, o in zip(change, outside, strict=True)])
         / noise,
         "changed": np.array(

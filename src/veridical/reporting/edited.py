@@ -24,15 +24,16 @@ NAMES = 3  # first reasons that a row names
 UNASKED = "no image is edited"
 UNPAIRED = "needs pairs: it draws images that belong to none"
 # What is true, then the review's four scores.
-TRUE = ("obeyed", "change_outside", "structure_kept", "audit_passes")
+TRUE = ("obeyed", "moved", "change_outside", "structure_kept", "audit_passes")
 SCORES = ("ssim", "lpips", "fd", "clipscore_domain")
 TITLES = {
-    "obeyed": "obeyed", "change_outside": "change outside (noise)", "structure_kept": "structure kept",
+    "obeyed": "obeyed", "moved": "moved as asked", "change_outside": "change outside (noise)", "structure_kept": "structure kept",
     "audit_passes": "audit passes", "ssim": "SSIM", "lpips": "LPIPS", "fd": "Fréchet distance", "clipscore_domain": "CLIPScore",
 }  # fmt: skip
 EXPLAINED = (
     "Obeyed: share of images in which the property that was to change is, as a segmentation network measures it, "
-    "nearer to that of the true after-image than half the way, and within three errors of the network. Change "
+    "nearer to that of the true after-image than half the way, and within three errors of the network. Moved as asked: "
+    "it went the right way by more than three errors, or half the way if that is less; instructions name no amount. Change "
     "outside: mean change outside the true region, in units of the noise. Structure kept: Dice of the classes there. "
     "Audit passes: share of images that pass for real beside their sources. SSIM and LPIPS are to the source, the "
     "Fréchet distance is to real images, of edits and of new images not at the same n; CLIPScore is in a CLIP of the "
@@ -48,7 +49,7 @@ def systems(spec: dict[str, Any], cells: Sequence[Cell], edits: Sequence[Cell], 
         mine = [cell for cell in edits if cell.dataset == dataset and cell.recipe == name]
         if mine:
             rows.append(_row(entry.get("group") or "translation", name, mine, {}))
-    reasons = dict.fromkeys(TRUE[:3], UNASKED) | dict.fromkeys(("ssim", "lpips"), UNPAIRED)
+    reasons = dict.fromkeys(TRUE[:4], UNASKED) | dict.fromkeys(("ssim", "lpips"), UNPAIRED)
     reasons["clipscore_domain"] = "hears no words, or nobody compares its images with them"
     for name in spec.get("recipes") or {}:
         mine = [cell for cell in cells if cell.dataset == dataset and cell.recipe == name]
