@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from veridical.core.cache import cache_folder
 from veridical.core.errors import InputError
 from veridical.metrics import features
 
@@ -142,7 +143,7 @@ def test_inception_needs_the_published_file(images, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match="no Inception weights"):
         features.extract(images, "inception")
-    file = features.default_cache() / features.INCEPTION_FILE
+    file = cache_folder("features") / features.INCEPTION_FILE
     file.parent.mkdir(parents=True)
     torch.jit.script(_Script()).save(file)
     with pytest.raises(InputError, match="SHA-256"):

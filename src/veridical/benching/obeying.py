@@ -32,11 +32,11 @@ def known_of(ruler: Ruler, errors: Mapping[str, float], pairs: Pairs, images: Im
     """What was obeyed, kept and reached, an image each, of pairs whose truth is known.
 
     ``obeyed``: each property that the change names is nearer to that of the true after-image than half the way from the source
-    (``half``) and within three errors of the ruler. ``moved``: each went the way that the change says, by more than three errors, or
-    than half the way where that is less: what an instruction asks that names no amount. ``locality``: mean change outside the true region, in units of the noise;
-    ``changed``: share of pixels there that changed at all. ``structure``: mean Dice of all classes there, before against after.
-    ``truth``: root mean square difference from the true after-image in the region, over that of another draw of the same change,
-    or over the noise, if that is more.
+    (``half``) and within three errors of the ruler. ``moved``: each went the way that the change says, by more than three errors,
+    or than half the way where that is less: all that an instruction asks for which names no amount. ``locality``: mean change
+    outside the true region, in units of the noise; ``changed``: share of pixels there that changed at all. ``structure``: mean
+    Dice of all classes there, before against after. ``truth``: root mean square difference from the true after-image in the
+    region, over that of another draw of the same change, or over the noise, if that is more.
     """
     assert pairs.after is not None and pairs.another is not None and pairs.region is not None
     assert pairs.asked is not None and pairs.had is not None

@@ -7,7 +7,6 @@ its row in `EXTRACTORS`, and `settings(name)` says it in words, so that every nu
 import functools
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from veridical.core.arrays import Images, ImageSet
+from veridical.core.cache import cache_folder
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, read_kept, write_kept
 
@@ -28,11 +28,6 @@ INCEPTION_FILE = "inception-2015-12-05.pt"
 # k-diffusion.
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 EFFICIENTNET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-
-
-def default_cache() -> Path:
-    """Folder for cached features and for weights that the user supplies: $XDG_CACHE_HOME/veridical/features."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "veridical" / "features"
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ def extract(
     ----------
     images : (N, C, H, W) float array in [0, 1], C = 1 (repeated to three channels) or 3
     extractor : a name in `EXTRACTORS`
-    path : file with the weights, for `inception` only (otherwise looked for in `default_cache()`)
+    path : file with the weights, for `inception` only (otherwise looked for in ``$XDG_CACHE_HOME/veridical/features``)
     cache : None for none, or a folder: features are kept there by a hash of extractor, settings and image bytes
     batch : images a pass; changes memory and speed, not the result
     progress : function called with (done, total) images
@@ -201,7 +196,7 @@ def _load_efficientnet(path: str | Path | None) -> nn.Module:
 
 @functools.lru_cache(maxsize=1)
 def _load_inception(path: str | Path | None) -> nn.Module:
-    file = Path(path) if path is not None else default_cache() / INCEPTION_FILE
+    file = Path(path) if path is not None else cache_folder("features") / INCEPTION_FILE
     if not file.is_file():
         raise InputError(f"{file}: no Inception weights there; put {INCEPTION_FILE} (StyleGAN2-ADA, clean-fid) there")
     digest = file_hash(file)

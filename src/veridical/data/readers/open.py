@@ -6,9 +6,8 @@ a set is opened; pixels are decoded when a slice is read.
 
 import os
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.data.axes import check_options
+from veridical.data.readers.drawn import Drawn, drawn
 from veridical.data.readers.folders import open_file, open_folder
 from veridical.data.readers.formats import FORMATS, open_format
 from veridical.data.readers.hdf5 import open_hdf5
@@ -152,7 +152,7 @@ def _phantom(text: str) -> Slices:
     n, size = counts["n"], counts["size"]
     # all are made at once: images, float32, and masks
     check_cost(text, pixels=size * size, images=n, nbytes=n * size * size * (13 if kind == "roots" else 5))
-    made = partial(_generate, kind, n, size, counts["seed"], options, changes)
+    made = partial(drawn, kind, n, size, counts["seed"], options, changes)
     if changes:
         check_cost(text, pixels=size * size, images=2 * n, nbytes=n * size * size * (27 if kind == "roots" else 11))
         made()  # what cannot be changed is said when it is opened
@@ -172,33 +172,11 @@ def _phantom(text: str) -> Slices:
     )
 
 
-class _Made(NamedTuple):
-    """What is read of phantoms; of pairs of the images after, said of them what was changed."""
-
-    images: np.ndarray
-    masks: np.ndarray
-    properties: list[dict[str, float]]
-    captions: list[tuple[str, ...]]
-    before: np.ndarray | None = None
-
-
-@lru_cache(maxsize=4)  # training, source and what they are compared with
-def _generate(kind: str, n: int, size: int, seed: int, options: Any, changes: str) -> _Made:
-    from veridical.phantoms import generate, pairs
-
-    if not changes:
-        made = generate(kind, n=n, size=size, seed=seed, options=options)
-        return _Made(made.images, made.masks, made.properties, made.captions)
-    found = pairs(kind, changes, n, size, seed, options=options)
-    said = [tuple(dict.fromkeys((text, *texts))) for text, texts in zip(found.instructions, found.paraphrases)]
-    return _Made(found.after, found.after_masks, found.after_properties, said, found.before)
-
-
-def _phantom_image(made: Callable[[], _Made], index: int) -> np.ndarray:
+def _phantom_image(made: Callable[[], Drawn], index: int) -> np.ndarray:
     return _as_stored(made().images[index])
 
 
-def _phantom_before(made: Callable[[], _Made], index: int) -> np.ndarray:
+def _phantom_before(made: Callable[[], Drawn], index: int) -> np.ndarray:
     before = made().before
     assert before is not None
     return _as_stored(before[index])
@@ -208,13 +186,13 @@ def _as_stored(image: np.ndarray) -> np.ndarray:
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
 
-def _phantom_mask(made: Callable[[], _Made], index: int) -> np.ndarray:
+def _phantom_mask(made: Callable[[], Drawn], index: int) -> np.ndarray:
     return made().masks[index]
 
 
-def _phantom_properties(made: Callable[[], _Made]) -> list[dict[str, float]]:
+def _phantom_properties(made: Callable[[], Drawn]) -> list[dict[str, float]]:
     return made().properties
 
 
-def _phantom_captions(made: Callable[[], _Made]) -> list[tuple[str, ...]]:
+def _phantom_captions(made: Callable[[], Drawn]) -> list[tuple[str, ...]]:
     return made().captions
