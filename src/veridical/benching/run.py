@@ -23,6 +23,7 @@ from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
 from veridical.core.lock import LOCK, alone
 from veridical.core.pace import slowed
+from veridical.core.progress import bar_if_slow
 from veridical.core.version import __version__
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
@@ -70,7 +71,8 @@ def bench(spec: str | Path, out: str | Path, *, dask: str | None = None, say: Ca
         Bad specification or data, or a folder that holds something else or where another bench is at work.
     """
     plan, folder = read_spec(spec), Path(out)
-    content, opened = _check(plan, folder)
+    with bar_if_slow():
+        content, opened = _check(plan, folder)
     cells_of(content)  # so many that nobody could look at them are refused
     with alone(folder, "bench"):
         _prepare(plan, folder, content, opened)
