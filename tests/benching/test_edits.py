@@ -17,7 +17,7 @@ from veridical.benching.run import bench
 from veridical.benching.schedule import work_through
 from veridical.benching.spec import read_spec
 from veridical.benching.truth import phantom_pairs, read_pairs, told_pairs, write_pairs
-from veridical.benching.worth import cases, taus
+from veridical.benching.worth import cases, first_seeds, taus
 from veridical.core.errors import InputError
 from veridical.hub.hosted import Answer
 from veridical.reporting.plan import Job, jobs_of, needs_of
@@ -145,6 +145,11 @@ def test_real_tiles_are_told_in_turn():
     asked = [{"prompt": "a", "instruction": "do a"}, {"prompt": "b", "source_prompt": "s"}]
     found = told_pairs(tiles, [str(k) for k in range(10)], asked, 3)
     assert found.names == ["do a", "b"] * 3 and found.source_prompts[1] == "s" and found.after is None
+
+
+def test_two_seeds_of_a_system_are_ranked_as_one():
+    jobs = [Job("edit", "cmc", name, seed) for name, seed in (("a", 0), ("b", 0), ("a", 1))]
+    assert first_seeds(jobs) == jobs[:2]
 
 
 def test_what_scores_are_worth():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def write_worth(folder: Path, spec: dict[str, Any]) -> None:
     """
     jobs = [job for job in jobs_of(spec) if job.kind == "edit" and _is_done(job, folder)]
     for dataset in spec.get("changes") or {}:
-        mine = [job for job in jobs if job.dataset == dataset]
+        mine = first_seeds(job for job in jobs if job.dataset == dataset)
         each = {_called(job): _read(job.folder(folder) / "each.npz") for job in mine}
         if not each or not all("good" in found for found in each.values()):
             continue
@@ -156,6 +156,14 @@ def cases(
                 "better": sum(good[s] > good[best] for s in among), "systems": len(among), "image": int(praised),
             })  # fmt: skip
     return found
+
+
+def first_seeds(jobs: Iterable[Job]) -> list[Job]:
+    """One run of each system: two seeds of one are no two systems that could be ranked."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        found.setdefault(job.name, job)
+    return list(found.values())
 
 
 def _called(job: Job) -> str:
