@@ -267,3 +267,21 @@ def test_a_caption_turns_with_its_tile(tmp_path):
         assert said == f"bright in the {'upper' if y < 16 else 'lower'} {'left' if x < 16 else 'right'}"
         seen.add(said)
     assert len(seen) == 4
+
+
+def test_captions_are_read_with_the_words_of_another_run(tiles, tmp_path):
+    first = train("painter", tiles, tmp_path / "first", text="auto", steps=1, **SMALL)
+    rows = [
+        row | {"text": row["text"].replace("tile", "square").replace("level", "at level 1")} for row in lines(tiles)
+    ]
+    write(tiles, rows)
+    asked = {"text": "auto", "words": str(first), **SMALL}
+    run = train("painter", tiles, tmp_path / "run", steps=1, **asked)
+    one, two = (Vocabulary.from_json((folder / "tokenizer.json").read_bytes()) for folder in (first, run))
+    assert two.reads_as(one) and "square" in two.words and "square" not in one.words
+    assert any("'square'" in note for note in say(run)["dataset"]["notes"])
+    first.rename(tmp_path / "moved")  # it has all that it needs
+    train("painter", tiles, run, steps=2, resume=True, quiet=True)
+    assert say(run)["cost"]["steps"] == 2
+    with pytest.raises(InputError, match=r"first.*tokenizer\.json"):
+        train("painter", tiles, tmp_path / "none", steps=1, **asked)

@@ -127,3 +127,20 @@ def test_a_file_that_holds_something_else_is_a_sentence(change, vocabulary):
 def test_captions_without_words_are_refused():
     with pytest.raises(InputError, match="hold no words"):
         fit_vocabulary(["12", "..."])
+
+
+def test_other_captions_are_read_with_the_same_tokens(vocabulary):
+    other, notes = vocabulary.widened(["porosity 0.9, 12 grains, clay", "porosity 0.3"])
+    assert other.reads_as(vocabulary) and not other.reads_as(fit_vocabulary(TRAIN[:2]))
+    caption = ["porosity 0.35, 15 grains, clay"]
+    for one, two in zip(other.encode(caption)[:2], vocabulary.encode(caption)[:2], strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert notes == [
+        "1 words are new to the tokenizer that reads these captions, such as 'clay'",
+        "numbers of 'porosity' lie outside those that the tokenizer was fitted on",
+    ]
+    assert vocabulary.notes("clay") and not other.notes("clay, cracks")
+    assert not other.beyond("porosity 0.8") and "0.3 to 0.9" in other.beyond("porosity 0.2")[0]
+    assert vocabulary.widened(TRAIN) == (vocabulary, [])
+    with pytest.raises(InputError, match="no words"):
+        vocabulary.widened(["12"])

@@ -88,14 +88,19 @@ def test_what_cannot_be_exported_is_refused(exported, tmp_path):
 
 @pytest.mark.parametrize("exported", CASES[:1], indirect=True)
 def test_stages_must_fit(exported, tmp_path):
-    """A tokenizer of other captions, and an autoencoder that nobody else can load."""
+    """A tokenizer of other captions, unless its words are taken over, and an autoencoder that nobody else can load."""
     run = exported[0]
     channels = load(run).info.channels
     other = write_tiles(tmp_path / "other", n=6, size=32, channels=channels, seed=9, conditions=True)
     given = {"size": 32, "batch": 4, "steps": 1, "threads": 1, "quiet": True}
     first = {"autoencoder": run.parent / "autoencoder", "clip": run.parent / "clip"}
-    with pytest.raises(InputError, match="knows other words"):
-        train("stable_diffusion", other, tmp_path / "run", text="auto", first=first, **given)
+    own = train("clip", other, tmp_path / "clip", text="auto", **given, **CLIP)
+    with pytest.raises(InputError, match="reads captions with other words"):
+        train("stable_diffusion", other, tmp_path / "run", text="auto", first=first, words=str(own), **given)
+    taken = train(
+        "stable_diffusion", other, tmp_path / "taken", text="auto", first=first, **given, **TOY["stable_diffusion"]
+    )
+    assert load(taken).info.config.words == str((run.parent / "clip").resolve())
     first["autoencoder"] = train("autoencoder", other, tmp_path / "linear", **given, **TOY["autoencoder"])
     with pytest.raises(InputError, match="linear=false"):
         train("stable_diffusion", run.parent / "data", tmp_path / "run", text="auto", first=first, **given)

@@ -48,6 +48,11 @@ class TextSettings(TileSettings):
         "Captions of the images, for recipes that need text: auto (captions.jsonl, metadata.jsonl or NAME.txt beside the "
         "images, or a phantom's own), or a file of JSON lines with file_name and text.",
     )
+    words: str = setting(
+        "",
+        "Run whose words and numbers captions are read with, in place of those found in these captions; that of a stage of "
+        "--first if that hears text.",
+    )
     complete: float = setting(
         -1.0,
         "Share of training tiles that are told the first caption of their image, which says most; the others one of the "
@@ -67,7 +72,7 @@ def _keywords(recipe: str, settings: TextSettings) -> dict[str, Any]:
 
 
 def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
-    from veridical.conditions.vocabulary import MOST_TOKENS, fit_vocabulary
+    from veridical.conditions.vocabulary import MOST_TOKENS, Vocabulary, fit_vocabulary
     from veridical.wording import turned  # its tables are not read where nothing is said
 
     captions, notes = read_captions(spec, target.slices, settings.text)
@@ -75,11 +80,17 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     used = target.used()
     if not any(captions[index] for index in train):
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
-    vocabulary = fit_vocabulary([caption for index in train for caption in captions[index]])
+    told = [caption for index in train for caption in captions[index]]
+    if settings.words:
+        path = Path(settings.words, FILE)
+        vocabulary, strange = Vocabulary.from_json(read_bytes(path), path).widened(told)
+        notes = [*notes, *strange]
+    else:
+        vocabulary = fit_vocabulary(told)
     # Text 0 is the empty caption; those of a slice stand one after another.
     texts = ["", *(caption for of_slice in captions for caption in of_slice)]
-    # training captions fit, unless they are too long for any network
-    asked = used if vocabulary.length == MOST_TOKENS else sorted({*used} - {*train})
+    # training captions fit, unless they are too long for any network, or the words are others'
+    asked = used if settings.words or vocabulary.length == MOST_TOKENS else sorted({*used} - {*train})
     cut = vocabulary.cut([caption for index in asked for caption in captions[index]])
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
@@ -230,7 +241,8 @@ def _held_out(request: Request) -> list[str]:
 
 
 def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:
-    return {"text": find(str(given["text"]))} if given.get("text", AUTO) not in ("", AUTO) else {}
+    found = {"text": find(str(given["text"]))} if given.get("text", AUTO) not in ("", AUTO) else {}
+    return found | ({"words": find(str(given["words"]))} if given.get("words") else {})
 
 
 TEXT = Condition(

@@ -35,6 +35,7 @@ FILE = "tokenizer.json"
 FEWEST_TOKENS, MOST_TOKENS = 32, 128  # of a caption; longer ones are cut
 LOOK = 2000  # captions among which the longest is looked for
 MOST_PIECES = 4096  # in the vocabulary
+NO_WORDS = "the captions of the training images hold no words: correct them, or leave out --text."
 LARGEST = 1e30  # number that is a value: a larger one, squared or standardised, may be none any more
 
 # Not within a word, a date or a version; a unit may follow at once, as in 5mm.
@@ -159,6 +160,46 @@ class Vocabulary:
         tokenizer.add_tokens([AddedToken(said, single_word=True, lstrip=True, normalized=False)])
         return replace(self, tokenizer=tokenizer, words=tuple(sorted((*self.words, said))))
 
+    def widened(self, captions: Sequence[str]) -> tuple[Vocabulary, list[str]]:
+        """The same tokens for other training captions, whose words and ranges of numbers are known from then on.
+
+        Returns
+        -------
+        vocabulary : Vocabulary
+        notes : list of str
+            What these captions say that those the tokens were fitted on never said.
+        """
+        texts = [_normal(caption) for caption in captions]
+        said = {word for text in texts for word in _words(text)}
+        if not said:
+            raise InputError(NO_WORDS)
+        seen: dict[str, list[float]] = {}
+        for text in texts:
+            for word, value, _, _ in _numbers(text):
+                seen.setdefault(word, []).append(value)
+        numbers = {
+            word: replace(known, low=min(seen[word]), high=max(seen[word])) if word in seen else known
+            for word, known in self.numbers.items()
+        }
+        notes = []
+        if strange := sorted(said - self._known):
+            named = ", ".join(map(repr, strange[:4]))
+            notes.append(f"{len(strange)} words are new to the tokenizer that reads these captions, such as {named}")
+        far = [word for word, known in self.numbers.items() if word in seen and numbers[word] != known]
+        far = [w for w in far if numbers[w].low < self.numbers[w].low or numbers[w].high > self.numbers[w].high]
+        if far:
+            notes.append(f"numbers of {', '.join(map(repr, far))} lie outside those that the tokenizer was fitted on")
+        return replace(self, numbers=numbers, words=tuple(sorted(said | self._known))), notes
+
+    def reads_as(self, other: Vocabulary) -> bool:
+        """Whether both make the same tokens and values of every caption."""
+
+        def scales(one: Vocabulary) -> dict[str, tuple[float, float]]:
+            return {word: (number.mean, number.std) for word, number in one.numbers.items()}
+
+        same = (self.length, self.spelled, scales(self)) == (other.length, other.spelled, scales(other))
+        return same and self.tokenizer.to_str() == other.tokenizer.to_str()
+
     def places(self, caption: str, spelled: bool) -> list[tuple[str, tuple[int, ...]]]:
         """Words of a caption, as they are written, and which of its tokens (by `spell`, else by `encode`) each is."""
         text = _normal(caption)
@@ -254,7 +295,7 @@ def fit_vocabulary(captions: Sequence[str]) -> Vocabulary:
     texts = [_normal(caption) for caption in captions]
     words = sorted({word for text in texts for word in _words(text)})
     if not words:
-        raise InputError("the captions of the training images hold no words: correct them, or leave out --text.")
+        raise InputError(NO_WORDS)
     seen: dict[str, list[float]] = {}
     of: dict[str, set[int]] = {}
     found = [_numbers(text) for text in texts]

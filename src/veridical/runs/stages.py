@@ -18,7 +18,7 @@ from torch.nn.modules.module import (
 from typing_extensions import TypedDict
 
 from veridical.core.errors import InputError
-from veridical.core.files import check_content, file_hash
+from veridical.core.files import check_content, file_hash, read_bytes
 from veridical.models.contract import Adapted, Staged
 from veridical.recipes import table
 from veridical.recipes.info import LARGEST, RunInfo, StageInfo
@@ -120,13 +120,24 @@ def is_stage(folder: Path, stage: StageInfo) -> bool:
     return not stage.sha256 or (weights.is_file() and file_hash(weights) == stage.sha256)
 
 
-def check_words(folder: Path, about: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse the stage in `folder` if it was trained with another tokenizer than data of which ``run.json`` says `about`."""
-    theirs, mine = (said.get("text", {}).get("tokenizer") for said in (read_run(folder).conditions, about))
-    if theirs and mine and theirs["sha256"] != mine["sha256"]:
+def words_of(places: Mapping[str, Path]) -> str:
+    """The first of these runs that reads captions; "" if none does."""
+    return next(
+        (str(p.resolve()) for p in places.values() if "tokenizer" in read_run(p).conditions.get("text", {})), ""
+    )
+
+
+def check_words(folder: Path, files: Mapping[str, str]) -> None:
+    """Refuse the stage in `folder` if it reads captions otherwise than a run with these `files`."""
+    from veridical.conditions.vocabulary import FILE, Vocabulary  # the library tokenizers
+
+    if "tokenizer" not in read_run(folder).conditions.get("text", {}) or FILE not in files:
+        return
+    theirs = Vocabulary.from_json(read_bytes(folder / FILE), folder / FILE)
+    if not theirs.reads_as(Vocabulary.from_json(files[FILE])):
         raise InputError(
-            f"{folder} knows other words than the captions of these data (its tokenizer.json differs): train it on the same "
-            "data with the same --text, --split and --validation (0 where it had none), or leave it out of --first."
+            f"{folder} reads captions with other words (its tokenizer.json differs): give --words {folder}, train it on the same "
+            "data, or leave it out of --first."
         )
 
 

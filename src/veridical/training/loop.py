@@ -42,7 +42,7 @@ from veridical.runs.folder import (
     write_run,
 )
 from veridical.runs.run import load_stage
-from veridical.runs.stages import check_words, find_stage, given_places, is_stage, own_place, refer
+from veridical.runs.stages import check_words, find_stage, given_places, is_stage, own_place, refer, words_of
 from veridical.training.course import is_best
 from veridical.training.events import Events, writer
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
@@ -118,8 +118,12 @@ def train(
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
         config = config.replace(source=data, source_scale=config.scale)
+    if started is None and config.text and not config.words:
+        config = config.replace(words=words_of(places))
+    # A run that goes on has them itself, wherever the run is that they came from.
+    opening = config.replace(words=str(out)) if started is not None and config.words else config
     with bar_if_slow(quiet):
-        opened = open_data(recipe, (*row.needs, *row.learns), data, config)
+        opened = open_data(recipe, (*row.needs, *row.learns), data, opening)
     about = opened.describe()
     known = {} if started is None else {"dataset": started.dataset} | started.conditions
     for which, said in about.items():
@@ -139,7 +143,7 @@ def train(
             return out
         modules, held, rest = stages
         for stage in held.values():
-            check_words(Path(stage.path), about)
+            check_words(Path(stage.path), opened.files())
         info = RunInfo(
             __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size,
             opened.target.window, about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
