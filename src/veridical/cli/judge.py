@@ -47,6 +47,7 @@ def score(
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
     from veridical.core.progress import bar_if_slow
     from veridical.data.readers.runs import is_run
+    from veridical.scoring.said import headline, unmeasured
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
 
@@ -63,11 +64,15 @@ def score(
             from veridical.runs.words import words_of
 
             words = words_of(real, synth, clip)
-        rows = compare(
-            real, synth, train=train, paired=paired, size=size, extractor=extractor, inception=inception, words=words
-        )  # fmt: skip
+        with bar_if_slow():
+            rows = compare(
+                real, synth, train=train, paired=paired, size=size, extractor=extractor, inception=inception, words=words
+            )  # fmt: skip
     write_json(json_file, rows)
-    say_table(format_rows(rows))
+    say_table(format_rows([row for row in rows if row["value"] is not None]))
+    for line in unmeasured(rows):
+        say(f"not measured: {line}")
+    say(f"\n{headline(rows)}")
 
 
 @app.command(
