@@ -13,7 +13,7 @@ def ended(run: Path) -> str:
     """How a training went, and commands with its own paths."""
     info = read_run(run)
     cost, best = info.cost, info.best
-    lines = [f"run: {run}, {cost.steps} steps in {_time(cost.train_seconds)}"]
+    lines = [f"run: {run}, {cost.steps} steps in {_time(cost.train_seconds)}, previews not counted"]
     if best is not None:
         between = "" if best.low is None else f" [{best.low:.2f}, {best.high:.2f}]"
         lines.append(

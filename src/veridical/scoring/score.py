@@ -116,7 +116,8 @@ def measure(
     metrics : keys of `veridical.scoring.table.METRICS`; by default all
     recipe, dataset, seed : copied into the rows
     """
-    about, rows = {"recipe": recipe, "dataset": dataset, "seed": seed}, []
+    about = {"recipe": recipe, "dataset": dataset, "seed": seed}
+    rows: list[Row] = []
     for key, metric in METRICS.items():
         if metrics is not None and key not in metrics:
             continue
