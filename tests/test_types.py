@@ -39,6 +39,9 @@ exported: Path = v.export("stable", "pipeline", format="diffusers")
 judged: list[float | None] = [row["value"] for row in v.review("reviews/edm", audit="audit.json")]
 verdict = v.audit("phantoms/images", folder, source=None, size=32, progress=lambda share, text: print(share, text))
 passed: str = verdict["verdict"]
+found = v.audit_run("run", folder, pictures="pictures")
+html: Path = v.audit_page("audit.html", found, "pictures", real="run", synth="samples")
+nearest: list[float | None] = [row["value"] for row in v.score_run(run, folder, size=32)]
 page: Path = v.report(v.bench("bench.toml", "out", say=print))
 try:
     v.score(Path("real"), "synth", cache=None)

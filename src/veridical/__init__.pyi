@@ -15,6 +15,9 @@ from .runs.blend import blend as blend
 from .runs.draw import draw as draw
 from .runs.draw import sample as sample
 from .runs.find import find as find
+from .runs.page import audit_page as audit_page
+from .runs.real import audit_run as audit_run
+from .runs.real import score_run as score_run
 from .runs.run import load as load
 from .scoring.review import review as review
 from .scoring.score import score as score

@@ -147,7 +147,8 @@ def test_train_sample_score(run, tmp_path):
     code, text, error = run(
         "score", tiles / "test", tmp_path / "new", "--train", tiles / "train", "--json", tmp_path / "score.json"
     )
-    assert code == 0 and "kid_over_random_phase" in text, error
+    assert code == 0 and "distance to real (0 real, 1 random texture; kid_over_random_phase)" in text, error
+    assert "not measured: ssim, psnr" in text
     rows = {row["metric"]: row for row in json.loads((tmp_path / "score.json").read_text())}
     for name in ("kid_efficientnet_lite0", "fd_efficientnet_lite0"):
         assert rows[name]["value"] is not None and rows[name]["floor"] is not None

@@ -193,7 +193,7 @@ def test_a_training_ends_with_the_commands_that_come_next(run, tiles, tmp_path):
 def test_a_training_that_was_stopped_in_its_first_stage_says_so(tmp_path):
     from veridical.cli.ending import stopped
 
-    assert "give the same command again, with --resume" in stopped("latent_diffusion", "data", tmp_path)
+    assert "give the same command again, with --resume" in stopped(tmp_path)
 
 
 def test_one_system_with_its_settings(run):

@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from veridical.auditing.independence import FEWEST_SLICES
 from veridical.data import advice
-from veridical.data.advice import advise, lines, to_json
+from veridical.data.advice import JUDGED, advise, lines, to_json
 from veridical.data.dataset import open_dataset
+from veridical.data.focus import contrast
 
 
 def write(folder, diameter, n=8, size=256, blank=0, cover=0.35):
@@ -62,10 +64,28 @@ def test_empty_tiles_are_counted(tmp_path):
     assert advise(open_dataset(write(tmp_path / "full", 10), 32)).empty < 0.05
 
 
+def test_plain_colour_is_empty_however_far_its_channels_lie_apart():
+    rng = np.random.default_rng(0)
+    plain = np.full((4, 3, 32, 32), 0.5, np.float32) + np.array([-0.4, -0.3, 0.4], np.float32)[:, None, None]
+    drawn = plain + 0.2 * (rng.random((4, 1, 8, 8)) > 0.5).repeat(4, 2).repeat(4, 3).astype(np.float32)
+    assert (contrast(plain) < 1e-5).all() and (contrast(drawn) > 0.05).all()
+    assert contrast(drawn[:, :1]) == pytest.approx(contrast(drawn), rel=1e-4)  # grey: as before
+
+
+@pytest.mark.parametrize(("n", "said"), [(10, "2 images are held out"), (2, "2 images are held out"), (20, "")])
+def test_too_few_held_out_images_for_an_audit_are_said_before_a_training(n, said, tmp_path):
+    notes = [note for note in advise(open_dataset(write(tmp_path / "few", 10, n=n), 32)).notes if "held out" in note]
+    assert (len(notes) == 1 and notes[0].startswith(said)) if said else not notes
+
+
 def test_large_things_are_said_to_be_beyond_the_images(tmp_path):
     dataset = open_dataset(write(tmp_path / "large", 120, size=128), 32)
     found = advise(dataset)
     assert found.beyond and found.scale >= 0.5 and "at least" in lines(found, dataset)[0]
+
+
+def test_the_audit_says_pass_or_fail_from_as_many_slices():
+    assert JUDGED == FEWEST_SLICES
 
 
 def test_small_and_flat_images_get_an_answer(tmp_path):

@@ -53,7 +53,11 @@ def test_a_copy_of_a_validation_image_is_not_trained_on(tmp_path):
 
 @pytest.mark.parametrize(
     ("n", "size", "reason"),
-    [(30, 32, "have 2 tiles of the 40"), (3, 128, "3 images are split by blocks"), (12, 96, "have 18 tiles of the 40")],
+    [
+        (30, 32, "have 2 tiles of the 40"),
+        (3, 128, "the ends of 3 training images"),
+        (12, 96, "have 18 tiles of the 40"),
+    ],
 )
 def test_with_few_images_all_are_trained_on_and_the_reason_is_said(n, size, reason, tmp_path):
     data = write(tmp_path / "data", n, size=size)
@@ -67,8 +71,24 @@ def test_few_tiles_are_left_whole(tmp_path):
     assert "few tiles" in open_dataset(data, 32, validation=None, limit=40).unwatched
 
 
+@pytest.mark.parametrize(("n", "size", "by"), [(7, 288, "slice"), (2, 512, "block")])
+def test_of_few_large_images_the_end_of_each_is_set_apart(n, size, by, tmp_path):
+    data = write(tmp_path / "data", n, size=size)
+    dataset, plain = open_dataset(data, 32, validation=None), open_dataset(data, 32)
+    assert dataset.split["by"] == by and dataset.split["validation_by"] == "block"
+    assert dataset.count("validation") >= 40 and not dataset.unwatched
+    assert dataset.count("train") > 0.6 * plain.count("train")
+    assert (dataset.chosen("test", None)[0] == plain.chosen("test", None)[0]).all()  # what is held out stays
+    watched, _, _ = dataset.chosen("validation", None)
+    drawn = np.concatenate([dataset.drawn(16, step, 0)[0] for step in range(40)])
+    for index in range(n):
+        mine, theirs = (places[places[:, 0] == index, 1:] for places in (drawn, watched))
+        apart = np.abs(mine[:, None] - theirs[None]).max(-1)
+        assert not apart.size or apart.min() >= 64  # a whole tile lies between
+
+
 def test_what_cannot_be_set_apart_is_an_error_where_it_is_asked_for(tmp_path):
-    with pytest.raises(InputError, match=r"validation=0.2 cannot be: 3 images are split by blocks"):
+    with pytest.raises(InputError, match=r"validation=0.2 cannot be: the ends of 3 training images"):
         open_dataset(write(tmp_path / "data", 3, size=128), 32, validation=0.2)
 
 

@@ -10,7 +10,7 @@ from veridical.auditing.measure import Segmentation
 from veridical.auditing.verdict import lead
 from veridical.data.images import save_png
 from veridical.reporting.audit_page import audit_page
-from veridical.reporting.audit_text import summary
+from veridical.reporting.audit_text import singles, summary
 
 UNITS = {"synth": 64, "real": 100, "unit": "slices"}
 WHAT = [("blurred", "image", "fine detail is missing")]
@@ -94,9 +94,21 @@ def test_the_first_sentence_says_how_images_and_set_go_together():
     assert made("pass", [])["lead"] == "Each image passes on its own, and no defect was found in them as a set."
     assert "of real images up to 5% do" in made("pass", [], failed=2)["lead"]
     assert made("insufficient", [one])["lead"].startswith("There are too few independent images to say")
+    few = made("insufficient", [one]) | {"independent": UNITS | {"unit": "fields of view"}}
+    assert lead(few).startswith("Real slices are too few to say whether these pass for real; what differs")
     assert "images: 41 fail, 23 pass (first reasons: 41 blurred)" in summary(made("fail", [one], failed=41))
     text = summary(made("fail", [one]))
     assert "noise too strong (noise_mismatch, p = 0.004)" in text and "Each image passes on its own, but" in text
+
+
+def test_single_images_are_counted_as_the_terminal_counts_them():
+    few = made("fail", [finding("shading", "shading")], failed=5)
+    assert singles(few) == "5 of 64 fail, by what was found of them."
+    for image in few["images"][:5]:
+        image["verdict"] = "insufficient"
+    assert singles(few) == "None of 64 fail; 5 differ from the real ones, which another slice may do, too."
+    unknown = few | {"independent": UNITS | {"fields_of_view": 3, "fields_of_view_needed": 40}}
+    assert "too few real ones to judge single images" in singles(unknown)
 
 
 def test_the_page_shows_each_finding_in_words_each_curve_and_the_evidence_once(report, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import veridical
 from toy import texture
 from veridical.auditing.verdict import audit
 from veridical.core.errors import InputError
@@ -49,6 +50,20 @@ def test_samples_of_a_run_are_judged_in_its_window_and_size(folder, run_command,
     assert code in (0, 3, 4) and "12 synthetic images against 10 real ones" in out, err
     code, _, err = run_command("audit", folder / "run", tmp_path / "drawn", "--train", folder / "scans")
     assert code == 2 and "--train does not go with a run" in err
+
+
+def test_the_page_of_an_audit_is_written_in_python(folder, tmp_path):
+    sample(folder / "run", 12, tmp_path / "drawn", quiet=True)
+    found = veridical.audit_run(folder / "run", tmp_path / "drawn", power=False, pictures=tmp_path / "pictures")
+    page = veridical.audit_page(
+        tmp_path / "new" / "a.html", found, tmp_path / "pictures", real="the run", synth="drawn"
+    )
+    text = page.read_text(encoding="utf-8")
+    assert found["lead"].split(";")[0] in text and "drawn against the run" in text and "data:image/png" in text
+    with pytest.raises(InputError, match=r"does not hold evidence.png: give the folder"):
+        veridical.audit_page(tmp_path / "a.html", found, tmp_path)
+    with pytest.raises(InputError, match="in Python score_run and audit_run do"):
+        veridical.score(folder / "run", tmp_path / "drawn")
 
 
 def test_samples_without_conditions_are_independent_images(tmp_path):

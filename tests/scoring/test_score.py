@@ -18,6 +18,7 @@ from veridical.metrics.novelty import cut_crops
 from veridical.metrics.spacing import spacing
 from veridical.scoring.result_rows import null
 from veridical.scoring.result_rows import row as a_row
+from veridical.scoring.said import headline, unmeasured
 from veridical.scoring.score import format_rows, gather, measure, score
 from veridical.scoring.sets import Training
 
@@ -443,6 +444,18 @@ def test_table_shows_values_and_reasons():
     console.print(format_rows(score(blobs(20, 0), blobs(20, 1), extractor="tiny")))
     text = console.export_text()
     assert "kid_over_random_phase" in text and "needs pairs" in text and "nan" not in text.lower().split()
+
+
+def test_the_headline_is_said_by_its_name_and_what_is_not_measured_by_its_reason():
+    rows = [
+        null("ssim", "needs pairs", 64),
+        null("psnr", "needs pairs", 64),
+        a_row("kid_over_random_phase", 0.31, 64, low=0.2, high=0.4, floor=0.02, settings={"n_real": 96}),
+    ]
+    said = "distance to real (0 real, 1 random texture; kid_over_random_phase): 0.31 [0.20, 0.40], real against real 0.02; "
+    assert headline(rows) == said + "64 synthetic against 96 real images"
+    assert unmeasured(rows) == ["ssim, psnr: needs pairs"]
+    assert headline([null("kid_over_random_phase", "one image is no set", 1)]).endswith("one image is no set")
 
 
 def test_a_table_of_80_columns_cuts_no_number_or_reason_off():

@@ -172,7 +172,7 @@ def test_from_data_to_an_audit(folder, opened):
     assert (
         "veridical data" in page.locator("[data-work=data] code").text_content() and fits(page) and not faults_of(page)
     )
-    page.get_by_role("button", name="Train with this").click()
+    page.get_by_role("button", name="Train with these").click()
     form = page.locator("#train-form")
     assert form.locator("[name=data]").input_value() == "scans"
     form.get_by_label("System").select_option("vae")
@@ -223,3 +223,7 @@ def test_reports_and_trainings_are_seen_on_a_phone(folder, opened):
     page.locator("#watch-run").select_option("runs/edm")
     page.locator("#watch-grids img").first.wait_for()
     assert "edm on" in page.locator("#watch-about").text_content() and fits(page) and not faults_of(page)
+    page.go_back()
+    page.get_by_role("heading", name="Compare systems").wait_for()
+    page.evaluate("location.hash = '#audit'")  # as an address that is typed, or a bookmark
+    page.get_by_role("heading", name="Audit", exact=True).wait_for()

@@ -222,3 +222,19 @@ def test_samples_that_were_drawn_are_found_and_shown(folder, ask):
     (out / "provenance.json").write_text("{}")
     assert ask("found")["samples"] == ["samples/a"]
     assert ask("samples/grid", images="samples/a") == Path(out / "grid.png").read_bytes()
+
+
+def test_samples_are_audited_by_a_run_of_the_same_held_out_images(folder, ask):
+    """Whatever run was chosen in another form."""
+    for name, steps, fingerprint in (("a", 9, "other"), ("b", 9, "same"), ("c", 5, "same")):
+        run = folder / "runs" / name
+        run.mkdir(parents=True)
+        said = {"recipe": "edm", "dataset": {"fingerprint": fingerprint}, "cost": {"steps": steps}, "finished": True}
+        (run / "run.json").write_text(json.dumps(said))
+        (run / "log.jsonl").write_text("")
+    for fingerprint, name in (("same", "runs/c"), ("gone", None)):
+        said = {"recipe": "edm", "dataset": {"fingerprint": fingerprint}, "checkpoint": {"steps": 5}}
+        (folder / "synth" / "provenance.json").write_text(json.dumps(said))
+        assert ask("samples/run", images="synth") == {"run": name}
+    assert ask("samples/run", images="real") == {"run": None}
+    ask("samples/run", status=400, images="../elsewhere")

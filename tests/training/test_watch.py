@@ -154,6 +154,18 @@ def test_a_run_without_scores_has_no_best_state_and_says_why(tmp_path):
         load(run, settings={"weights": "finest"})
 
 
+def test_a_run_that_was_not_watched_goes_on_so_where_another_version_would_set_tiles_apart(tmp_path, monkeypatch):
+    few = write_tiles(tmp_path / "few", n=8)
+    run = train_run("dcgan", few, tmp_path / "run", steps=1, preview_every=0, **SMALL)
+    reason = read_run(run).dataset["unwatched"]
+    monkeypatch.setattr("veridical.data.validation.ENOUGH", 1)
+    assert train_run("dcgan", few, tmp_path / "other", steps=1, **SMALL) and not read_run(
+        tmp_path / "other"
+    ).dataset.get("unwatched")
+    train_run("dcgan", few, run, steps=2, resume=True, **SMALL)
+    assert read_run(run).cost.steps == 2 and read_run(run).dataset["unwatched"] == reason
+
+
 def test_what_has_no_score_is_said_once(data, tmp_path, monkeypatch, caplog):
     def refuse(self, images):
         raise InputError("so few tiles give no scale")

@@ -180,7 +180,12 @@ def lead(report: dict[str, Any]) -> str:
             if named
             else "; nothing was found that differs from those there are"
         )
-        text = f"there are too few independent images to say whether these pass for real{seen}"
+        few = (
+            "there are too few independent images"
+            if report["independent"]["unit"] == "slices"
+            else "real slices are too few"
+        )
+        text = f"{few} to say whether these pass for real{seen}"
     else:
         both = "and" if failed else "but"
         text = f"{alone} on {own} own, {both} as a set they differ from real ones: {named}"

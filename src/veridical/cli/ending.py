@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from veridical.runs.folder import read_run
-from veridical.runs.next import commands, longer, quoted
+from veridical.runs.next import again, commands, longer
 from veridical.scoring.table import HEADLINE_SCALE, METRICS
 
 
@@ -13,7 +13,7 @@ def ended(run: Path) -> str:
     """How a training went, and commands with its own paths."""
     info = read_run(run)
     cost, best = info.cost, info.best
-    lines = [f"run: {run}, {cost.steps} steps in {_time(cost.train_seconds)}"]
+    lines = [f"run: {run}, {cost.steps} steps in {_time(cost.train_seconds)}, previews not counted"]
     if best is not None:
         between = "" if best.low is None else f" [{best.low:.2f}, {best.high:.2f}]"
         lines.append(
@@ -27,13 +27,12 @@ def ended(run: Path) -> str:
     return "\n".join([*lines, *([] if after else [""]), "Longer:", f"  {longer(run)}"])
 
 
-def stopped(recipe: str, data: str, run: Path) -> str:
+def stopped(run: Path) -> str:
     """How to go on with a training that was stopped."""
     if not (run / "run.json").is_file():  # in a first stage
         return f"run: {run}, stopped; to go on, give the same command again, with --resume"
     steps = read_run(run).cost.steps
-    command = f"veridical train {recipe} {quoted(data)} --out {quoted(run)} --resume"
-    return f"run: {run}, stopped at step {steps}; to go on:\n  {command}"
+    return f"run: {run}, stopped at step {steps}; to go on:\n  {again(run)}"
 
 
 def _time(seconds: float) -> str:

@@ -47,6 +47,7 @@ def score(
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
     from veridical.core.progress import bar_if_slow
     from veridical.data.readers.runs import is_run
+    from veridical.scoring.said import headline, unmeasured
     from veridical.scoring.score import format_rows
     from veridical.scoring.score import score as compare
 
@@ -63,11 +64,15 @@ def score(
             from veridical.runs.words import words_of
 
             words = words_of(real, synth, clip)
-        rows = compare(
-            real, synth, train=train, paired=paired, size=size, extractor=extractor, inception=inception, words=words
-        )  # fmt: skip
+        with bar_if_slow():
+            rows = compare(
+                real, synth, train=train, paired=paired, size=size, extractor=extractor, inception=inception, words=words
+            )  # fmt: skip
     write_json(json_file, rows)
-    say_table(format_rows(rows))
+    say_table(format_rows([row for row in rows if row["value"] is not None]))
+    for line in unmeasured(rows):
+        say(f"not measured: {line}")
+    say(f"\n{headline(rows)}")
 
 
 @app.command(
@@ -101,12 +106,11 @@ def audit(
     """Can synthetic images be trusted, and if not, why? A verdict with reasons, calibrated on real images."""
     import tempfile
 
-    from veridical.auditing.defects import DEFECTS, title_of
     from veridical.auditing.verdict import audit as judge
     from veridical.core.progress import Progress, hearing
     from veridical.data.readers.runs import is_run
-    from veridical.reporting.audit_page import audit_page
     from veridical.reporting.audit_text import summary
+    from veridical.runs.page import audit_page
 
     check_outputs(json_file, html, inputs=(real, synth, train, source))
     with (
@@ -127,8 +131,7 @@ def audit(
         else:
             report = judge(real, synth, train, source, alpha, field=field, **about)
         if html is not None:
-            rows = [(title_of(name), row.level, row.what) for name, row in DEFECTS.items()]
-            audit_page(html, report, pictures, {"real": real, "synth": synth}, rows)
+            audit_page(html, report, pictures, real=real, synth=synth)
     if json_file is not None and kept:
         report["evidence"]["file"] = f"{beside}/{report['evidence']['file']}"
     write_json(json_file, report)

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -107,7 +107,8 @@ def data(
     summary = dataset.summary()
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
-        table.add_row(key, shown("; ".join(value) if key == "notes" else value))
+        if value is not None and value != []:
+            table.add_row(key, shown(_in_words(key, value)))
     advice = advise(dataset)
     if preview is not None:
         sides = [to_grid(dataset.tiles(which, n=64, oriented=False)[0], columns=8) for which in ("train", "test")]
@@ -134,6 +135,19 @@ def data(
         f"\nNext:\n  veridical train edm {shlex.quote(spec)} --size {advice.size} --scale {advice.scale:g} --minutes {minutes} "
         f"--out {name}"
     )
+
+
+def _in_words(key: str, value: Any) -> str:
+    """An entry of the summary of a dataset as people read it."""
+    if key == "notes":
+        return "; ".join(value)
+    if key == "shapes":
+        return ", ".join(f"{height} x {width}" for height, width in value)
+    if key == "window":
+        return f"{value['low']:g} to {value['high']:g} become 0 to 1"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
+    return str(value)
 
 
 @app.command(

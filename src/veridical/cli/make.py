@@ -42,7 +42,7 @@ def train(
     folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
     finished = is_finished(folder)
     if process_number("RANK", 0) == 0:
-        say(ended(folder) if finished else stopped(recipe, data, folder))
+        say(ended(folder) if finished else stopped(folder))
     if not finished:
         raise typer.Exit(STOPPED)
 

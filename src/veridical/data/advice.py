@@ -9,6 +9,7 @@ import numpy as np
 
 from veridical.data.dataset import Dataset
 from veridical.data.focus import EMPTY, RICH, contrast
+from veridical.data.names import group_of, without_side
 from veridical.metrics.physics_phases import mean_chord
 from veridical.metrics.physics_spectrum import correlation_length, luminance
 
@@ -19,6 +20,7 @@ FINEST = 2.5  # pixels that the smaller of bright and dark parts keep when image
 FINE = 3.0  # pixels: what is smaller is noise, or too fine for tiles
 TILES = 256  # looked at for empty ones
 MANY = 0.25  # share of empty tiles that is worth a word
+JUDGED = 4  # slices, from which on an audit can say what slices vary by
 ENOUGH = 300  # training tiles; with fewer that are larger a generator learns less, and repeats them sooner
 RARE = 0.2  # share of the spacing, below which the thinner parts would be lost first
 CHOICES = (
@@ -173,15 +175,27 @@ def _notes(advice: Advice, dataset: Dataset) -> list[str]:
     if advice.beyond:
         notes.append("the images hold few things side by side: check the suggestion with --preview")
     elif min(advice.bright, advice.dark) < RARE * advice.spacing:
-        notes.append("things are rare: give a scale at which the thinnest are still three pixels wide")
+        thin, which = min((advice.bright, "bright"), (advice.dark, "dark"))
+        notes.append(
+            f"{which} parts are thin beside what lies between them: no scale below {FINE / thin:.2g}, at which they are three "
+            "pixels wide"
+        )
     if min(advice.bright, advice.dark) < FINE:
         notes.append("parts are hardly larger than pixels: thin, or mostly noise")
     if advice.empty > MANY:
         said = f"{100 * advice.empty:.0f} % of the tiles are nearly empty"
         notes.append(f"{said}, and so will be the samples: cut the images to what matters, or train with --focus 10")
     if advice.size / (advice.spacing * advice.scale) < ACROSS and not advice.beyond:
+        half, across = advice.scale / 2, advice.size / (advice.spacing * advice.scale)
         notes.append(
-            "a tile holds few things side by side: larger tiles or a smaller scale would hold more, but be few"
+            f"a tile holds few things side by side: --scale {half:g} would show {2 * across:.2g}, in about "
+            f"{max(1, advice.tiles // 4)} training tiles"
+        )
+    held = len({group_of(without_side(dataset.slices.names[index])) for index in dataset.images_of("test")})
+    if held < JUDGED:
+        notes.append(
+            f"{held} image{'s are' if held > 1 else ' is'} held out: an audit then lists what differs, and says pass or fail of "
+            f"other slices from {JUDGED} on; hold out more (split.csv), or give it images of another sample as REAL"
         )
     if advice.tiles < 100:
         notes.append("fewer than 100 training tiles: a generator may repeat them; look at memorised in the audit")

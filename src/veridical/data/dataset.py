@@ -26,7 +26,7 @@ from veridical.data.slices import Cache, Slices, check_whole
 from veridical.data.split import split_regions
 from veridical.data.tiles import Layout, cut, resize, resize_labels, span_of, spread
 from veridical.data.twins import find_twins
-from veridical.data.validation import Apart, set_apart
+from veridical.data.validation import Apart, set_apart, set_ends_apart
 from veridical.data.window import IntensityWindow
 
 __all__ = ["Dataset", "group_of", "open_dataset"]
@@ -128,7 +128,8 @@ def open_dataset(
     5. the end of every image along its longer side, after a gap of one tile;
     6. where images are too small for that, the last image.
 
-    Set apart for validation are in 1 to 4 the last training images, after a gap as in 3 and 4; in 5 and 6 there are too few.
+    Set apart for validation are in 1 to 4 the last training images, after a gap as in 3 and 4; in 5, and where that would leave
+    less than half of the images, the end of every training image, after a gap of one tile.
 
     The same picture is never on both sides: copies count as one image, and in 1 to 3 a training image that is also held out is
     left out of training.
@@ -246,6 +247,7 @@ class Dataset:
                 "n_train": len(apart.train),
                 "n_validation": len(apart.validation),
                 "validation_gap": apart.gap,
+                **({"validation_by": "block"} if apart.by_block else {}),
             }
             whole = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
         self._layout = whole
@@ -254,19 +256,20 @@ class Dataset:
         """What of the training images is not trained on; None where nothing is asked for, or too little is there."""
         if share == 0:
             return None
-        by, n = self.split["by"], self.split["n_train"]
+        by = self.split["by"]
         if share is None and (layout.limit or (self._part and self._part.tiles)):
             self.unwatched = "few tiles, or few with labels, are asked for"
         elif by == "none":
             self.unwatched = "no image is held out (split none)"
-        elif by == "block":
-            self.unwatched = f"{n} image{'s are' if n > 1 else ' is'} split by blocks, too few to set whole ones apart"
         else:
-            parts = layout.side_by_side("train")
-            apart = set_apart(self.slices, layout.regions["train"], parts, self._span, share, twins)
-            if not apart.reason:
-                return apart
-            self.unwatched = apart.reason
+            parts, train = layout.side_by_side("train"), layout.regions["train"]
+            whole = None if by == "block" else set_apart(self.slices, train, parts, self._span, share, twins)
+            if whole is not None and not whole.reason:
+                return whole
+            ends = set_ends_apart(self.slices, train, layout.fitting, self._span, share)
+            if not ends.reason:
+                return ends
+            self.unwatched = "; ".join(found.reason for found in (whole, ends) if found is not None)
         if share is not None:
             raise InputError(
                 f"{self.spec}: validation={share:g} cannot be: {self.unwatched}; leave it out, or give more images"

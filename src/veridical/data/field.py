@@ -1,7 +1,7 @@
 """Where tiles may lie: the split into training and test regions, and the field of view of a reconstruction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,14 @@ class Region:
     left: int
     height: int
     width: int
+
+    def parted(self, held: int, gap: int) -> tuple["Region", "Region"]:
+        """What is left of it, and so many pixels at its end along the longer side, with a gap between them."""
+        if self.height >= self.width:
+            rest, last = self.height - held - gap, self.top + self.height - held
+            return replace(self, height=rest), replace(self, top=last, height=held)
+        rest, last = self.width - held - gap, self.left + self.width - held
+        return replace(self, width=rest), replace(self, left=last, width=held)
 
 
 Regions = dict[str, list[Region]]

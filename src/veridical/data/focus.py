@@ -76,11 +76,14 @@ class Focus:
 
 
 def contrast(images: Images) -> np.ndarray:
-    """Standard deviation of images (N, C, H, W) over pixels and channels, without noise of single pixels: (N,)."""
+    """Standard deviation of images (N, C, H, W) over pixels, without noise of single ones, in quadratic mean over channels: (N,).
+
+    A plain colour has none, however far its channels lie apart.
+    """
     from scipy.ndimage import uniform_filter
 
-    found: np.ndarray = uniform_filter(images, (0, 0, 3, 3), mode="nearest").std((1, 2, 3))
-    return found
+    found = uniform_filter(images, (0, 0, 3, 3), mode="nearest").std((2, 3))
+    return np.sqrt((found**2).mean(1))
 
 
 def focus_on(factor: float, tiles: Images, counts: float) -> Focus:

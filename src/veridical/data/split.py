@@ -192,16 +192,12 @@ def _blocks(
 ) -> tuple[dict[str, Any], Regions]:
     """Hold out the end of every image along its longer side, after a gap of one tile."""
     regions: Regions = {"train": [], "test": []}
-    for i, (top, left, height, width) in boxes.items():
-        length = max(height, width)
-        held = min(max(span, round(fraction * length)), length - 2 * span)
-        kept, start = length - held - span, length - held
-        if height >= width:
-            regions["train"].append(Region(i, top, left, kept, width))
-            regions["test"].append(Region(i, top + start, left, held, width))
-        else:
-            regions["train"].append(Region(i, top, left, height, kept))
-            regions["test"].append(Region(i, top, left + start, height, held))
+    for i, box in boxes.items():
+        whole = Region(i, *box)
+        length = max(whole.height, whole.width)
+        rest, end = whole.parted(min(max(span, round(fraction * length)), length - 2 * span), span)
+        regions["train"].append(rest)
+        regions["test"].append(end)
     return {"by": "block", "gap": span, "n_train": len(boxes), "n_test": len(boxes)}, regions
 
 

@@ -85,7 +85,11 @@ class Layout:
 
     def side_by_side(self, which: str) -> list[int]:
         """Tiles of the grid in each region."""
-        return [len(self._grid(region)) for region in self.regions[which]]
+        return [self.fitting(region) for region in self.regions[which]]
+
+    def fitting(self, region: Region) -> int:
+        """Tiles that lie side by side in a region."""
+        return len(self._grid(region))
 
     def grid(self, which: str, n: int | None) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Tiles of a grid without overlap, at most `n`, spread evenly.

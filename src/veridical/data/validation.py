@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from veridical.data.field import Region
@@ -14,16 +14,18 @@ SHARE = 0.1  # of the training images, where nothing is asked for
 ENOUGH = 40  # tiles that a score needs (`veridical.scoring.sets.FEWEST`): with fewer nothing is set apart unasked
 MOST = 200  # tiles that a score reads: more images than have so many are not set apart unasked
 FEWEST = 10  # tiles without which nothing is set apart, even where it is asked for
+TAKEN = 1 / 3  # of the length of an image at most, with the gap, where the end of each is set apart
 
 
 @dataclass(frozen=True)
 class Apart:
-    """Regions to train on and regions to watch by; how many images lie between them; or the reason why there are none."""
+    """Regions to train on and regions to watch by; how many images (or pixels) lie between; or why there are none."""
 
     train: list[Region]
     validation: list[Region]
     gap: int
     reason: str = ""
+    by_block: bool = False
 
 
 def set_apart(
@@ -75,7 +77,49 @@ def set_apart(
     least = ENOUGH if share is None else FEWEST
     if found < least or len(kept) < len(train) / 2:
         said = f"{len(chosen)} of {len(distinct)} training images have {found} tiles of the {least} that a score needs"
-        return Apart(
-            list(train), [], 0, said if found < least else f"of {len(distinct)} training images half would be left"
-        )
+        few = f"with {len(distinct)} training images, setting two and a gap apart would leave less than half of them"
+        return Apart(list(train), [], 0, said if found < least else few)
     return Apart(kept, apart, gap)
+
+
+def set_ends_apart(
+    slices: Slices, train: Sequence[Region], count: Callable[[Region], int], span: int, share: float | None
+) -> Apart:
+    """Take the end of each training image along its longer side, after a gap of one tile, where whole images are too few.
+
+    Parameters
+    ----------
+    slices : Slices
+    train : sequence of Region
+    count : callable
+        Tiles that lie side by side in a region.
+    span, share
+        As of `set_apart`. By default as many rows of tiles as a score needs.
+
+    Returns
+    -------
+    Apart
+        Its gap is in stored pixels. With all of `train` and the reason where more than a third of each would be lost.
+    """
+    least, rows, found = ENOUGH if share is None else FEWEST, 1, 0
+    names = [group_of(without_side(slices.names[region.index])) for region in train]
+    if len(set(names)) < len(names):
+        return Apart(list(train), [], 0, f"{len(names)} files are tiles of {len(set(names))} images")
+    while True:
+        cut = [
+            region.parted(held, span)
+            for region in train
+            if (held := _held(region, rows, span, share)) + span <= TAKEN * max(region.height, region.width)
+            and min(region.height, region.width) >= span
+        ]
+        if len(cut) < len(train):
+            said = f"the ends of {len(train)} training images have {found} tiles of the {least} that a score needs"
+            return Apart(list(train), [], 0, said)
+        found = sum(count(end) for _, end in cut)
+        if found >= least and all(count(rest) for rest, _ in cut):
+            return Apart([rest for rest, _ in cut], [end for _, end in cut], span, by_block=True)
+        rows += 1
+
+
+def _held(region: Region, rows: int, span: int, share: float | None) -> int:
+    return max(rows * span, round((share or 0) * max(region.height, region.width)))

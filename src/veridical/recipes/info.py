@@ -329,6 +329,8 @@ class RunInfo:
         known = {k: v for k, v in content.items() if k in names} | {"conditions": beside}
         run: RunInfo = check_content(known, cls, path)
         run._check(path)
+        if run.dataset.get("unwatched"):  # another version might set something of the same images apart
+            return run.replace(config=run.config.replace(validation=0.0))
         return run
 
     def _check(self, path: Path) -> None:

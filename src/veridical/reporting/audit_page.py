@@ -15,7 +15,7 @@ from veridical.core.files import write_text
 from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting.audit_figures import curve_plot, distribution_plot
-from veridical.reporting.audit_text import counted, power_lines, said_p, unseen
+from veridical.reporting.audit_text import counted, power_lines, said_p, singles, unseen
 from veridical.reporting.figures import data_uri
 
 MOST_IMAGES = 100  # of one reason that are listed
@@ -51,8 +51,7 @@ def audit_page(
         version=__version__, report=report, names=names, counted=counted(report), most=MOST_IMAGES,
         power=power_lines(report), unseen=unseen(report), findings=_findings(report), curves=_curves(report),
         reasons=_reasons(report),
-        failed=sum(image["verdict"] == "fail" for image in report["images"]), looked_for=looked_for,
-        decided=all(image["verdict"] != "insufficient" for image in report["images"]),
+        singles=singles(report), looked_for=looked_for,
         evidence=evidence and {**evidence, "uri": data_uri((pictures / evidence["file"]).read_bytes())},
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +81,10 @@ def _findings(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _reasons(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """What images fail for, and the files of those that do, the most frequent first."""
+    """What was found of images that do not pass, and their files, the most frequent first."""
     found: dict[str, list[str]] = {}
     for image in report["images"]:
-        if image["verdict"] == "fail":
+        if image["verdict"] != "pass" and image["findings"]:
             titles = "; ".join(finding["title"] for finding in image["findings"][:REASONS])
             found.setdefault(titles, []).append(image["file"])
     return sorted(found.items(), key=lambda each: -len(each[1]))

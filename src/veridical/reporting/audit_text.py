@@ -37,6 +37,19 @@ def image_counts(report: dict[str, Any]) -> str:
     )
 
 
+def singles(report: dict[str, Any]) -> str:
+    """How single images fare, in a sentence for the page, whose list says what was found of them."""
+    verdicts = Counter(image["verdict"] for image in report["images"])
+    n, failed, open_ = len(report["images"]), verdicts["fail"], verdicts["insufficient"]
+    said = [f"{failed or 'None'} of {n} fail{', by what was found of them' if failed else ''}"]
+    units = report["independent"]
+    if open_ and units.get("fields_of_view", 0) < units.get("fields_of_view_needed", 0):
+        said.append(f"of {open_} nothing can be said: there are too few real ones to judge single images")
+    elif open_:
+        said.append(f"{open_} differ{'s' * (open_ == 1)} from the real ones, which another slice may do, too")
+    return "; ".join(said) + "."
+
+
 def power_lines(report: dict[str, Any]) -> list[str]:
     """The smallest severity of each defect that would have been caught, a line each."""
     return [

@@ -23,6 +23,12 @@ def commands(run: Path) -> list[str]:
     ]
 
 
+def again(run: Path) -> str:
+    """Go on with a training that was stopped."""
+    info = read_run(run)
+    return f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume"
+
+
 def longer(run: Path) -> str:
     """Train on, to twice the budget, and past what ended it early."""
     info = read_run(run)
@@ -30,9 +36,7 @@ def longer(run: Path) -> str:
     budget = [f"--steps {2 * steps}"] if steps else []
     budget += [f"--minutes {2 * minutes:g}"] if minutes else []
     budget += ["--patience 0"] if patience else []
-    return (
-        f"veridical train {info.recipe} {quoted(info.dataset['spec'])} --out {quoted(run)} --resume {' '.join(budget)}"
-    )
+    return f"{again(run)} {' '.join(budget)}"
 
 
 def quoted(text: object) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
+from veridical.core.progress import reached
 from veridical.core.text import shown
 from veridical.data.alike import common_size, cut_images
 from veridical.data.focus import undone
@@ -115,10 +116,12 @@ def measure(
     metrics : keys of `veridical.scoring.table.METRICS`; by default all
     recipe, dataset, seed : copied into the rows
     """
-    about, rows = {"recipe": recipe, "dataset": dataset, "seed": seed}, []
+    about = {"recipe": recipe, "dataset": dataset, "seed": seed}
+    rows: list[Row] = []
     for key, metric in METRICS.items():
         if metrics is not None and key not in metrics:
             continue
+        reached(len(rows) / len(METRICS), "score")
         reason = metric.lacks(sets)
         name = metric.named(sets.extractor)
         row = metric.measure(sets, metric) if reason is None else null(name, reason, len(sets.synth))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,19 @@ from markupsafe import Markup
 import veridical.reporting
 from veridical.core.errors import InputError
 from veridical.core.files import parse_json
+from veridical.core.lock import is_held
 from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.recipes.info import RunInfo
 from veridical.reporting import svg
 from veridical.runs.folder import read_run
-from veridical.runs.next import commands
+from veridical.runs.next import again, commands
 from veridical.scoring.table import HEADLINE_SCALE
 from veridical.training.course import Point, interval, trend
 from veridical.training.state import Line
 
 EVERY = 10  # seconds between two looks
 RECENT = 60.0  # seconds of training that the pace is measured over
-QUIET = 30.0  # seconds without a step, after which a training may have been stopped
 
 
 class Tail:
@@ -104,12 +103,12 @@ def seen(run: Path, tail: Tail) -> dict[str, Any]:
     tail.read()
     steps, seconds = tail.times[-1] if tail.times else (info.cost.steps, 0.0)
     share, left = _share(info, steps, seconds, tail.pace())
-    finished = info.finished
+    finished, work = info.finished, is_held(run)
     return {
         "finished": finished, "name": run.name, "recipe": info.recipe, "data": str(info.dataset.get("spec", "")),
-        "percent": 100 if finished else round(100 * share), "state": _state(run, finished), "score": _score(info, tail),
+        "percent": 100 if finished else round(100 * share), "state": _state(work, finished), "score": _score(info, tail),
         "best": _best(info), "facts": _facts(tail, steps, seconds, left, info), "score_plot": _score_plot(info, tail),
-        "loss_plot": _loss_plot(tail), "grids": _grids(pictures(run)), "next": commands(run) if finished else [],
+        "loss_plot": _loss_plot(tail), "grids": _grids(pictures(run)), "next": _next(run, finished, work),
     }  # fmt: skip
 
 
@@ -126,12 +125,17 @@ def _share(info: RunInfo, steps: int, seconds: float, pace: float | None) -> tup
     return min(1.0, max(by_steps, by_time)), max(0.0, min(left)) if left else None
 
 
-def _state(run: Path, finished: bool) -> str:
+def _state(work: bool, finished: bool) -> str:
     if finished:
         return "Done."
-    log = run / "log.jsonl"
-    quiet = time.time() - log.stat().st_mtime if log.is_file() else 0.0
-    return "At work." if quiet < QUIET else f"No step for {_time(quiet)}: it was stopped, or steps are long."
+    return "At work." if work else "Stopped."
+
+
+def _next(run: Path, finished: bool, work: bool) -> list[str]:
+    if finished:
+        return commands(run)
+    stage = "first" in (run.name, run.parent.name)  # trained on by the command of its system alone
+    return [] if work or stage else [again(run)]
 
 
 def _score(info: RunInfo, tail: Tail) -> str:

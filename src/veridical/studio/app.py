@@ -137,6 +137,11 @@ def _results(app: FastAPI, house: House) -> None:
         house.check_whole()
         return Response(shop.grid(asked.images), media_type="image/png")
 
+    @app.post("/api/samples/run")
+    def run(asked: request.OfImages) -> dict[str, Any]:
+        house.check_whole()
+        return {"run": shop.run_of(asked.images)}
+
     @app.post("/api/pages/open")
     def opened(asked: request.OfPage) -> dict[str, Any]:
         house.check_whole()

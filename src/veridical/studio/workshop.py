@@ -168,6 +168,22 @@ class Workshop:
             raise InputError(f"{folder} holds no samples that were drawn here: choose another folder.")
         return read_bytes(folder / "grid.png", LARGEST_PICTURE)
 
+    def run_of(self, images: str) -> str | None:
+        """A run that learned from the same images, held out alike, as the one that drew these samples; None without one here."""
+        place = self._place.path(images) / "provenance.json"
+        about = read_json(place, dict[str, Any]) if place.is_file() else {}
+        drew, dataset = about.get("checkpoint"), about.get("dataset")
+        wanted = dataset.get("fingerprint") if isinstance(dataset, dict) else None
+        steps = drew.get("steps") if isinstance(drew, dict) else None
+        alike = []
+        for run in self._place.found()["runs"]:
+            file = self._place.folder / run["name"] / "run.json"
+            info = read_json(file, dict[str, Any]) if file.is_file() else {}
+            if wanted and isinstance(held := info.get("dataset"), dict) and held.get("fingerprint") == wanted:
+                same = info.get("recipe") == about.get("recipe") and info.get("cost", {}).get("steps") == steps
+                alike.append((not same, run["name"]))
+        return min(alike)[1] if alike else None
+
     def audit(self, asked: NewAudit) -> str:
         """Begin an audit, with its page."""
         out = self._place.new(AUDITS, asked.name)

@@ -125,6 +125,8 @@ def train(
     with bar_if_slow(quiet):
         opened = open_data(recipe, (*row.needs, *row.learns), data, opening)
     about = opened.describe()
+    if started is not None and (why := started.dataset.get("unwatched")):
+        about["dataset"]["unwatched"] = why
     known = {} if started is None else {"dataset": started.dataset} | started.conditions
     for which, said in about.items():
         if which in known and known[which].get("fingerprint") != said.get("fingerprint"):

@@ -27,7 +27,8 @@ def check_no_run(path: Path) -> None:
     if path.is_dir() and is_run(run) and (run == path or (path.name == "samples" and not _sampled(path))):
         raise InputError(
             f"{path}: is a run folder, and its pictures are previews of the training; draw images with veridical sample {run} "
-            "--out SAMPLES and give SAMPLES (as REAL, score and audit take a run)"
+            "--out SAMPLES and give SAMPLES (the commands score and audit take a run as REAL; in Python score_run and audit_run "
+            "do)"
         )
     if path.name == "grid.png" and _sampled(path.parent):
         raise InputError(f"{path}: shows many samples in one picture; give their folder, {path.parent}")

@@ -44,7 +44,10 @@ export function show(view) {
     if (button.dataset.part === view) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
-  if (view in PARTS) history.replaceState(null, "", `#${view}`); // where a page that is loaded again goes on
+  if (view in PARTS && location.hash !== `#${view}`) { // where a page that is loaded again goes on, and the browser's Back goes
+    const keep = location.hash ? "pushState" : "replaceState";
+    history[keep](null, "", `#${view}`);
+  }
   $("main").focus({ preventScroll: true });
   scrollTo(0, 0);
 }
@@ -121,6 +124,10 @@ const first = () => {
   const asked = location.hash.slice(1);
   return folder.review_alone ? "reviews" : asked in PARTS ? asked : "data";
 };
+
+addEventListener("popstate", () => {
+  if ($("parts").children.length) attempt(() => look().then(() => show(first()))); // not before a token is given
+});
 
 export async function start() {
   await look();

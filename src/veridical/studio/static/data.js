@@ -24,6 +24,7 @@ submitted("data-form", async (given) => {
 });
 
 let advice = null; // {data, size, scale}
+let looked = null; // the same of the tiles that are shown
 
 follows("data", async (job) => {
   const { found } = job;
@@ -35,6 +36,10 @@ follows("data", async (job) => {
   );
   const lines = [...found.advice.said, ...found.advice.pace, ...found.notes.map((note) => `note: ${note}`)];
   $("data-advice").replaceChildren(...lines.map((line) => element("li", { textContent: line })));
+  looked = { data: job.about, size: found.size, scale: found.scale };
+  const other = looked.size !== advice.size || looked.scale !== advice.scale;
+  $("data-train-looked").hidden = !other;
+  $("data-train-looked").textContent = `Train with those below: ${looked.size} pixels at scale ${looked.scale}`;
   $("data-chosen").textContent = `Suggested: tiles of ${advice.size} pixels at scale ${advice.scale}.`;
   await pictureInto($("data-preview"), "/api/data/preview", { work: job.work });
   await slices(job.about);
@@ -52,11 +57,14 @@ async function slices(images) {
   );
 }
 
-$("data-train").addEventListener("click", () => {
+function trainWith(tiles) {
   const form = $("train-form");
-  for (const name of ["data", "size", "scale"]) form[name].value = advice[name];
+  for (const name of ["data", "size", "scale"]) form[name].value = tiles[name];
   form.data.dispatchEvent(new Event("change"));
   $("train-new").open = true;
   show("train");
   $("train-new").scrollIntoView();
-});
+}
+
+$("data-train").addEventListener("click", () => trainWith(advice));
+$("data-train-looked").addEventListener("click", () => trainWith(looked));

@@ -60,13 +60,13 @@ async function see(images) {
   $("sample-seen").hidden = false;
 }
 
-$("sample-audit").addEventListener("click", () => {
+$("sample-audit").addEventListener("click", () => attempt(async () => {
+  const { run } = await asked("/api/samples/run", { images: drawn.value });
   audit.synth.value = drawn.value;
-  const real = folder.runs.find((run) => run.name === form.run.value);
-  if (real && !audit.real.value) audit.real.value = real.name;
+  audit.real.value = run ?? "";
   called();
   show("audit");
-});
+}));
 
 // --- pages of results: they come in a frame of their own, in which no script runs -------------------------------------
 
