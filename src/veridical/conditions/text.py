@@ -224,8 +224,6 @@ def _kept(request: Request, name: str, about: Mapping[str, str] | None) -> Path:
 
 
 def _held_out(request: Request) -> list[str]:
-    from veridical.wording import turned
-
     settings = request.settings
     if told := request.run["text"].get("prompt"):  # all training images were told the same
         return [str(told)]
@@ -235,8 +233,24 @@ def _held_out(request: Request) -> list[str]:
         augment=settings.augment, scale=settings.scale, split=settings.split or None,
         masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
     )  # fmt: skip
-    captions, _ = read_captions(spec, dataset.slices, settings.text)
-    places, _, turns = dataset.chosen("test", request.n)
+    return captions_of(dataset, settings.text, "test", request.n)
+
+
+def captions_of(dataset: Dataset, where: str, which: str, n: int | None) -> list[str]:
+    """The first caption of the image of each of the tiles that ``dataset.tiles(which, n)`` gives, turned with it; "" of none.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    where : str
+        See `veridical.data.captions.read_captions`.
+    which : str
+    n : int, optional
+    """
+    from veridical.wording import turned
+
+    captions, _ = read_captions(dataset.spec, dataset.slices, where)
+    places, _, turns = dataset.chosen(which, n)
     return [turned(next(iter(captions[index]), ""), code) for index, code in zip(places[:, 0], turns, strict=True)]
 
 
