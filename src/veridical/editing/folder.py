@@ -22,6 +22,7 @@ from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
+from veridical.data.slices import Slices
 from veridical.editing.checks import check_given, check_images
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.grey import applied
@@ -29,6 +30,7 @@ from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
 from veridical.editing.words import TextWords, signed, words_of
+from veridical.pretrained.hints import hints_of
 from veridical.runs.run import Run, load, settable
 
 
@@ -146,7 +148,10 @@ def edit(
             if not all(folder.has(job) for job in some):
                 began = time.monotonic()
                 counts = np.stack([channels_first(slices[job.number][None])[0] for job in some])
-                made, edited = _made(loaded, row, some, counts, words, chosen, seed, quiet or len(jobs) > len(some))
+                hint = _hints(loaded, slices, some, counts)
+                made, edited = _made(
+                    loaded, row, some, counts, words, chosen, seed, quiet or len(jobs) > len(some), hint
+                )
                 folder.add(some, counts, made, edited, time.monotonic() - began)
             done += len(some)
             progress.update(done / len(jobs))
@@ -194,8 +199,9 @@ def edited(
     chosen = row.parse(dict(settings or {}))
     found = applied(run, row, images, given, chosen, seed, range(len(images)) if numbers is None else numbers, quiet)
     if not np.isfinite(found.images).all():
+        why = f"{run.folder}: {how} gave values that are no numbers"
         raise InputError(
-            f"{run.folder}: {how} gave values that are no numbers; undo what --set changed, or train again."
+            f"{why}; undo what --set changed, or train again.", f"{why}; ask for other settings, or leave them out."
         )
     mask = given.mask if found.mask is None else found.mask
     if given.mask is not None and found.mask is not None:  # places of latents reach beyond
@@ -206,7 +212,7 @@ def edited(
 
 def _made(
     run: Run, row: Edit, jobs: Sequence[Job], counts: NDArray[Any], words: TextWords | None, settings: Any, seed: int,
-    quiet: bool,
+    quiet: bool, hint: Images | None,
 ) -> tuple[NDArray[Any], Edited]:  # fmt: skip
     """Counts after all changes, one after another where the edit does not make them at once, and what edits said of it."""
     lost = ~np.isfinite(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
@@ -227,7 +233,7 @@ def _made(
             texts if all(texts) else None,
             _sources(jobs, turn) if any(job.source_prompt for job in jobs) else None,
             [job.negative_prompt for job in jobs] if any(job.negative_prompt for job in jobs) else None,
-            words,
+            words, hint,
         )  # fmt: skip
         unit = np.where(lost, np.float32(0.5), run.window.to_unit(made))
         last = edited(
@@ -240,6 +246,15 @@ def _made(
         masks |= inside & ~lost.all(1)
         made = np.where(inside[:, None] & ~lost, run.window.from_unit(last.images), made)
     return made, replace(last, mask=masks, origin=(top, left))
+
+
+def _hints(run: Run, slices: Slices, jobs: Sequence[Job], counts: NDArray[Any]) -> Images | None:
+    """What steers a pipeline whose settings say so: edges of the images as they came, or their label images."""
+    kind, args = run.info.args.get("hint"), run.info.args
+    if run.pipeline is None or not kind:
+        return None
+    unit = np.nan_to_num(run.window.to_unit(counts))
+    return hints_of(str(kind), str(args["colours"]), unit, slices, [job.number for job in jobs])
 
 
 def _sources(jobs: Sequence[Job], turn: int) -> list[str]:
