@@ -97,7 +97,7 @@ def test_the_card_says_what_was_measured_and_who_may_use_it(exported, tmp_path):
     out = export(exported[0], tmp_path / "out", scores=tmp_path / "scores.json", audit=tmp_path / "audit.json", **told)
     card, said = (out / "README.md").read_text(), json.loads((out / "bioimageio.yaml").read_text())
     for part in (
-        "license: cc-by-4.0", "CC-BY-4.0. By A. Name.", "| `kid_over_random_phase` | 0.42 (0.31 to 0.53) | 0.02 | 96 |",
+        "license: cc-by-4.0", "CC-BY-4.0. By A. Name.", "| `kid_over_random_phase` | 0.42 (0.31–0.53) | 0.0200 | 96 |",
         "**Fail.** It can be told.\n- blurred",
     ):  # fmt: skip
         assert part in card, part
