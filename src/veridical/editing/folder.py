@@ -22,15 +22,14 @@ from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
-from veridical.data.slices import Slices
 from veridical.editing.checks import check_given, check_images
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.grey import applied
+from veridical.editing.hints import steering
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
 from veridical.editing.words import TextWords, signed, words_of
-from veridical.pretrained.hints import hints_of
 from veridical.runs.run import Run, load, settable
 
 
@@ -148,7 +147,7 @@ def edit(
             if not all(folder.has(job) for job in some):
                 began = time.monotonic()
                 counts = np.stack([channels_first(slices[job.number][None])[0] for job in some])
-                hint = _hints(loaded, slices, some, counts)
+                hint = steering(loaded, slices, [job.number for job in some], counts)
                 made, edited = _made(
                     loaded, row, some, counts, words, chosen, seed, quiet or len(jobs) > len(some), hint
                 )
@@ -246,15 +245,6 @@ def _made(
         masks |= inside & ~lost.all(1)
         made = np.where(inside[:, None] & ~lost, run.window.from_unit(last.images), made)
     return made, replace(last, mask=masks, origin=(top, left))
-
-
-def _hints(run: Run, slices: Slices, jobs: Sequence[Job], counts: NDArray[Any]) -> Images | None:
-    """What steers a pipeline whose settings say so: edges of the images as they came, or their label images."""
-    kind, args = run.info.args.get("hint"), run.info.args
-    if run.pipeline is None or not kind:
-        return None
-    unit = np.nan_to_num(run.window.to_unit(counts))
-    return hints_of(str(kind), str(args["colours"]), unit, slices, [job.number for job in jobs])
 
 
 def _sources(jobs: Sequence[Job], turn: int) -> list[str]:
