@@ -142,10 +142,8 @@ def drawn(
             sampled = cast(Generating, run.model).sample(*given)
     if not torch.isfinite(sampled).all():
         why = f"{run.folder}: sampling gave values that are no numbers"
-        raise InputError(
-            f"{why}; undo what --set changed, or train again with a smaller --set lr.",
-            f"{why}; ask for other settings, or have another run served.",
-        )
+        mend = "undo what --set changed, or train again with a smaller --set lr"
+        raise InputError(f"{why}; {mend}.", f"{why}; have another run served.")
     images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
     return images, masks
 
