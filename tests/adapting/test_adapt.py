@@ -106,7 +106,7 @@ def test_a_run_of_words_hears_captions_or_a_prompt(told, tiles, tmp_path):
 def test_a_new_word_is_learned_and_changes_nothing_else(told, tiles, tmp_path):
     out = adapted(told, tiles[1], tmp_path / "out", "textual_inversion", word="sandrock", like="waves")
     saved, _ = read_tensors(out / "model.safetensors")
-    assert len(saved) == 2 and all(name.endswith(".new") for name in saved)  # of its reader and of clip
+    assert len(saved) == 2 and all(name.endswith(".learned") for name in saved)  # of its reader and of clip
     with pytest.raises(InputError, match="like=zebra: the training captions never say 'zebra'"):
         adapted(told, tiles[1], tmp_path / "strange", "textual_inversion", word="sandrock", like="zebra")
     with pytest.raises(InputError, match="'two words' is no word"):
@@ -134,7 +134,7 @@ def test_a_new_word_begins_as_a_known_one(told):
     ids, _, _ = vocabulary.encode(["waves"])
     before = run.model.denoiser.text.words.weight[ids[0][ids[0] > 0]].mean(0)
     put_into(run.model, "textual_inversion", {"number": vocabulary.size}, like=lambda a: [int(k) for k in ids[0] if k])
-    assert torch.equal(run.model.denoiser.text.words.new.detach(), before)
+    assert torch.equal(run.model.denoiser.text.words.row.detach(), before)
 
 
 def test_dreambooth_shows_the_base_what_it_drew(told, tiles, tmp_path):

@@ -36,6 +36,7 @@ def test_a_recipe_says_all_that_its_data_decide(name):
     decided = {size for need in known for size in CONDITIONS[need].sizes}
     assert set(row.of_data) == decided & set(row.arguments())
     assert not row.enlarges or (row.enlarges in row.arguments() and "source" in row.needs)
+    assert not set(row.arguments()) & set(TrainConfig.__dataclass_fields__)  # one of both could not be set
 
 
 def test_all_who_ask_for_data_read_the_same_settings():
@@ -43,7 +44,7 @@ def test_all_who_ask_for_data_read_the_same_settings():
     assert set(OF_DATASET) == set(DATA_SETTINGS) - {"size"}
     given = {"augment": "flip", "scale": 0.5, "split": "a.csv", "limit": 7, "label": "kind", "bins": 3, "text": "auto"}
     given |= {"size": 16, "source": "b", "source_scale": 2.0, "complete": 0.5, "hint": "mask"}
-    given |= {"label_tiles": 4, "label_share": 0.25, "validation": 0.2, "focus": 3.0, "words": "r"}
+    given |= {"label_tiles": 4, "label_share": 0.25, "validation": 0.2, "focus": 3.0, "tokenizer": "r"}
     assert set(given) == set(DATA_SETTINGS)
     config, _ = settings("dcgan", given)
     shared, rest = share_budget(config, {"first": 0.5})

@@ -10,7 +10,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from toy import write_tiles
-from veridical.benching.cell import _conditions
+from veridical.benching.drawing import conditions
 from veridical.benching.run import _check, _prepare
 from veridical.benching.spec import read_spec
 from veridical.cli import app
@@ -235,7 +235,7 @@ def test_a_bench_asks_for_the_captions_of_held_out_tiles(tiles, tmp_path):
     spec.write_text("size = 32\n[datasets]\nown = { data = 'tiles', text = 'auto' }\n[recipes]\npainter = {}\n")
     out.mkdir()
     _prepare(read_spec(spec), out, *_check(read_spec(spec), out))
-    cond, n, distinct = _conditions(out / "datasets" / "own", ("text",), 9)
+    cond, n, distinct = conditions(out / "datasets" / "own", ("text",), 9)
     held = open_data("painter", ("text",), tiles, DataSettings(size=32, text="auto")).conditions("test")
     assert (n, distinct) == (9, 9) and list(cond) == ["text", "value", "spelled"]
     for name, rows in cond.items():
@@ -275,7 +275,7 @@ def test_captions_are_read_with_the_words_of_another_run(tiles, tmp_path):
         row | {"text": row["text"].replace("tile", "square").replace("level", "at level 1")} for row in lines(tiles)
     ]
     write(tiles, rows)
-    asked = {"text": "auto", "words": str(first), **SMALL}
+    asked = {"text": "auto", "tokenizer": str(first), **SMALL}
     run = train("painter", tiles, tmp_path / "run", steps=1, **asked)
     one, two = (Vocabulary.from_json((folder / "tokenizer.json").read_bytes()) for folder in (first, run))
     assert two.reads_as(one) and "square" in two.words and "square" not in one.words

@@ -1,6 +1,7 @@
 """A run that was exported draws in plain diffusers what it draws here."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -72,7 +73,47 @@ def test_its_autoencoder_gives_latents_of_the_denoiser(exported):
 def test_the_folder_says_what_it_is(exported):
     about = json.loads((exported[1] / "veridical.json").read_text())
     assert about["recipe"] == "stable_diffusion" and about["window"] == load(exported[0]).info.window.to_json()
-    assert "synthetic" in (exported[1] / "README.md").read_text()
+    card, said = (exported[1] / "README.md").read_text(), json.loads((exported[1] / "bioimageio.yaml").read_text())
+    about = load(exported[0]).info.dataset
+    for part in (
+        "synthetic", "license: unknown", "Nobody has said under which licence", f"| fingerprint | `{about['fingerprint']}`",
+        "`data`", "eprint = {2112.10752}", "None were given. Measure: `veridical score", "None was given. Look: `veridical audit",
+    ):  # fmt: skip
+        assert part in card, part
+    assert str(exported[0].parent) not in card + (exported[1] / "veridical.json").read_text()
+    assert said["type"] == "generic" and said["cite"][0]["url"] == "https://arxiv.org/abs/2112.10752"
+    assert "license" not in said and said["documentation"] == "README.md"
+
+
+def test_the_card_says_what_was_measured_and_who_may_use_it(exported, tmp_path):
+    rows = [
+        {"metric": "kid_over_random_phase", "value": 0.42, "low": 0.31, "high": 0.53, "n": 96, "floor": 0.02},
+        {"metric": "ssim", "value": None, "reason": "needs pairs"},
+    ]
+    audit = {"verdict": "fail", "lead": "It can be told.", "findings": [{"defect": "blur", "title": "blurred"}]}
+    for name, content in (("scores", rows), ("audit", audit)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    told = {"licence": "CC-BY-4.0", "authors": ["A. Name"]}
+    out = export(exported[0], tmp_path / "out", scores=tmp_path / "scores.json", audit=tmp_path / "audit.json", **told)
+    card, said = (out / "README.md").read_text(), json.loads((out / "bioimageio.yaml").read_text())
+    for part in (
+        "license: cc-by-4.0", "CC-BY-4.0. By A. Name.", "| `kid_over_random_phase` | 0.42 (0.31–0.53) | 0.0200 | 96 |",
+        "**Fail.** It can be told.\n- blurred",
+    ):  # fmt: skip
+        assert part in card, part
+    assert "ssim" not in card and said["license"] == "CC-BY-4.0" and said["authors"] == [{"name": "A. Name"}]
+    with pytest.raises(InputError, match="licence='mine, all mine' is no identifier"):
+        export(exported[0], tmp_path / "x", licence="mine, all mine")
+    with pytest.raises(InputError, match=r"audit\.json"):
+        export(exported[0], tmp_path / "x", scores=tmp_path / "audit.json")
+    # Of the cell of a bench they are found.
+    cell = tmp_path / "cell"
+    shutil.copytree(exported[0], cell / "run")
+    for name in ("autoencoder", "clip"):
+        shutil.copytree(exported[0].parent / name, cell / name)
+    (cell / "status.json").write_text("{}")
+    (cell / "rows.json").write_text(json.dumps(rows))
+    assert "kid_over_random_phase" in (export(cell / "run", tmp_path / "of_cell") / "README.md").read_text()
 
 
 def test_what_cannot_be_exported_is_refused(exported, tmp_path):
@@ -96,11 +137,11 @@ def test_stages_must_fit(exported, tmp_path):
     first = {"autoencoder": run.parent / "autoencoder", "clip": run.parent / "clip"}
     own = train("clip", other, tmp_path / "clip", text="auto", **given, **CLIP)
     with pytest.raises(InputError, match="reads captions with other words"):
-        train("stable_diffusion", other, tmp_path / "run", text="auto", first=first, words=str(own), **given)
+        train("stable_diffusion", other, tmp_path / "run", text="auto", first=first, tokenizer=str(own), **given)
     taken = train(
         "stable_diffusion", other, tmp_path / "taken", text="auto", first=first, **given, **TOY["stable_diffusion"]
     )
-    assert load(taken).info.config.words == str((run.parent / "clip").resolve())
+    assert load(taken).info.config.tokenizer == str((run.parent / "clip").resolve())
     first["autoencoder"] = train("autoencoder", other, tmp_path / "linear", **given, **TOY["autoencoder"])
     with pytest.raises(InputError, match="linear=false"):
         train("stable_diffusion", run.parent / "data", tmp_path / "run", text="auto", first=first, **given)

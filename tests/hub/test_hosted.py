@@ -1,18 +1,14 @@
 """The hosted generator: our own server, and servers that know nothing of us and do not what they are asked."""
 
-import base64
 import json
 import re
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import tifffile
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from PIL import Image
 
-from serving import listening, png, running
+from serving import faked, running
 from toy import TOY, write_tiles
 from veridical.core.errors import InputError
 from veridical.editing.hosted import edit_hosted
@@ -58,52 +54,6 @@ def images(tmp_path):
         )
     Image.fromarray(HOLE.astype(np.uint8)).save(tmp_path / "mask.png")
     return tmp_path
-
-
-class Fake:
-    """A server that knows generations and edits, ignores masks, tints, counts tokens and fails when told."""
-
-    def __init__(self):
-        self.app, self.asked, self.fail = FastAPI(), [], []
-        self.tint, self.size, self.routes = 0, None, ("generations", "edits")
-
-        @self.app.get("/v1/models")
-        async def models():
-            return {"object": "list", "data": [{"id": "other", "object": "model", "created": 0, "owned_by": "me"}]}
-
-        @self.app.post("/v1/images/{route}")
-        async def images(route: str, request: Request):
-            if route not in self.routes:
-                return JSONResponse({"error": {"message": "none", "type": "x", "param": None, "code": None}}, 404)
-            json_ = request.headers["content-type"].startswith("application/json")
-            fields = dict(await request.json() if json_ else await request.form())
-            if "model" not in fields:
-                return JSONResponse({"error": {"message": "no model", "type": "x", "param": None, "code": None}}, 400)
-            if self.fail:
-                return JSONResponse(
-                    {"error": {"message": "busy", "type": "x", "param": None, "code": None}},
-                    self.fail.pop(),
-                    {"retry-after-ms": "1"},
-                )
-            self.asked.append(fields)
-            shape = (8, 8) if json_ else Image.open(fields["image"].file).size[::-1]
-            grey = np.random.default_rng(len(self.asked)).integers(0, 200, self.size or shape).astype(np.uint8)
-            rgb = np.stack([grey + self.tint, grey, grey], 2)
-            picture = base64.b64encode(png(rgb)).decode()
-            usage = {
-                "input_tokens": 7,
-                "output_tokens": 5,
-                "total_tokens": 12,
-                "input_tokens_details": {"image_tokens": 0, "text_tokens": 7},
-            }
-            return {"created": 1, "data": [{"b64_json": picture}], "usage": usage}
-
-
-@contextmanager
-def faked():
-    fake = Fake()
-    with listening(Service({}), lambda lifespan: fake.app) as url:
-        yield fake, f"hosted:other@{url}/v1"
 
 
 def record(folder):

@@ -62,4 +62,20 @@ def test_a_new_word_has_a_vector_of_its_own():
     assert torch.equal(found[0, [0, 2]], table.weight[[0, 4]])
     assert torch.allclose(found[0, 1], table.weight[[1, 2]].mean(0))
     found.sum().backward()
-    assert words.new.grad is not None and table.weight.grad is None
+    assert words.learned.grad is not None and table.weight.grad is None
+
+
+def test_a_new_word_is_learned_in_units_of_its_table():
+    """A step of Adam moves it by as much of its table's size, whatever that is."""
+    moved = []
+    for size in (1.0, 0.02):
+        torch.manual_seed(0)
+        table = torch.nn.Embedding(50, 8)
+        table.weight.data.mul_(size)
+        words = WithNewWord(table, 50, (3,))
+        assert torch.equal(words.row, table.weight[3])  # to the bit
+        optimiser = torch.optim.Adam(words.parameters(), 0.1)
+        words(torch.tensor([50])).sum().backward()
+        optimiser.step()
+        moved.append(((words.row - table.weight[3]).norm() / table.weight[3].norm()).item())
+    assert 0.5 < moved[1] / moved[0] < 2 and moved[0] < 0.3

@@ -30,6 +30,7 @@ from veridical.editing.folder import edited
 from veridical.editing.inpaint import _seen
 from veridical.editing.settings import Settings
 from veridical.editing.space import Space
+from veridical.pretrained.hints import drawn_hints
 
 PROMPTS = ["two cracks in the fibre", "a wave"]
 STEPS = 4
@@ -157,9 +158,18 @@ def test_controlnet_in_the_folder_and_beside_it(tmp_path):
     near(draw(beside, 2, seed=3, prompt=PROMPTS, source=str(folder)), theirs)
     with pytest.raises(InputError, match="told by pictures where things lie: give them with --source"):
         draw(beside, 1, prompt="a wave")
-    plain = replace(beside.model.sampling, strength=0.0)
-    beside.model.sampling = plain
+    edges = drawn_hints("canny", pictures(2))
+    given = Given(prompt=[(text,) for text in PROMPTS], hint=edges)
+    how = {"settings": {"steps": STEPS, "strength": 1.0}, "seed": 3}
+    steered = edited(beside, pictures(2), "ddim_inversion", given=given, **how).images
+    plain = edited(beside, pictures(2), "ddim_inversion", given=replace(given, hint=None), **how).images
+    assert np.abs(steered - plain).max() > 1e-3 and beside.model._hint is None
+    with pytest.raises(InputError, match="inpaint is not steered by hints here: leave out --set hint, or use sdedit"):
+        edited(beside, pictures(2), "inpaint", given=replace(given, mask=np.ones((2, SIZE, SIZE), bool)))
+    beside.model.sampling = replace(beside.model.sampling, strength=0.0)
     assert np.abs(draw(beside, 2, seed=3, prompt=PROMPTS, source=str(folder)) - images).max() > 1e-3
+    unsteered = edited(beside, pictures(2), "ddim_inversion", given=given, **how).images
+    np.testing.assert_array_equal(unsteered, plain)
 
 
 @torch.no_grad()

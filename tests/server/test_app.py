@@ -9,7 +9,7 @@ import openai
 import pytest
 from PIL import Image
 
-from serving import alpha_mask, png
+from serving import alpha_mask, pixels, png
 from veridical.core.errors import InputError
 from veridical.data.inside import SOURCES
 from veridical.runs.draw import draw
@@ -18,10 +18,6 @@ from veridical.server.served import load_all
 PROMPT = "waves of kind a, phase 3.00"
 HOLE = np.zeros((20, 26), bool)
 HOLE[6:12, 8:16] = True
-
-
-def pixels(entry):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(entry.b64_json))))
 
 
 def picture(dtype="uint8", shape=(20, 26), seed=0):
@@ -147,7 +143,7 @@ def test_models_say_what_they_can(server):
 
 
 def test_runs_are_known_by_the_names_of_their_folders_alone(plain, monkeypatch):
-    with pytest.raises(InputError, match="hub:nowhere is a pipeline of other people"):
+    with pytest.raises(InputError, match="nowhere is not there"):
         load_all(["hub:nowhere"], "cpu", None)
     monkeypatch.chdir(plain)
     found = load_all(["."], "cpu", None)
@@ -163,6 +159,7 @@ GENERATIONS = [
     ({"model": "dall-e-3"}, "model"), ({"model": None}, "model"), ({"model": "instructed"}, "model"), ({"label": "a"}, "label"),
     ({"seed": -1}, "seed"), ({"number": 3}, "number"), ({"model": "told"}, "prompt"),
     ({"model": "told", "prompt": "phase 99.00"}, None), ({"model": "told", "prompt": "@/etc/passwd"}, "prompt"),
+    ({"label": "a, @/etc/passwd"}, "label"),
 ]  # fmt: skip
 
 
@@ -172,6 +169,14 @@ def test_what_is_not_supported_is_refused(server, change, param):
         server.client.post("/images/generations", body={"model": "edm", "prompt": "", **change}, cast_to=object)
     error = refused.value
     assert error.param == param and error.type == "invalid_request_error" and error.code and error.body["message"]
+
+
+def test_what_lies_outside_the_training_images_is_said_in_words_of_the_api(server):
+    with pytest.raises(openai.BadRequestError, match="or send extrapolate as true") as refused:
+        server.client.images.generate(model="told", prompt="phase 99.00")
+    assert "--" not in refused.value.body["message"]
+    made = server.client.images.generate(model="told", prompt="phase 99.00", extra_body={"extrapolate": True})
+    assert "phase" in made.veridical["notes"][0]
 
 
 IMAGE = png(picture())

@@ -119,7 +119,7 @@ def adapt(
                 tolerance=own["tolerance"], quiet=quiet,
             )  # fmt: skip
     if read_run(out).finished:
-        write_for_diffusers(out, read_run(out))
+        write_for_diffusers(out, read_run(out), model)
     return out
 
 

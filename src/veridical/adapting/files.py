@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
+from veridical.nets.word import WithNewWord
 from veridical.recipes.info import RunInfo
 from veridical.runs.tensors import read_tensors, write_tensors
 
@@ -12,8 +15,15 @@ LORA_FILE, WORD_FILE = "pytorch_lora_weights.safetensors", "learned_embeds.safet
 UNET = {"hub_": "unet.", "stable_diffusion": "denoiser.net.net."}
 
 
-def write_for_diffusers(folder: Path, info: RunInfo) -> Path | None:
+def write_for_diffusers(folder: Path, info: RunInfo, model: nn.Module) -> Path | None:
     """Write the weights of an adapted run for ``load_lora_weights`` or ``load_textual_inversion``.
+
+    Parameters
+    ----------
+    folder : Path
+    info : RunInfo
+    model : nn.Module
+        What was adapted: it knows the unit of a new word.
 
     Returns
     -------
@@ -28,8 +38,9 @@ def write_for_diffusers(folder: Path, info: RunInfo) -> Path | None:
     if adapted.how == "textual_inversion":
         if not adapted.pipeline:
             return None  # its tokenizer takes numbers apart as that of a pipeline does not
-        (vector,) = tensors.values()
-        path, named = folder / WORD_FILE, {adapted.settings["word"]: vector[None]}
+        (learned,) = tensors.values()
+        (unit,) = (part.unit for part in model.modules() if isinstance(part, WithNewWord))
+        path, named = folder / WORD_FILE, {adapted.settings["word"]: learned[None] * unit}
     else:
         path = folder / LORA_FILE
         named = {f"unet.{k.removeprefix(prefix).replace('.default.', '.')}": v for k, v in tensors.items()}

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,23 +15,19 @@ import numpy as np
 
 from veridical.auditing.verdict import audit
 from veridical.benching.changes import paired_data
-from veridical.benching.edit_cell import control, run_edit, run_truth
+from veridical.benching.drawing import conditions, draw_others, draw_run
+from veridical.benching.edit_cell import chroma_row, control, run_edit, run_truth
 from veridical.benching.rows import UNWATCHED
-from veridical.conditions.condition import Arrays
-from veridical.conditions.delivery import cycle, open_data, write_arrays
-from veridical.conditions.table import arrays_of
+from veridical.conditions.delivery import open_data
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.lock import alone
 from veridical.core.orientation import ORIENTATIONS
-from veridical.data.focus import focus_of
 from veridical.metrics.novelty import Crops, cut_crops
-from veridical.pretrained.folder import is_hub
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan
-from veridical.reporting.plan import Job, Kind, source_of
-from veridical.runs.draw import conditions_of, draw
+from veridical.reporting.plan import AWAY, Job, Kind, source_of
 from veridical.runs.run import load
 from veridical.scoring.score import gather, measure
 from veridical.scoring.sets import Training
@@ -80,47 +75,34 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
     row = spec["recipes"][recipe]
     given: dict[str, Any] = entry | _settings(spec, row, seed)
     name = row.get("recipe", recipe)
-    if is_hub(name):
-        asked = dict(row["args"])
-        prompt = asked.pop("prompt")
-        run = load(name, settings=asked | {"like": data})
-        if run.info.size != spec["size"]:
-            raise InputError(f"{name} draws images of {run.info.size} pixels: set size = {run.info.size} in the bench.")
+    place, needs, size = out / "datasets" / dataset, row["needs"], spec["size"]
+    if name.startswith(AWAY):
+        use_threads(given["threads"])
+        target = open_data(recipe, (), data, TrainConfig(size=size, **entry)).target
+        drawn = draw_others(name, row["args"], target, place, folder, spec["samples"], seed + 1)
     else:
         train(name, data, folder / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
         run = load(folder / "run")
-    use_threads(given["threads"])
-    if not run.info.finished:
-        return
-    cond, n, distinct = _conditions(out / "datasets" / dataset, run.needs, spec["samples"])
-    if cond:
-        write_arrays(folder / "conditions.npz", cond)
-    began = time.monotonic()
-    if run.pipeline is not None:
-        cond = conditions_of(run, n, prompt=prompt).cond
-    focus = focus_of(run.info.dataset, folder / "run")
-    images = drawn = draw(run, n if focus is None else focus.more(n), seed=seed + 1, cond=cond, quiet=False)
-    seconds, remarks = time.monotonic() - began, tuple[str, ...]()
-    if focus is not None:
-        images = drawn[focus.natural(drawn)[:n]]
-        remarks = (f"{len(images)} of {len(drawn)} samples, as many of each kind as in tiles drawn alike (focus)",)
-    by_mask = synth_groups(out / "datasets" / dataset, run.needs, n)
-    target = open_data(recipe, {"mask"} & set(run.needs), data, TrainConfig(size=spec["size"], **entry)).target
-    if run.pipeline is not None:  # in counts, and from there as the tiles that it is compared with
-        images = target.window.to_unit(run.window.from_unit(images))
+        use_threads(given["threads"])
+        if not run.info.finished:
+            return
+        drawn = draw_run(run, place, folder, spec["samples"], seed + 1)
+        target = open_data(recipe, {"mask"} & set(needs), data, TrainConfig(size=size, **entry)).target
+    images = drawn.images
     write_array(folder / "samples.npy", images)
 
     real, about = real_tiles(out, dataset)
     images_of, names, searched = target.regions("train")
     # The distances of held-out tiles, the same for all cells of equal training data, are kept beside them.
-    kept = out / "datasets" / dataset / f"test_distance-{target.fingerprint[:16]}.npy"
+    kept = place / f"test_distance-{target.fingerprint[:16]}.npy"
+    by_mask = synth_groups(place, drawn.needs, len(images))
     gathered = gather(real, images, synth_groups=by_mask, cache=out / "cache", **about)
     sets = replace(
         gathered,
-        remarks=(*gathered.remarks, *remarks),
+        remarks=(*gathered.remarks, *drawn.remarks),
         # Sample k has the mask of held-out tile k: they are pairs.
-        pairs=min(len(real), len(images)) if "mask" in run.needs else 0,
-        distinct=distinct,
+        pairs=min(len(real), len(images)) if "mask" in drawn.needs else 0,
+        distinct=drawn.distinct,
         train=Training(images_of, ORIENTATIONS[target.augment], searched),
         test_distance=np.load(kept) if kept.is_file() else None,
     )  # fmt: skip
@@ -134,16 +116,18 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         real,
         about["real_groups"],
         about["floor_real"],
-        None if run.needs or run.pipeline is not None else np.arange(len(images)),  # drawn from noise alone
+        np.arange(len(images)) if drawn.alone else None,
         (held_out, near.distance),
         out / "cache",
         folder / "audit",
     )
     write_json(folder / "audit.json", report)
-    if dataset in spec.get("changes", {}) and "text" in run.needs:
-        write_json(folder / "control.json", control(out, spec, dataset, run, seed))
+    if dataset in spec.get("changes", {}) and "text" in needs and drawn.redraw is not None:
+        write_json(folder / "control.json", control(out, spec, dataset, drawn.redraw, seed))
+    if drawn.chroma is not None and images.shape[1] == 1:
+        rows.append(chroma_row(drawn.chroma) | {"recipe": recipe, "dataset": dataset, "seed": seed})
     write_json(folder / "rows.json", rows)
-    write_json(folder / "cost.json", {**run.info.cost_of_all().to_json(), "seconds_per_image": seconds / len(drawn)})
+    write_json(folder / "cost.json", drawn.cost)
 
 
 def real_tiles(out: Path, dataset: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -156,7 +140,7 @@ def real_tiles(out: Path, dataset: str) -> tuple[np.ndarray, dict[str, Any]]:
 
 def synth_groups(place: Path, needs: tuple[str, ...], n: int) -> np.ndarray | None:
     """Labels of `n` samples, those of one mask alike; None where each has a mask of its own or none."""
-    _, n, distinct = _conditions(place, needs, n)
+    _, n, distinct = conditions(place, needs, n)
     return np.arange(n) % distinct if distinct < n else None
 
 
@@ -195,17 +179,6 @@ def _audit(
         return audit(test, images, train, power=False, **about)
     except InputError as error:
         return {"verdict": None, "reason": str(error)}
-
-
-def _conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, int, int]:
-    """Conditions of at most `n` samples, those of the held-out tiles in turn; how many; how many before masks repeat."""
-    if not needs:
-        return {}, n, n
-    with np.load(place / "conditions.npz", allow_pickle=False) as file:
-        held_out = {name: file[name] for name in arrays_of(needs)}
-    if "source" in needs:  # translated twice, an image would count twice
-        n = min(n, len(held_out["source"]))
-    return cycle(held_out, n), n, min(n, len(held_out["mask"])) if "mask" in needs else n
 
 
 def _end_with_the_bench() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from veridical.benching.cell import real_tiles, synth_groups
 from veridical.core.files import write_json
+from veridical.reporting.plan import AWAY
 from veridical.reporting.results import Cell, Files, read_cells
 from veridical.reporting.tables import best_learned, metric_columns, ranking
 from veridical.runs.run import row_of
@@ -54,8 +55,9 @@ def _scored(cell: Cell) -> bool:
 
 def _sets(folder: Path, spec: dict[str, Any], cell: Cell) -> Sets:
     samples = np.load(cell.folder / "samples.npy")
-    recipe = row_of(spec["recipes"][cell.recipe].get("recipe", cell.recipe))
-    groups = synth_groups(folder / "datasets" / cell.dataset, recipe.needs, len(samples))
+    recipe = spec["recipes"][cell.recipe].get("recipe", cell.recipe)
+    needs = () if recipe.startswith(AWAY) else row_of(recipe).needs
+    groups = synth_groups(folder / "datasets" / cell.dataset, needs, len(samples))
     real, about = real_tiles(folder, cell.dataset)
     return gather(real, samples, synth_groups=groups, cache=folder / "cache", **about)
 

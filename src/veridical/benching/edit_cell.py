@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from veridical.benching.adherence import adherence, adherence_rows, asked_of
 from veridical.benching.changes import NAMED, phantom_of
+from veridical.benching.drawing import Redraw
 from veridical.benching.edit_rows import COPY
-from veridical.benching.editing import Made, make, redraw
+from veridical.benching.editing import Made, make
 from veridical.benching.obeying import Each, audited, first_reasons, good, known_of, overlap, scored
 from veridical.benching.ruler import HELD_OUT, MATERIALS, OTHERS, Ruler, errors_of, make_ruler, phantoms
 from veridical.benching.truth import Pairs, all_pairs, read_pairs, told_pairs, write_pairs
@@ -95,8 +96,8 @@ def _judge(out: Path, spec: dict[str, Any], dataset: str) -> Run | None:
     return None if job is None else load_clip(job.folder(out) / "run")
 
 
-def control(out: Path, spec: dict[str, Any], dataset: str, run: Run, seed: int) -> list[Row]:
-    """How well a run draws what captions of unseen phantoms ask for, by the ruler of the dataset; no rows of other data.
+def control(out: Path, spec: dict[str, Any], dataset: str, redraw: Redraw, seed: int) -> list[Row]:
+    """How well a system draws what captions of unseen phantoms ask for, by the ruler of the dataset; no rows of other data.
 
     Parameters
     ----------
@@ -105,8 +106,8 @@ def control(out: Path, spec: dict[str, Any], dataset: str, run: Run, seed: int) 
     spec : dict
         Its ``spec.json``.
     dataset : str
-    run : Run
-        That hears words.
+    redraw : callable
+        From prompts, the images and the masks that they are true of, and a seed to new images.
     seed : int
     """
     phantom = phantom_of(spec["datasets"][dataset]["data"])
@@ -115,7 +116,7 @@ def control(out: Path, spec: dict[str, Any], dataset: str, run: Run, seed: int) 
     folder = Job("truth", dataset, "truth", 0).folder(out)
     said = read_json(folder / "prompts.json", dict[str, list[Any]])
     images, masks = np.load(folder / "prompts.npy"), np.load(folder / "prompts_masks.npy")
-    drawn = redraw(run, said["prompts"], images, masks, seed=seed + 3)
+    drawn = redraw(said["prompts"], images, masks, seed + 3)
     ruler = _ruler(folder, spec, dataset)
     errs = read_json(folder / "ruler_errs.json", dict[str, float | None])
     rows = adherence_rows(MATERIALS[phantom.kind], said["asked"], ruler.measure(drawn), errs)
@@ -204,9 +205,14 @@ def _rows(
     sets = gather(real, made.images, synth_groups=np.array(pairs.groups), cache=out / "cache", **beside)
     rows += measure(sets, SETS)
     if made.chroma is not None:
-        interval = mean_of(made.chroma, np.array(pairs.groups), (0, 1))
-        rows.append(interval_row("chroma", interval, len(pairs), 0.0, {}))
+        rows.append(chroma_row(made.chroma, np.array(pairs.groups)))
     return rows
+
+
+def chroma_row(chroma: NDArray[np.float64], groups: NDArray[Any] | None = None) -> Row:
+    """How much colour grey images (N,) were drawn with, on average, with its interval over `groups` (N,) or images."""
+    interval = mean_of(chroma, np.arange(len(chroma)) if groups is None else groups, (0, 1))
+    return interval_row("chroma", interval, len(chroma), 0.0, {})
 
 
 def mean_of(values: NDArray[Any], groups: NDArray[Any], bounds: tuple[float, float]) -> Interval:

@@ -10,10 +10,11 @@ from typing import Any
 from veridical.benching.changes import phantom_of
 from veridical.core.errors import InputError
 from veridical.editing.table import EDITS, find
+from veridical.hub.hosted import is_hosted, settings_of
+from veridical.reporting.plan import AWAY
 
 COPY, REDRAW = "copy", "redraw"  # the source itself; a new image by the words, and by edges where a run wants such
 LINES = (COPY, REDRAW)
-AWAY = ("hub:", "hosted:")  # of others, not of this bench
 SAYS = ("caption", "instruction")
 MASKED = ("inpaint", "diffedit")  # of the review's third group, masks given or found
 CHANGE = ("prompt", "source_prompt", "instruction")
@@ -167,6 +168,8 @@ def read_edits(
 def _edit(
     path: Path, name: str, given: Mapping[str, Any], changes: Mapping[str, Any], runs: Mapping[str, list[str]]
 ) -> EditRow:  # fmt: skip
+    from veridical.editing.hosted import HOWS  # imports torch, which the help of the command line does without
+
     if "-seed" in name:
         raise InputError(f"{path}: the edit {name!r} cannot be the name of a folder; leave out '-seed'.")
     how, run = given.get("how", name), given.get("run", "")
@@ -180,10 +183,13 @@ def _edit(
             f"{path}: the edit {name} needs run = the name of one of {', '.join(runs) or 'the recipes'}, of hub:FOLDER or "
             "of hosted:MODEL@URL."
         )
+    if is_hosted(run) and how not in HOWS:
+        raise InputError(
+            f"{path}: the edit {name} goes by {how!r}, but a hosted generator has {', '.join(HOWS)}: the others need a run."
+        )
     if how in EDITS:
         row = find(how)
-        if not run.startswith("hosted:"):  # which has settings of its own
-            row.parse(dict(given.get("settings", {})))
+        (settings_of if is_hosted(run) else row.parse)(dict(given.get("settings", {})))
         if given.get("mask") and "mask" not in (*row.needs, *row.offers):
             raise InputError(f"{path}: the edit {name} cannot have a mask, as {how} takes none.")
         if "mask" in row.needs and not given.get("mask"):

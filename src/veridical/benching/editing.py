@@ -22,12 +22,13 @@ from veridical.data.hints import OF_MASKS, hints_of_images, hints_of_masks
 from veridical.data.window import IntensityWindow
 from veridical.editing.edit import Given
 from veridical.editing.folder import edited
-from veridical.editing.hosted import HOWS, made_by
+from veridical.editing.hosted import made_by
 from veridical.editing.table import EDITS
-from veridical.hub.hosted import Hosted, is_hosted, settings_of
+from veridical.hub.hosted import Hosted, is_hosted, settings_of, spent
 from veridical.nets.dit import DiT
 from veridical.nets.unet import UNet
 from veridical.pretrained.folder import is_hub
+from veridical.pretrained.hints import LABELS, colours_of, drawn_hints, painted
 from veridical.reporting.plan import source_of
 from veridical.runs.draw import conditions_of, draw
 from veridical.runs.run import Run, load
@@ -93,6 +94,8 @@ def make(
 
     seconds, calls = (sum(float(part[name]) for part in parts) / len(pairs) for name in ("seconds", "calls"))
     cost = {"seconds_per_image": seconds, "evaluations": calls, "device": str(parts[0]["device"])}
+    if is_hosted(row["run"]):
+        cost |= {"evaluations": None, "paid": spent(folder / "responses")}
     return Made(whole("images"), whole("mask"), whole("chroma"), cost)
 
 
@@ -137,8 +140,6 @@ def made(run: Run, row: Mapping[str, Any], pairs: Pairs, seed: int) -> dict[str,
 
 def made_away(row: Mapping[str, Any], pairs: Pairs, numbers: Sequence[int], seed: int, kept: Path) -> dict[str, Any]:
     """The same of a hosted generator, whose answers are kept: nothing is paid twice. Images travel with 8 bits."""
-    if row["how"] not in HOWS:
-        raise InputError(f"a hosted generator has {', '.join(HOWS)}, not {row['how']!r}: the others need a run.")
     began, hosted = time.perf_counter(), Hosted(row["run"], kept)
     given = settings_of(dict(row["settings"]))
     if "how" in hosted.about and row["how"] != "variation":
@@ -176,9 +177,22 @@ def _said(text: str, row: Mapping[str, Any]) -> str:
     return text
 
 
+def shown(run: Run, images: Images, masks: NDArray[Any] | None) -> dict[str, Any]:
+    """What the ControlNet of a pipeline is shown of images or of their label images: edges, unless its settings say else."""
+    if run.pipeline is None or getattr(run.model, "control", None) is None:
+        return {}
+    kind = run.info.args["hint"] or "canny"
+    if kind != LABELS:
+        return {"source": drawn_hints(kind, images)}
+    if masks is None:
+        raise InputError("it is told label images (hint=labels), which these have not: give it hint = 'canny'.")
+    return {"masks": painted(masks, colours_of(run.info.args["colours"]), "the label images")}
+
+
 def redraw(run: Run, prompts: list[str], images: Images, masks: NDArray[Any] | None, seed: int) -> Images:
     """New images by words, and by the hints of `images` or of their label images where a run wants such."""
-    cond = conditions_of(run, len(prompts), prompt=prompts, extrapolate=True).cond if run.hears else {}
+    asked = {"prompt": prompts, "extrapolate": True, **shown(run, images, masks)}
+    cond = conditions_of(run, len(prompts), **asked).cond if run.hears else {}
     if "hint" in run.needs:
         kind, classes = run.info.config.hint, len(run.info.dataset.get("mask_values") or ())
         if kind in OF_MASKS and masks is None:

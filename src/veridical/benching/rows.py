@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from veridical.conditions.table import DATA_SETTINGS, needed
 from veridical.core.errors import InputError
-from veridical.reporting.plan import FREE
+from veridical.reporting.plan import AWAY
 
 # What a dataset may say; a recipe may not change it, or it would be compared with other tiles. The size is the bench's.
 OF_DATASET = tuple(name for name in DATA_SETTINGS if name != "size")
 # Systems are compared by their last states, after training on all that is not held out; a dataset may say otherwise.
 UNWATCHED: dict[str, Any] = {"validation": 0.0}
+CAPTIONS = "captions.json"  # of a dataset: the first caption of each held-out tile
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def check_first(path: Path, stages: dict[str, Row], rows: dict[str, Row], datase
 def read_row(
     path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]], stage: bool = False
 ) -> Row:
+    from veridical.hub.hosted import is_hosted
     from veridical.pretrained.folder import is_hub
     from veridical.recipes.table import find, find_drawing, settings
 
@@ -86,15 +89,10 @@ def read_row(
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
-    if row.recipe in FREE and not stage:
+    if row.recipe in AWAY and not stage:
         return row
-    if row.recipe.startswith("hosted:"):
-        raise InputError(
-            f"{path}: {name}: a bench draws no new images from hosted generators: use veridical sample and score; in [edits] "
-            "they have their place."
-        )
-    if is_hub(row.recipe) and not stage:
-        return _pipeline(path, name, row, datasets)
+    if (is_hub(row.recipe) or is_hosted(row.recipe)) and not stage:
+        return _of_others(path, name, row, datasets)
     drawn = find(row.recipe) if stage else find_drawing(row.recipe)
     settings(row.recipe, given)
     for dataset in row.datasets or datasets:
@@ -110,19 +108,38 @@ def read_row(
     return row
 
 
-def _pipeline(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
-    """A row that is not trained: its folder against that of the file, its prompt and settings."""
+def _of_others(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
+    """A row that is not trained: its folder against that of the file, or its address; its prompt and settings."""
+    from veridical.hub.hosted import is_hosted, named, settings_of
     from veridical.pretrained.folder import HUB
     from veridical.pretrained.settings import parsed
 
-    place = row.recipe.removeprefix(HUB)
-    if (path.parent / place).exists():
-        row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
-    prompt = row.args.get("prompt")
-    if not prompt or not all(isinstance(text, str) for text in ([prompt] if isinstance(prompt, str) else prompt)):
-        raise InputError(f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them.')
-    parsed(name, {key: value for key, value in row.args.items() if key != "prompt"}, {})
+    given = {key: value for key, value in row.args.items() if key != "prompt"}
+    if is_hosted(row.recipe):
+        named(row.recipe)
+        settings_of(given)
+    else:
+        place = row.recipe.removeprefix(HUB)
+        if (path.parent / place).exists():
+            row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
+        parsed(name, given, {})
     for dataset in row.datasets or []:
         if dataset not in datasets:
             raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
+    if "prompt" in row.args:
+        texts: Any = row_prompts(row.args)
+        known = isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
+        if not known or not (all(texts) or is_hosted(row.recipe)):  # some servers have runs that hear no words
+            raise InputError(f'{path}: {name} draws what a prompt says: write prompt = "...", or a list of them.')
+    elif silent := [dataset for dataset in row.datasets or datasets if not datasets[dataset].get("text")]:
+        raise InputError(
+            f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them, or give dataset {silent[0]!r} '
+            'captions, text = "auto", which it then draws.'
+        )
     return row
+
+
+def row_prompts(args: Mapping[str, Any]) -> list[str] | None:
+    """Prompts of a row that says some; None where it draws captions of held-out tiles."""
+    prompt = args.get("prompt")
+    return [prompt] if isinstance(prompt, str) else prompt

@@ -13,11 +13,12 @@ import numpy as np
 
 from veridical.benching.cluster import Cluster, cluster_at
 from veridical.benching.processes import Course, Processes
-from veridical.benching.rows import UNWATCHED, Row
+from veridical.benching.rows import CAPTIONS, UNWATCHED, Row
 from veridical.benching.schedule import FINAL, work_through
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
 from veridical.conditions.table import CONDITIONS
+from veridical.conditions.text import captions_of
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
 from veridical.core.interrupt import on_stop
@@ -25,10 +26,11 @@ from veridical.core.lock import LOCK, alone
 from veridical.core.pace import slowed
 from veridical.core.progress import bar_if_slow
 from veridical.core.version import __version__
+from veridical.hub.hosted import is_hosted
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
-from veridical.reporting.plan import FREE, Job, is_free, jobs_of, needs_of
+from veridical.reporting.plan import AWAY, Job, is_free, jobs_of, needs_of
 from veridical.reporting.results import bench_spec, cells_of
 from veridical.runs.run import row_of
 from veridical.scoring.common import SAME
@@ -152,15 +154,24 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
 
 
 def _described(row: Row) -> dict[str, Any]:
-    if row.recipe in FREE:
+    if row.recipe in AWAY:
         return {
             "family": "other people's",
             "task": "",
             "summary": "a place for a system that nobody has given",
             "citation": "",
         }
+    told = ["text"] if row.recipe.startswith(AWAY) and "prompt" not in row.args else []
+    if is_hosted(row.recipe):
+        return {
+            "family": "hosted",
+            "task": "",
+            "summary": "a generator behind an images API",
+            "citation": "",
+            "needs": told,
+        }
     of = row_of(row.recipe)
-    return {k: getattr(of, k) for k in ("family", "task", "summary", "citation")} | {"needs": list(of.needs)}
+    return {k: getattr(of, k) for k in ("family", "task", "summary", "citation")} | {"needs": [*of.needs, *told]}
 
 
 def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str, Data]) -> None:
@@ -185,6 +196,8 @@ def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str
             write_json(place / "summary.json", summary)
         if cond := data.conditions("test", plan.tiles, plan.samples):
             write_arrays(place / "conditions.npz", cond)
+        if where := plan.datasets[name].get("text"):
+            write_json(place / CAPTIONS, captions_of(dataset, where, "test", plan.tiles))
 
 
 def _in_both(test: np.ndarray, train: np.ndarray) -> list[str]:
@@ -203,7 +216,7 @@ def _open(plan: Spec, name: str) -> Data:
     """Open a dataset with all the conditions that its recipes need, or that its entry gives."""
     entry = UNWATCHED | {k: v for k, v in plan.datasets[name].items() if k != "data"}
     rows = [row for row in plan.recipes.values() if row.datasets is None or name in row.datasets]
-    needs = {need for row in rows if row.recipe not in FREE for need in row_of(row.recipe).needs} | {
+    needs = {need for row in rows if not row.recipe.startswith(AWAY) for need in row_of(row.recipe).needs} | {
         row.name for row in CONDITIONS.values() if row.setting in entry
     }
     return open_data(name, needs, plan.datasets[name]["data"], TrainConfig(size=plan.size, **entry))

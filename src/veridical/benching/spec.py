@@ -17,6 +17,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_text
 from veridical.core.limits import LARGEST_TILE
 from veridical.core.text import is_name
+from veridical.hub.hosted import is_hosted
 from veridical.recipes.config import TrainConfig
 
 LARGEST = 2**20  # bytes of a specification
@@ -123,7 +124,8 @@ def read_spec(path: str | Path) -> Spec:
     rows = {name: read_row(path, name, dict(given), datasets) for name, given in values["recipes"].items()}
     check_first(path, stages, rows, list(datasets))
     there = {name: row.datasets or list(datasets) for name, row in (stages | rows).items()}
-    edits = read_edits(path, values["edits"], changes, there)
+    hosted = {name: row.recipe for name, row in rows.items() if is_hosted(row.recipe)}
+    edits = read_edits(path, _addressed(values["edits"], hosted), changes, there)
     for name, edit in edits.items():
         if edit.run in rows and (untrained := set(edit.seeds or ()) - set(rows[edit.run].seeds or values["seeds"])):
             raise InputError(
@@ -132,6 +134,15 @@ def read_spec(path: str | Path) -> Spec:
     truth = read_truth(path, values["truth"], stages)
     more = {"stages": stages, "edits": edits, "changes": changes, "truth": truth}
     return Spec(**(values | {"datasets": datasets, "recipes": rows} | more))
+
+
+def _addressed(edits: dict[str, Any], hosted: dict[str, str]) -> dict[str, Any]:
+    """Edits whose run is a row of a hosted generator, which leaves no run, with the generator itself in its place."""
+
+    def known(row: Any) -> bool:
+        return isinstance(row, dict) and isinstance(row.get("run"), str) and row["run"] in hosted
+
+    return {name: row | {"run": hosted[row["run"]]} if known(row) else row for name, row in edits.items()}
 
 
 def _paired(

@@ -11,15 +11,25 @@ from veridical.cli.shell import app, say
 
 
 @app.command(
-    epilog="Example:\n\n\b\nveridical export runs/stable_diffusion pipeline\n"
+    epilog="Example:\n\n\b\nveridical export runs/stable_diffusion pipeline --licence CC-BY-4.0 --author 'A. Name'\n"
     "python -c 'from diffusers import StableDiffusionPipeline as P; P.from_pretrained(\"pipeline\")'"
 )
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of the recipe stable_diffusion.")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="New folder to write.")],
     format: Annotated[str, typer.Option(help="diffusers: a folder that StableDiffusionPipeline loads.")] = "diffusers",
+    licence: Annotated[str, typer.Option(help="Of the weights, as SPDX names it: CC-BY-4.0, Apache-2.0.")] = "",
+    author: Annotated[list[str] | None, typer.Option(help="Who made it; repeatable.")] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="For the model card: what `veridical score --json` wrote; by default the bench's."),
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="Likewise: what `veridical audit --json` wrote; by default the bench's.")
+    ] = None,
 ) -> None:
-    """Write a run as a folder that other libraries load."""
+    """Write a run as a folder that other libraries load, with a model card."""
     from veridical.hub.export import export as write
 
-    say(f"{format}: {write(run, out, format=format)}")
+    made = write(run, out, format=format, licence=licence, authors=author or (), scores=scores, audit=audit)
+    say(f"{format}: {made}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from veridical.conditions.condition import Answer, Condition, Option, Request, Supply, TileSettings
+from veridical.conditions.prompts import unknown
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash
 from veridical.core.settings import setting
@@ -66,9 +67,7 @@ def _ask(request: Request, given: str | Sequence[str] | None) -> Answer:
     if beyond := labels.beyond(wanted):
         what = f"{labels.column} {beyond[0]} lies outside the training images, {labels.low:g} to {labels.high:g}"
         if not request.extrapolate:
-            raise InputError(
-                f"{what}: nothing is known of such images; ask for values in between, or add --extrapolate."
-            )
+            raise unknown(what)
         notes.append(f"{what}: nothing is known of such images")
     return Answer({"label": found}, labels.column, labels.decode(found), notes=tuple(notes))
 

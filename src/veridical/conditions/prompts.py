@@ -37,11 +37,15 @@ def remarks(
     for text in dict.fromkeys(texts):
         beyond = vocabulary.beyond(text)
         if beyond and not extrapolate:
-            raise InputError(
-                f"{what} {text!r}: {beyond[0]}: nothing is known of such images; ask for values in between, or add --extrapolate."
-            )
+            raise unknown(f"{what} {text!r}: {beyond[0]}")
         notes += [f"{what} {text!r}: {note}" for note in (*vocabulary.notes(text), *beyond)]
     return notes
+
+
+def unknown(what: str) -> InputError:
+    """What is to be drawn lies outside the training images."""
+    why = f"{what}: nothing is known of such images; ask for values in between, or"
+    return InputError(f"{why} add --extrapolate.", f"{why} send extrapolate as true.")
 
 
 def check_guided(request: Request) -> None:
@@ -52,6 +56,8 @@ def check_guided(request: Request) -> None:
             f"{request.run['recipe']} has no guidance, so nothing leads away from a negative prompt: leave it out."
         )
     if scale == 1:
+        why = "guidance_scale=1 has no use for a negative prompt"
         raise InputError(
-            "guidance_scale=1 has no use for a negative prompt: add --set guidance_scale=3, or leave it out."
+            f"{why}: add --set guidance_scale=3, or leave it out.",
+            f"{why}: leave it out, or have the run served with another guidance_scale.",
         )

@@ -48,7 +48,7 @@ class TextSettings(TileSettings):
         "Captions of the images, for recipes that need text: auto (captions.jsonl, metadata.jsonl or NAME.txt beside the "
         "images, or a phantom's own), or a file of JSON lines with file_name and text.",
     )
-    words: str = setting(
+    tokenizer: str = setting(
         "",
         "Run whose words and numbers captions are read with, in place of those found in these captions; that of a stage of "
         "--first if that hears text.",
@@ -81,8 +81,8 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     if not any(captions[index] for index in train):
         raise InputError(f"{spec}: no training image has a caption; write some, or give another --split.")
     told = [caption for index in train for caption in captions[index]]
-    if settings.words:
-        path = Path(settings.words, FILE)
+    if settings.tokenizer:
+        path = Path(settings.tokenizer, FILE)
         vocabulary, strange = Vocabulary.from_json(read_bytes(path), path).widened(told)
         notes = [*notes, *strange]
     else:
@@ -90,7 +90,7 @@ def _supply(spec: str, target: Dataset, settings: TextSettings) -> Supply:
     # Text 0 is the empty caption; those of a slice stand one after another.
     texts = ["", *(caption for of_slice in captions for caption in of_slice)]
     # training captions fit, unless they are too long for any network, or the words are others'
-    asked = used if settings.words or vocabulary.length == MOST_TOKENS else sorted({*used} - {*train})
+    asked = used if settings.tokenizer or vocabulary.length == MOST_TOKENS else sorted({*used} - {*train})
     cut = vocabulary.cut([caption for index in asked for caption in captions[index]])
     counts = np.array([len(of_slice) for of_slice in captions])
     first = np.where(counts > 0, 1 + np.cumsum(counts) - counts, 0)
@@ -224,8 +224,6 @@ def _kept(request: Request, name: str, about: Mapping[str, str] | None) -> Path:
 
 
 def _held_out(request: Request) -> list[str]:
-    from veridical.wording import turned
-
     settings = request.settings
     if told := request.run["text"].get("prompt"):  # all training images were told the same
         return [str(told)]
@@ -235,14 +233,30 @@ def _held_out(request: Request) -> list[str]:
         augment=settings.augment, scale=settings.scale, split=settings.split or None,
         masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
     )  # fmt: skip
-    captions, _ = read_captions(spec, dataset.slices, settings.text)
-    places, _, turns = dataset.chosen("test", request.n)
+    return captions_of(dataset, settings.text, "test", request.n)
+
+
+def captions_of(dataset: Dataset, where: str, which: str, n: int | None) -> list[str]:
+    """The first caption of the image of each of the tiles that ``dataset.tiles(which, n)`` gives, turned with it; "" of none.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    where : str
+        See `veridical.data.captions.read_captions`.
+    which : str
+    n : int, optional
+    """
+    from veridical.wording import turned
+
+    captions, _ = read_captions(dataset.spec, dataset.slices, where)
+    places, _, turns = dataset.chosen(which, n)
     return [turned(next(iter(captions[index]), ""), code) for index, code in zip(places[:, 0], turns, strict=True)]
 
 
 def _located(given: Mapping[str, Any], find: Callable[[str], str]) -> dict[str, Any]:
     found = {"text": find(str(given["text"]))} if given.get("text", AUTO) not in ("", AUTO) else {}
-    return found | ({"words": find(str(given["words"]))} if given.get("words") else {})
+    return found | ({"tokenizer": find(str(given["tokenizer"]))} if given.get("tokenizer") else {})
 
 
 TEXT = Condition(

@@ -9,7 +9,17 @@ class InputError(ValueError):
 
     The message is one sentence that names the file or option, says what is wrong and what to do. The command line
     prints it without a traceback and exits with code 2.
+
+    Parameters
+    ----------
+    message : str
+    asked : str, optional
+        The same for who asks a server, where `message` names an option of the command line.
     """
+
+    def __init__(self, message: str, asked: str = "") -> None:
+        super().__init__(message)
+        self.asked = asked or message
 
 
 def check_share(name: str, value: float) -> None:

@@ -11,6 +11,8 @@ from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
 from veridical.data.slices import Slices
 from veridical.editing.edit import NEEDS, Edit, Given
+from veridical.editing.table import EDITS
+from veridical.models.contract import Steering
 from veridical.runs.run import Run
 
 
@@ -48,6 +50,14 @@ def check_given(row: Edit, images: Images, given: Given, run: Run) -> None:
             raise InputError(
                 f"{row.name}: {len(value)} of {name} for {len(images)} images cannot be: give one for each."
             )
+    if given.hint is not None:
+        if not row.steered or not isinstance(run.model, Steering) or run.model.control is None:
+            able = ", ".join(name for name, one in EDITS.items() if one.steered)
+            raise InputError(
+                f"{row.name} is not steered by hints here: leave out --set hint, or use {able} with a ControlNet."
+            )
+        if given.hint.shape != (len(images), 3, *images.shape[2:]):
+            raise InputError(f"{row.name}: hints of {given.hint.shape} for images of {images.shape} cannot be.")
     if given.mask is not None and given.mask.shape[1:] != images.shape[2:]:
         raise InputError(f"{row.name}: masks of {given.mask.shape[1:]} for images of {images.shape[2:]} cannot be.")
     if given.words is None and not run.hears and (given.prompt or given.source_prompt or given.negative_prompt):

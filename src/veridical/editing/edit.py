@@ -40,6 +40,8 @@ class Given:
         What each shows, and what guidance leads away from.
     words : Words
         What makes conditions of texts; there is none where a model hears no words.
+    hint : ndarray of float32, shape (N, 3, H, W), values in [0, 1]
+        What the ControlNet of a pipeline is shown.
     """
 
     mask: NDArray[np.bool_] | None = None
@@ -48,6 +50,7 @@ class Given:
     source_prompt: Sequence[str] | None = None
     negative_prompt: Sequence[str] | None = None
     words: Words | None = None
+    hint: Images | None = None
 
     def target(self, n: int) -> dict[str, Tensor]:
         """Conditions of `n` images by their (first) prompts and negative prompts; empty for a model that hears no words."""
@@ -152,6 +155,8 @@ class Edit:
         Fields of `Given` that it uses where they are given.
     several : bool
         It makes several changes at once, a prompt each; others make them one after another.
+    steered : bool
+        The ControlNet of a pipeline can steer it.
     """
 
     name: str
@@ -167,6 +172,7 @@ class Edit:
     replaces: bool = False
     offers: tuple[str, ...] = ()
     several: bool = False
+    steered: bool = False
 
     @property
     def option(self) -> str:

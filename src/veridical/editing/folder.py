@@ -25,6 +25,7 @@ from veridical.data.readers.open import open_slices
 from veridical.editing.checks import check_given, check_images
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.grey import applied
+from veridical.editing.hints import steering
 from veridical.editing.jobs import Job, jobs_of
 from veridical.editing.results import Results
 from veridical.editing.table import find
@@ -146,7 +147,10 @@ def edit(
             if not all(folder.has(job) for job in some):
                 began = time.monotonic()
                 counts = np.stack([channels_first(slices[job.number][None])[0] for job in some])
-                made, edited = _made(loaded, row, some, counts, words, chosen, seed, quiet or len(jobs) > len(some))
+                hint = steering(loaded, slices, [job.number for job in some], counts)
+                made, edited = _made(
+                    loaded, row, some, counts, words, chosen, seed, quiet or len(jobs) > len(some), hint
+                )
                 folder.add(some, counts, made, edited, time.monotonic() - began)
             done += len(some)
             progress.update(done / len(jobs))
@@ -194,8 +198,9 @@ def edited(
     chosen = row.parse(dict(settings or {}))
     found = applied(run, row, images, given, chosen, seed, range(len(images)) if numbers is None else numbers, quiet)
     if not np.isfinite(found.images).all():
+        why = f"{run.folder}: {how} gave values that are no numbers"
         raise InputError(
-            f"{run.folder}: {how} gave values that are no numbers; undo what --set changed, or train again."
+            f"{why}; undo what --set changed, or train again.", f"{why}; ask for other settings, or leave them out."
         )
     mask = given.mask if found.mask is None else found.mask
     if given.mask is not None and found.mask is not None:  # places of latents reach beyond
@@ -206,7 +211,7 @@ def edited(
 
 def _made(
     run: Run, row: Edit, jobs: Sequence[Job], counts: NDArray[Any], words: TextWords | None, settings: Any, seed: int,
-    quiet: bool,
+    quiet: bool, hint: Images | None,
 ) -> tuple[NDArray[Any], Edited]:  # fmt: skip
     """Counts after all changes, one after another where the edit does not make them at once, and what edits said of it."""
     lost = ~np.isfinite(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
@@ -227,7 +232,7 @@ def _made(
             texts if all(texts) else None,
             _sources(jobs, turn) if any(job.source_prompt for job in jobs) else None,
             [job.negative_prompt for job in jobs] if any(job.negative_prompt for job in jobs) else None,
-            words,
+            words, hint,
         )  # fmt: skip
         unit = np.where(lost, np.float32(0.5), run.window.to_unit(made))
         last = edited(

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from veridical.core.arrays import Images
 from veridical.data.colour import chroma, coloured, luminance, tinted
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.space import Space
-from veridical.models.contract import Coloured, Denoising, Diffusive
+from veridical.models.contract import Coloured, Denoising, Diffusive, Steering
 from veridical.runs.run import Run
 
 
@@ -25,6 +26,8 @@ def applied(
     Grey images of a model of colour come back grey, with the `Edited.chroma` that they had.
     """
     model = cast(Denoising, run.model)  # edits refuse what is not
+    if given.hint is not None and isinstance(run.model, Steering):
+        model = run.model.steered(torch.from_numpy(given.hint))
     grey = images.shape[1] == 1 and isinstance(run.model, Coloured)
     if grey:
         second = None if given.second is None else coloured(given.second)

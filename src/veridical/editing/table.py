@@ -169,7 +169,7 @@ EDITS: dict[str, Edit] = {
     "sdedit": Edit(
         "sdedit", "words", "Add noise to an image and take it away; with a mask only there.",
         "Meng et al. 2022, arXiv:2108.01073", _sdedit, "everything, or pixels under the mask",
-        settings=Strength, replaces=True, offers=(*WORDS, "mask"),
+        settings=Strength, replaces=True, offers=(*WORDS, "mask"), steered=True,
     ),
     "outpaint": Edit(
         "outpaint", "words", "Draw what may lie left, right, above and below an image; all its pixels are kept.", REPAINT,
@@ -187,22 +187,22 @@ EDITS: dict[str, Edit] = {
     "ddim_inversion": Edit(
         "ddim_inversion", "words", "Lead an image to its noise and back with other words.",
         "Song et al. 2021, arXiv:2010.02502; with null_text Mokady et al. 2022, arXiv:2211.09794", _ddim_inversion, "everything",
-        settings=Inversion, replaces=True, offers=(*WORDS, "source_prompt"),
+        settings=Inversion, replaces=True, offers=(*WORDS, "source_prompt"), steered=True,
     ),
     "diffedit": Edit(
         "diffedit", "words", "Find where two texts differ in an image, and change it there.",
         "Couairon et al. 2022, arXiv:2210.11427", _diffedit, "pixels under the mask", ("prompt",),
-        settings=DiffEdit, replaces=True, offers=("negative_prompt", "source_prompt", "mask"),
+        settings=DiffEdit, replaces=True, offers=("negative_prompt", "source_prompt", "mask"), steered=True,
     ),
     "ledits": Edit(
         "ledits", "words", "Several changes at once, each where it finds its place; away from texts that begin with -.",
         "Brack et al. 2023, arXiv:2311.16711", _ledits, "pixels under the mask", ("prompt",),
-        settings=Ledits, replaces=True, offers=("source_prompt", "mask"), several=True,
+        settings=Ledits, replaces=True, offers=("source_prompt", "mask"), several=True, steered=True,
     ),
     "prompt_to_prompt": Edit(
         "prompt_to_prompt", "words", "Draw an image again by another text, and look where the words of its own text were.",
         "Hertz et al. 2022, arXiv:2208.01626", _prompt_to_prompt, "everything, or what attention to changed words marks",
-        ("prompt", "source_prompt"), Attended, replaces=True, offers=("negative_prompt", "mask"),
+        ("prompt", "source_prompt"), Attended, replaces=True, offers=("negative_prompt", "mask"), steered=True,
     ),
 }  # fmt: skip
 

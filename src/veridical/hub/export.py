@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from veridical.core.errors import InputError
 from veridical.core.files import check_folder, file_hash, new_folder, write_json, write_text
 from veridical.core.notes import tell
 from veridical.core.version import __version__
+from veridical.hub.card import called, card, gathered, manifest
 from veridical.hub.tokens import fast_tokenizer
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.nets.lora import merge_lora
@@ -28,25 +29,26 @@ if TYPE_CHECKING:
 FORMATS = ("diffusers",)
 PROVENANCE = "veridical.json"
 
-CARD = """---
-library_name: diffusers
-pipeline_tag: text-to-image
----
-Weights of the recipe stable_diffusion of veridical {version}. **Every image it draws is synthetic.**
+MANIFEST = "bioimageio.yaml"
 
-```python
-from diffusers import StableDiffusionPipeline
+USAGE = """from diffusers import StableDiffusionPipeline
 
-pipeline = StableDiffusionPipeline.from_pretrained("FOLDER")
+pipeline = StableDiffusionPipeline.from_pretrained("{name}")
 image = pipeline("{prompt}", guidance_scale={scale:g}, num_inference_steps={steps}, output_type="np").images[0]
-```
-
-Images are {kind}, {size} x {size} pixels, in [0, 1]. Their counts are those of the window in `{provenance}`, which also says what
-the weights were trained on. Give a number of steps that divides 1000.
+# {kind}, {size} x {size} pixels, in [0, 1]; counts are those of the window in {provenance}. Steps: a number that divides 1000.
 """
 
 
-def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Path:
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    format: str = "diffusers",
+    licence: str = "",
+    authors: Sequence[str] = (),
+    scores: str | Path | None = None,
+    audit: str | Path | None = None,
+) -> Path:
     """Write a run as a folder that other libraries load.
 
     Parameters
@@ -57,7 +59,15 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
         A new folder.
     format : {"diffusers"}
         An ordinary `StableDiffusionPipeline`: ``StableDiffusionPipeline.from_pretrained(out)`` loads it, and with the same
-        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000).
+        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000). Beside it
+        a model card, ``README.md``, and a manifest as bioimage.io has it, ``bioimageio.yaml``.
+    licence : str
+        Of the weights, an identifier of SPDX; the card says where nobody has said it.
+    authors : sequence of str
+        Who made it.
+    scores, audit : str or Path, optional
+        What `veridical score --json` and `veridical audit --json` wrote, for the card; by default those of the cell of a
+        bench that the run is of, or its best preview.
 
     Returns
     -------
@@ -73,6 +83,7 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
     if format not in FORMATS:
         raise InputError(f"there is no format {format!r} to export to: use {', '.join(FORMATS)}.")
     check_folder(out)
+    known = gathered(Path(run), scores, audit, licence, authors)
     loaded = load(run, device="cpu")
     if loaded.info.adapted is not None:
         _whole(loaded)
@@ -86,20 +97,21 @@ def export(run: str | Path, out: str | Path, *, format: str = "diffusers") -> Pa
         "synthetic": "every image that these weights draw",
         "recipe": info.recipe,
         "checkpoint": {"sha256": file_hash(loaded.folder / "model.safetensors"), "steps": info.cost.steps},
-        "dataset": {k: info.dataset.get(k) for k in ("spec", "fingerprint")},
+        "dataset": {"spec": called(info.dataset.get("spec")), "fingerprint": info.dataset.get("fingerprint")},
         "window": info.window.to_json(),
         "pixel_size": info.dataset.get("pixel_size"),
         "guidance_scale": how.guidance_scale,
         "num_inference_steps": how.sampling_steps,
     }
-    card = CARD.format(
-        version=__version__, prompt="WORDS OF YOUR CAPTIONS", scale=how.guidance_scale, steps=how.sampling_steps,
-        kind="grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE,
+    usage = USAGE.format(
+        name=out.name, prompt="WORDS OF YOUR CAPTIONS", scale=how.guidance_scale, steps=how.sampling_steps,
+        kind="Grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE,
     )  # fmt: skip
     with new_folder(out) as folder, _silent():
         pipeline.save_pretrained(folder)
         write_json(folder / PROVENANCE, about)
-        write_text(folder / "README.md", card)
+        write_text(folder / "README.md", card(loaded, known, out.name, usage))
+        write_text(folder / MANIFEST, manifest(loaded, known, out.name))
     return out
 
 

@@ -41,12 +41,21 @@ FIELDS = (
     "settings",
     "negative_prompt",
     "label",
+    "extrapolate",
 )
 
 
 def is_hosted(run: str | Path) -> bool:
     """Whether what stands for a run is a hosted generator."""
     return str(run).startswith(PREFIX)
+
+
+def named(spec: str) -> tuple[str, str]:
+    """Model and address that ``hosted:MODEL@BASE_URL`` names; an `InputError` where it names none."""
+    model, _, url = spec.removeprefix(PREFIX).partition("@")
+    if not model or not url.startswith(("http://", "https://")):
+        raise InputError(f"{spec} names no model and address: write hosted:MODEL@https://SERVER/v1.")
+    return model, url
 
 
 @dataclass(frozen=True)
@@ -95,9 +104,7 @@ class Hosted:
             import openai
         except ImportError:
             raise InputError("hosted: needs the package openai: install veridical[hosted].") from None
-        self.model, _, self.url = spec.removeprefix(PREFIX).partition("@")
-        if not self.model or not self.url.startswith(("http://", "https://")):
-            raise InputError(f"{spec} names no model and address: write hosted:MODEL@https://SERVER/v1.")
+        self.model, self.url = named(spec)
         if not os.environ.get(KEY):
             raise InputError(
                 f"{KEY} is not in the environment: set it to the server's key (any word where it asks for none)."
@@ -153,16 +160,8 @@ class Hosted:
         return self._kept_or_asked("variations", {}, {"image": image}, number, seed, given)
 
     def write_cost(self, out: Path) -> None:
-        """Sum up in ``cost.json`` what all kept answers took: requests, seconds, tokens."""
-        kept = [self._read(path) for path in sorted(self._kept.glob("*.json"))]
-        answers = [answer for answer in kept if answer is not None]
-        usage: dict[str, int] = {}
-        for answer in answers:
-            for name, value in answer["usage"].items():
-                if isinstance(value, int):
-                    usage[name] = usage.get(name, 0) + value
-        seconds = round(sum(answer["seconds"] for answer in answers), 3)
-        write_json(out / COST, {"requests": len(answers), "seconds": seconds, "usage": usage or None})
+        """Sum up in ``cost.json`` what all kept answers took, see `spent`."""
+        write_json(out / COST, spent(self._kept))
 
     def _kept_or_asked(
         self,
@@ -181,7 +180,7 @@ class Hosted:
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         }  # fmt: skip
         path = self._kept / f"{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}.json"
-        answer, paid = self._read(path), False
+        answer, paid = _kept_answer(path), False
         if answer is None:
             began = time.monotonic()
             picture, found = self._asked(route, body | ours, files)
@@ -211,10 +210,6 @@ class Hosted:
             raise InputError(f"{self.url} answered without a picture (b64_json): this server cannot be used.")
         return found.data[0].b64_json, found
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
-        content = read_kept(path)
-        return None if content is None else parse_json(content, dict[str, Any], path)
-
     def _explained(self, error: Exception) -> InputError:
         status = getattr(error, "status_code", None)
         body = getattr(error, "body", None)
@@ -222,6 +217,24 @@ class Hosted:
         what = " ".join(str(said or error).split())[:300].rstrip(".")
         kind = f"answered {status}" if status else "cannot be reached"
         return InputError(f"{self.url} {kind} ({what}): mend that and give the same command again; answers are kept.")
+
+
+def spent(kept: Path) -> dict[str, Any]:
+    """What all answers in a folder took: requests, seconds, and tokens as the server counts them, None where it does not."""
+    found = [_kept_answer(path) for path in sorted(kept.glob("*.json"))]
+    answers = [answer for answer in found if answer is not None]
+    usage: dict[str, int] = {}
+    for answer in answers:
+        for name, value in answer["usage"].items():
+            if isinstance(value, int):
+                usage[name] = usage.get(name, 0) + value
+    seconds = round(sum(answer["seconds"] for answer in answers), 3)
+    return {"requests": len(answers), "seconds": seconds, "usage": usage or None}
+
+
+def _kept_answer(path: Path) -> dict[str, Any] | None:
+    content = read_kept(path)
+    return None if content is None else parse_json(content, dict[str, Any], path)
 
 
 def _pixels(picture: str, url: str) -> NDArray[np.uint8]:

@@ -262,6 +262,23 @@ class Large(Protocol):
 
 
 @runtime_checkable
+class Steering(Protocol):
+    """A model that a ControlNet can steer.
+
+    Attributes
+    ----------
+    control : nn.Module or None
+        The ControlNet, if it has one.
+    """
+
+    control: nn.Module | None
+
+    def steered(self, hint: Tensor) -> Any:
+        """The same model, which is told the hints (N, 3, H, W) in [0, 1] of N images beside all else."""
+        ...
+
+
+@runtime_checkable
 class Seeing(Diffusive, Protocol):
     """A `Diffusive` model whose network sees maps beside the noisy image: the condition ``map`` (N, C, h, w).
 

@@ -60,7 +60,7 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
     where = pick_device(device)
     dtype = _dtype(loading, where)
     check_fits(found, where, dtype, loading.offload)
-    model, words = _model(found, load_parts(found, dtype), sampling, where, loading.offload)
+    model, words = _model(found, load_parts(found, dtype), sampling, where, loading)
     args = {name: getattr(loading, name) for name in LOADING} | {name: getattr(sampling, name) for name in SAMPLING}
     args |= {"dtype": str(dtype).removeprefix("torch.")}
     numbers = sum(p.numel() for p in model.parameters())
@@ -94,7 +94,7 @@ def _dtype(loading: Loading, device: torch.device) -> torch.dtype:
 
 
 def _model(
-    found: Found, parts: dict[str, Any], sampling: PipelineSampling, device: torch.device, offload: bool
+    found: Found, parts: dict[str, Any], sampling: PipelineSampling, device: torch.device, loading: Loading
 ) -> tuple[Pretrained | PretrainedVarying, PipelineWords]:
     tokenizers = [parts[name] for name in ("tokenizer", "tokenizer_2") if name in parts]
     towers = [parts[name] for name in ("text_encoder", "text_encoder_2") if name in parts]
@@ -104,10 +104,15 @@ def _model(
     model = Pretrained(
         parts, words.ids([""]), schedule_of(found.folder, parts["scheduler"]), sampling, sees=found.kind.sees,
         padding=tuple(each.pad_token_id for each in tokenizers) if heeds else (),
-        zeros=len(towers) > 1 and bool(found.index.get("force_zeros_for_empty_prompt", True)), device=device, offload=offload,
+        zeros=len(towers) > 1 and bool(found.index.get("force_zeros_for_empty_prompt", True)), device=device,
+        offload=loading.offload,
     )  # fmt: skip
     if "controlnet" in parts:
-        words = PipelineWords(tokenizers, device, model.size)
+        words = PipelineWords(tokenizers, device, model.size, loading.hint, loading.colours)
+    elif loading.hint:
+        raise InputError(
+            f"{found.spec} has no ControlNet, which hint={loading.hint} is for: add --set controlnet=FOLDER."
+        )
     if "image_encoder" not in parts:
         return model, words
     left = getattr(parts["image_noising_scheduler"], "alphas_cumprod", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -78,6 +79,7 @@ class Pretrained(nn.Module):
         self.register_buffer("empty", empty.to(where), persistent=False)
         self.schedule, self.sampling, self.sees = schedule, sampling, sees
         self._padding, self._zeros, self._offload = padding, zeros, offload
+        self._hint: Tensor | None = None
         self.scale, self.width = float(self.vae.config.scaling_factor), int(self.unet.config.cross_attention_dim)
         side, channels = int(self.unet.config.sample_size), int(self.vae.config.latent_channels)
         self.shape = (channels, side, side)
@@ -197,7 +199,14 @@ class Pretrained(nn.Module):
 
     def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
         """Conditions of `n` images with their text read once, for many calls of `denoise`."""
-        return hear(cond, n, self)
+        found = hear(cond, n, self)
+        return found if self._hint is None else found | {"hint": self._hint.repeat(n // len(self._hint), 1, 1, 1)}
+
+    def steered(self, hint: Tensor) -> Pretrained:
+        """The same, which is told the hints (N, 3, H, W) in [0, 1] of N images, or several times as many, beside all else."""
+        found = copy.copy(self)
+        found._hint = hint.to(self.where.device)
+        return found
 
     def attention(self, control: Control) -> AbstractContextManager[None]:
         """A context in which the attention of the U-Net goes through `control`."""

@@ -12,6 +12,7 @@ from veridical.core.parse import value_of
 from veridical.core.settings import check, setting, types_of
 from veridical.diffusion.solvers import SOLVERS
 from veridical.models.diffusion.settings import Sampling
+from veridical.pretrained.hints import KINDS, LABELS, colours_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,13 @@ class Loading:
     )
     offload: bool = setting(False, "Keep on the GPU only the part that works; the others wait in main memory.")
     controlnet: str = setting("", "Folder of a ControlNet, which then steers the pipeline; its hints are --source.")
+    hint: str = setting(
+        "",
+        "What a ControlNet is shown of --source: the pictures as they are (by default), their edges (canny, sketch), or label "
+        "images (--masks) in colours. With it, edits are steered too, by the image itself or its label image.",
+        choices=KINDS,
+    )
+    colours: str = setting("", "For hint=labels: VALUE=#RRGGBB,..., the colours of labels that the ControlNet knows.")
     like: str = setting("", "Images whose channels, bit depth and intensity window samples have; else 8 bits, RGB.")
     config: str = setting("", "Folder of the pipeline without its weights, for weights in a single .safetensors file.")
     download: bool = setting(
@@ -33,6 +41,8 @@ class Loading:
 
     def __post_init__(self) -> None:
         check(self)
+        if bool(colours_of(self.colours)) != (self.hint == LABELS):
+            raise InputError("hint=labels and colours=VALUE=#RRGGBB go together: give both, or none.")
 
 
 @dataclass(frozen=True)

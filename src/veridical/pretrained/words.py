@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,9 @@ from torch import Tensor
 from veridical.conditions.condition import Answer
 from veridical.conditions.prompts import prompts_of
 from veridical.conditions.request import Asked
-from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.tokens import NEGATIVE
-from veridical.data.colour import coloured
-from veridical.data.images import channels_first
-from veridical.data.readers.open import open_slices
+from veridical.pretrained.hints import LABELS, read_hints
 
 ELSEWHERE = "its words were learned elsewhere: whether it knows those of a prompt, and heeds numbers, cannot be told"
 SPELLED = "spelled"
@@ -34,10 +30,15 @@ class PipelineWords:
     device : torch.device
     hinted : int
         Side in pixels of the hints of its ControlNet; 0: it has none.
+    hint, colours : str
+        What those are made of, see `veridical.pretrained.settings.Loading`.
     """
 
-    def __init__(self, tokenizers: Sequence[Any], device: torch.device, hinted: int = 0) -> None:
+    def __init__(
+        self, tokenizers: Sequence[Any], device: torch.device, hinted: int = 0, hint: str = "", colours: str = ""
+    ) -> None:
         self._tokenizers, self._device, self._hinted = list(tokenizers), device, hinted
+        self._hint, self._colours = hint, colours
 
     def ids(self, texts: Sequence[str]) -> Tensor:
         """Token ids (N, L) of all tokenizers, begun, ended, cut and filled up."""
@@ -103,8 +104,13 @@ class PipelineWords:
         InputError
             For what such a pipeline is not told, or where no prompt is given.
         """
-        told = {key: value for key, value in given.items() if value and key != "extrapolate"}
-        takes = ("prompt", "negative_prompt", *(["source"] if self._hinted else []))
+        told: dict[str, Any] = {
+            key: value
+            for key, value in given.items()
+            if key != "extrapolate" and (isinstance(value, np.ndarray) or value)
+        }
+        where = "masks" if self._hint == LABELS else "source"
+        takes = ("prompt", "negative_prompt", *([where] if self._hinted else []))
         for key in told:
             if key not in takes:
                 raise InputError(f"{name} takes no {key.replace('_', ' ')}: leave out --{key.replace('_', '-')}.")
@@ -121,17 +127,10 @@ class PipelineWords:
             beside["negative_text"] = against
         answers = [Answer(arrays, "text", prompts, notes=tuple(notes), beside=beside)]
         if self._hinted:
-            if "source" not in told:
-                raise InputError(f"{name} is told by pictures where things lie: give them with --source DATA.")
-            hints, names = _hints(told["source"], self._hinted)
+            if where not in told:
+                raise InputError(f"{name} is told by pictures where things lie: give them with --{where} DATA.")
+            hints, names = told[where], [""]
+            if not isinstance(hints, np.ndarray):
+                hints, names = read_hints(self._hint, self._colours, hints, self._hinted)
             answers.append(Answer({"hint": hints}, "hint", names))
         return Asked(n, tuple(answers))
-
-
-def _hints(spec: str | Path, size: int) -> tuple[Images, list[str]]:
-    """Pictures (N, 3, size, size) in [0, 1] as they are."""
-    slices = open_slices(spec)
-    if slices.dtype != np.uint8 or any(tuple(shape) != (size, size) for shape in slices.shapes):
-        raise InputError(f"{spec}: hints are pictures of 8 bits and {size} x {size} pixels: save them so.")
-    pictures = channels_first(np.stack([slices[k] for k in range(len(slices))]))
-    return coloured(pictures.astype(np.float32) / np.float32(255)), list(slices.names)

@@ -181,6 +181,14 @@ class Told(TypedDict, total=False):
     source_prompts: list[str]
 
 
+class Paid(TypedDict, total=False):
+    """What answers of a server took, in ``cost.json``."""
+
+    requests: Count
+    seconds: Amount
+    usage: dict[str, Count] | None
+
+
 class Spent(TypedDict, total=False):
     """``cost.json``."""
 
@@ -195,6 +203,7 @@ class Spent(TypedDict, total=False):
     device: str | None
     threads: Count | None
     evaluations: Amount | None
+    paid: Paid | None
 
 
 class Found(TypedDict, total=False):
@@ -222,6 +231,7 @@ class Audited(TypedDict, total=False):
     """``audit.json``."""
 
     verdict: str | None
+    lead: str | None
     reason: str | None
     evidence: Evidence | None
     findings: list[Found]

@@ -15,7 +15,10 @@ from veridical.reporting.tables import aggregate, find_metric
 from veridical.scoring.table import HEADLINE
 from veridical.stats.jackknife import Interval, jackknife
 
-FAMILIES = {"VAE": "VAE", "GAN": "GAN", "diffusion": "diffusion", "text": "diffusion, from words"}
+FAMILIES = {
+    "VAE": "VAE", "GAN": "GAN", "diffusion": "diffusion", "text": "diffusion, from words",
+    "pipelines": "pipelines of other people", "hosted": "hosted generators",
+}  # fmt: skip
 DIFFUSIVE = ("diffusion", "text")
 EXPLAINED = (
     "Each family by its best system, the one nearest to real tiles. Quality: distance to real (0 real, 1 random "

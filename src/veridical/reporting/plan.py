@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 Kind = Literal["truth", "stage", "cell", "edit"]
 PLACES: dict[str, str] = {"stage": "stages", "cell": "cells", "edit": "edits"}
-FREE = ("hub:", "hosted:")  # a place kept for a system that nobody has given
+AWAY = ("hub:", "hosted:")  # systems of others begin so; alone, it keeps a place for one that nobody has given
 
 
 class Job(NamedTuple):
@@ -69,7 +69,7 @@ def judge_of(spec: Mapping[str, Any], dataset: str) -> Job | None:
 
 def is_free(row: Mapping[str, Any]) -> bool:
     """Whether a row of a recipe or of an edit only keeps a place."""
-    return row.get("recipe") in FREE or row.get("run") in FREE
+    return row.get("recipe") in AWAY or row.get("run") in AWAY
 
 
 def jobs_of(spec: Mapping[str, Any]) -> list[Job]:

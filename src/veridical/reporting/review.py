@@ -15,6 +15,7 @@ from veridical.reporting.contents import Told, Worth
 from veridical.reporting.paper import write_paper
 from veridical.reporting.plan import edit_seeds
 from veridical.reporting.results import Cell, Files, inside, read, read_images
+from veridical.reporting.tables import paid
 from veridical.scoring.table import METRICS
 
 SCALE = 2  # how much pictures of edits are enlarged
@@ -119,9 +120,8 @@ def cost_rows(spec: Mapping[str, Any], cells: Sequence[Cell], edits: Sequence[Ce
             row["device"] = next((cell.cost["device"] for cell in done if cell.cost.get("device")), None)
             row["images"] = next((r["n"] for cell in done for r in cell.rows if r.get("n")), None)
             row["resolution"] = spec.get("size")
-            row["notes"] = (
-                next((cell.trouble for cell in group if cell.recipe == name and cell.trouble), "") if not done else ""
-            )
+            trouble = (cell.trouble for cell in group if cell.recipe == name and cell.trouble)
+            row["notes"] = paid([cell.cost for cell in done]) if done else next(trouble, "")
             rows.append(row)
     return rows
 

@@ -207,9 +207,18 @@ def cost_rows(cells: list[Cell]) -> list[dict[str, Any]]:
     return [
         {"dataset": cell.dataset, "system": cell.recipe, "seed": cell.seed, "state": cell.state}
         | {key: cell.cost.get(key) for key in COST_KEYS}
-        | {"notes": cell.trouble or slowed(cell.cost) or ""}
+        | {"notes": cell.trouble or slowed(cell.cost) or paid([cell.cost])}
         for cell in cells
     ]
+
+
+def paid(costs: Sequence[dict[str, Any]]) -> str:
+    """What cells took of a hosted generator, "" of others."""
+    found = [cost["paid"] for cost in costs if cost.get("paid")]
+    requests = sum(one.get("requests") or 0 for one in found)
+    tokens = sum((one.get("usage") or {}).get("total_tokens") or 0 for one in found)
+    said = f"{number(requests)} requests" if requests else ""
+    return f"{said}, {number(tokens)} tokens" if said and tokens else said
 
 
 def cost_shown(cells: list[Cell]) -> list[dict[str, Any]]:

@@ -141,10 +141,9 @@ def drawn(
         else:
             sampled = cast(Generating, run.model).sample(*given)
     if not torch.isfinite(sampled).all():
-        raise InputError(
-            f"{run.folder}: sampling gave values that are no numbers; undo what --set changed, or train again with a "
-            "smaller --set lr."
-        )
+        why = f"{run.folder}: sampling gave values that are no numbers"
+        mend = "undo what --set changed, or train again with a smaller --set lr"
+        raise InputError(f"{why}; {mend}.", f"{why}; have another run served.")
     images = ((sampled.clamp(-1, 1) + 1) / 2).float().cpu().numpy()
     return images, masks
 

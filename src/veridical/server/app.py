@@ -38,7 +38,7 @@ def app_of(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextM
         max_body_size=service.limits.body,
         lifespan=lifespan,
     )
-    refusing(app, service.limits.body, lambda text: _without_places(text, service))
+    refusing(app, service.limits.body, lambda error: _without_places(error.asked, service))
 
     @app.get("/health")
     async def health() -> dict[str, str]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.conditions.text import UPSAMPLED
-from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.data.inside import Inside
 from veridical.data.window import IntensityWindow
@@ -19,8 +18,8 @@ from veridical.editing.table import EDITS
 from veridical.runs.draw import conditions_of
 from veridical.server.errors import ApiError, shortened
 from veridical.server.fields import MOST, Edit, Generation, Variation
-from veridical.server.pictures import encode, read_image, read_mask, scale
-from veridical.server.served import Changed, Changing, Drawing, Served
+from veridical.server.pictures import encode, read_image, read_mask, scale, scale_for
+from veridical.server.served import Changed, Changing, Drawing, Made, Served
 from veridical.server.service import Service
 
 BITS = {"png": 8, "png16": 16}
@@ -62,8 +61,8 @@ class Prepared:
         """The entries of ``data``, from what the worker made."""
         return self._edited(made) if isinstance(made, Changed) else self._drawn(made)
 
-    def _drawn(self, images: Images) -> list[dict[str, Any]]:
-        return [self._entry(k, self.window.from_unit(image), {}) for k, image in enumerate(images)]
+    def _drawn(self, made: Made) -> list[dict[str, Any]]:
+        return [self._entry(k, self.window.from_unit(image), _colour(made, k)) for k, image in enumerate(made.images)]
 
     def _edited(self, made: Changed) -> list[dict[str, Any]]:
         assert self.before is not None
@@ -74,7 +73,8 @@ class Prepared:
                 counts = np.where(made.mask[k][None], counts, before)
             share = float((counts != before).any(0).mean())
             notes = {"notes": list(made.notes)} if made.notes else {}
-            entries.append(self._entry(k, counts, {"changed_share": share} | notes, made.mask is not None))
+            more = {"changed_share": share} | notes | _colour(made, k)
+            entries.append(self._entry(k, counts, more, made.mask is not None))
         return entries
 
     def _entry(self, k: int, counts: NDArray[Any], more: dict[str, Any], part: bool = False) -> dict[str, Any]:
@@ -82,6 +82,10 @@ class Prepared:
         content = encode(counts, Inside(self.served.about | self.said | one | {"synthetic": True}, part))
         revised = {} if self.revised[k] is None else {"revised_prompt": self.revised[k]}
         return {"b64_json": base64.b64encode(content).decode()} | revised | {"veridical": one}
+
+
+def _colour(made: Made, k: int) -> dict[str, float]:
+    return {} if made.chroma is None else {"chroma": float(made.chroma[k])}
 
 
 def generation(service: Service, asked: Generation) -> Prepared:
@@ -101,6 +105,8 @@ def generation(service: Service, asked: Generation) -> Prepared:
             400, f"{served.name} draws what it is told: give a prompt.", param="prompt", code="invalid_value"
         )
     _check_words(served, prompt, asked.negative_prompt)
+    if any(part.strip().startswith("@") for part in (asked.label or "").split(",")):  # a file, on the command line
+        raise ApiError(400, "A label cannot begin with '@'.", param="label", code="invalid_value")
     if asked.label is not None and "label" not in served.run.needs:
         raise ApiError(400, f"{served.name} takes no labels: leave it out.", param="label", code="invalid_value")
     if prompt.startswith("@") or (asked.negative_prompt or "").startswith("@"):  # a file, on the command line
@@ -172,11 +178,12 @@ def _changing(
             400, f"{len(contents)} images and n={n} make {n * len(contents)}: at most {MOST} are drawn for a request.",
             param="n", code="invalid_value",
         )  # fmt: skip
-    read = [read_image(content, info.channels, f"image {k + 1}", most) for k, content in enumerate(contents)]
+    channels = info.channels if served.run.pipeline is None else None
+    read = [read_image(content, channels, f"image {k + 1}", most) for k, content in enumerate(contents)]
     first = read[0][1]
-    if any((png.size, png.bits) != (first.size, first.bits) for _, png in read):
+    if any((png.size, png.bits, len(counts)) != (first.size, first.bits, len(read[0][0])) for counts, png in read):
         raise ApiError(
-            400, "The images differ in size or bits: send one a request.", param="image", code="invalid_value"
+            400, "The images differ in size, bits or channels: send one a request.", param="image", code="invalid_value"
         )
     if min(first.width, first.height) < info.size:
         raise ApiError(
@@ -195,7 +202,10 @@ def _changing(
         raise ApiError(
             400, f"The mask marks all pixels: {how} goes by those that stay.", param="mask", code="invalid_value"
         )
-    window = scale(served.run.window, first.bits)
+    if served.run.pipeline is None:
+        window = scale(served.run.window, first.bits)
+    else:
+        window = scale_for(served.run.window, np.stack([counts for counts, _ in read]))
     chosen = EDITS[how].parse(_settings(asked.settings))
     before = np.repeat(np.stack([counts for counts, _ in read]), n, 0)
     seed, numbers = service.numbers(asked.seed, asked.number, n)

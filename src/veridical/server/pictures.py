@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.data.inside import TEXT, XMP, Inside
-from veridical.data.window import IntensityWindow
+from veridical.data.window import EIGHT_BITS, IntensityWindow, fit_window
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = len(_SIGNATURE) + 25  # bytes of the signature and the chunk IHDR
@@ -92,8 +92,10 @@ def read_mask(content: bytes, size: str, most: int) -> NDArray[np.bool_]:
     return marked
 
 
-def read_image(content: bytes, channels: int, name: str, most: int) -> tuple[NDArray[Any], Png]:
-    """Counts (C, H, W) of an image for a run of so many channels: RGB of equal channels is grey, an opaque alpha is left out.
+def read_image(content: bytes, channels: int | None, name: str, most: int) -> tuple[NDArray[Any], Png]:
+    """Counts (C, H, W) of an image for a run of so many channels, or for one that takes grey and colour: None.
+
+    RGB of equal channels is grey where it may be, an opaque alpha is left out.
 
     Raises
     ------
@@ -108,11 +110,12 @@ def read_image(content: bytes, channels: int, name: str, most: int) -> tuple[NDA
                 f"{name} has transparent pixels: send what may change as mask, and the image without alpha."
             )
         found = found[:-1]
-    if len(found) == 3 and channels == 1:
-        if (found != found[:1]).any():
+    if len(found) == 3 and channels != 3:
+        grey = (found == found[:1]).all()
+        if channels == 1 and not grey:
             raise InputError(f"{name} has colour but the run was trained on grey images: save it as grey.")
-        found = found[:1]
-    if len(found) != channels:
+        found = found[:1] if grey else found
+    if channels is not None and len(found) != channels:
         raise InputError(f"{name} is grey but the run was trained on RGB images: save it as RGB.")
     return found, png
 
@@ -131,6 +134,14 @@ def scale(window: IntensityWindow, bits: int) -> IntensityWindow:
     if bits == 16 and own.itemsize == 1:
         raise InputError("16 bits are more than the images that the run was trained on have: send and ask for 8.")
     return IntensityWindow(0.0, float(2**bits - 1), f"uint{bits}")
+
+
+def scale_for(window: IntensityWindow, counts: NDArray[Any]) -> IntensityWindow:
+    """The same for a pipeline, which was trained on no such images: 8 bits as they are; 16 in the window that it was given, or
+    fitted on these counts."""
+    if counts.dtype == np.uint8:
+        return EIGHT_BITS
+    return window if window.dtype == counts.dtype.name else fit_window([counts], counts.dtype)
 
 
 def encode(counts: NDArray[Any], inside: Inside) -> bytes:

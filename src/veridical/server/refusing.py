@@ -13,8 +13,8 @@ from veridical.core.errors import InputError
 from veridical.server.errors import ApiError, of_validation
 
 
-def refusing(app: FastAPI, body: int, said: Callable[[str], str]) -> None:
-    """Answer errors of an application in the shape of the API: a body has at most `body` bytes, `said` is what of a sentence of
+def refusing(app: FastAPI, body: int, said: Callable[[InputError], str]) -> None:
+    """Answer errors of an application in the shape of the API: a body has at most `body` bytes, `said` is what of an error of
     ours a client is told."""
 
     @app.exception_handler(ApiError)
@@ -27,7 +27,7 @@ def refusing(app: FastAPI, body: int, said: Callable[[str], str]) -> None:
 
     @app.exception_handler(InputError)
     async def unfit(request: Request, error: InputError) -> Response:
-        return ApiError(400, said(str(error)), code="invalid_value").response()
+        return ApiError(400, said(error), code="invalid_value").response()
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:

@@ -18,15 +18,16 @@ from veridical.core.version import __version__
 from veridical.editing.edit import Given
 from veridical.editing.folder import edited
 from veridical.editing.table import EDITS
-from veridical.editing.words import RunWords
+from veridical.editing.words import TextWords, words_of
 from veridical.models.contract import Denoising, Varying
-from veridical.pretrained.folder import is_hub
-from veridical.recipes import table
+from veridical.pretrained.folder import HUB, is_hub
+from veridical.pretrained.kinds import VARYING
+from veridical.pretrained.settings import SAMPLING
+from veridical.recipes.info import PIPELINE
 from veridical.runs.draw import drawn
 from veridical.runs.run import Run, load
 
 INSTRUCTED = "instruct_pix2pix"
-FOREIGN = " is a pipeline of other people, and only runs of veridical are served: leave it out."
 # Edits of an image, a mask and words; outpaint makes images larger, which a size in the request would have to say.
 HOWS = tuple(name for name, row in EDITS.items() if (row.task == "words" and name != "outpaint") or name == "inpaint")
 
@@ -45,33 +46,54 @@ class Served:
         return {
             "version": __version__,
             "recipe": info.recipe,
-            "checkpoint": self.run.checkpoint(),
+            "checkpoint": self._checkpoint(),
             "dataset": {"fingerprint": info.dataset.get("fingerprint")},
-            "sampling": {name: info.args[name] for name in table.find(info.recipe).sampling},
+            "sampling": {name: info.args[name] for name in self._sampling if name in info.args},
         }
+
+    @property
+    def _sampling(self) -> tuple[str, ...]:
+        """Names of settings of sampling, without places on this machine."""
+        return self.run.row.sampling if self.run.pipeline is None else SAMPLING
+
+    def _checkpoint(self) -> dict[str, Any]:
+        found = self.run.checkpoint()
+        return found | {"pipeline": self.name} if "pipeline" in found else found
 
     @property
     def generates(self) -> bool:
         """Whether words and labels are all that its images are drawn from."""
-        return table.find(self.run.info.recipe).draws and {*self.run.needs} <= {"text", "label"}
+        if self.run.pipeline is not None:
+            kind = self.run.pipeline.found.kind
+            return not kind.sees and kind is not VARYING and getattr(self.run.model, "control", None) is None
+        return self.run.row.draws and {*self.run.needs} <= {"text", "label"}
 
     @functools.cached_property
-    def words(self) -> RunWords:
+    def words(self) -> TextWords:
         """What makes conditions of prompts."""
-        return RunWords(self.run)
+        return words_of(self.run)
 
     @functools.cached_property
     def hows(self) -> tuple[str, ...]:
         """Edits that it can be asked for."""
-        recipe, model = self.run.info.recipe, self.run.model
-        if recipe == INSTRUCTED:
+        model = self.run.model
+        if self.instructed:
             return (INSTRUCTED,)
+        if self.run.pipeline is not None:
+            kind = self.run.pipeline.found.kind
+            if kind.sees or kind is VARYING:
+                return ("inpaint",) if kind.sees else ("variation",)
         if not isinstance(model, Denoising) or not {*self.run.needs} <= {"text"}:
             return ()
         fitting = [name for name in HOWS if name not in (INSTRUCTED, "variation")]
         if not self.run.hears:
             fitting = [name for name in fitting if "prompt" not in EDITS[name].needs]
         return (*fitting, *(("variation",) if self.varies else ()))
+
+    @property
+    def instructed(self) -> bool:
+        """Whether it follows instructions, and does nothing else."""
+        return self.run.info.recipe.removeprefix(PIPELINE) == INSTRUCTED
 
     @property
     def varies(self) -> bool:
@@ -86,7 +108,7 @@ class Served:
 
     def usual(self, masked: bool) -> str:
         """The edit where a request names none."""
-        return INSTRUCTED if self.run.info.recipe == INSTRUCTED else "inpaint" if masked else "sdedit"
+        return INSTRUCTED if self.instructed else "inpaint" if masked else "sdedit"
 
     def described(self, created: int) -> dict[str, Any]:
         """Its entry of ``/v1/models``."""
@@ -94,7 +116,8 @@ class Served:
         more = {
             "routes": self.routes, "how": list(self.hows), "size": f"{info.size}x{info.size}", "channels": info.channels,
             "dtype": self.run.window.dtype, "low": self.run.window.low, "high": self.run.window.high, "words": self.run.hears,
-            "labels": "label" in self.run.needs, "fields": ["seed", "number", "negative_prompt", "how", "settings", "png16"],
+            "labels": "label" in self.run.needs,
+            "fields": ["seed", "number", "negative_prompt", "how", "settings", "extrapolate", "png16"],
         }  # fmt: skip
         return {
             "id": self.name, "object": "model", "created": created, "owned_by": "veridical", "veridical": {**self.about, **more},
@@ -102,7 +125,7 @@ class Served:
 
 
 def load_all(runs: Sequence[str | Path], device: str, settings: Mapping[str, Any] | None) -> dict[str, Served]:
-    """Runs by the names of their folders.
+    """Runs, and pipelines of other people (``hub:FOLDER``), by the names of their folders.
 
     Raises
     ------
@@ -111,15 +134,12 @@ def load_all(runs: Sequence[str | Path], device: str, settings: Mapping[str, Any
     """
     found: dict[str, Served] = {}
     for folder in runs:
-        if is_hub(folder):  # before any of it is loaded
-            raise InputError(f"{folder}{FOREIGN}")
-        path = Path(folder).resolve()  # in full: errors say the name in its place
-        name = path.name
+        # In full: errors say the name in its place.
+        path = str(folder) if is_hub(folder) else Path(folder).resolve()
+        name = Path(str(folder).removeprefix(HUB)).resolve().name
         if name in found:
             raise InputError(f"{folder} and {found[name].run.folder} have one name: rename one, clients ask by it.")
         served = Served(name, load(path, device, settings))
-        if served.run.pipeline is not None:  # an adapted one
-            raise InputError(f"{folder}{FOREIGN}")
         if not served.routes:
             raise InputError(
                 f"{folder} is a run of {served.run.info.recipe}, which draws from more than words and edits nothing: "
@@ -177,27 +197,37 @@ class Changing:
 
 
 @dataclass(frozen=True)
-class Changed:
-    """Images (N, C, H, W) in [0, 1], and where they may differ from those that came; None is everywhere."""
+class Made:
+    """Images (N, C, H, W) in [0, 1], and the colour (N,) that grey ones of a pipeline had; None of others."""
 
     images: Images
+    chroma: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Changed(Made):
+    """Images after an edit, and where they may differ from those that came; None is everywhere."""
+
     mask: NDArray[np.bool_] | None
     notes: tuple[str, ...]
 
 
 def do(tasks: Sequence[Drawing] | Sequence[Changing], batch: int) -> list[Any]:
-    """What becomes of tasks of one key: images of drawings, `Changed` of edits; at most `batch` images at a time."""
+    """What becomes of tasks of one key: `Made` of drawings, `Changed` of edits; at most `batch` images at a time."""
+    batch = tasks[0].served.run.together(batch)
     counts = np.cumsum([task.rows for task in tasks])[:-1]
     numbers = [k for task in tasks for k in task.numbers]
     parts = [slice(start, start + batch) for start in range(0, len(numbers), batch)]
     first = tasks[0]
     if isinstance(first, Drawing):
         cond = {name: np.concatenate([task.cond[name] for task in tasks]) for name in first.cond}  # type: ignore[union-attr]
-        made = [
-            drawn(first.served.run, numbers[part], {name: rows[part] for name, rows in cond.items()}, first.seed)[0]
+        run = first.served.run
+        drawings = [
+            run.in_grey(drawn(run, numbers[part], {name: rows[part] for name, rows in cond.items()}, first.seed)[0])
             for part in parts
         ]
-        return np.split(np.concatenate(made), counts)
+        images = np.split(np.concatenate([made for made, _ in drawings]), counts)
+        return [Made(*one) for one in zip(images, _split([colour for _, colour in drawings], counts), strict=True)]
     return _edited(tasks, first, numbers, parts, counts)
 
 
@@ -226,4 +256,11 @@ def _edited(tasks: Any, first: Changing, numbers: list[int], parts: list[slice],
     if found[0].mask is not None:
         masks = np.split(np.concatenate([one.mask for one in found if one.mask is not None]), counts)
     notes = tuple(dict.fromkeys(note for one in found for note in one.notes))
-    return [Changed(images, mask, notes) for images, mask in zip(made, masks, strict=True)]
+    colour = _split([() if one.chroma is None else one.chroma for one in found], counts)
+    return [Changed(*each, notes) for each in zip(made, colour, masks, strict=True)]
+
+
+def _split(parts: Sequence[Any], counts: NDArray[np.int_]) -> list[Any]:
+    """Numbers of parts, a list for each task; None for each where there are none."""
+    whole = np.concatenate([np.asarray(part, np.float64) for part in parts])
+    return list(np.split(whole, counts)) if len(whole) else [None] * (len(counts) + 1)

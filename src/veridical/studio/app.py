@@ -33,7 +33,7 @@ def app_of(house: House, lifespan: Callable[[FastAPI], AbstractAsyncContextManag
         title="veridical studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
         max_body_size=house.limits.body, lifespan=lifespan,
     )  # fmt: skip
-    refusing(app, house.limits.body, lambda text: text)
+    refusing(app, house.limits.body, str)
     _page(app, house)
     _commands(app, house)
     _results(app, house)

@@ -118,10 +118,10 @@ def train(
         if given.get("source"):
             raise InputError(f"{recipe} makes its source of the data: leave out --source.")
         config = config.replace(source=data, source_scale=config.scale)
-    if started is None and config.text and not config.words:
-        config = config.replace(words=words_of(places))
+    if started is None and config.text and not config.tokenizer:
+        config = config.replace(tokenizer=words_of(places))
     # A run that goes on has them itself, wherever the run is that they came from.
-    opening = config.replace(words=str(out)) if started is not None and config.words else config
+    opening = config.replace(tokenizer=str(out)) if started is not None and config.tokenizer else config
     with bar_if_slow(quiet):
         opened = open_data(recipe, (*row.needs, *row.learns), data, opening)
     about = opened.describe()
