@@ -136,8 +136,8 @@ def check_words(folder: Path, files: Mapping[str, str]) -> None:
     theirs = Vocabulary.from_json(read_bytes(folder / FILE), folder / FILE)
     if not theirs.reads_as(Vocabulary.from_json(files[FILE])):
         raise InputError(
-            f"{folder} reads captions with other words (its tokenizer.json differs): give --tokenizer {folder}, train it on the same "
-            "data, or leave it out of --first."
+            f"{folder} reads captions with other words (its tokenizer.json differs): give --tokenizer {folder}, train it on the "
+            "same data, or leave it out of --first."
         )
 
 

@@ -104,3 +104,25 @@ def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="width=40 must be a multiple of 32"):
         Clip(1, 64, width=40)
     assert math.isclose(Clip(1, 64, vocabulary=9, spelled_tokens=8).scale().item(), 1 / 0.07, rel_tol=1e-6)
+
+
+def test_what_is_seen_in_one_place_does_not_depend_on_how_much_there_is_elsewhere():
+    """Else a few thin roots would be as loud as many."""
+    torch.manual_seed(0)
+    tower = Clip(1, 64, 8, 8, widths=(16, 32), dim=16, width=32, layers=1).images
+    one = torch.rand(1, 1, 64, 64)
+    other = one.clone()
+    other[..., 32:] = 1
+    for a, b in zip(tower.maps(one), tower.maps(other), strict=True):
+        torch.testing.assert_close(a[..., 0], b[..., 0])
+        assert not torch.allclose(a[..., -1], b[..., -1])
+
+
+def test_dark_images_of_little_contrast_are_standardised():
+    torch.manual_seed(0)
+    model = Clip(1, 16, 8, 8, widths=(16,), dim=16, width=32, layers=1)
+    image = torch.rand(4, 1, 16, 16) * 2 - 1
+    model.prepare(image)
+    usual = model.embed_image(image)
+    model.prepare(0.05 * image - 0.9)
+    torch.testing.assert_close(model.embed_image(0.05 * image - 0.9), usual, rtol=0, atol=1e-4)

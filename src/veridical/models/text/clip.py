@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch
 from veridical.core.errors import InputError
 from veridical.core.tokens import BEGIN, END, PAD
+from veridical.nets.standardise import Standardise
 from veridical.nets.whole import whole_batch
 
 
@@ -27,11 +28,21 @@ class Scale(nn.Module):
         return self.log.clamp(max=math.log(100)).exp()
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Channels of each place of a map (N, C, H, W) with mean 0 and deviation 1 (Liu et al. 2022, arXiv:2201.03545).
+
+    Norms over a whole map make a few thin roots as loud as many: how much there is of something would be lost.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
+
+
 class ImageTower(nn.Module):
     """Images (N, C, S, S) to vectors (N, dim).
 
     A small residual network whose levels are all heard: fractions and counts are sums of small parts, which the finest level
-    sees best.
+    sees best. Images are standardised, as dark ones of little contrast would be learned slowly.
 
     Parameters
     ----------
@@ -49,19 +60,21 @@ class ImageTower(nn.Module):
         if not widths or any(width < 16 or width % 16 for width in widths):
             raise InputError(f"widths={widths} cannot be: give multiples of 16, such as 32,64,128.")
         self.factor, self.width = 2 ** len(widths), widths[-1]
+        self.standard = Standardise()
         self.into = nn.Conv2d(4 * channels, widths[0], 3, padding=1, padding_mode="reflect")
         self.down, self.blocks = nn.ModuleList([nn.Identity()]), nn.ModuleList()
         for before, after in zip((widths[0], *widths[:-1]), widths, strict=True):
             if len(self.blocks):
                 self.down.append(Downsample2D(before, use_conv=True))
             block: Any = ResnetBlock2D(in_channels=before, out_channels=after, temb_channels=cast(int, None), groups=8)
+            block.norm1, block.norm2 = ChannelNorm(before), ChannelNorm(after)
             self.blocks.append(block)
-        self.norms = nn.ModuleList([nn.GroupNorm(8, width) for width in widths])
+        self.norms = nn.ModuleList([ChannelNorm(width) for width in widths])
         self.out = nn.Linear(2 * sum(widths), dim)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Features (N, width, S / 2, S / 2), (N, width, S / 4, S / 4), ..."""
-        x = self.into(F.pixel_unshuffle(x, 2))
+        x = self.into(F.pixel_unshuffle(self.standard(x), 2))
         found = []
         for down, block, norm in zip(self.down, self.blocks, self.norms, strict=True):
             x = block(down(x), None)
@@ -136,6 +149,10 @@ class Clip(nn.Module):
         self.scale = Scale()
         towers = nn.ModuleList([self.images, self.text, self.projection, self.scale])
         self.parts: dict[str, nn.Module] = {"clip": towers}
+
+    def prepare(self, image: Tensor) -> None:
+        """Measure brightness and contrast of the data."""
+        self.images.standard.measure(image)
 
     def embed_image(self, x: Tensor) -> Tensor:
         """Vectors of length 1, (N, dim), of images in [-1, 1]."""
