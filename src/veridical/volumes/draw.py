@@ -25,7 +25,6 @@ from veridical.runs.run import load
 from veridical.volumes import diffused, sections
 
 FIELDS = 14  # arrays in single precision, as large as the box, that are in memory while a denoiser draws
-GENERATED = 6  # those while a generator of volumes does
 NOTE = (
     "the sections that it was trained on are taken for sections of an isotropic body, in any direction; those of fibres, roots, "
     "layers and cut surfaces are not, which sections of one direction cannot tell"
@@ -97,7 +96,7 @@ def volume(
         raise InputError(
             f"shape={words}, batch={batch}, seed={seed}: give three sides and a batch of at least 1, and a seed of at least 0."
         )
-    check_cost(f"shape {words}", nbytes=4 * GENERATED * math.prod(sides))
+    check_cost(f"shape {words}", nbytes=4 * math.prod(sides))
     check_output(target)
     loaded = load(run, device, settings)
     info, solid = loaded.info, loaded.model if isinstance(loaded.model, Solid) else None
@@ -105,9 +104,8 @@ def volume(
         diffused.check(loaded, settings or {})
     if info.channels != 1:
         raise InputError(f"{loaded.folder} was trained on images in colour: volumes are grey; train on grey sections.")
-    if solid is None:
-        box = diffused.box_of(sides, info.size, periodic)
-        check_cost(f"shape {words}", nbytes=4 * FIELDS * math.prod(box))
+    box = diffused.box_of(sides, info.size, periodic) if solid is None else sides
+    check_cost(f"shape {words}", nbytes=4 * (FIELDS if solid is None else solid.arrays) * math.prod(box))
     use_threads()
     directed = solid is not None and solid.directed
     found = None if isotropic or directed else sections.look(loaded)
@@ -127,6 +125,8 @@ def volume(
         law = diffused.law_of(loaded)
         notes += diffused.remarks(law)
         about |= {"settings": {name: info.args[name] for name in diffused.HEARD}, "misfit": law.misfit}
+    elif loaded.row.sampling:
+        about |= {"settings": {name: info.args[name] for name in loaded.row.sampling}}
     about |= {"notes": notes}
     for text in notes:
         tell(run, text)
