@@ -51,7 +51,7 @@ def first_slices(spec: str, slices: Slices, regions: Sequence[Region], size: int
             runs[-1].append(region.index)
         else:
             runs.append([region.index])
-    first = {}
+    first: dict[int, int] = {}
     for run in runs:
         room = len(run) - size + 1
         first |= {index: run[0] + k * room // len(run) for k, index in enumerate(run) if room > 0}
@@ -61,8 +61,11 @@ def first_slices(spec: str, slices: Slices, regions: Sequence[Region], size: int
             f"{spec}: {longest} training slices lie side by side, too few for blocks of {size}: give a smaller --size, a taller "
             "volume, or --validation 0"
         )
-    known = list(first)
-    return {r.index: first[min(known, key=lambda index, at=r.index: abs(index - at))] for r in regions}
+
+    def nearest(index: int) -> int:
+        return min(first, key=lambda other: abs(other - index))
+
+    return {r.index: first[r.index if r.index in first else nearest(r.index)] for r in regions}
 
 
 def _number(name: str) -> int:

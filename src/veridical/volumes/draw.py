@@ -1,4 +1,4 @@
-"""Volumes of a run that was trained on sections of an isotropic material."""
+"""Volumes of a run that was trained on sections of an isotropic material, or on a volume."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ def volume(
     """Draw a volume whose sections look like the images that a run was trained on, and write it in their units and bit depth.
 
     Of a diffusion run for an isotropic material: its third dimension follows from the first two (`veridical.volumes.synthesis`).
-    ``slicegan`` draws volumes itself, ``slicegan_directed`` those of materials with a direction. The file is a multi-page
+    ``slicegan`` draws volumes itself, ``slicegan_directed`` those of materials with a direction, ``edm_3d`` those of a material
+    of which it saw a volume. The file is a multi-page
     OME-TIFF, a page a slice; ``OUT.json`` beside it says what made it. Of a diffusion run a draw that was stopped leaves
     ``OUT.part.npz``, and the same call goes on there, with the same voxels to the bit.
 
     Parameters
     ----------
     run : str or Path
-        Folder of a run of grey images: ``slicegan``, ``slicegan_directed``, or diffusion in pixels without conditions: ``edm``,
+        Folder of a run of grey images: ``edm_3d``, ``slicegan``, ``slicegan_directed``, or diffusion in pixels: ``edm``,
         ``ddpm``, ``dit``, ...
     shape : int or (int, int, int)
         Side, or slices, height and width, in pixels of the run.
@@ -65,9 +66,9 @@ def volume(
     seed : int
         Same seed, same volume, but for rounding on another machine.
     batch : int
-        Tiles at a time; changes the volume by no more than rounding.
+        Tiles at a time; changes the volume by no more than rounding. Runs that draw volumes themselves do not hear it.
     periodic : bool
-        Whether the volume goes on at the opposite face where it ends; no side may then be less than a tile, and those of
+        Whether the volume goes on at the opposite face where it ends; no side may then be less than a tile or block, those of
         ``slicegan`` are multiples of half a tile. Others of a diffusion run are cut out of a larger periodic one, which takes
         longer.
     isotropic : bool

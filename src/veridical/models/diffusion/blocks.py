@@ -89,7 +89,7 @@ class Blocks(nn.Module):
     def sample(self, n: int, cond: dict[str, Any], noise: Noise) -> Tensor:
         """Images in [-1, 1], shape (n, C, S, S): a section of a block each, at a random height."""
         place = torch.special.ndtr(noise((2,))).clamp(max=1 - 1e-6).tolist()
-        made = self.denoiser.sample(n, {}, noise)
+        made = self.denoiser.sample(n, {}, noise, self.sampling)
         cut = [
             block.select(1 + int(AXES * axis), int(self.size * height))
             for block, (axis, height) in zip(made, place, strict=True)
