@@ -18,8 +18,8 @@ from veridical.models.diffusion.blocks import _turned
 from veridical.nets.shuffle import shuffle, unshuffle
 from veridical.recipes.table import build, settings
 
-SIDE, RANGE = 16, 2.0
-LAGS = (1, 2, 4, 8)
+SIDE, RANGE = 16, 1.5
+LAGS = (1, 2, 3, 4, 8)
 
 
 def gaussian(n, sides, seed=0):
@@ -36,7 +36,7 @@ def gaussian(n, sides, seed=0):
 def untrained():
     """It denoises by the spectrum alone, which of a Gaussian field is all that can be known."""
     torch.manual_seed(0)
-    model = build("edm_3d", 1, SIDE, {**TOY["edm_3d"], "sampling_steps": 10})
+    model = build("edm_3d", 1, SIDE, {**TOY["edm_3d"], "sampling_steps": 24, "sigma_max": 3.0})
     fields = gaussian(12, (48, 48, 48))
     cut = fields.unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE).unfold(4, SIDE, SIDE).reshape(-1, 1, SIDE, SIDE, SIDE)
     model.prepare_with(cut, {"block": cut})
@@ -68,12 +68,12 @@ def test_it_denoises_a_gaussian_field_as_its_covariance_says(untrained, sigma):
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_volume_of_an_exact_denoiser_has_the_law_of_the_field(untrained, periodic):
     """Deviation within 5 %, correlation within 0.05 on three axes, in a volume of many blocks."""
-    made = untrained.denoiser.encode(solid(untrained, (40, 40, 40), periodic=periodic)[None, None])[0, 0]
+    made = untrained.denoiser.encode(solid(untrained, (32, 32, 32), periodic=periodic)[None, None])[0, 0]
     mean_square = made.square().mean().item()
     assert abs(math.sqrt(mean_square) / 0.5 - 1) < 0.05
     for axis in range(3):
         for lag in LAGS:
-            found = (made.narrow(axis, 0, 40 - lag) * made.narrow(axis, lag, 40 - lag)).mean().item() / mean_square
+            found = (made.narrow(axis, 0, 32 - lag) * made.narrow(axis, lag, 32 - lag)).mean().item() / mean_square
             assert abs(found - math.exp(-((lag / RANGE) ** 2))) < 0.05, (axis, lag)
 
 
@@ -92,7 +92,7 @@ def test_a_periodic_volume_goes_on_at_the_opposite_face(untrained):
     for periodic in (False, True):
         made = solid(untrained, (32, 16, 16), periodic=periodic)
         jumps[periodic] = ((made[0] - made[-1]).abs().mean() / made.diff(dim=0).abs().mean()).item()
-    assert jumps[True] < 1.3 < 1.6 < jumps[False]
+    assert jumps[True] < 1.15 < 1.4 < jumps[False]
 
 
 def test_blocks_that_reach_beyond_a_face_go_on_at_the_opposite_one():
@@ -164,14 +164,14 @@ def test_what_cannot_be_is_said(tmp_path, given, words):
 
 
 def test_a_direction_is_found_unless_the_user_says_there_is_one():
-    cut = gaussian(4, (16, 16, 16)).repeat_interleave(4, 2)[:, :, :16]
+    cut = gaussian(12, (16, 16, 16)).repeat_interleave(4, 2)[:, :, :16]
     with pytest.raises(InputError, match="isotropic=false"):
         build("edm_3d", 1, 16, TOY["edm_3d"]).prepare_with(cut, {"block": cut})
     model = build("edm_3d", 1, 16, {**TOY["edm_3d"], "isotropic": False})
     model.prepare_with(cut, {"block": cut})
-    power = model.denoiser.spectrum.deviation.square()
-    assert power[0, 0, 8:].mean() < 0.3 * power[0, 0, :, 8:].mean()
-    batch = Batch.at(cut[:, :, 0], {"block": cut}, seed=0, step=0, start=0, total=4)
+    power = model.denoiser.spectrum.deviation[0, 0].square()
+    assert power[6:].mean() < 0.5 * power[:, 6:].mean()
+    batch = Batch.at(cut[:4, :, 0], {"block": cut[:4]}, seed=0, step=0, start=0, total=4)
     assert all(torch.isfinite(loss) for _, loss in model.losses(batch, 0))
 
 

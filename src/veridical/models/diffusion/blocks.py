@@ -137,10 +137,12 @@ class Blocks(nn.Module):
 
 
 def _turned(blocks: Tensor, chance: Tensor) -> Tensor:
-    """Blocks (N, C, S, S, S), each with its axes moved on by 0 to 2 places and its depth reversed or not, as `chance` (N, 2) in
+    """Blocks (N, C, S, S, S), the depth of each reversed or not, and then its axes moved on by 0 to 2 places, as `chance` (N, 2) in
     [0, 1) says.
     """
-    axes = (2, 3, 1), (3, 1, 2), (1, 2, 3)
-    moved = [block.permute(0, *axes[int(AXES * u)]) for block, u in zip(blocks, chance[:, 0].tolist(), strict=True)]
-    back = chance[:, 1].tolist()
-    return torch.stack([block.flip(1) if u < 0.5 else block for block, u in zip(moved, back, strict=True)])
+    axes = (1, 2, 3), (2, 3, 1), (3, 1, 2)
+    back, moved = (chance[:, 0] < 0.5).tolist(), (AXES * chance[:, 1]).long().tolist()
+    return torch.stack([
+        (block.flip(1) if flipped else block).permute(0, *axes[places])
+        for block, flipped, places in zip(blocks, back, moved, strict=True)
+    ])  # fmt: skip
