@@ -137,7 +137,7 @@ class Blocks(nn.Module):
 
 
 def _turned(blocks: Tensor, chance: Tensor) -> Tensor:
-    """Blocks (N, C, S, S, S), the depth of each reversed or not, and then its axes moved on by 0 to 2 places, as `chance` (N, 2) in
+    """Blocks (N, C, S, S, S), the depth of each reversed or not, then its axes moved on by 0 to 2, as `chance` (N, 2) in
     [0, 1) says.
     """
     axes = (1, 2, 3), (2, 3, 1), (3, 1, 2)
