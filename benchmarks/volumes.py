@@ -1,12 +1,13 @@
 """Volumes of a run beside real sections: grey levels, correlation, phases along three axes, Euler characteristic, KID by axis.
 
-    python benchmarks/volumes.py RUN VOLUME.tif ... [--kid] [--solid MASK.tif] [--picture FILE.png]
+    python benchmarks/volumes.py RUN VOLUME.tif ... [--kid] [--solid MASK.tif] [--spheres RADIUS,SOLID] [--picture FILE.png]
 
 Real are tiles of the data that RUN was trained on, grouped by the slice that they come from: ``real`` is their mean and, in
 brackets, the least and the largest of a slice. Volumes are measured together, along each axis; ``spread`` is how much the axes
 differ. The phase is what is darker than Otsu's threshold of the real tiles. ``--kid`` scores the sections normal to each axis,
 and as many images that the run draws, against real tiles. ``--solid`` is a label volume of which RUN saw sections (1 is
-solid): its phase and Euler characteristic stand beside those of the volumes. ``--picture`` draws the mid-sections.
+solid): its phase and Euler characteristic stand beside those of the volumes. ``--spheres`` says that the solid is overlapping
+spheres of a radius, with a share: then the two-point function has its closed form, too. ``--picture`` draws the mid-sections.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from skimage.filters import threshold_otsu
 
 import veridical
 from veridical.metrics.physics_volume import euler_density, lineal_path, mean_chord, two_point
+from veridical.phantoms.spheres import SpheresOptions, two_point_function
 
 LAGS = (1, 2, 4, 8, 16)  # pixels
 LINES = (2, 4, 8, 16)
@@ -71,6 +73,7 @@ def main() -> None:
     parser.add_argument("volumes", type=Path, nargs="+")
     parser.add_argument("--kid", action="store_true")
     parser.add_argument("--solid", type=Path)
+    parser.add_argument("--spheres", type=lambda text: [float(part) for part in text.split(",")])
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     run = veridical.load(options.run, device="cpu")
@@ -88,11 +91,19 @@ def main() -> None:
         table.add_row(name, said(real[name]), f"{value:.3f} ({min(each):.3f} to {max(each):.3f})")
     along = [by_slice(tiles, slices, lambda images, a=axis: rows_of(images, a, dark)) for axis in (1, 2)]
     drawn = [rows_of(volumes, axis, dark) for axis in (1, 2, 3)]
+    closed = {}
+    if options.spheres:
+        law = SpheresOptions(radius=options.spheres[0], solid_fraction=options.spheres[1])
+        closed = {f"two-point function of the phase at {lag}": two_point_function(lag, law) for lag in LAGS}
     for name in drawn[0]:
         pooled = [(a + b) / 2 for a, b in zip(along[0][name], along[1][name], strict=True)]
         mine = [found[name] for found in drawn]
         table.add_row(
-            name, said(pooled), f"{np.mean(mine):.3f}", *(f"{value:.3f}" for value in mine), f"{np.ptp(mine):.3f}"
+            name + (f", closed form {closed[name]:.3f}" if name in closed else ""),
+            said(pooled),
+            f"{np.mean(mine):.3f}",
+            *(f"{value:.3f}" for value in mine),
+            f"{np.ptp(mine):.3f}",
         )
     euler = [1e4 * euler_density(volume < dark) for volume in volumes]
     known = ""

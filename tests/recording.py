@@ -30,7 +30,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data as skimage_data
 
 import veridical
-from toy import TOY, write_changes, write_tiles
+from toy import TOY, write_changes, write_tiles, write_volume
 from veridical.conditions.table import SIZES
 from veridical.recipes.table import RECIPES
 
@@ -129,6 +129,8 @@ def recipe_facts(name: str, data: Path, folder: Path) -> dict[str, Any]:
     """Weights and samples of a recipe after a few steps."""
     if "before" in RECIPES[name].needs:
         data = write_changes(folder / "pairs")
+    if "block" in RECIPES[name].learns:
+        data = write_volume(folder / "volume")
     first = train_first(name, data, folder / f"{name}-first")
     veridical.train(name, data, folder / name, steps=STEPS, **settings(name, data), **first)
     tensors = dict(sorted(load_file(folder / name / "model.safetensors").items()))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -52,6 +53,7 @@ TOY: dict[str, dict] = {
         "early_steps": 2,
         "autoguidance": 1.5,
     },
+    "edm_3d": {"widths": (16, 16), "patch": 4, "sampling_steps": 4},
     "labelled": {**UNET, "classes": 3, "sampling_steps": 4},
     "upsampler": {**UNET, "sampling_steps": 4},
     "mask_diffusion": {**UNET, "classes": 3, "sampling_steps": 4, "mask_dropout": 0.5},
@@ -152,8 +154,19 @@ def write_changes(folder: Path, n: int = 12, size: int = 40, seed: int = 0) -> P
     return folder
 
 
+def write_volume(folder: Path, shape: tuple[int, int, int] = (48, 40, 40), seed: int = 0) -> Path:
+    """Write a volume of smooth blobs as a TIFF of many pages."""
+    folder.mkdir(parents=True)
+    field = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), 3)
+    counts = np.rint(128 + 80 * np.tanh(2 * field / field.std())).astype(np.uint8)
+    tifffile.imwrite(folder / "volume.tif", counts, photometric="minisblack")
+    return folder / "volume.tif"
+
+
 def data_for(needs, folder: Path) -> Path:
     """A folder with all that a recipe with these needs learns from."""
+    if "block" in needs:
+        return write_volume(folder)
     return write_changes(folder) if "before" in needs else write_tiles(folder, conditions=True)
 
 

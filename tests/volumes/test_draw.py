@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from toy import TOY, UNET, write_tiles
+from toy import TOY, UNET, write_tiles, write_volume
 from veridical.core.errors import InputError
 from veridical.core.parse import parse_shape
 from veridical.data.readers.open import open_slices
@@ -30,6 +30,7 @@ def runs(tmp_path_factory):
     train("cfg", data, folder / "cfg", **BRIEF, **{**UNET, "sampling_steps": 4}, label="kind")
     train("vae", data, folder / "vae", **BRIEF, **TOY["vae"])
     train("slicegan", data, folder / "slicegan", **BRIEF, **TOY["slicegan"])
+    train("edm_3d", write_volume(folder / "volume"), folder / "edm_3d", **BRIEF, **TOY["edm_3d"])
     return folder
 
 
@@ -103,9 +104,35 @@ def test_a_generator_of_volumes_draws_them_of_any_size(runs, tmp_path):
     assert not np.array_equal(tifffile.imread(other), tifffile.imread(path))
 
 
+def test_a_denoiser_of_blocks_draws_volumes_without_its_data(runs, tmp_path):
+    (runs / "volume" / "volume.tif").rename(tmp_path / "elsewhere.tif")
+    path = volume(runs / "edm_3d", (12, 20, 24), tmp_path / "v.tif", seed=3, settings={"sampling_steps": 3}, quiet=True)
+    (tmp_path / "elsewhere.tif").rename(runs / "volume" / "volume.tif")
+    slices = open_slices(path)
+    assert len(slices) == 12 and slices.shapes[0] == (20, 24) and slices.dtype == "uint8"
+    record = json.loads((tmp_path / "v.json").read_text())
+    assert record["settings"]["sampling_steps"] == 3 and record["notes"] == [] and record["direction"] is None
+    again, other = (
+        volume(
+            runs / "edm_3d",
+            (12, 20, 24),
+            tmp_path / f"{seed}.tif",
+            seed=seed,
+            batch=2,
+            settings={"sampling_steps": 3},
+            quiet=True,
+        )
+        for seed in (3, 4)
+    )
+    assert np.array_equal(tifffile.imread(again), tifffile.imread(path))
+    assert not np.array_equal(tifffile.imread(other), tifffile.imread(path))
+
+
 @pytest.mark.parametrize(
     ("run", "more", "words"),
     [
+        ("edm_3d", {"shape": 12, "periodic": True}, "smaller than the blocks"),
+        ("edm_3d", {"settings": {"patch": 1}}, "no sampling setting"),
         ("vae", {}, "train edm"),
         ("cfg", {}, "is told label"),
         ("edm", {"shape": 8, "periodic": True}, "smaller than the tiles"),

@@ -21,7 +21,8 @@ def volume(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN", help="Run folder of slicegan, or of diffusion in pixels (edm, ddpm, dit, ...); grey images."
+            metavar="RUN",
+            help="Run folder of edm_3d, slicegan, or of diffusion in pixels (edm, ddpm, dit, ...); grey images.",
         ),
     ],
     shape: Annotated[
@@ -47,10 +48,10 @@ def volume(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Draw a volume of a material from a run that was trained on its sections.
+    """Draw a volume of a material from a run that was trained on its sections, or on a volume.
 
     Sections along all three axes look like the images of the run. Not for fibres, roots and layers, whose sections are no
-    sections of an isotropic body: those need a set of sections an axis, and slicegan_directed.
+    sections of an isotropic body: those need a volume, and edm_3d, or a set of sections an axis, and slicegan_directed.
     """
     from veridical.volumes.draw import volume as draw
 

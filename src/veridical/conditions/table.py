@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from veridical.conditions.before import BEFORE
+from veridical.conditions.block import BLOCK
 from veridical.conditions.condition import Condition, Option
 from veridical.conditions.hint import HINT, HintSettings
 from veridical.conditions.label import LABEL, LabelSettings
@@ -15,7 +16,9 @@ from veridical.conditions.mask import MASK
 from veridical.conditions.source import SOURCE, SourceSettings
 from veridical.conditions.text import TEXT, TextSettings
 
-CONDITIONS: dict[str, Condition] = {row.name: row for row in (LABEL, LABELLING, MASK, SOURCE, TEXT, BEFORE, HINT)}
+CONDITIONS: dict[str, Condition] = {
+    row.name: row for row in (LABEL, LABELLING, MASK, SOURCE, TEXT, BEFORE, HINT, BLOCK)
+}
 
 # Network arguments that follow from the data, and how a user can change them.
 SIZES: dict[str, str] = {name: how for row in CONDITIONS.values() for name, how in row.sizes.items()}

@@ -15,8 +15,10 @@ from veridical.core.arrays import NO_LABEL
 from veridical.core.errors import InputError
 from veridical.core.notes import tell
 from veridical.core.orientation import ORIENTATIONS
+from veridical.core.orientation import turn as turned
 from veridical.data import labels as label_columns
 from veridical.data import survey
+from veridical.data.blocks import first_slices
 from veridical.data.focus import TRIES, Focus, focus_on
 from veridical.data.images import channels_first
 from veridical.data.masks import PartLabels, classes_of, explain, fit_mask_values, labelled_only, rank
@@ -220,6 +222,7 @@ class Dataset:
         self._labelled: np.ndarray | None = None  # places of the only tiles that have labels; None: all of their images
         self._span = span
         self._cache = Cache(CACHE_BYTES)
+        self._first: dict[int, int] | None = None  # slices of blocks, once they are asked for
 
     def _arrange(
         self,
@@ -585,6 +588,33 @@ class Dataset:
                 "--pairs all writes."
             )
         return self._cut_images(self._before, places, turns)
+
+    def blocks(self, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+        """Blocks of a volume in which training tiles at `places` lie, turned like them, in [0, 1].
+
+        Of slices at equal depth the first block begins with the first of them, and the last ends with the last.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, C, size, size, size)
+
+        Raises
+        ------
+        InputError
+            If the data are no volume, or tiles are rescaled.
+        """
+        if self._span != self.size:
+            raise InputError(f"{self.spec}: blocks have the voxels of the volume: leave out --scale")
+        if self._first is None:
+            self._first = first_slices(self.spec, self.slices, self._layout.regions["train"], self.size)
+        out = np.empty((len(places), self.channels, *[self.size] * 3), np.float32)
+        for row, (index, top, left) in enumerate(places.tolist()):
+            first = self._first[index]
+            window = slice(top, top + self.size), slice(left, left + self.size)
+            stored = np.stack([self._slice(z)[window] for z in range(first, first + self.size)])
+            images = channels_first(self.window.to_unit(stored))
+            out[row] = turned(images.swapaxes(0, 1), turns[row], (2, 3))
+        return out
 
     def labels_of(self, places: np.ndarray) -> np.ndarray:
         """Labels (N,) of the tiles at `places`."""

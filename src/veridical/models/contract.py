@@ -157,10 +157,13 @@ class Solid(Generating, Protocol):
     Attributes
     ----------
     directed : bool
-        Whether sections of one axis may differ from those of another.
+        Whether it knows the sections of each axis by themselves, so that those of one may differ from those of another.
+    arrays : int
+        In single precision, as large as a volume, that are in memory while it draws one.
     """
 
     directed: bool
+    arrays: int
 
     def solid(self, sides: tuple[int, int, int], noise: Noise, periodic: bool, tell: Callable[[float], None]) -> Tensor:
         """The first volume (D, H, W) of `noise`, in [-1, 1]; `tell` hears the share that is done."""

@@ -1,4 +1,4 @@
-"""Orthonormal cosine transform (type 2) of images."""
+"""Orthonormal cosine transform (type 2) of images and volumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class CosineTransform(nn.Module):
-    """Over rows and columns of the principal axes of the channels.
+    """Over rows and columns, and the depth of volumes, of the principal axes of the channels.
 
     It continues images by reflection, so it nearly diagonalises the covariance of a stationary material whose tiles are not
     periodic. The axes of RGB images are about grey and two opponent colours: noise of coefficients is no coloured specks in
@@ -28,7 +28,7 @@ class CosineTransform(nn.Module):
 
     @torch.no_grad()
     def measure(self, image: Tensor, apart: int = 0) -> None:
-        """Take the axes from images (N, C, S, S); channels from number `apart` on (0: none) have axes of their own."""
+        """Take the axes from images (N, C, S, S) or volumes; channels from number `apart` on (0: none) have axes of their own."""
         values = image.transpose(0, 1).flatten(1)
         groups = [values[:apart], values[apart:]] if apart else [values]
         axes = torch.block_diag(*(torch.linalg.eigh(torch.cov(v).reshape(len(v), -1)).eigenvectors.T for v in groups))
@@ -36,9 +36,13 @@ class CosineTransform(nn.Module):
         self.axes.copy_(axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Coefficients of images, both (N, C, S, S)."""
-        return torch.einsum("dc,nchw->ndhw", self.axes, self.line @ x @ self.line.T)
+        """Coefficients of images, both (N, C, S, S), or of volumes, (N, C, S, S, S)."""
+        return torch.einsum("dc,nc...->nd...", self.axes, self._over_depth(self.line @ x @ self.line.T, self.line))
 
     def inverse(self, x: Tensor) -> Tensor:
         """Images of coefficients."""
-        return torch.einsum("dc,ndhw->nchw", self.axes, self.line.T @ x @ self.line)
+        return torch.einsum("dc,nd...->nc...", self.axes, self._over_depth(self.line.T @ x @ self.line, self.line.T))
+
+    def _over_depth(self, x: Tensor, line: Tensor) -> Tensor:
+        """A transform of lines along the depth of volumes; of images nothing."""
+        return x if x.dim() == 4 else (line @ x.flatten(3)).view_as(x)

@@ -1,23 +1,25 @@
-"""The spectrum of images: what second-order statistics know of them, and the best denoiser that knows no more."""
+"""The spectrum of images or volumes: what second-order statistics know of them, and the best denoiser that knows no more."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.fft import irfft2, rfft2
+from scipy.fft import irfftn, rfftn
 from torch import Tensor, nn
 
 from veridical.nets.cosine import CosineTransform
 
 
 class Spectrum(nn.Module):
-    """Standard deviation of every coefficient of the cosine transform of whole images, measured once.
+    """Standard deviation of every coefficient of the cosine transform of whole images, or volumes, measured once.
 
     Coefficients are nearly independent (`veridical.nets.cosine.CosineTransform`), so they can be denoised one by one.
 
     Parameters
     ----------
     channels, size : int
+    dims : int
+        2 of images (N, C, S, S), 3 of volumes (N, C, S, S, S); shapes below are those of images.
 
     Attributes
     ----------
@@ -29,17 +31,17 @@ class Spectrum(nn.Module):
     scale: Tensor
     deviation: Tensor
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, channels: int, size: int, dims: int = 2) -> None:
         super().__init__()
         self.transform = CosineTransform(channels, size)
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("mean", torch.zeros(1, channels, *[1] * dims))
         self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("deviation", torch.full((1, channels, size, size), 0.5))
+        self.register_buffer("deviation", torch.full((1, channels, *[size] * dims), 0.5))
 
     @torch.no_grad()
     def measure(self, image: Tensor, apart: int = 0) -> None:
         """Take mean and standard deviations from images (N, C, S, S); for `apart` see `CosineTransform.measure`."""
-        self.mean.copy_(image.mean((0, 2, 3), keepdim=True))
+        self.mean.copy_(image.mean((0, *range(2, image.dim())), keepdim=True))
         self.scale.copy_(0.5 / (image - self.mean).std(unbiased=False).clamp(min=1e-3))
         self.transform.measure(image, apart)
         power = self.transform(self.encode(image)).square().mean(0, keepdim=True)
@@ -68,7 +70,7 @@ class Spectrum(nn.Module):
             Root mean square.
         """
         kept = self.deviation**2 / (self.deviation**2 + sigma**2)
-        error = (kept * sigma**2).mean((1, 2, 3), keepdim=True).sqrt()
+        error = (kept * sigma**2).mean(tuple(range(1, x.dim())), keepdim=True).sqrt()
         return self.transform.inverse(kept * self.transform(x)), error
 
     def noisy(self, noise: Tensor, sigma: float) -> Tensor:
@@ -85,16 +87,20 @@ class Spectrum(nn.Module):
         between it is interpolated, and frequencies below those of a tile have that of a tile's mean, as nobody has seen more of
         them.
         """
-        height, width = noise.shape[2:]
+        sides = noise.shape[2:]
         power = self.deviation.square().double().cpu().numpy()
-        size = power.shape[-1]
-        rows, columns = (_between(2 * size * np.abs(np.fft.fftfreq(side)), size) for side in (height, width))
+        size, space = power.shape[-1], tuple(range(2, power.ndim))
+        *depth, rows, columns = (_between(2 * size * np.abs(np.fft.fftfreq(side)), size) for side in sides)
+        variance = power.mean(space)[..., *[None] * len(space)]
+        for along in depth:
+            power = np.moveaxis(np.tensordot(along, power, (1, 2)), 0, 2)
         # The density between a tile's coefficients is not quite their mean: as much variance is kept as tiles have.
-        power *= power.mean((2, 3), keepdims=True) / (rows.mean(0) @ power @ columns.mean(0))[..., None, None]
-        density = np.sqrt(rows @ power @ columns[: width // 2 + 1].T + sigma**2).astype(np.float32)
-        white = torch.einsum("dc,nchw->ndhw", self.transform.axes.cpu(), noise.cpu()).numpy()
-        made = irfft2(density * rfft2(white, norm="ortho"), s=(height, width), norm="ortho")
-        return torch.einsum("dc,ndhw->nchw", self.transform.axes, torch.from_numpy(made).to(noise))
+        between = rows.mean(0) @ power @ columns.mean(0)
+        power *= variance / between.reshape(*between.shape[:2], -1).mean(-1)[..., *[None] * len(space)]
+        density = np.sqrt(rows @ power @ columns[: sides[-1] // 2 + 1].T + sigma**2).astype(np.float32)
+        white = torch.einsum("dc,nc...->nd...", self.transform.axes.cpu(), noise.cpu()).numpy()
+        made = irfftn(density * rfftn(white, axes=space, norm="ortho"), s=sides, axes=space, norm="ortho")
+        return torch.einsum("dc,nd...->nc...", self.transform.axes, torch.from_numpy(made).to(noise))
 
 
 def _between(places: np.ndarray, size: int) -> np.ndarray:

@@ -215,7 +215,7 @@ ROWS: dict[str, Recipe] = {
         needs=("text",),
         instead=("source",),
         of_data=("vocabulary", "spelled_tokens"),
-        first={"clip": Stage("clip", 0.25), "autoencoder": Stage("autoencoder", 0.2)},
+        first={"clip": Stage("clip", 0.25), "autoencoder": Stage("autoencoder", 0.2, PLAIN)},
     ),
     "dalle": Recipe(
         Dalle,

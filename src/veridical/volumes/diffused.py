@@ -36,7 +36,7 @@ def check(run: Run, settings: Mapping[str, Any]) -> None:
     if run.pipeline is not None or not isinstance(run.model, Spectral):
         raise InputError(
             f"{name} draws no volumes and denoises no images of a known spectrum, of which they are made: train edm, ddpm, "
-            "dit or slicegan."
+            "dit, slicegan or edm_3d."
         )
     if run.needs:
         raise InputError(f"{name} is told {' and '.join(run.needs)}, which volumes have none of: train edm.")

@@ -1,4 +1,4 @@
-"""Volumes of a run that was trained on sections of an isotropic material."""
+"""Volumes of a run that was trained on sections of an isotropic material, or on a volume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from veridical.runs.run import load
 from veridical.volumes import diffused, sections
 
 FIELDS = 14  # arrays in single precision, as large as the box, that are in memory while a denoiser draws
-GENERATED = 6  # those while a generator of volumes does
 NOTE = (
     "the sections that it was trained on are taken for sections of an isotropic body, in any direction; those of fibres, roots, "
     "layers and cut surfaces are not, which sections of one direction cannot tell"
@@ -48,14 +47,15 @@ def volume(
     """Draw a volume whose sections look like the images that a run was trained on, and write it in their units and bit depth.
 
     Of a diffusion run for an isotropic material: its third dimension follows from the first two (`veridical.volumes.synthesis`).
-    ``slicegan`` draws volumes itself, ``slicegan_directed`` those of materials with a direction. The file is a multi-page
+    ``slicegan`` draws volumes itself, ``slicegan_directed`` those of materials with a direction, ``edm_3d`` those of a material
+    of which it saw a volume. The file is a multi-page
     OME-TIFF, a page a slice; ``OUT.json`` beside it says what made it. Of a diffusion run a draw that was stopped leaves
     ``OUT.part.npz``, and the same call goes on there, with the same voxels to the bit.
 
     Parameters
     ----------
     run : str or Path
-        Folder of a run of grey images: ``slicegan``, ``slicegan_directed``, or diffusion in pixels without conditions: ``edm``,
+        Folder of a run of grey images: ``edm_3d``, ``slicegan``, ``slicegan_directed``, or diffusion in pixels: ``edm``,
         ``ddpm``, ``dit``, ...
     shape : int or (int, int, int)
         Side, or slices, height and width, in pixels of the run.
@@ -66,9 +66,9 @@ def volume(
     seed : int
         Same seed, same volume, but for rounding on another machine.
     batch : int
-        Tiles at a time; changes the volume by no more than rounding.
+        Tiles at a time; changes the volume by no more than rounding. Runs that draw volumes themselves do not hear it.
     periodic : bool
-        Whether the volume goes on at the opposite face where it ends; no side may then be less than a tile, and those of
+        Whether the volume goes on at the opposite face where it ends; no side may then be less than a tile or block, those of
         ``slicegan`` are multiples of half a tile. Others of a diffusion run are cut out of a larger periodic one, which takes
         longer.
     isotropic : bool
@@ -97,7 +97,7 @@ def volume(
         raise InputError(
             f"shape={words}, batch={batch}, seed={seed}: give three sides and a batch of at least 1, and a seed of at least 0."
         )
-    check_cost(f"shape {words}", nbytes=4 * GENERATED * math.prod(sides))
+    check_cost(f"shape {words}", nbytes=4 * math.prod(sides))
     check_output(target)
     loaded = load(run, device, settings)
     info, solid = loaded.info, loaded.model if isinstance(loaded.model, Solid) else None
@@ -105,9 +105,8 @@ def volume(
         diffused.check(loaded, settings or {})
     if info.channels != 1:
         raise InputError(f"{loaded.folder} was trained on images in colour: volumes are grey; train on grey sections.")
-    if solid is None:
-        box = diffused.box_of(sides, info.size, periodic)
-        check_cost(f"shape {words}", nbytes=4 * FIELDS * math.prod(box))
+    box = diffused.box_of(sides, info.size, periodic) if solid is None else sides
+    check_cost(f"shape {words}", nbytes=4 * (FIELDS if solid is None else solid.arrays) * math.prod(box))
     use_threads()
     directed = solid is not None and solid.directed
     found = None if isotropic or directed else sections.look(loaded)
@@ -127,6 +126,8 @@ def volume(
         law = diffused.law_of(loaded)
         notes += diffused.remarks(law)
         about |= {"settings": {name: info.args[name] for name in diffused.HEARD}, "misfit": law.misfit}
+    elif loaded.row.sampling:
+        about |= {"settings": {name: info.args[name] for name in loaded.row.sampling}}
     about |= {"notes": notes}
     for text in notes:
         tell(run, text)

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
@@ -26,9 +25,11 @@ from veridical.nets.attention import Control, controlled
 from veridical.nets.dit import DiT
 from veridical.nets.embedding import EmbeddingOrNone, joined
 from veridical.nets.label import LabelOrNone, LevelOrNone
+from veridical.nets.shuffle import shuffle, unshuffle
 from veridical.nets.spectrum import Spectrum
 from veridical.nets.text import Reader, TextOrNone, hear, listen
 from veridical.nets.unet import UNet
+from veridical.nets.unet3d import UNet3D
 
 # Modules that make of conditions what the network hears, in the order of the seeds.
 BESIDE = ("label", "said", "level", "text", "embedding")
@@ -54,8 +55,9 @@ class Denoiser(nn.Module):
 
     Parameters
     ----------
-    shape : (int, int, int)
-        Channels, height and width of what is denoised (images, or latents of another model).
+    shape : (int, int, int) or (int, int, int, int)
+        Channels, height and width of what is denoised (images, or latents of another model); or channels, depth, height and
+        width of volumes, whose network has no attention and is told the time alone.
     network : Network
     law : Law
     embed : Embed
@@ -68,7 +70,7 @@ class Denoiser(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         network: Network | None = None,
         law: Law | None = None,
         embed: Embed | None = None,
@@ -78,15 +80,21 @@ class Denoiser(nn.Module):
         super().__init__()
         network, law, embed = network or Network(), law or Law(), embed or Embed()
         fits(shape, network, law)
-        self.shape, self.patch, self.law, self.embed = shape, network.patch, law, embed
-        channels, size, _ = shape
-        self.inside = (channels * (2 if law.skip == "wiener" else 1) + embed.given) * network.patch**2
-        out = channels * (2 if law.variance == "learned" else 1) * network.patch**2
+        self.shape: Any = shape
+        self.patch, self.law, self.embed = network.patch, law, embed
+        channels, size, dims = shape[0], shape[-1], len(shape) - 1
+        self.inside = (channels * (2 if law.skip == "wiener" else 1) + embed.given) * network.patch**dims
+        out = channels * (2 if law.variance == "learned" else 1) * network.patch**dims
         own = reader is None and embed.vocabulary > 0
         told = own or embed.embedding > 0
         vector = told or embed.classes >= 0 or law.warp > 0 or embed.level > 0
         width = reader.width if reader is not None else 0 if told else None
-        self.net = _network(network, self.inside, out, size // network.patch, vector, width)
+        if dims == 3:
+            self.net: Any = UNet3D(
+                self.inside, out, size // network.patch, network.widths, network.layers, network.dropout
+            )
+        else:
+            self.net = _network(network, self.inside, out, size // network.patch, vector, width)
         self.label = LabelOrNone(embed.classes, self.net.dim) if embed.classes >= 0 else None
         self.said = nn.Linear(warping.NUMBERS, self.net.dim, bias=False) if law.warp else None  # nothing said adds 0
         self.level = LevelOrNone(embed.level, self.net.dim) if embed.level else None
@@ -100,7 +108,7 @@ class Denoiser(nn.Module):
             mine = {name: getattr(self, name) for name in ("net", *BESIDE)}
             self.early = nn.ModuleDict({name: copy.deepcopy(part) for name, part in mine.items() if part is not None})
             self.early.requires_grad_(False)
-        self.spectrum = Spectrum(channels, size)
+        self.spectrum = Spectrum(channels, size, dims)
         self.canvas: Canvas | None = None
         self.sampling = sampling or Sampling()
         can_draw(law, self.sampling, self.early is not None)
@@ -124,7 +132,7 @@ class Denoiser(nn.Module):
 
     def precondition(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Preconditioned:
         """What the network sees of x (N, C, S, S) at noise levels (N,), and what becomes of its output."""
-        level = sigma.reshape(-1, 1, 1, 1)
+        level = self._level(sigma)
         scalings = FORMULATIONS[self.law.formulation].scalings(level)
         seen = [scalings.in_ * x]
         skip, unit = scalings.skip * x, scalings.out
@@ -134,7 +142,11 @@ class Denoiser(nn.Module):
         if self.embed.given:
             given = (cond or {}).get("map")
             seen.append(x.new_zeros(len(x), self.embed.given, *x.shape[2:]) if given is None else given)
-        return Preconditioned(F.pixel_unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
+        return Preconditioned(unshuffle(torch.cat(seen, 1), self.patch), scalings.time, skip, unit)
+
+    def _level(self, sigma: Tensor) -> Tensor:
+        """Noise levels (N,) as what multiplies x (N, \\*shape)."""
+        return sigma.reshape(-1, *[1] * len(self.shape))
 
     def _expected(
         self,
@@ -165,7 +177,7 @@ class Denoiser(nn.Module):
             vectors = of.embedding(told.get("embedding"), n, keep)
             heard.append(vectors[:, 0])
             text = joined(vectors[:, 1:], text)
-        output = F.pixel_shuffle(of.net(known.seen, known.time, sum(heard) if heard else None, *text), self.patch)
+        output = shuffle(of.net(known.seen, known.time, sum(heard) if heard else None, *text), self.patch)
         output, spread = output[:, : self.shape[0]], (output[:, self.shape[0] :] + 1) / 2
         return known.skip + known.unit * output, spread
 
@@ -241,7 +253,7 @@ class Denoiser(nn.Module):
         A `weight` (N, \\*shape) is that of each square, where images are not cropped.
         """
         sigma = FORMULATIONS[self.law.formulation].law(batch.normal(), self.law.span)
-        x = z + sigma.reshape(-1, 1, 1, 1) * batch.normal(*self.shape)
+        x = z + self._level(sigma) * batch.normal(*self.shape)
         told = any(part is not None for part in (self.label, self.level, self.text, self.embedding))
         keep = batch.uniform() >= self.embed.label_dropout if told else None
         known = self.precondition(x, sigma, batch.cond)
@@ -250,7 +262,7 @@ class Denoiser(nn.Module):
         clean, spread = self._expected(known, batch.cond, keep, said)
         loss = ((clean - z) / known.unit).square()
         if self.law.min_snr:
-            loss = min_snr_weight(sigma.reshape(-1, 1, 1, 1), self.law.min_snr) * (clean - z).square()
+            loss = min_snr_weight(self._level(sigma), self.law.min_snr) * (clean - z).square()
         loss = (loss if weight is None else loss * weight).mean()
         if self.law.variance == "learned":
             schedule = self.law.formulation.partition("_")[2]
@@ -286,11 +298,11 @@ class Denoiser(nn.Module):
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """Where sampling begins at the highest noise level: noise, with the spectrum of the data in it if that is known."""
-        height, width = self.room
         if self.law.skip != "wiener":
-            return sigma * noise((self.shape[0], height, width))
+            return sigma * noise((self.shape[0], *self.room))
         if self.canvas is None:
             return self.spectrum.noisy(noise(self.shape), sigma)
+        height, width = self.room
         beyond = 0 if self.canvas.periodic else self.shape[1]  # borders that do not know of each other: cut out of more
         white = noise((self.shape[0], height + beyond, width + beyond))
         return self.spectrum.noisy_at(white, sigma)[..., :height, :width]

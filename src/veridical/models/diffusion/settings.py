@@ -167,7 +167,7 @@ class Stable:
         check(self)
 
 
-def fits(shape: tuple[int, int, int], network: Network, law: Law) -> None:
+def fits(shape: tuple[int, ...], network: Network, law: Law) -> None:
     """Refuse images of a shape (C, S, S), or crops of them, that a network cannot see."""
     size, unit = shape[-1], network.patch * 2 ** (len(network.widths) - 1)
     if size % network.patch:

@@ -150,7 +150,7 @@ class SliceGAN(nn.Module):
                 f"this system learns from three sets of sections, normal to the axes of volumes, not from {classes} classes: put "
                 "them into the folders train/0, train/1 and train/2, and give --label folder."
             )
-        self.directed = classes is not None
+        self.directed, self.arrays = classes is not None, 6
         self.generator = Generator(channels, size, width, latent)
         norm = "group" if loss == "wasserstein" else "none"
         self.discriminator = Critics(channels, size, critic, norm, AXES if self.directed else 1)
