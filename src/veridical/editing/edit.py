@@ -152,6 +152,8 @@ class Edit:
         Fields of `Given` that it uses where they are given.
     several : bool
         It makes several changes at once, a prompt each; others make them one after another.
+    flag : str
+        What its option is called, where neither the need that it is about nor its name says what it does.
     """
 
     name: str
@@ -167,11 +169,12 @@ class Edit:
     replaces: bool = False
     offers: tuple[str, ...] = ()
     several: bool = False
+    flag: str = ""
 
     @property
     def option(self) -> str:
-        """Its option: the need that it is about, or its name."""
-        return self.chief if self.chief in self.needs else self.name
+        """Its option: its flag, the need that it is about, or its name."""
+        return self.flag or (self.chief if self.chief in self.needs else self.name)
 
     @property
     def placeholder(self) -> str:
