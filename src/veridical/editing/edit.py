@@ -145,6 +145,8 @@ class Edit:
         The need or the setting that its option gives.
     metavar : str
         What stands for that in the help; by default its choices.
+    flag : str
+        What its option is called, where neither the need that it is about nor its name says what it does.
     replaces : bool
         Its images take the place of the old ones; else only the change is written, and counts beyond the run's intensity
         window stay beyond it.
@@ -152,8 +154,6 @@ class Edit:
         Fields of `Given` that it uses where they are given.
     several : bool
         It makes several changes at once, a prompt each; others make them one after another.
-    flag : str
-        What its option is called, where neither the need that it is about nor its name says what it does.
     """
 
     name: str
@@ -166,10 +166,10 @@ class Edit:
     settings: type = Settings
     chief: str = ""
     metavar: str = ""
+    flag: str = ""
     replaces: bool = False
     offers: tuple[str, ...] = ()
     several: bool = False
-    flag: str = ""
 
     @property
     def option(self) -> str:
