@@ -1,10 +1,10 @@
-"""Filling holes, removing rings and streaks, filling a missing wedge and slices in between, against classical methods.
+"""Filling holes, removing rings and streaks, filling a missing wedge, against classical methods.
 
     python benchmarks/restoration.py RUN DATA [--tasks inpaint,rings,...] [--n 12] [--samples 4] [--picture FILE.png]
 
 RUN is a trained run of pixels (edm), DATA what it was trained on; held-out tiles of its size are damaged and restored. Prints a
 table: PSNR in the damaged pixels (for `inpaint`, else in all), SSIM, each with a 95 % interval over tiles' images, and the gain
-in PSNR over the best classical method, paired. The task `between` needs a numbered stack.
+in PSNR over the best classical method, paired. Slices in between: `between.py`.
 """
 
 import argparse
@@ -15,21 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import ndimage
-from skimage.registration import optical_flow_tvl1
 from skimage.restoration import denoise_tv_chambolle, inpaint_biharmonic
 
 from veridical.core.device import use_threads
 from veridical.data.dataset import open_dataset
-from veridical.data.images import channels_first, save_png, to_grid
-from veridical.data.readers.open import open_slices
-from veridical.data.tiles import resize
-from veridical.editing.restore import Settings, inpaint, interpolate, restore, rings, streaks, wedge
+from veridical.data.images import save_png, to_grid
+from veridical.editing.restore import Settings, inpaint, restore, rings, streaks, wedge
 from veridical.metrics.paired import ssim
 from veridical.runs.run import load
 from veridical.stats.groups import spread_evenly
 from veridical.stats.jackknife import jackknife
 
-TASKS = ("inpaint", "rings", "streaks", "wedge", "between")
 RING_STD, WEDGE = 0.06, 60.0
 
 
@@ -62,15 +58,6 @@ def total_variation(measured, operator, weight=0.02, rounds=30):
         change = torch.from_numpy((measured - smooth)[None, None].astype(np.float32))
         image = smooth + operator.forward(change)[0, 0].numpy()
     return image
-
-
-def warped(before, after, fraction=0.5):
-    """Both neighbours moved along the optical flow between them, and averaged."""
-    flow = optical_flow_tvl1(before, after)
-    places = np.mgrid[: before.shape[0], : before.shape[1]].astype(float)
-    early = ndimage.map_coordinates(before, places - fraction * flow, order=1, mode="nearest")
-    late = ndimage.map_coordinates(after, places + (1 - fraction) * flow, order=1, mode="nearest")
-    return (1 - fraction) * early + fraction * late
 
 
 def each(function, images, *others):
@@ -112,22 +99,6 @@ def damage_and_restore(task, tiles, rng, draw):
         "total variation, POCS": each(lambda x: total_variation(x, operator), damaged),
     }
     return damaged, classical, draw(restore, damaged, operator), everywhere
-
-
-def neighbours(run, data, n, rng):
-    """Crops (before, between, after) of three slices that follow each other, at the run's scale, and their slices."""
-    folder = Path(data, "test") if Path(data, "test").is_dir() else Path(data)
-    slices, size = open_slices(folder), run.info.size
-    scale = run.info.config.scale
-    made, groups = [], []
-    for k in range(n):
-        at = 1 + k * (len(slices) - 2) // n
-        whole = channels_first(run.window.to_unit(np.stack([slices[i] for i in (at - 1, at, at + 1)])))
-        whole = resize(whole, round(whole.shape[2] * scale), round(whole.shape[3] * scale))
-        top, left = (rng.integers(0, length - size + 1) for length in whole.shape[2:])
-        made.append(whole[:, :, top : top + size, left : left + size])
-        groups.append(slices.names[at])
-    return np.stack(made, 1), groups
 
 
 def mean_interval(values, groups, digits):
@@ -173,29 +144,22 @@ def main():
     print("|---|---|---|---|---|")
     for task in options.tasks.split(","):
         rng, began = np.random.default_rng(0), time.process_time()
-        truth, names = tiles, groups
-        if task == "between":
-            (before, truth, after), names = neighbours(run, options.data, options.n, rng)
-            damaged = before
-            classical = {"linear mean": (before + after) / 2, "optical flow": each(warped, before, after)}
-            drawn, where = draw(interpolate, before, after), np.ones(truth.shape[2:], bool)
-        else:
-            damaged, classical, drawn, where = damage_and_restore(task, tiles, rng, draw)
-        seconds = (time.process_time() - began) / len(truth) / options.samples
+        damaged, classical, drawn, where = damage_and_restore(task, tiles, rng, draw)
+        seconds = (time.process_time() - began) / len(tiles) / options.samples
         ours = {"one draw": drawn[0], f"mean of {options.samples} draws": drawn.mean(0)}
-        quality = {name: psnr_in(truth, made, where) for name, made in {**classical, **ours}.items()}
+        quality = {name: psnr_in(tiles, made, where) for name, made in {**classical, **ours}.items()}
         best = max(classical, key=lambda name: quality[name].mean())
         for name, made in {"damaged": np.clip(damaged, 0, 1), **classical, **ours}.items():
-            values, alike = psnr_in(truth, made, where), ssim(truth, made)
-            gain = mean_interval(values - quality[best], names, 2) if name in ours else ""
+            values, alike = psnr_in(tiles, made, where), ssim(tiles, made)
+            gain = mean_interval(values - quality[best], groups, 2) if name in ours else ""
             print(
-                f"| {task} | {name} | {mean_interval(values, names, 1)} | {mean_interval(alike, names, 3)} | {gain} |",
+                f"| {task} | {name} | {mean_interval(values, groups, 1)} | {mean_interval(alike, groups, 3)} | {gain} |",
                 flush=True,
             )
             numbers.append({"task": task, "method": name, "psnr": values.tolist(), "ssim": alike.tolist()})
         print(f"<!-- {task}: {seconds:.1f} processor seconds a draw, baselines included -->", flush=True)
-        pick = len(truth) // 2
-        strip = [truth, damaged, classical[best], drawn[0], drawn.mean(0), 4 * drawn.std(0)]
+        pick = len(tiles) // 2
+        strip = [tiles, damaged, classical[best], drawn[0], drawn.mean(0), 4 * drawn.std(0)]
         rows += [x[pick] for x in strip]
         if options.picture:
             save_png(options.picture, to_grid(np.clip(np.stack(rows), 0, 1), columns=len(strip), pad=3, scale=2))

@@ -1,4 +1,4 @@
-"""Volumes of a run beside real sections: grey levels, correlation, phases along three axes, Euler characteristic, KID by axis.
+"""Volumes of a run beside real sections: grey levels, correlation, phases along three axes, surface, percolation, KID by axis.
 
     python benchmarks/volumes.py RUN VOLUME.tif ... [--kid] [--solid MASK.tif] [--spheres RADIUS,SOLID] [--picture FILE.png]
 
@@ -6,8 +6,9 @@ Real are tiles of the data that RUN was trained on, grouped by the slice that th
 brackets, the least and the largest of a slice. Volumes are measured together, along each axis; ``spread`` is how much the axes
 differ. The phase is what is darker than Otsu's threshold of the real tiles. ``--kid`` scores the sections normal to each axis,
 and as many images that the run draws, against real tiles. ``--solid`` is a label volume of which RUN saw sections (1 is
-solid): its phase and Euler characteristic stand beside those of the volumes. ``--spheres`` says that the solid is overlapping
-spheres of a radius, with a share: then the two-point function has its closed form, too. ``--picture`` draws the mid-sections.
+solid): its phase, surface, Euler characteristic and percolating share stand beside those of the volumes. ``--spheres`` says
+that the solid is overlapping spheres of a radius, with a share: then the two-point function has its closed form, too.
+``--picture`` draws the mid-sections.
 """
 
 import argparse
@@ -22,7 +23,15 @@ from rich.table import Table
 from skimage.filters import threshold_otsu
 
 import veridical
-from veridical.metrics.physics_volume import euler_density, lineal_path, mean_chord, two_point
+from veridical.metrics.physics_phases import minkowski
+from veridical.metrics.physics_volume import (
+    euler_density,
+    lineal_path,
+    mean_chord,
+    percolating_share,
+    specific_surface,
+    two_point,
+)
 from veridical.phantoms.spheres import SpheresOptions, two_point_function
 
 LAGS = (1, 2, 4, 8, 16)  # pixels
@@ -67,6 +76,30 @@ def by_slice(
     return found
 
 
+def surface_of(sections: np.ndarray) -> dict[str, float]:
+    """Of the isotropic body that has such sections: 4 / pi times their boundary (Underwood 1970)."""
+    return {"surface": 4 / np.pi * minkowski(sections)["perimeter"].mean()}
+
+
+def add_bodies(table: Table, masks: np.ndarray, truth: np.ndarray | None, surfaces: list[float]) -> None:
+    """Rows of what only volumes show, beside the known volume where there is one; of the surface beside sections, too."""
+    known = "" if truth is None else f"; known {specific_surface(truth):.3f}"
+    table.add_row(
+        "surface of the phase, 1 / voxel", said(surfaces) + known, said([specific_surface(mask) for mask in masks])
+    )
+    known = "" if truth is None else f"known {1e4 * euler_density(truth):.3f}"
+    table.add_row("Euler characteristic, 1e-4 / voxel", known, said([1e4 * euler_density(mask) for mask in masks]))
+    for name, sign in (("phase", True), ("rest", False)):
+        known = ""
+        if truth is not None:
+            known = "known " + " / ".join(f"{percolating_share(truth == sign, axis):.3f}" for axis in range(3))
+        found = np.array([[percolating_share(mask == sign, axis) for axis in range(3)] for mask in masks])
+        table.add_row(
+            f"share of the {name} that percolates", known, said(list(found.mean(1))),
+            *(f"{value:.3f}" for value in found.mean(0)), f"{np.ptp(found.mean(0)):.3f}",
+        )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
@@ -105,13 +138,12 @@ def main() -> None:
             *(f"{value:.3f}" for value in mine),
             f"{np.ptp(mine):.3f}",
         )
-    euler = [1e4 * euler_density(volume < dark) for volume in volumes]
-    known = ""
-    if options.solid is not None:
-        truth = tifffile.imread(options.solid) == 0
-        known = f"{1e4 * euler_density(truth):.3f}"
+    truth = None if options.solid is None else tifffile.imread(options.solid) == 0
+    if truth is not None:
         table.add_row("phase, known", f"{truth.mean():.3f}", f"{(volumes < dark).mean():.3f}")
-    table.add_row("Euler characteristic of the phase, 1e-4 / voxel", known, said(euler))
+    add_bodies(
+        table, volumes < dark, truth, by_slice(tiles, slices, lambda images: surface_of(images < dark))["surface"]
+    )
     if options.kid:
         count = len(volumes[0])
         rng = np.random.default_rng(0)

@@ -99,7 +99,7 @@ def test_a_recipe_trains_and_samples_as_it_did(name, data, tmp_path):
     for kind in ("mean", "std"):
         assert abs(after[kind] - before[kind]) <= SAMPLES * spread
     np.testing.assert_allclose(after["pixels"], before["pixels"], rtol=0, atol=PIXEL * spread)
-    if SAME_MACHINE:
+    if SAME_MACHINE and was["weights_sha256"] is not None:  # recorded on another
         assert now["weights_sha256"] == was["weights_sha256"], "weights differ in their last bits"
         assert now["samples_sha256"] == was["samples_sha256"], "samples differ in their last bits"
 

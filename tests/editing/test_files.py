@@ -52,6 +52,43 @@ def test_a_hole_is_filled_and_every_other_count_kept(run, scan, tmp_path):
     assert (again == made).all() and (other != made).any()
 
 
+def test_a_slice_is_drawn_between_two_which_stay_as_they_are(run, scan, tmp_path):
+    folder, slices, _ = scan
+    names = [folder / "slice.tif", folder / "next.tif"]
+    bytes_of, start = [name.read_bytes() for name in names], (folder / "run", names[0], "--between", names[1], *QUICK)
+    code, error = run(*start, "--out", tmp_path / "a.tif")
+    assert code == 0, error
+    made = tifffile.imread(tmp_path / "a.tif")
+    assert made.dtype == np.uint16 and all((made != counts).mean() > 0.9 for counts in slices)
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["edit"] == "interpolate" and record["settings"]["fraction"] == 0.5
+    assert [record["image"], record["second"]] == list(map(str, names)) and record["synthetic"] == "everything"
+    window = json.loads((folder / "run" / "run.json").read_text())["window"]
+    for fraction, counts in enumerate(slices):
+        assert run(*start, "--fraction", fraction, "--out", tmp_path / f"{fraction}.tif")[0] == 0
+        shown = (counts > window["low"]) & (counts < window["high"])
+        assert shown.mean() > 0.9
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / f"{fraction}.tif")[shown], counts[shown])
+    assert [name.read_bytes() for name in names] == bytes_of
+
+
+def test_slices_that_cannot_have_one_between_are_a_sentence(run, scan, tmp_path):
+    folder, slices, _ = scan
+    tifffile.imwrite(tmp_path / "narrow.tif", slices[1][:, :40])
+    start = (folder / "run", folder / "slice.tif", "--out", tmp_path / "a.tif", *QUICK)
+    for more, said in (
+        ((tmp_path / "narrow.tif",), "slices of 56 x 48 and 40 x 48 pixels do not fit: cut both to one size"),
+        ((tmp_path / "no.tif",), "no.tif"),
+        ((folder / "stack.tif",), "holds 12 images: give one image"),
+        ((folder / "next.tif", "--fraction", "2"), "fraction=2"),
+        ((folder / "next.tif", "--mask", folder / "hole.png"), "--mask and --between was asked for: give one of"),
+        ((folder / "next.tif", "--width", "4"), "--width does not go with --between: leave it out"),
+    ):
+        code, error = run(*start, "--between", *more)
+        assert code == 2 and said in error and error.count("\n") <= 1, error
+    assert not (tmp_path / "a.tif").exists()
+
+
 @pytest.fixture(scope="module")
 def field_of_view(tmp_path_factory):
     """A run of real-valued images, and a slice with NaN outside a circle, and one with an infinite pixel."""
@@ -86,7 +123,7 @@ def test_what_was_not_measured_stays_and_spoils_nothing(run, field_of_view, name
     lost = ~np.isfinite(image)
     np.testing.assert_array_equal(made[lost], image[lost])
     assert np.isfinite(made[~lost]).all() and np.abs(made[~lost]).max() < 0.02
-    code, error = run(*start, "--second", folder / "infinite.tif", "--out", tmp_path / "c.tif", *QUICK)
+    code, error = run(*start, "--between", folder / "infinite.tif", "--out", tmp_path / "c.tif", *QUICK)
     assert code == 0, error
     np.testing.assert_array_equal(
         np.isfinite(tifffile.imread(tmp_path / "c.tif")), ~lost & np.isfinite(tifffile.imread(folder / "infinite.tif"))

@@ -84,7 +84,7 @@ def test_a_slice_between_two_files(scan, tmp_path):
 
 def test_the_command_line_reads_the_table(toy):
     options = _restore_signature().parameters
-    assert {"mask", "rings", "streaks", "wedge", "second", "brighter", "width", "deviation"} <= set(options)
+    assert {"mask", "rings", "streaks", "wedge", "between", "brighter", "width", "deviation"} <= set(options)
     text = options["brighter"].annotation.__metadata__[0].help
     assert text == "Make it brighter under a mask."
     assert options["streaks"].annotation.__metadata__[0].metavar == "rows|columns"

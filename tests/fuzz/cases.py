@@ -160,6 +160,7 @@ def hostile_file(base: Path, seed: int, number: int) -> Case:
         ["audit", str(base / "data"), place, "--size", "16", "--no-power"],
         ["restore", str(base / "runs" / "edm"), place, "--streaks", "rows", "--out", "a.png", "--set", "steps=2"],
         ["restore", str(base / "runs" / "edm"), str(base / "image.png"), "--mask", place, "--out", "a.png", "--set", "steps=2"],
+        ["restore", str(base / "runs" / "edm"), place, "--between", place, "--out", "a.png", "--set", "steps=2"],
     ]  # fmt: skip
     command = rng.choice(commands[:2] * 4 + commands)
 

@@ -9,8 +9,8 @@ import pytest
 from veridical.metrics import novelty
 
 MODULES = (
-    "distribution", "novelty", "paired", "physics_grey", "physics_phases", "physics_spectrum", "physics_structure", "same",
-    "spacing", "surrogates",
+    "distribution", "novelty", "paired", "physics_grey", "physics_phases", "physics_spectrum", "physics_structure",
+    "physics_volume", "same", "spacing", "surrogates",
 )  # fmt: skip
 # Of matrices that others made, or of what `nearest_crop` found; or shapes alone.
 LEFT_OUT = {
@@ -33,7 +33,7 @@ FEATURES = RNG.random((12, 4))
 GIVEN = {
     "sets": IMAGES, "images": IMAGES, "tiles": IMAGES, "real": IMAGES, "synth": IMAGES, "masks": IMAGES[:, 0] > 0.5,
     "mask": IMAGES[0, 0] > 0.5, "labels": (IMAGES[:, 0] > 0.5).astype(int), "features": FEATURES, "phase": FEATURES, "classes": 2,
-    "groups": np.arange(40), "test_distance": RNG.random(40), "synth_distance": RNG.random(40), "rng": RNG,
+    "groups": np.arange(40), "test_distance": RNG.random(40), "synth_distance": RNG.random(40), "rng": RNG, "axis": 0, "reach": 2,
 }  # fmt: skip
 
 
@@ -41,6 +41,8 @@ def given(module, name, argument):
     """A good value."""
     if argument in ("real", "synth") and module in ("distribution", "spacing"):
         return FEATURES
+    if argument == "mask" and module == "physics_volume":
+        return GIVEN["masks"]
     if argument == "labels" and name == "particle_statistics":
         return GIVEN["labels"][0]
     return list(IMAGES) if name == "nearest_crop" and argument == "images" else GIVEN[argument]

@@ -6,7 +6,7 @@ import tifffile
 
 from veridical.core.errors import InputError
 from veridical.data.readers.open import open_slices
-from veridical.metrics.physics_volume import euler_density, lineal_path, mean_chord, two_point
+from veridical.metrics.physics_volume import lineal_path, mean_chord, two_point
 from veridical.phantoms import spheres
 from veridical.phantoms.spheres import SpheresOptions, draw_spheres, write_spheres
 
@@ -36,26 +36,6 @@ def test_chords_and_lineal_path(masks):
     for axis in (1, 2, 3):
         assert mean_chord(pores, axis) == pytest.approx(chord, rel=0.04)
         np.testing.assert_allclose(lineal_path(pores, axis, 12), path, atol=0.03)
-
-
-def test_euler_characteristic():
-    """In units of the density of centres in pores. The count of voxels was lower by about 0.2: sign and size are tested."""
-    for fraction in (0.15, 0.5):
-        options = SpheresOptions(solid_fraction=fraction, radius=7)
-        scale = options.density * (1 - fraction)
-        found = np.mean([euler_density(draw_spheres(96, 2, k, options).mask, periodic=True) for k in range(3)])
-        assert found / scale == pytest.approx(spheres.euler_density(options) / scale - 0.2, abs=0.25)
-
-
-def test_euler_density_of_shapes():
-    box = np.zeros((12, 12, 12), bool)
-    box[3:6, 3:6, 3:6] = box[8:10, 8:10, 8:10] = True
-    assert euler_density(box, periodic=True) * box.size == 2
-    ring = np.zeros((8, 8, 8), bool)
-    ring[2:7, 2:7, 3] = True
-    ring[4, 4, 3] = False
-    assert euler_density(ring, periodic=True) * ring.size == 0
-    assert euler_density(np.ones((6, 6, 6))) == 0
 
 
 def test_volumes_are_stacks_that_other_commands_open(tmp_path):

@@ -28,7 +28,7 @@ def restore(
     quiet: bool,
     **flags: Any,
 ) -> None:
-    """Fill masked regions, remove rings or streaks, or fill a missing wedge; what was measured is kept."""
+    """Fill masked regions, remove rings or streaks, fill a missing wedge, or draw a missing slice; what was measured is kept."""
     from veridical.editing.files import edit_file
 
     given = {name: value for name, value in flags.items() if value is not None}
@@ -119,5 +119,6 @@ app.command(
     "veridical restore runs/edm slice.tif --mask cracks.png --out filled.tif\n"
     "veridical restore runs/edm slice.tif --rings 512,498.5 --out clean.tif\n"
     "veridical restore runs/edm slice.tif --streaks rows --width 8 --out clean.tif\n"
-    "veridical restore runs/edm xz.tif --wedge 60 --samples 8 --spread doubt.tif --out whole.tif"
+    "veridical restore runs/edm xz.tif --wedge 60 --samples 8 --spread doubt.tif --out whole.tif\n"
+    "veridical restore runs/edm slice_004.tif --between slice_006.tif --out slice_005.tif"
 )(restore)

@@ -148,6 +148,8 @@ class Edit:
         The need or the setting that its option gives.
     metavar : str
         What stands for that in the help; by default its choices.
+    flag : str
+        What its option is called, where neither the need that it is about nor its name says what it does.
     replaces : bool
         Its images take the place of the old ones; else only the change is written, and counts beyond the run's intensity
         window stay beyond it.
@@ -169,6 +171,7 @@ class Edit:
     settings: type = Settings
     chief: str = ""
     metavar: str = ""
+    flag: str = ""
     replaces: bool = False
     offers: tuple[str, ...] = ()
     several: bool = False
@@ -176,8 +179,8 @@ class Edit:
 
     @property
     def option(self) -> str:
-        """Its option: the need that it is about, or its name."""
-        return self.chief if self.chief in self.needs else self.name
+        """Its option: its flag, the need that it is about, or its name."""
+        return self.flag or (self.chief if self.chief in self.needs else self.name)
 
     @property
     def placeholder(self) -> str:

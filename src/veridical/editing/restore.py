@@ -212,6 +212,9 @@ def interpolate(
     InputError
         If the neighbours differ in size, or if `fraction` lies outside [0, 1].
     """
+    if before.shape[2:] != after.shape[2:]:
+        sizes = " and ".join("{3} x {2}".format(*x.shape) for x in (before, after))
+        raise InputError(f"slices of {sizes} pixels do not fit: cut both to one size.")
     if before.shape != after.shape:
         raise InputError(f"neighbours of shapes {before.shape} and {after.shape} do not fit: cut them to one size.")
     if not 0 <= fraction <= 1:

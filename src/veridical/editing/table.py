@@ -164,7 +164,7 @@ EDITS: dict[str, Edit] = {
     ),
     "interpolate": Edit(
         "interpolate", "restoration", "Draw the slice between the image and this one, its neighbour in a stack.", NULL_SPACE,
-        _interpolate, "everything", ("second",), Between, chief="second", metavar="FILE", replaces=True,
+        _interpolate, "everything", ("second",), Between, chief="second", metavar="FILE", replaces=True, flag="between",
     ),
     "sdedit": Edit(
         "sdedit", "words", "Add noise to an image and take it away; with a mask only there.",

@@ -1,4 +1,7 @@
-"""Rows of diffusion models."""
+"""Rows of diffusion models.
+
+Longer than other files because it is one table.
+"""
 
 from __future__ import annotations
 
