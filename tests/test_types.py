@@ -97,6 +97,7 @@ UNREAD = (
 )
 
 
+@pytest.mark.long
 def test_a_users_code_is_checked_and_each_wrong_call_found(tmp_path: Path) -> None:
     source = Path(veridical.__file__).parents[1]
     settings = SETTINGS.format(source=source, cache=tmp_path / "cache")

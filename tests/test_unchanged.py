@@ -112,6 +112,7 @@ def test_scores_and_audit_say_what_they_did(name):
         assert now["sha256"] == was["sha256"], "numbers differ in their last bits"
 
 
+@pytest.mark.long
 def test_the_report_says_what_it_did(tmp_path):
     was, now = RECORDING["report"], report_facts(tmp_path)
     assert_same(was["text"], now["text"])

@@ -115,6 +115,7 @@ def test_a_new_word_is_loaded_by_diffusers_and_draws_the_same(pipeline, grey, tm
     assert (found - ours(run, "a wave of")).abs().max() > 1e-4
 
 
+@pytest.mark.long
 def test_dreambooth_draws_grey_images_of_its_kind_first(pipeline, grey, tmp_path):
     settings = FEW | {"prompt": "a sks wave", "class_prompt": "a wave", "class_images": 2}
     out = adapt(pipeline, grey, tmp_path / "out", how="dreambooth", settings=settings, quiet=True)

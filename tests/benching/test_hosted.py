@@ -43,6 +43,7 @@ def told(tmp_path_factory):
 HEAD = "size = 16\nsteps = 1\nsamples = 7\ntiles = 8\n[datasets]\n"
 
 
+@pytest.mark.long
 def test_a_row_is_told_captions_of_held_out_tiles_and_drawn_by_the_server(told, tmp_path):
     data = told.parent / "deep"
     spec, out = tmp_path / "bench.toml", tmp_path / "out"

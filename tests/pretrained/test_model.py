@@ -136,6 +136,7 @@ def test_instruct_pix2pix(tmp_path):
     near(edited(run, images, "instruct_pix2pix", given=given, settings={"steps": STEPS}, seed=3).images, theirs)
 
 
+@pytest.mark.long
 def test_controlnet_in_the_folder_and_beside_it(tmp_path):
     parts = components()
     torch.manual_seed(1)

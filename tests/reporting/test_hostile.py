@@ -71,6 +71,7 @@ def damaged(content, at, value):
     return [damaged(content[key], rest, value), *content[1:]]
 
 
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_report_of_damaged_files_is_a_page_or_a_sentence(whole, tmp_path_factory, data):

@@ -66,6 +66,7 @@ def test_the_page_of_an_audit_is_written_in_python(folder, tmp_path):
         veridical.score(folder / "run", tmp_path / "drawn")
 
 
+@pytest.mark.long
 def test_samples_without_conditions_are_independent_images(tmp_path):
     """Of numbered files nobody knows, so that all are taken for one slice; what `veridical sample` drew from noise is known."""
     tiles = texture(64, 32).reshape(16, 4, 1, 32, 32)
@@ -81,6 +82,7 @@ def test_samples_without_conditions_are_independent_images(tmp_path):
         assert not drawn_independently(tmp_path / "drawn")
 
 
+@pytest.mark.long
 def test_copies_of_training_images_are_found_and_larger_images_are_cut(folder, tmp_path):
     images = read_images(folder / "scans", WINDOW).images[:12]
     wide = np.concatenate([images, images[:, :, ::-1]], 3)
