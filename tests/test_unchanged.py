@@ -117,7 +117,7 @@ def test_the_report_says_what_it_did(tmp_path):
     was, now = RECORDING["report"], report_facts(tmp_path)
     assert_same(was["text"], now["text"])
     assert now["shape_sha256"] == was["shape_sha256"], "the page is built otherwise: its markup or its style"
-    if SAME_MACHINE:
+    if SAME_MACHINE and was["sha256"] is not None:
         assert now["sha256"] == was["sha256"], "numbers differ in their last digits"
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from bench_folder import make_bench
-from veridical.reporting import edited, families
+from veridical.reporting import edited, families, figures
 from veridical.reporting.report import report
 from veridical.reporting.results import Cell
 from veridical.reporting.review import taus_shown
@@ -145,3 +145,11 @@ def test_the_page_shows_edits_of_a_bench(tmp_path):
     assert "is not of their images" in report(folder).read_text()
     np.savez(truth / "pairs.npz", before=before[:, :, :16, :16])
     assert "one row a system" not in report(folder).read_text()
+
+
+def test_long_names_stay_on_the_sheet():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    sheet = figures.sample_sheet([("prompt_to_prompt_with_words", np.zeros((1, 1, 8, 8), np.float32))], 1, 2)
+    renderer = FigureCanvasAgg(sheet).get_renderer()
+    assert all(text.get_window_extent(renderer).x0 >= 0 for text in sheet.texts)

@@ -171,7 +171,7 @@ def sample_sheet(sets: list[tuple[str, np.ndarray]], columns: int, scale: int) -
         Tiles in a row, and how many pixels wide a tile's pixel is drawn.
     """
     strips = [(name, to_grid(images, columns, pad=2, scale=scale)) for name, images in sets]
-    label, gap = 150, 14
+    label, gap = max(150, 24 + 9 * max(len(name) for name, _ in sets)), 14  # pixels; 9 are a letter
     width = label + max(strip.shape[1] for _, strip in strips) + gap
     height = sum(strip.shape[0] + gap for _, strip in strips) + gap
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")

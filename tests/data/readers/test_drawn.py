@@ -46,10 +46,12 @@ def test_other_phantoms_damaged_files_and_other_code_are_drawn(kept, monkeypatch
     assert len(list(kept.glob("*.bin"))) == 3
 
 
-def test_short_draws_are_not_kept_and_old_ones_make_room(kept, monkeypatch):
-    monkeypatch.setattr(module, "LEAST", 1e9)
-    open_slices("phantom:cmc?n=1&size=32").read(0)
-    assert not kept.exists()
+def test_short_draws_and_large_sets_are_not_kept_and_old_ones_make_room(kept, monkeypatch):
+    for name, value in (("LEAST", 1e9), ("LARGEST", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            open_slices(f"phantom:cmc?n=1&size=32&seed={len(name)}").read(0)
+        assert not kept.exists()
     monkeypatch.setattr(module, "LEAST", 0.0)
     monkeypatch.setattr(module, "MOST", 1)
     for seed in (1, 2):
@@ -62,3 +64,14 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, kept, m
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert open_slices("phantom:cmc?n=1&size=32").read(0).shape == (32, 32)
     assert "drawn again next time" in caplog.text
+
+
+def test_a_cache_that_may_only_be_read_is_read(kept, monkeypatch):
+    image = open_slices("phantom:cmc?n=1&size=32").read(0)
+    module.drawn.cache_clear()
+
+    def refused(self, *given):
+        raise PermissionError(13, "not yours")
+
+    monkeypatch.setattr("pathlib.Path.touch", refused)
+    assert np.array_equal(open_slices("phantom:cmc?n=1&size=32").read(0), image)

@@ -5,6 +5,7 @@ Each command and every cell of a bench opens its data anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -22,6 +23,7 @@ from veridical.core.files import read_kept, write_kept
 from veridical.core.notes import tell
 
 LEAST = 20.0  # seconds that a set took to draw, for it to be kept
+LARGEST = 2**28  # bytes of a set that is kept: writing takes memory three times as large
 MOST = 2 * 2**30  # bytes kept of all sets; the one that was not used for longest goes first
 DRAWERS = ("phantoms", "wording")  # packages whose code decides what is drawn and said
 
@@ -41,11 +43,12 @@ def drawn(kind: str, n: int, size: int, seed: int, options: Any, changes: str) -
     """Phantoms, or pairs where `changes` are named, from the cache where these very ones were drawn before."""
     path = cache_folder("phantoms") / f"{_key(kind, n, size, seed, options, changes)}.bin"
     if (content := read_kept(path)) is not None:
-        path.touch()
+        with contextlib.suppress(OSError):  # a cache of others that may only be read
+            path.touch()
         return _read(content)
     began = time.monotonic()
     made = _draw(kind, n, size, seed, options, changes)
-    if time.monotonic() - began >= LEAST:
+    if time.monotonic() - began >= LEAST and made.images.nbytes <= LARGEST:
         try:
             write_kept(path, _written(made))
             _make_room(path.parent)
