@@ -108,7 +108,7 @@ def test_several_changes_grow_an_image_several_times(scan, monkeypatch):
     row = replace(folder.find("outpaint"), apply=_framed)
     monkeypatch.setitem(EDITS, "outpaint", row)
     job = folder.Job(0, "a", (48, 56), prompts=("one", "two"))
-    made, edited = folder._made(run, row, [job], counts[:1, None], object(), Margins(), 0, True)
+    made, edited = folder._made(run, row, [job], counts[:1, None], object(), Margins(), 0, True, None)
     assert made.shape == (1, 1, 54, 58) and edited.origin == (2, 2) and edited.mask.shape == (1, 54, 58)
     assert (made[0, 0, 2:50, 2:] == counts[0]).all()
     assert not edited.mask[0, 2:50, 2:].any() and edited.mask.sum() == 54 * 58 - 48 * 56
