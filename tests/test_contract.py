@@ -39,7 +39,7 @@ def _toy(name: str, channels: int, size: int, args: dict[str, Any]) -> torch.nn.
         stages[held] = _toy(stage.recipe, channels, size, stage_toy(stage))
         if isinstance(stages[held], Prepared):
             stages[held].prepare(batch(stage.recipe, channels, size).image)
-    if name == "controlnet":  # nothing comes through the zeros that a base begins with
+    if name in ("controlnet", "inpainting"):  # nothing comes through the zeros that a base begins with
         lively(stages["base"])
     return build(name, channels, size, args, stages)
 
@@ -103,6 +103,7 @@ def test_capability_is_had_by_name():
         | words
         | {
             "controlnet",
+            "inpainting",
             "instruct_pix2pix",
             "mask_diffusion",
             "latent_diffusion",
@@ -191,6 +192,7 @@ def test_what_diffuses_draws_larger_images():
     flat = {name for name, row in RECIPES.items() if row.draws and row.task != "volumes"}
     assert growing == {name for name in flat if RECIPES[name].family == "diffusion"} | {"cyclegan"} | {
         "text_to_image", "stable_diffusion", "unclip", "stable_unclip", "instruct_pix2pix", "controlnet", "dalle3",
+        "inpainting",
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from veridical.recipes.table import settings
+from veridical.recipes.table import RECIPES, build, settings
 
 UNET = {"widths": (16, 32), "layers": 1, "attention": (False, True)}
 PRIOR = {
@@ -71,6 +71,7 @@ TOY: dict[str, dict] = {
     "stable_unclip": {**UNET, **PRIOR, "prior": "autoregressive", "sampling_steps": 4},
     "instruct_pix2pix": {**UNET, "vocabulary": 300, "sampling_steps": 4},
     "controlnet": {"hints": 1, "sampling_steps": 4},
+    "inpainting": {"sampling_steps": 4},
     "dalle3": {**UNET, "vocabulary": 300, "sampling_steps": 4},
     "dalle": {"width": 32, "layers": 2, "best_of": 2, "vocabulary": 300, "tokens": 16, "spelled_tokens": 32},
 }
@@ -88,6 +89,17 @@ def lively(module):
         if not parameter.any():
             parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
     return module
+
+
+def base_of(name: str, size: int = 32) -> torch.nn.Module:
+    """The smallest version of a recipe that others go on from, as if it had been trained."""
+    stages = {held: build(stage.recipe, 1, size, stage_toy(stage)) for held, stage in RECIPES[name].first.items()}
+    for stage in stages.values():
+        if hasattr(stage, "prepare"):
+            stage.prepare(torch.randn(4, 1, size, size, generator=torch.Generator().manual_seed(0)))
+    base = build(name, 1, size, TOY[name], stages)
+    base.prepare(torch.randn(8, 1, size, size, generator=torch.Generator().manual_seed(0)))
+    return lively(base)
 
 
 def write_tiles(

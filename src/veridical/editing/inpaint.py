@@ -77,7 +77,8 @@ def paint(
     quiet: bool,
 ) -> Images:
     """Images (N, C, H, W) with what a model draws under masks (N, H, W), of the conditions `cond`, a row an image."""
-    if not isinstance(model, Diffusive) or not Space(model, images.shape, size, settings.batch).latent:
+    sees = isinstance(model, Seeing) and model.sees == "hole"
+    if not isinstance(model, Diffusive) or not (sees or Space(model, images.shape, size, settings.batch).latent):
         scale, interval = 1.0, (0.0, math.inf)
         if isinstance(model, Diffusive):
             scale, (low, high) = model.sampling.guidance_scale, model.sampling.guidance_interval
@@ -88,18 +89,19 @@ def paint(
         )  # fmt: skip
 
     def draw(number: int, part: Images, hole: NDArray[np.bool_]) -> Images:
-        return _in_latents(model, part, hole, cond, settings, size, ImageNoise(mix(seed, number), numbers), quiet)
+        return _in_space(model, part, hole, cond, settings, size, ImageNoise(mix(seed, number), numbers), quiet)
 
     return filled(images, mask, size, draw)
 
 
-def _in_latents(
+def _in_space(
     model: Diffusive, images: Images, hole: NDArray[np.bool_], cond: Mapping[str, Any], settings: Settings, size: int,
     noise: ImageNoise, quiet: bool,
 ) -> Images:  # fmt: skip
     """Draw the latents that hold pixels of the hole, with all others put back at every level, and decode them.
 
-    A network that sees the hole draws without that, by the model's own solver (Rombach et al. 2022, section 4.5).
+    A network that sees the hole, in pixels or latents, draws without that, by the model's own solver (Rombach et al. 2022,
+    section 4.5).
     """
     space = Space(model, images.shape, size, settings.batch)
     lost = np.isnan(images).any(1)

@@ -15,7 +15,7 @@ from veridical.core.progress import Progress
 from veridical.editing.edit import Edited, Given
 from veridical.editing.settings import Told
 from veridical.editing.space import Space, counted
-from veridical.models.contract import Denoising, Seeing
+from veridical.models.contract import Denoising, Instructable
 
 EVALUATIONS = 3  # a step: of nothing, of the image, and of image and instruction
 
@@ -41,7 +41,7 @@ def instruct_pix2pix(
     InputError
         If the model was not trained on instructions.
     """
-    if not isinstance(model, Seeing) or model.sees != "image":
+    if not isinstance(model, Instructable) or model.sees != "image":
         raise InputError(
             "this run was not trained to follow instructions: give a run of instruct_pix2pix, or use another --how, as sdedit."
         )

@@ -294,12 +294,17 @@ class Seeing(Diffusive, Protocol):
 
     sees: str
 
-    def instructed(self, denoise: Any, sampling: Any = None) -> Any:
-        """`denoise` with guidance by an instruction and by the image."""
-        ...
-
     def solved(self, denoise: Any, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Any = None) -> Tensor:
         """Where the solver of the settings leads from x, at the first level of `grid`."""
+        ...
+
+
+@runtime_checkable
+class Instructable(Seeing, Protocol):
+    """A `Seeing` model that follows instructions."""
+
+    def instructed(self, denoise: Any, sampling: Any = None) -> Any:
+        """`denoise` with guidance by an instruction and by the image."""
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from veridical.core.errors import InputError
@@ -95,6 +96,18 @@ class UNet(nn.Module):
         # The denoiser then begins as its skip connection, the best linear estimate.
         for parameter in self.net.conv_out.parameters():
             nn.init.zeros_(parameter)
+
+    def widen(self, more: int) -> None:
+        """Let it see `more` channels behind those of before, with weights of zero: what it makes stays the same."""
+        net: Any = self.net
+        old = net.conv_in
+        seen = old.in_channels + more
+        wider = nn.Conv2d(seen, old.out_channels, old.kernel_size, padding=old.padding, device=old.weight.device)
+        with torch.no_grad():
+            wider.weight.zero_()[:, : old.in_channels] = old.weight
+            wider.bias = old.bias
+        net.conv_in = wider
+        net.register_to_config(in_channels=seen)
 
     def forward(
         self,

@@ -1,4 +1,7 @@
-"""Rows of systems that hear words."""
+"""Rows of systems that hear words.
+
+Longer than other files because it is one table.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from veridical.core.errors import InputError
 from veridical.models.contract import Latent
 from veridical.models.diffusion.controlnet import Controlled, ControlNet, ControlSampling
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.inpainting import Holes, Inpainting
 from veridical.models.diffusion.instructed import Instructed, InstructedSampling, InstructPix2Pix
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, Stable
@@ -139,6 +143,11 @@ def controlnet(base: nn.Module, size: int, how: Controlled, sampling: ControlSam
     return ControlNet(base, size, hints, how, sampling)
 
 
+def inpainting(base: nn.Module, channels: int, size: int, how: Holes, sampling: Sampling) -> Inpainting:
+    """An `Inpainting` that goes on from a run that hears texts."""
+    return Inpainting(base, channels, size, how, sampling)
+
+
 CONTRASTIVE: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-3, "batch": 64, "warmup": 100, "weight_decay": 0.01}
 
 # The decoder learns from half of a batch.
@@ -149,6 +158,7 @@ CONTROLLED = (
     "text_dropout", "strength", "control_from", "control_to", "guidance_scale", "guidance_interval", "eta", "sampling_steps",
     "solver",
 )  # fmt: skip
+INPAINTED = ("all_hidden", "boxes", "guidance_scale", "guidance_interval", "eta", "sampling_steps", "solver")
 INSTRUCTED = (
     "patch", "formulation", "noise_mean", "noise_std", "condition_dropout", "guidance_scale", "image_guidance_scale",
     "guidance_interval", "early_steps", "autoguidance", "sigma_max", *LATENT,
@@ -265,6 +275,18 @@ ROWS: dict[str, Recipe] = {
         needs=("text", "hint"),
         of_data=("hints",),
         first={"base": Stage("stable_diffusion", 0.6)},
+    ),
+    "inpainting": Recipe(
+        inpainting,
+        family="text",
+        task="text and hole to image",
+        summary="a denoiser of texts learns on with holes: it sees where to draw and all around it, as Stable Diffusion's",
+        citation="Nichol et al. 2022, arXiv:2112.10741; Rombach et al. 2022, arXiv:2112.10752",
+        args={"guidance_scale": 1.5, **STOCHASTIC},
+        offers=INPAINTED,
+        train=DIFFUSION,
+        needs=("text",),
+        first={"base": Stage("text_to_image", 0.5)},
     ),
     "stackgan": Recipe(
         StackGAN,

@@ -5,24 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from toy import TOY, lively, stage_toy
+from toy import TOY, base_of, lively
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
 from veridical.models.diffusion.controlnet import interval
 from veridical.nets.unet import steered
-from veridical.recipes.table import RECIPES, build
+from veridical.recipes.table import build
 
 BASES = ("text_to_image", "stable_diffusion")
-
-
-def base_of(name, size=32):
-    stages = {held: build(stage.recipe, 1, size, stage_toy(stage)) for held, stage in RECIPES[name].first.items()}
-    for stage in stages.values():
-        if hasattr(stage, "prepare"):
-            stage.prepare(torch.randn(4, 1, size, size, generator=torch.Generator().manual_seed(0)))
-    base = build(name, 1, size, TOY[name], stages)
-    base.prepare(torch.randn(8, 1, size, size, generator=torch.Generator().manual_seed(0)))
-    return lively(base)
 
 
 @pytest.fixture(scope="module", params=BASES)

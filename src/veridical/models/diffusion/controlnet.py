@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
-from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.solvers import Denoise
+from veridical.models.diffusion.around import Around
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling, can_draw
-from veridical.nets.attention import Control
 from veridical.nets.unet import Residuals, UNet, steered
 
 WIDTHS = (16, 32, 96, 256)  # of the network that reads hints, halved in size between each two
@@ -54,7 +53,7 @@ class ControlSampling(Sampling):
             )
 
 
-class ControlNet(nn.Module):
+class ControlNet(Around):
     """A frozen denoiser of texts, and a copy of half of its U-Net that sees a hint, too.
 
     The copy of the encoder and the middle, a small network that brings the hint to their size, and convolutions of zeros in
@@ -122,6 +121,11 @@ class ControlNet(nn.Module):
         can_draw(inner.law, self.sampling, inner.early is not None)
 
     @property
+    def within(self) -> Any:
+        """The base."""
+        return self.base
+
+    @property
     def denoiser(self) -> Denoiser:
         """That of the base."""
         found: Denoiser = self.base.denoiser
@@ -133,39 +137,10 @@ class ControlNet(nn.Module):
         self.base.eval()
         return self
 
-    @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
-        """See the base."""
-        return self.base.encode(x)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """See the base."""
-        return self.base.decode(z)
-
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of hints their array ``hint`` (N, hints, size, size): without one it is the base."""
         with self._steered(cond or {}, self.sampling.strength):
             return self.base.denoise(x, sigma, cond)
-
-    def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
-        """See `Denoiser.hear`."""
-        return self.base.hear(cond, n)
-
-    def attention(self, control: Control) -> AbstractContextManager[None]:
-        """Of the base, see `Denoiser.attention`."""
-        return self.base.attention(control)
-
-    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
-        """See `Denoiser.ends`."""
-        return self.base.ends(sampling or self.sampling)
-
-    def grid(self, sampling: Sampling | None = None) -> Tensor:
-        """See `Denoiser.grid`."""
-        return self.base.grid(sampling or self.sampling)
-
-    def start(self, noise: Noise, sigma: float) -> Tensor:
-        """See `Denoiser.start`."""
-        return self.base.start(noise, sigma)
 
     def residuals(
         self,
@@ -203,10 +178,6 @@ class ControlNet(nn.Module):
             return [strength * each for each in down], strength * middle
 
         return steered(self.base.denoiser.net, beside if strength and "hint" in cond else None)
-
-    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
-        """See `Denoiser.on_canvas`."""
-        return self.base.on_canvas(canvas)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the base's loss, steered by the hint."""

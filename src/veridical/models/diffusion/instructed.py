@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
-from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.guidance import instructed
 from veridical.diffusion.solvers import SOLVERS, Denoise
+from veridical.models.diffusion.around import Around
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw, options
-from veridical.nets.attention import Control
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class InstructedSampling(Sampling):
     )
 
 
-class InstructPix2Pix(nn.Module):
+class InstructPix2Pix(Around):
     """A `Denoiser` of the image after a change, which sees the image before and hears the instruction.
 
     The image before comes as further channels of the first convolution, whose weights begin at zero (section 3.2). Training
@@ -86,14 +84,6 @@ class InstructPix2Pix(nn.Module):
         """See `Denoiser.prepare`."""
         self.denoiser.prepare(image)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
-        return self.denoiser.encode(x)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """See `Denoiser.decode`."""
-        return self.denoiser.decode(z)
-
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of the image before its array ``before`` (N, C, S, S), or ``map``, encoded."""
         return self.denoiser.denoise(x, sigma, self._shown(cond or {}))
@@ -101,22 +91,6 @@ class InstructPix2Pix(nn.Module):
     def hear(self, cond: dict[str, Any], n: int, noise: Noise | None = None) -> dict[str, Any]:
         """See `Denoiser.hear`."""
         return self.denoiser.hear(self._shown(cond), n)
-
-    def attention(self, control: Control) -> AbstractContextManager[None]:
-        """See `Denoiser.attention`."""
-        return self.denoiser.attention(control)
-
-    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
-        """See `Denoiser.ends`."""
-        return self.denoiser.ends(sampling or self.sampling)
-
-    def grid(self, sampling: Sampling | None = None) -> Tensor:
-        """See `Denoiser.grid`."""
-        return self.denoiser.grid(sampling or self.sampling)
-
-    def start(self, noise: Noise, sigma: float) -> Tensor:
-        """See `Denoiser.start`."""
-        return self.denoiser.start(noise, sigma)
 
     def _shown(self, cond: dict[str, Any]) -> dict[str, Any]:
         shown = {name: value for name, value in cond.items() if name != "before"}
@@ -127,10 +101,6 @@ class InstructPix2Pix(nn.Module):
         how = sampling or self.sampling
         low, high = how.guidance_interval
         return instructed(denoise, how.guidance_scale, how.image_guidance_scale, (low, high))
-
-    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
-        """See `Denoiser.on_canvas`."""
-        return self.denoiser.on_canvas(canvas)
 
     def solved(
         self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None

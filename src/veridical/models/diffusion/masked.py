@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.settings import check, setting
-from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.guidance import classifier_free
 from veridical.diffusion.solvers import Denoise
+from veridical.models.diffusion.around import Around
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Embed, Law, Network, Sampling, can_draw
 from veridical.models.gan.pix2pix import one_hot
-from veridical.nets.attention import Control
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Masked:
         check(self)
 
 
-class MaskDiffusion(nn.Module):
+class MaskDiffusion(Around):
     """A `Denoiser` that sees a label mask beside what it denoises.
 
     The mask comes as a map a class (as low-resolution images do in Saharia et al. 2021, arXiv:2104.07636, and masks in Rombach
@@ -70,40 +68,12 @@ class MaskDiffusion(nn.Module):
         """See `Denoiser.prepare`."""
         self.denoiser.prepare(image)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
-        return self.denoiser.encode(x)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """See `Denoiser.decode`."""
-        return self.denoiser.decode(z)
-
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of masks their array ``mask`` (N, S, S)."""
         return self.denoiser.denoise(x, sigma, self._shown(cond or {}))
 
-    def attention(self, control: Control) -> AbstractContextManager[None]:
-        """See `Denoiser.attention`."""
-        return self.denoiser.attention(control)
-
-    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
-        """See `Denoiser.ends`."""
-        return self.denoiser.ends(sampling or self.sampling)
-
-    def grid(self, sampling: Sampling | None = None) -> Tensor:
-        """See `Denoiser.grid`."""
-        return self.denoiser.grid(sampling or self.sampling)
-
-    def start(self, noise: Noise, sigma: float) -> Tensor:
-        """See `Denoiser.start`."""
-        return self.denoiser.start(noise, sigma)
-
     def _shown(self, cond: dict[str, Any]) -> dict[str, Any]:
         return {**cond, "map": one_hot(cond["mask"], self.classes)} if "mask" in cond else dict(cond)
-
-    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
-        """See `Denoiser.on_canvas`."""
-        return self.denoiser.on_canvas(canvas)
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the denoiser's loss, some images without their mask."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,15 +11,14 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.tokens import NEGATIVE
-from veridical.diffusion.canvas import Canvas
 from veridical.diffusion.solvers import Denoise
+from veridical.models.diffusion.around import Around
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 from veridical.models.text.clip import Clip, caption_vectors
-from veridical.nets.attention import Control
 
 
-class ToldDenoiser(nn.Module):
+class ToldDenoiser(Around):
     """A `Denoiser` of images beside a frozen `Clip`.
 
     Words with the values of numbers are read by the denoiser's own reader, which has few images a step to learn from. CLIP saw
@@ -52,14 +50,6 @@ class ToldDenoiser(nn.Module):
         """See `Denoiser.prepare`."""
         self.denoiser.prepare(image)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """See `Denoiser.encode`."""
-        return self.denoiser.encode(x)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """See `Denoiser.decode`."""
-        return self.denoiser.decode(z)
-
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of captions their arrays ``text``, ``value`` and ``spelled``."""
         return self.denoiser.denoise(x, sigma, self.told(cond or {}))
@@ -68,26 +58,6 @@ class ToldDenoiser(nn.Module):
         """See `Denoiser.hear`."""
         told = {name: value for name, value in self.told(cond).items() if not name.endswith("spelled")}
         return self.denoiser.hear(told, n)
-
-    def attention(self, control: Control) -> AbstractContextManager[None]:
-        """See `Denoiser.attention`."""
-        return self.denoiser.attention(control)
-
-    def ends(self, sampling: Sampling | None = None) -> tuple[float, float]:
-        """See `Denoiser.ends`."""
-        return self.denoiser.ends(sampling or self.sampling)
-
-    def grid(self, sampling: Sampling | None = None) -> Tensor:
-        """See `Denoiser.grid`."""
-        return self.denoiser.grid(sampling or self.sampling)
-
-    def start(self, noise: Noise, sigma: float) -> Tensor:
-        """See `Denoiser.start`."""
-        return self.denoiser.start(noise, sigma)
-
-    def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
-        """See `Denoiser.on_canvas`."""
-        return self.denoiser.on_canvas(canvas)
 
     def told(self, cond: dict[str, Any]) -> dict[str, Any]:
         """Conditions with the vector of each caption, of variance 1 a number; for an empty caption 0: it says nothing."""

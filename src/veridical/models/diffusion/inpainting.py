@@ -1,0 +1,191 @@
+"""A denoiser of texts that sees what stands around a hole (GLIDE: Nichol et al. 2022, arXiv:2112.10741, section 2.4)."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from veridical.core.batch import Batch, Noise
+from veridical.core.errors import InputError
+from veridical.core.settings import check, setting
+from veridical.diffusion.solvers import SOLVERS, Denoise
+from veridical.models.diffusion.around import Around
+from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.settings import Sampling, can_draw, options
+from veridical.nets.unet import UNet
+
+SHARES = (0.05, 0.6)  # of an image that a hole takes
+FINEST, WIDEST = 1.5, 1 / 6  # correlation lengths of the borders of holes: in pixels, and as a share of the size
+
+
+@dataclass(frozen=True)
+class Holes:
+    """What training hides."""
+
+    all_hidden: float = setting(
+        0.2,
+        "Share of training images of which nothing is seen: it draws whole images by their text, too.",
+        low=0,
+        high=1,
+    )
+    boxes: float = setting(
+        0.3, "Share of training images with a rectangle hidden; in all others it is patches.", low=0, high=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.all_hidden + self.boxes > 1:
+            raise InputError(
+                f"all_hidden={self.all_hidden} and boxes={self.boxes} are more than all images: give less."
+            )
+
+
+class Inpainting(Around):
+    """A trained denoiser of texts that learns on, with a map of the hole and the image outside of it beside the noisy image.
+
+    The two come as further channels of the first convolution, whose weights begin at zero: before the first step it is its
+    base. In latents that is the network of Stable Diffusion's inpainting (Rombach et al. 2022, arXiv:2112.10752).
+    Training hides rectangles, patches of any width (level sets of smooth noise) or everything.
+
+    Parameters
+    ----------
+    base : nn.Module
+        A trained run of text_to_image, dalle3 or stable_diffusion.
+    channels, size : int
+        Of the images; the side in pixels.
+    how : Holes
+    sampling : Sampling
+        Its lowest and highest noise levels are those of the base.
+
+    Raises
+    ------
+    InputError
+        If the base is another system.
+    """
+
+    sees = "hole"
+
+    def __init__(
+        self,
+        base: nn.Module,
+        channels: int,
+        size: int,
+        how: Holes | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        super().__init__()
+        self.base: Any = copy.deepcopy(base)
+        inner = getattr(self.base, "denoiser", None)
+        if (
+            not isinstance(inner, Denoiser)
+            or not isinstance(inner.net, UNet)
+            or not inner.net.text
+            or inner.embed.given
+        ):
+            raise InputError(
+                "inpainting goes on from a U-Net that hears texts: give --first base=RUN of text_to_image, dalle3 or "
+                "stable_diffusion."
+            )
+        self.how, self.channels, self.size, self.shape = how or Holes(), channels, size, inner.shape
+        # Warps would leave the map behind, and an early copy does not see it.
+        inner.law, inner.early = dataclasses.replace(inner.law, warp=0.0, early_steps=0), None
+        seen = 1 + inner.shape[0]
+        inner.embed = dataclasses.replace(inner.embed, given=seen)
+        inner.net.widen(seen * inner.patch**2)
+        inner.inside += seen * inner.patch**2
+        # The run holds all of it: the stages of the base as well, which stay as they are.
+        parts: Any = self.base.parts
+        self.parts: dict[str, nn.Module] = dict(parts)
+        for part in self.parts.values():
+            part.requires_grad_(True)
+        ends = {name: getattr(self.base.sampling, name) for name in ("sigma_min", "sigma_max")}
+        self.sampling = dataclasses.replace(sampling or Sampling(), autoguidance=1.0, **ends)
+        can_draw(inner.law, self.sampling, False)
+
+    @property
+    def within(self) -> Any:
+        """The base, with its wider network."""
+        return self.base
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """That of the base."""
+        found: Denoiser = self.base.denoiser
+        return found
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
+        """See `Denoiser.denoise`; of a hole ``map`` (N, 1 + C, h, w), see `seen`: without one all is hidden."""
+        found: Tensor = self.base.denoise(x, sigma, self._shown(cond or {}, len(x), *x.shape[2:]))
+        return found
+
+    def seen(self, hole: Tensor, image: Tensor) -> Tensor:
+        """What the network is shown of images (N, C, H, W) in [-1, 1]: where a hole (N, 1, H, W) is, and the rest, encoded."""
+        factor = image.shape[-1] // self.shape[-1]
+        places = F.max_pool2d(hole.to(image), factor) if factor > 1 else hole.to(image)
+        return torch.cat([places, self.encode(torch.where(hole, torch.zeros_like(image), image))], 1)
+
+    def _shown(self, cond: dict[str, Any], n: int, *room: int) -> dict[str, Any]:
+        """`cond` with a map; where there is none, that of a hole as large as the room, of `n` images."""
+        if "map" in cond:
+            return cond
+        side, device = self.size, next(self.parameters()).device
+        grey = torch.zeros(1, self.channels, side, side, device=device)
+        with torch.no_grad():
+            one = self.seen(grey[:, :1] == 0, grey)
+        tall, wide = (-(-length // self.shape[-1]) for length in room)
+        return {**cond, "map": one.repeat(n, 1, tall, wide)[..., : room[0], : room[1]]}
+
+    def solved(
+        self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None
+    ) -> Tensor:
+        """Where the solver of the settings leads from x, at the first level of `grid`."""
+        how = sampling or self.sampling
+        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(self.denoiser.law, how))
+
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the base's loss, with a part of each image hidden."""
+        with torch.no_grad():
+            shown = self.seen(drawn_holes(batch, self.size, self.how), batch.image)
+        yield from self.base.losses(dataclasses.replace(batch, cond={**batch.cond, "map": shown}), step)
+
+    def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
+        """Images in [-1, 1] of texts; with a ``map`` only what it hides is new, and the rest is nearly that of the map."""
+        drawn: Tensor = self.base.sample(n, self._shown(cond, n, *self.denoiser.room), noise, sampling or self.sampling)
+        return drawn
+
+
+def drawn_holes(batch: Batch, size: int, how: Holes) -> Tensor:
+    """Holes (N, 1, size, size), true where training hides images of a batch.
+
+    Patches are where smooth noise is above a quantile of it: islands, bands and threads, narrow or wide with the correlation
+    length, which is log-uniform. They hide a share of the image that is uniform between 0.05 and 0.6.
+    """
+    kind, chance, noise = batch.uniform(), batch.uniform(6), batch.normal(size, size)
+    share = SHARES[0] + (SHARES[1] - SHARES[0]) * chance[:, 0]
+    length = FINEST * (size * WIDEST / FINEST) ** chance[:, 1]
+    ripples = [torch.fft.fftfreq(size), torch.fft.rfftfreq(size)]
+    squares = sum(2 * (math.pi * f) ** 2 for f in torch.meshgrid(*ripples, indexing="ij")).to(noise)  # type: ignore[union-attr]
+    smooth = torch.fft.irfft2(
+        torch.fft.rfft2(noise) * torch.exp(-squares * length.reshape(-1, 1, 1) ** 2), s=(size, size)
+    )
+    level = torch.stack([one.flatten().quantile(1 - part) for one, part in zip(smooth, share, strict=True)])
+    patches = smooth > level.reshape(-1, 1, 1)
+
+    # A side from a tenth to all of an image; it may reach beyond borders, which are hidden as often as the middle.
+    sides = 0.1 + 0.9 * chance[:, 2:4]
+    first = (1 + sides) * chance[:, 4:] - sides
+    at = (torch.arange(size, device=noise.device) + 0.5) / size
+    inside = [(first[:, k, None] < at) & (at < (first + sides)[:, k, None]) for k in (0, 1)]
+    boxes = inside[0][:, :, None] & inside[1][:, None]
+
+    everything = (kind < how.all_hidden).reshape(-1, 1, 1)
+    boxed = (kind < how.all_hidden + how.boxes).reshape(-1, 1, 1)
+    return torch.where(everything, True, torch.where(boxed, boxes, patches))[:, None]
