@@ -12,6 +12,10 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     os.environ.setdefault("LOCAL_WORLD_SIZE", os.environ["PYTEST_XDIST_WORKER_COUNT"])
     torch.set_num_threads(1)
 
+# Processes that tests start would each compile the whole package anew: two seconds of the six that a cell of a bench begins with.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST = (
     "test_docs",
@@ -35,6 +39,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seeded() -> None:
     """The same random numbers in every run: a test that fails now and then tells nothing."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cells_here(monkeypatch):
+    """Cells of benches run in this process, which has imported what they need; what they say is not caught."""
+    from veridical.benching.cell import RUNS
+    from veridical.benching.processes import Processes
+
+    def run(self, cell, output, look):
+        kind, out, dataset, name, seed = cell
+        RUNS[kind](Path(out), dataset, name, int(seed))
+        return 0
+
+    monkeypatch.setattr(Processes, "run", run)
 
 
 @pytest.fixture
