@@ -1,6 +1,7 @@
 """Fixtures that more than one test file uses."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,10 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 # Processes that tests start would each compile the whole package anew: two seconds of the six that a cell of a bench begins with.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Of `make test &` in a script a shell takes Ctrl-C away, and of all that it starts, which tests stop with it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST = (
