@@ -24,8 +24,9 @@ runs/demo-fibres/properties.csv: | .venv/ready
 	rm -rf runs/demo-fibres
 	$(BIN)/veridical phantom cmc -n 300 --size 256 --out runs/demo-fibres
 
-# One process a core, with one thread each.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+# One process a core, with one thread each. Each begins with a part of the tests in a row, so that what the tests of a file share
+# is made once, not once a process; whoever is done takes of what others have left.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: .venv/ready
 	$(PYTEST)

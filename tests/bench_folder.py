@@ -38,14 +38,16 @@ def result_row(dataset, recipe, seed, metric, value, width=0.1, floor=0.0, reaso
     }  # fmt: skip
 
 
-def make_bench(folder: Path, images: dict[str, str], size=64, seeds=(0,), failed=(), running=(), missing=()) -> Path:
+def make_bench(
+    folder: Path, images: dict[str, str], size=64, seeds=(0,), failed=(), running=(), missing=(), recipes=tuple(RECIPES)
+) -> Path:
     """A bench folder; `images` names one of scikit-image's pictures a dataset, the rest are (dataset, recipe, seed)."""
     rng = np.random.default_rng(0)
     spec = {
         "title": "Textures <& others>", "size": size, "samples": 48, "seeds": list(seeds), "budget": {"minutes": 6},
         "datasets": {name: {"data": f"skimage:{image}"} for name, image in images.items()},
         "recipes": {k: {"family": f, "summary": s, "citation": c, "args": {"lr": 4e-4} if k == "edm" else {}}
-                    for k, (f, s, c) in RECIPES.items()},
+                    for k, (f, s, c) in RECIPES.items() if k in recipes},
         "version": "0.1.0", "created": "2026-03-01T09:30:00+00:00",
     }  # fmt: skip
     write(folder / "spec.json", spec)
@@ -63,7 +65,7 @@ def make_bench(folder: Path, images: dict[str, str], size=64, seeds=(0,), failed
             "n_train_tiles": 60, "n_test_tiles": 30, "notes": ["palette image converted"], "fingerprint": "ab12cd34",
         }  # fmt: skip
         write(place / "summary.json", summary)
-        for recipe in RECIPES:
+        for recipe in recipes:
             for seed in seeds:
                 key = (dataset, recipe, seed)
                 if key not in missing:

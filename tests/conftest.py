@@ -1,6 +1,7 @@
 """Fixtures that more than one test file uses."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,14 @@ import torch
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     os.environ.setdefault("LOCAL_WORLD_SIZE", os.environ["PYTEST_XDIST_WORKER_COUNT"])
     torch.set_num_threads(1)
+
+# Processes that tests start would each compile the whole package anew: two seconds of the six that a cell of a bench begins with.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Of `make test &` in a script a shell takes Ctrl-C away, and of all that it starts, which tests stop with it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST = (
@@ -35,6 +44,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seeded() -> None:
     """The same random numbers in every run: a test that fails now and then tells nothing."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cells_here(monkeypatch):
+    """Cells of benches run in this process, which has imported what they need; what they say is not caught."""
+    from veridical.benching.cell import RUNS
+    from veridical.benching.processes import Processes
+
+    def run(self, cell, output, look):
+        kind, out, dataset, name, seed = cell
+        RUNS[kind](Path(out), dataset, name, int(seed))
+        return 0
+
+    monkeypatch.setattr(Processes, "run", run)
 
 
 @pytest.fixture

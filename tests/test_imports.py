@@ -1,6 +1,7 @@
 """The walls between the rooms of the house. ``python tests/test_imports.py`` prints its floors and arrows."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,6 +113,7 @@ def test_files_hold_one_idea():
             )
 
 
+@functools.cache
 def modules_after(statement: str) -> set[str]:
     code = f"{statement}; import sys; print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
@@ -131,6 +133,12 @@ def test_the_command_line_shows_help_without_what_is_heavy(name):
 
 def test_the_report_needs_no_torch():
     assert "torch" not in modules_after("import veridical.reporting.report")
+
+
+@pytest.mark.parametrize("name", ["diffusers", "transformers", "peft", "scipy.stats", "matplotlib"])
+def test_a_cell_of_a_bench_imports_what_its_system_needs_alone(name):
+    """Every cell is a process of its own; these would add seconds to each."""
+    assert name not in modules_after("import veridical.benching.cell")
 
 
 def test_metrics_import_no_models():

@@ -61,7 +61,7 @@ def test_verdicts_over_seeds_and_what_was_not_audited(tmp_path, failed):
 def test_the_report_shows_verdict_reason_and_picture(tmp_path, failed):
     import numpy as np
 
-    folder = make_bench(tmp_path, {"gravel": "gravel"})
+    folder = make_bench(tmp_path, {"gravel": "gravel"}, size=32, recipes=("vae",))
     place = folder / "cells" / "gravel" / "vae-seed0"
     leave(place, failed)
     (place / "audit").mkdir(parents=True)

@@ -200,7 +200,7 @@ def test_steps_stand_beside_every_result_and_a_busy_machine_is_told(bench, page)
 
 
 def test_every_metric_shows_its_own_counts(bench, tmp_path):
-    folder = make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    folder = make_bench(tmp_path, {"gravel": "gravel"}, size=32, recipes=("edm",))
     path = folder / "cells" / "gravel" / "edm-seed0" / "rows.json"
     rows = json.loads(path.read_text())
     for k, row in enumerate(rows):
@@ -296,7 +296,7 @@ def test_broken_files_are_left_out_not_fatal(tmp_path):
 
 @pytest.mark.parametrize("old", [False, True], ids=["today's", "without remarks"])
 def test_why_there_is_no_interval_is_a_remark_and_was_a_reason(old, tmp_path):
-    make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32, recipes=("edm",))
     path = tmp_path / "cells" / "gravel" / "edm-seed0" / "rows.json"
     rows = json.loads(path.read_text())
     for row in rows:
@@ -314,7 +314,7 @@ def test_why_there_is_no_interval_is_a_remark_and_was_a_reason(old, tmp_path):
 
 
 def test_a_limit_that_is_no_number_is_remarked(tmp_path):
-    make_bench(tmp_path, {"gravel": "gravel"}, size=32)
+    make_bench(tmp_path, {"gravel": "gravel"}, size=32, recipes=("edm",))
     path = tmp_path / "cells" / "gravel" / "edm-seed0" / "rows.json"
     write(path, [row | {"low": float("inf")} for row in json.loads(path.read_text())])
     report(tmp_path)
@@ -405,7 +405,8 @@ def test_loss_plot_keeps_the_spikes_out_of_the_axis():
 
 def test_stability_over_seeds(tmp_path):
     seeds = (0, 1, 2)
-    folder = make_bench(tmp_path / "b", {"brick": "brick"}, seeds=seeds, failed=[("brick", "dcgan", 1)])
+    recipes = ("vae", "dcgan", "edm")
+    folder = make_bench(tmp_path / "b", {"brick": "brick"}, 32, seeds, [("brick", "dcgan", 1)], recipes=recipes)
     for recipe in ("dcgan", "edm"):
         for seed in seeds:
             path = folder / "cells" / "brick" / f"{recipe}-seed{seed}" / "rows.json"
@@ -431,6 +432,6 @@ def test_stability_over_seeds(tmp_path):
 
 
 def test_one_seed_has_no_stability(tmp_path):
-    folder = make_bench(tmp_path / "b", {"brick": "brick"})
+    folder = make_bench(tmp_path / "b", {"brick": "brick"}, size=32, recipes=("edm",))
     assert "Stability over seeds" not in report(folder).read_text()
     assert not (folder / "tables" / "stability.csv").exists()

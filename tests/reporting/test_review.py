@@ -110,7 +110,7 @@ def test_taus_are_a_row_a_score():
 
 
 def test_the_page_shows_edits_of_a_bench(tmp_path):
-    folder = make_bench(tmp_path / "bench", images={"gravel": "gravel"}, size=32)
+    folder = make_bench(tmp_path / "bench", images={"gravel": "gravel"}, size=32, recipes=("vae", "edm"))
     spec = json.loads((folder / "spec.json").read_text())
     spec |= {"changes": {"gravel": ["add_crack"]}, "truth": {}, "stages": {}}
     spec["edits"] = {"copy": {"how": "copy", "run": "", "datasets": ["gravel"], "group": "line"}}

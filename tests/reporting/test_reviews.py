@@ -14,7 +14,7 @@ def left(folder, answers):
 
 
 def test_the_report_shows_what_reviewers_said(tmp_path):
-    folder = make_bench(tmp_path, {"gravel": "gravel"})
+    folder = make_bench(tmp_path, {"gravel": "gravel"}, size=32, recipes=("edm",))
     assert "Reviews by people" not in report(folder).read_text()
     one = {"answer": "real", "reasons": [], "seconds": 1.0, "at": ""}
     answers = [one | {"reviewer": name, "tile": k} for name in ("<Ann>", "Ben") for k in range(4)]

@@ -41,7 +41,7 @@ def flags(settings):
 
 
 COMMAND = [sys.executable, "-m", "veridical", "train", "vae"]
-KILLED = ["--steps", "160", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
+KILLED = ["--steps", "100", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -49,11 +49,11 @@ ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 def whole(data, tmp_path_factory):
     """A run that nobody stops."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run([*COMMAND, str(data), *KILLED, "--out", str(out)], check=True, env=ALONE)
-    return out
+    return train_run("vae", data, out, steps=100, quiet=True, **SMALL, **TOY["vae"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+# That of SIGTERM is stopped in test_contract, too, and in a bench.
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_killed_run_resumes_to_the_same_weights(number, data, whole, tmp_path):
     command, broken = [*COMMAND, str(data), *KILLED, "--out", str(tmp_path / "broken")], tmp_path / "broken"
     process = subprocess.Popen([*command, "--save-every", "0.3"], env=ALONE)
@@ -63,19 +63,32 @@ def test_a_killed_run_resumes_to_the_same_weights(number, data, whole, tmp_path)
     process.send_signal(number)
     process.wait()
     assert not json.loads((broken / "run.json").read_text())["finished"]
-    subprocess.run([*command, "--resume"], check=True, env=ALONE)
+    train_run("vae", data, broken, resume=True, quiet=True)
     a, b = (read_tensors(run / "model.safetensors")[0] for run in (whole, broken))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert losses(whole) == losses(broken)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
-def test_no_thread_of_the_process_group_outlives_it(tmp_path):
-    # One that does aborts the interpreter now and then while it ends.
+def test_processes_agree_on_what_they_measure_and_how_far_they_are_and_leave_no_thread(tmp_path):
+    # A thread of the process group that outlives it aborts the interpreter now and then while it ends.
     (tmp_path / "script.py").write_text(
-        "import pathlib, torch\n"
+        "import os, pathlib, torch\n"
         "from veridical.core import device\n"
+        "from veridical.core.batch import Batch\n"
+        "from veridical.recipes.table import build\n"
+        "torch.set_num_threads(1)\n"
+        "rank = int(os.environ['RANK'])\n"
         "world = device.World(torch.device('cpu'))\n"
+        "assert world.largest(0.25 + rank / 2, -rank, rank == 1) == [0.75, 0, 1]\n"
+        "assert device.average_over_processes(torch.tensor([1.0, rank])).tolist() == [1, 0.5]\n"
+        "torch.manual_seed(0)\n"
+        "model = build('stylegan', 1, 16, {'width': 4, 'latent': 8, 'mapping': 2, 'path_length': 1.0})\n"
+        "image = torch.rand(4, 1, 16, 16) + rank\n"
+        "batch = Batch.at(image, {}, seed=0, step=0, start=4 * rank, total=8)\n"
+        "for _ in model.losses(batch, 0): pass\n"
+        "measured = [*model.mean_style.tolist(), model.mean_path.item(), model.augment.probability.item()]\n"
+        "assert any(measured) and world.largest(*measured) == [-x for x in world.largest(*(-x for x in measured))]\n"
         "weights = torch.ones(3, requires_grad=True)\n"
         "weights.sum().backward()\n"
         "world.average([weights.grad])\n"
@@ -86,30 +99,7 @@ def test_no_thread_of_the_process_group_outlives_it(tmp_path):
         "assert not any('gloo' in name for name in names()), names()\n"
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-
-def test_processes_agree_on_what_they_measure_and_how_far_they_are(tmp_path):
-    (tmp_path / "script.py").write_text(
-        "import os, time, torch\n"
-        "from veridical.core.batch import Batch\n"
-        "from veridical.core.device import World, average_over_processes\n"
-        "from veridical.recipes.table import build\n"
-        "torch.set_num_threads(1)\n"
-        "rank = int(os.environ['RANK'])\n"
-        "world = World(torch.device('cpu'))\n"
-        "assert world.largest(0.25 + rank / 2, -rank, rank == 1) == [0.75, 0, 1]\n"
-        "assert average_over_processes(torch.tensor([1.0, rank])).tolist() == [1, 0.5]\n"
-        "torch.manual_seed(0)\n"
-        "model = build('stylegan', 1, 16, {'width': 4, 'latent': 8, 'mapping': 2, 'path_length': 1.0})\n"
-        "image = torch.rand(4, 1, 16, 16) + rank\n"
-        "batch = Batch.at(image, {}, seed=0, step=0, start=4 * rank, total=8)\n"
-        "for _ in model.losses(batch, 0): pass\n"
-        "measured = [*model.mean_style.tolist(), model.mean_path.item(), model.augment.probability.item()]\n"
-        "assert any(measured) and world.largest(*measured) == [-x for x in world.largest(*(-x for x in measured))]\n"
-    )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=ALONE)
 
 
 def test_minutes_stop_training(data, tmp_path):

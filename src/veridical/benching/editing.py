@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 
 from veridical.benching.edit_rows import COPY, REDRAW
@@ -49,6 +48,9 @@ class Made(NamedTuple):
 @contextmanager
 def counted(model: Any) -> Iterator[list[int]]:
     """Evaluations of the networks of a model, images that they were shown, while the block runs: one number that grows."""
+    # Seconds of import that a cell without edits does without.
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
     found = [0]
 
     def count(_: Any, given: tuple[Any, ...], named: dict[str, Any], __: Any) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 from veridical.benching.truth import read_pairs
 from veridical.core.files import read_json, write_json
@@ -102,6 +101,8 @@ def _taus(
     each: Systems, features: Mapping[str, NDArray[Any]], real: NDArray[Any], rows: NDArray[np.int_]
 ) -> dict[tuple[str, str], float | None]:
     """By score and truth."""
+    from scipy.stats import kendalltau
+
     found: dict[tuple[str, str], float | None] = {}
     for score, values in _scores(each, features, real, rows).items():
         for truth in TRUTHS:

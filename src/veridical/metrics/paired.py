@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from veridical.core.arrays import Images, ImageSet, check_array
 from veridical.metrics.features import check_images, efficientnet_input, efficientnet_lite0
@@ -23,6 +22,8 @@ def ssim(real: ImageSet, synth: ImageSet) -> np.ndarray:
     `skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
     data_range=1)`, averaged over channels. Images must be at least 11 pixels wide and high.
     """
+    from skimage.metrics import structural_similarity
+
     real, synth = _pairs(real, synth)
     return np.array(
         [
@@ -36,6 +37,8 @@ def ssim(real: ImageSet, synth: ImageSet) -> np.ndarray:
 
 def psnr(real: ImageSet, synth: ImageSet) -> np.ndarray:
     """Peak signal-to-noise ratio of every pair in dB, (N,), for a data range of 1; infinite for equal images."""
+    from skimage.metrics import peak_signal_noise_ratio
+
     real, synth = _pairs(real, synth)
     with np.errstate(divide="ignore"):
         return np.array([peak_signal_noise_ratio(x, y, data_range=1.0) for x, y in zip(real, synth)])

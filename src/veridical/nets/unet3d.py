@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import cast
 
 import torch
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
 from veridical.core.errors import InputError
@@ -53,6 +52,8 @@ class UNet3D(nn.Module):
     def __init__(
         self, inside: int, out: int, size: int, widths: tuple[int, ...], layers: int, dropout: float = 0.0
     ) -> None:
+        from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+
         super().__init__()
         if size % 2 ** (len(widths) - 1):
             raise InputError(
