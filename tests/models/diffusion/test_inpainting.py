@@ -36,7 +36,12 @@ def test_before_the_first_step_it_is_its_base_to_the_bit(name):
         hole = torch.zeros(2, 1, 32, 32, dtype=torch.bool)
         hole[:, :, 5:20, 8:] = True
         assert torch.equal(model.denoise(z, sigma, TOLD), plain)
-        assert torch.equal(model.denoise(z, sigma, {**TOLD, "map": model.seen(hole, image)}), plain)
+        shown = model.seen(hole, image)
+        found = model.denoise(z, sigma, {**TOLD, "map": shown})
+        if name == "text_to_image":  # in pixels what is seen is what is expected
+            assert torch.equal(found, torch.where(hole, plain, z))
+        else:
+            assert torch.equal(found, plain)
         drawn = model.sample(2, TOLD, ImageNoise(0, range(2)))
         assert torch.equal(drawn, base.sample(2, TOLD, ImageNoise(0, range(2)), model.sampling))
 
@@ -73,6 +78,16 @@ def test_places_of_latents_hold_every_hidden_pixel():
     places = model.seen(hole, torch.zeros(1, 1, 32, 32))[:, 0]
     assert places.sum() == 1 and places[0, 17 * side // 32, 9 * side // 32] == 1
     assert model.denoiser.net.net.config.in_channels == 2 * model.shape[0] + 1
+
+
+def test_nothing_but_holes_is_learned_in_pixels(monkeypatch):
+    model = going_on(base_of("text_to_image"))
+    seen = []
+    monkeypatch.setattr(model.base, "losses", lambda batch, step: iter([seen.append(batch.cond)]))
+    image = torch.rand(64, 1, 32, 32)
+    list(model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=64), 0))
+    weight, hole = seen[0]["weight"], seen[0]["map"][:, :1]
+    assert (weight[hole == 0] == 0).all() and weight[hole > 0].std() == 0 and weight.mean() == pytest.approx(1)
 
 
 def holes(how, n=600, size=32):

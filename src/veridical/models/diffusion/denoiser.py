@@ -232,12 +232,12 @@ class Denoiser(nn.Module):
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
 
-        With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
-        sum of a thousand steps).
+        ``batch.cond["weight"]``, if it is there, is that of each square, see `loss`. With a learned variance the variational
+        bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the sum of a thousand steps).
         """
         self.remember(step)
         image, said = warping.warp(batch.image, batch, self.law.warp) if self.law.warp else (batch.image, None)
-        yield "denoiser", self.loss(self.encode(image), batch, said)
+        yield "denoiser", self.loss(self.encode(image), batch, said, batch.cond.get("weight"))
 
     def remember(self, step: int) -> None:
         """Take the weights of an early step into an average of about the last tenth of the steps so far."""

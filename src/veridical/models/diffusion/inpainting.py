@@ -52,8 +52,9 @@ class Inpainting(Around):
     """A trained denoiser of texts that learns on, with a map of the hole and the image outside of it beside the noisy image.
 
     The two come as further channels of the first convolution, whose weights begin at zero: before the first step it is its
-    base. In latents that is the network of Stable Diffusion's inpainting (Rombach et al. 2022, arXiv:2112.10752).
-    Training hides rectangles, patches of any width (level sets of smooth noise) or everything.
+    base. In latents that is the network of Stable Diffusion's inpainting (Rombach et al. 2022, arXiv:2112.10752). In pixels
+    what is seen is what is expected there, so that nothing but holes has to be learned. Training hides rectangles, patches of
+    any width (level sets of smooth noise) or everything.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ class Inpainting(Around):
                 "stable_diffusion."
             )
         self.how, self.channels, self.size, self.shape = how or Holes(), channels, size, inner.shape
-        # Warps would leave the map behind, and an early copy does not see it.
-        inner.law, inner.early = dataclasses.replace(inner.law, warp=0.0, early_steps=0), None
+        # Warps and crops would leave the map behind, and an early copy does not see it.
+        inner.law, inner.early = dataclasses.replace(inner.law, warp=0.0, early_steps=0, crop=0), None
         seen = 1 + inner.shape[0]
         inner.embed = dataclasses.replace(inner.embed, given=seen)
         inner.net.widen(seen * inner.patch**2)
@@ -123,8 +124,16 @@ class Inpainting(Around):
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of a hole ``map`` (N, 1 + C, h, w), see `seen`: without one all is hidden."""
-        found: Tensor = self.base.denoise(x, sigma, self._shown(cond or {}, len(x), *x.shape[2:]))
-        return found
+        return self._kept(self.base.denoise)(x, sigma, self._shown(cond or {}, len(x), *x.shape[2:]))
+
+    def _kept(self, denoise: Denoise) -> Denoise:
+        """`denoise` that expects in pixels what is seen of them; latents beside a hole hold some of it."""
+
+        def outside(x: Tensor, sigma: Tensor, cond: Any = None) -> Tensor:
+            hole = cond["map"][:, :1]
+            return torch.where(hole > 0, denoise(x, sigma, cond), cond["map"][:, 1:])
+
+        return outside if self.shape[-1] == self.size else denoise
 
     def seen(self, hole: Tensor, image: Tensor) -> Tensor:
         """What the network is shown of images (N, C, H, W) in [-1, 1]: where a hole (N, 1, H, W) is, and the rest, encoded."""
@@ -151,14 +160,18 @@ class Inpainting(Around):
         return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(self.denoiser.law, how))
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the base's loss, with a part of each image hidden."""
+        """Yield the base's loss, with a part of each image hidden; in pixels that of the hidden ones alone."""
         with torch.no_grad():
             shown = self.seen(drawn_holes(batch, self.size, self.how), batch.image)
-        yield from self.base.losses(dataclasses.replace(batch, cond={**batch.cond, "map": shown}), step)
+        cond = {**batch.cond, "map": shown}
+        if self.shape[-1] == self.size:
+            cond["weight"] = shown[:, :1] / shown[:, :1].mean()
+        yield from self.base.losses(dataclasses.replace(batch, cond=cond), step)
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
-        """Images in [-1, 1] of texts; with a ``map`` only what it hides is new, and the rest is nearly that of the map."""
-        drawn: Tensor = self.base.sample(n, self._shown(cond, n, *self.denoiser.room), noise, sampling or self.sampling)
+        """Images in [-1, 1] of texts; with a ``map`` only what it hides is new."""
+        shown = self._shown(cond, n, *self.denoiser.room)
+        drawn: Tensor = self.base.sample(n, shown, noise, sampling or self.sampling, self._kept)
         return drawn
 
 
