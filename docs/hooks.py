@@ -10,7 +10,7 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = """
 import base64 as _base64, io as _io
-_file = _io.BytesIO(); figure.savefig(_file, format="png", dpi=110)
+_file = _io.BytesIO(); figure.save(_file, format="png")
 print(f'<img alt="figure" src="data:image/png;base64,{_base64.b64encode(_file.getvalue()).decode()}">')
 """
 

@@ -12,7 +12,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from matplotlib.figure import Figure
+import numpy as np
+from PIL import Image
 
 import veridical
 
@@ -47,22 +48,24 @@ for name, value in dataset.summary().items():
 
 # %% [markdown]
 # `window` is the range of stored values that becomes [0, 1]. It is the same for all images, and it is undone when
-# samples are written. `split` says how the held-out images were chosen. Look at some tiles before you train:
+# samples are written. `split` says how the held-out images were chosen. Which tile and scale fit what is in the images?
+
+# %%
+print(veridical.advise(dataset))
+
+# %% [markdown]
+# Look at some tiles before you train:
 
 
 # %%
-def show(images, title):
-    """Eight images in a row."""
-    figure = Figure(figsize=(8, 1.3), layout="constrained")
-    for place, image in zip(figure.subplots(1, 8), images, strict=False):
-        place.imshow(image[0], cmap="gray", vmin=0, vmax=1)
-        place.axis("off")
-    figure.suptitle(title, fontsize=10)
-    return figure
+def show(images):
+    """Eight images in a row, at twice their size."""
+    row = np.concatenate(list(images[:8, 0]), axis=1)
+    return Image.fromarray(np.rint(255 * row).astype(np.uint8)).resize((2 * row.shape[1], 2 * row.shape[0]), 0)
 
 
 real, groups = dataset.tiles("test", n=8)
-figure = show(real, "held-out images")
+figure = show(real)
 figure
 
 # %% [markdown]
@@ -103,7 +106,7 @@ print(sorted(path.name for path in samples.iterdir()))
 # Always look first. Samples are in order, unselected.
 
 # %%
-figure = show(made, f"samples of edm after {MINUTES:g} minutes")
+figure = show(made)
 figure
 
 # %% [markdown]
@@ -118,7 +121,8 @@ rows = veridical.score(other, samples, floor_real=scan)
 for row in rows:
     if row["value"] is not None:
         interval = "" if row["low"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
-        print(f"{row['metric']:24s} {row['value']:8.2f}  {interval:18s} real against real {row['floor']:.2f}")
+        floor = "" if row["floor"] is None else f"real against real {row['floor']:.2f}"
+        print(f"{row['metric']:24s} {row['value']:8.2f}  {interval:18s} {floor}")
 
 # %% [markdown]
 # ## 6. Audit

@@ -21,6 +21,7 @@ print(v.__version__)
 phantoms = v.generate("rocks", 16, size=64, seed=1, options=RocksOptions(porosity=(0.1, 0.4)))
 paths: list[Path] = v.write_phantoms("phantoms", phantoms, bits=8)
 data = v.open_dataset("phantoms/images", 32, augment="dihedral", masks=True)
+advised: int = v.advise(data).size
 tiles: dict[str, np.ndarray] = data.batch(4, step=0, seed=0)
 model = v.build("edm", 1, 32, {"widths": (16, 32)})
 run: Path = v.train("edm", "phantoms/images", Path("run"), steps=10, size=32, quiet=True)
@@ -52,6 +53,7 @@ WRONG = (
     'v.generate("rocks", "16")',
     "v.write_phantoms(phantoms, 'phantoms')",
     'v.open_dataset("data", size="32")',
+    'v.advise("data")',
     'v.build("edm", 1)',
     'v.train("edm", "data")',
     "v.draw(run, 8)",

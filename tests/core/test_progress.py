@@ -12,6 +12,13 @@ def test_the_time_left_goes_by_what_is_done_now(monkeypatch, capsys):
     assert "train: 60 % after 40 s, 160 s left" in capsys.readouterr().err
 
 
+def test_the_last_word_is_said_at_once(capsys):
+    bar = progress.Progress("train")
+    bar.update(0.25, "step 1")
+    bar.update(0.25, "stopped at step 1", last=True)
+    assert capsys.readouterr().err == "train: 25 % after 0 s  stopped at step 1\n"
+
+
 def test_the_environment_says_how_often(monkeypatch, capsys):
     clock = iter([0.0, 3.0, 3.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))

@@ -81,7 +81,7 @@ def test_too_few_held_out_images_for_an_audit_are_said_before_a_training(n, said
 def test_large_things_are_said_to_be_beyond_the_images(tmp_path):
     dataset = open_dataset(write(tmp_path / "large", 120, size=128), 32)
     found = advise(dataset)
-    assert found.beyond and found.scale >= 0.5 and "at least" in lines(found, dataset)[0]
+    assert found.beyond and found.scale >= 0.5 and "at least" in lines(found)[0]
 
 
 def test_the_audit_says_pass_or_fail_from_as_many_slices():
@@ -92,3 +92,5 @@ def test_small_and_flat_images_get_an_answer(tmp_path):
     dataset = open_dataset(write(tmp_path / "small", 6, size=24), 16)
     found = to_json(advise(dataset))
     assert found["size"] == 24 and found["scale"] == 1
+    assert str(advise(dataset)).split("\n") == lines(advise(dataset))
+    assert repr(dataset).endswith("8 images, 6 training and 2 held-out tiles of 16 x 16)"), repr(dataset)

@@ -1,6 +1,8 @@
 """`veridical restore`: counts, bit depth, records and one-sentence errors."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from PIL import Image
 
 from toy import TOY
+from veridical.editing.checks import magnification_remarks
 from veridical.editing.restore import rings
 from veridical.training.loop import train
 
@@ -193,3 +196,29 @@ def test_files_that_do_not_fit(run, scan, tmp_path):
     assert code == 2 and "bool" in error and "uint16" in error
     code, error = run(folder / "run", folder / "stack.tif", "--streaks", "rows", "--out", tmp_path / "b.tif")
     assert code == 2 and "12 images" in error
+
+
+@pytest.mark.parametrize(
+    ("stated", "learned", "scale", "said"),
+    [
+        (1.8, 3.6, 0.5, "resize them by 0.5 first"), (3.6, 3.6, 0.5, ""), (1.8, 1.8, 1.0, ""),
+        (None, None, 0.5, "resized by 0.5"), (None, 1.8, 1.0, ""),
+    ],
+)  # fmt: skip
+def test_images_of_another_magnification_are_named(stated, learned, scale, said):
+    info = SimpleNamespace(dataset={"pixel_size": learned}, config=SimpleNamespace(scale=scale))
+    found = magnification_remarks(stated, SimpleNamespace(info=info))
+    assert len(found) == bool(said) and said in "".join(found)
+
+
+def test_an_image_of_another_magnification_is_named(run, scan, tmp_path):
+    folder, _, _ = scan
+    shutil.copytree(folder / "run", tmp_path / "run")
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    info["config"]["scale"] = 0.5
+    info.pop("sha256")
+    (tmp_path / "run" / "run.json").write_text(json.dumps(info))
+    asked = (folder / "slice.tif", "--mask", folder / "hole.png", *QUICK)
+    for name, said in (("run", True), (folder / "run", False)):
+        code, error = run(tmp_path / name, *asked, "--out", tmp_path / f"{said}.tif")
+        assert code == 0 and ("resized by 0.5" in error) == said, error

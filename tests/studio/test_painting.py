@@ -13,6 +13,7 @@ from PIL import Image
 
 from serving import alpha_mask, listening
 from toy import TOY, write_tiles
+from veridical.studio import painting
 from veridical.studio.app import app_of
 from veridical.studio.house import House
 from veridical.studio.place import Place
@@ -73,6 +74,13 @@ def test_an_edit_changes_what_was_painted_alone(painted, ask, run_command):
     command[command.index("--out") + 1] = again = painted / "again"
     assert run_command(*command, "--device", "cpu", "--quiet")[0] == 0  # the same edit in a terminal
     np.testing.assert_array_equal(np.asarray(Image.open(again / f"{name}.tif")), after)
+
+
+def test_a_result_is_shown_around_its_mask():
+    mask = np.zeros((900, 500), bool)
+    mask[880:890, 200:450] = True
+    assert painting._around(mask) == (slice(708, 900), slice(168, 482))
+    assert painting._around(mask[:, :100]) == (slice(0, 900), slice(0, 100))
 
 
 @pytest.mark.parametrize(

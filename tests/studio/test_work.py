@@ -2,6 +2,7 @@
 
 import functools
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -124,6 +125,18 @@ def test_one_training_and_one_other_command_at_a_time_and_all_stop_with_the_stud
     until(work.found(drawing).state, lambda now: now["share"])
     work.end()
     assert [one["state"] for one in work.states()] == ["stopped"] * 2
+
+
+def test_commands_stop_where_the_studio_was_begun_in_the_background(program):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for `veridical studio &`
+    try:
+        work = Work()
+        one = work.found(work.start("train", ["train"], "x"))
+        until(one.state, lambda now: now["share"])
+        one.stop()
+        assert over(one.state)["state"] == "stopped"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_page_starts_what_the_command_line_does(folder, ask):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import struct
 import sys
 
@@ -233,3 +234,20 @@ def test_a_first_stage_is_scored_by_what_it_decodes(data, tmp_path, monkeypatch)
     train_run("autoencoder", data, tmp_path / "run", **given)
     assert len(shown[0]) == 16
     assert np.corrcoef(shown[0].ravel(), seen[-1][:16].ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("steps", [3, 1], ids=["between steps", "after the last"])
+def test_a_stop_does_not_wait_for_a_preview(steps, data, monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(loop, "COST", 1e9)
+
+    def draw_for_long(self, model, numbers):
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("samples were drawn after the signal")
+
+    monkeypatch.setattr(watch.Watch, "_draw", draw_for_long)
+    settings = SMALL | {"quiet": False, "preview_every": 1e-9 if steps > 1 else 60.0}
+    run = train_run("dcgan", data, tmp_path / "run", steps=steps, validation=0.0, **settings)
+    said = read_run(run)
+    assert (said.cost.steps, said.finished) == (1, steps == 1)
+    assert ("stopped at step 1; resume goes on" in capfd.readouterr().err) == (steps > 1)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

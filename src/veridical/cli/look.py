@@ -118,7 +118,7 @@ def data(
         ]
         save_png(preview, np.concatenate(padded, axis=1))
     say_table(table)
-    told = lines(advice, dataset)
+    told = lines(advice)
     say("\n".join(["", *told]))
     minutes, said = 20, list[str]()
     if pace:

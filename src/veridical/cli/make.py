@@ -85,7 +85,7 @@ def _train_signature() -> inspect.Signature:
     ]
     kinds = types_of(TrainConfig)
     for f in dataclasses.fields(TrainConfig):
-        default = "" if f.default is None else f" Usually {f.default}."
+        default = "" if f.default is None or f.default == "" else f" Usually {f.default}."
         own.append((f.name, Annotated[kinds[f.name] | None, typer.Option(help=f.metadata["help"] + default)], None))
     return signature_of(own)
 

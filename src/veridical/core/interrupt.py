@@ -19,3 +19,24 @@ def on_stop(action: Callable[[], None]) -> Iterator[None]:
     finally:
         for name, handler in old.items():
             signal.signal(name, handler)
+
+
+@contextlib.contextmanager
+def left_at_stop(action: Callable[[], None]) -> Iterator[None]:
+    """As `on_stop`, and leave the block at once: for what takes long and need not be whole."""
+    inside = True
+
+    def leave() -> None:
+        action()
+        if inside:
+            raise _Left
+
+    with contextlib.suppress(_Left), on_stop(leave):
+        try:
+            yield
+        finally:
+            inside = False
+
+
+class _Left(BaseException):
+    """No error that the block could take for one of its own."""

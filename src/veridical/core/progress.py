@@ -62,17 +62,18 @@ class Progress:
             self._bar.update(self._task, completed=self._done)
         return self
 
-    def update(self, share: float, note: str = "") -> None:
-        """Say that `share` (0 to 1) is done; `note` is shown beside it."""
+    def update(self, share: float, note: str = "", last: bool = False) -> None:
+        """Say that `share` (0 to 1) is done; `note` is shown beside it, in any case if it is the `last` word."""
         if self._quiet:
             return
         note = shown(note)
         if self._bar is not None:
             self._bar.update(self._task, completed=share, note=note)
-        elif time.monotonic() - self._last > self._every or share >= 1:
+        elif time.monotonic() - self._last > self._every or share >= 1 or last:
             self._last = time.monotonic()
             spent = self._last - self._start
-            left = f", {spent * (1 - share) / gained:.0f} s left" if (gained := share - self._done) > 0 else ""
+            gained = 0.0 if last else share - self._done
+            left = f", {spent * (1 - share) / gained:.0f} s left" if gained > 0 else ""
             print(f"{self._title}: {100 * share:.0f} % after {spent:.0f} s{left}  {note}", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: Any) -> None:

@@ -53,6 +53,8 @@ class Advice:
         Suggested tile, in pixels, and what images are resized by first.
     tiles : int
         Training tiles that then lie side by side, about.
+    pixel_size : float or None
+        Stored, in micrometres.
     notes : list of str
     """
 
@@ -65,16 +67,25 @@ class Advice:
     size: int
     scale: float
     tiles: int
+    pixel_size: float | None
     notes: list[str]
+
+    def __str__(self) -> str:
+        return "\n".join(lines(self))
 
 
 def advise(dataset: Dataset) -> Advice:
-    """Look at the training side of a dataset.
+    """How large things are in the training images of a dataset, and which tile and scale fit them: what ``veridical data`` says.
 
     Parameters
     ----------
     dataset : Dataset
-        Of tiles of any size.
+        Of tiles of any size. Lengths are measured at its scale, where thin gaps may be lost.
+
+    Returns
+    -------
+    Advice
+        ``print`` shows it in sentences.
     """
     scale = dataset.size / dataset.span  # of its tiles
     images = dataset.regions("train", PIXELS)[0]
@@ -89,15 +100,15 @@ def advise(dataset: Dataset) -> Advice:
     size, chosen = _fitting(spacing, min(bright, dark), min(map(min, dataset.slices.shapes)), beyond, area)
     found = Advice(
         length, bright, dark, spacing, beyond, _empty(dataset), size, chosen,
-        _tiles(area, size, chosen), [],
+        _tiles(area, size, chosen), dataset.slices.pixel_size, [],
     )  # fmt: skip
     found.notes.extend(_notes(found, dataset))
     return found
 
 
-def lines(advice: Advice, dataset: Dataset) -> list[str]:
+def lines(advice: Advice) -> list[str]:
     """The advice in sentences."""
-    micrometres = dataset.slices.pixel_size
+    micrometres = advice.pixel_size
     unit = f" ({advice.spacing * micrometres:.3g} micrometres)" if micrometres else ""
     across = advice.size / (advice.spacing * advice.scale)
     return [

@@ -497,6 +497,10 @@ class Dataset:
         """Number of tiles that `tiles` returns."""
         return self._layout.count(which)
 
+    def __repr__(self) -> str:
+        tiles = f"{self.count('train')} training and {self.count('test')} held-out tiles of {self.size} x {self.size}"
+        return f"Dataset({self.spec!r}: {len(self.slices)} images, {tiles})"
+
     def summary(self) -> dict[str, Any]:
         """What is in the data and how it is used, as a dictionary that ``json.dump`` takes."""
         slices = self.slices

@@ -9,6 +9,7 @@ import numpy as np
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
+from veridical.data.pixel_size import pixel_size_remarks
 from veridical.data.slices import Slices
 from veridical.editing.edit import NEEDS, Edit, Given
 from veridical.editing.table import EDITS
@@ -31,6 +32,24 @@ def check_images(spec: str | Path, slices: Slices, run: Run) -> None:
                 "give a larger part of it."
             )
         check_cost(f"{spec}: {name}", nbytes=16 * slices.channels * height * width)
+
+
+def magnification_remarks(pixel_size: float | None, run: Run) -> list[str]:
+    """One sentence where images do not show what the run learned at its magnification, or do not say; otherwise none.
+
+    `pixel_size` is what the images state, in micrometres.
+    """
+    learned, scale = run.info.dataset.get("pixel_size"), run.info.config.scale
+    if pixel_size and learned:
+        if not pixel_size_remarks({"images": pixel_size, "run": learned}):
+            return []
+        return [
+            f"the images have {pixel_size:.4g} micrometres a pixel and what the run learned from has {learned:.4g}, so it draws "
+            f"at another magnification: resize them by {pixel_size / learned:.3g} first"
+        ]
+    if scale == 1:
+        return []
+    return [f"the run learned from images that were resized by {scale:g}: give it images that were resized alike"]
 
 
 def check_given(row: Edit, images: Images, given: Given, run: Run) -> None:

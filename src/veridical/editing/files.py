@@ -20,6 +20,7 @@ from veridical.data.images import channels_first, suffix_of, write_counts
 from veridical.data.inside import inside_of
 from veridical.data.masks import foreground, open_labels
 from veridical.data.readers.open import open_slices
+from veridical.editing.checks import magnification_remarks
 from veridical.editing.edit import NEEDS, Given
 from veridical.editing.grey import applied, coding_errors, remarks
 from veridical.editing.table import find
@@ -95,6 +96,8 @@ def edit_file(
     use_threads()
     loaded = loaded.seeing(open_slices(image), image)
     counts, pixel_size = _one_image(image, loaded)
+    for note in magnification_remarks(pixel_size, loaded):
+        tell(image, note)
     target = _new_file(out, suffix_of(counts.dtype), counts.dtype.name)
     spread_target = None if spread is None else _new_file(spread, ".tif", "float32")
     if target == spread_target:

@@ -22,7 +22,7 @@ from veridical.core.progress import Progress
 from veridical.core.version import __version__
 from veridical.data.images import channels_first
 from veridical.data.readers.open import open_slices
-from veridical.editing.checks import check_given, check_images
+from veridical.editing.checks import check_given, check_images, magnification_remarks
 from veridical.editing.edit import Edit, Edited, Given
 from veridical.editing.grey import applied
 from veridical.editing.hints import steering
@@ -127,7 +127,7 @@ def edit(
     batch = loaded.together(batch)
     check_images(images, slices, loaded)
     words, jobs, notes = _words(loaded, jobs, extrapolate)
-    for note in notes:
+    for note in (notes := [*notes, *magnification_remarks(slices.pixel_size, loaded)]):
         tell(run, note)
     about = {
         "version": __version__,

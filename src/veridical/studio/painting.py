@@ -34,6 +34,7 @@ from veridical.studio.place import EDITS, Place
 
 INSTRUCTED = "instruct_pix2pix"
 HOWS = ("inpaint", "sdedit")  # with a mask, of any other diffusion system
+LEAST, MARGIN = 192, 32  # pixels that are shown of a result along each side, and around its mask
 KEPT = 64  # edits that can be looked at
 
 
@@ -106,7 +107,8 @@ class Job:
         finally:
             self.ended = time.monotonic()
         said: dict[str, Any] = read_json(self.out / "provenance.json", dict[str, Any])
-        return {"notes": said.get("notes", [])} | said["images"][0]
+        one: dict[str, Any] = said["images"][0]
+        return one | {"notes": [*said.get("notes", []), *one.get("notes", [])]}
 
 
 class Painting:
@@ -191,15 +193,18 @@ class Painting:
         return {"state": "failed", "error": str(error), **about}
 
     def result(self, name: str, which: str) -> bytes:
-        """``before``, ``after``, ``masks`` or ``changed`` of a job that is done, as PNG of 8 bits."""
+        """``before``, ``after``, ``masks`` or ``changed`` of a job that is done, around its mask, as PNG of 8 bits."""
         job, future = self._found(name)
         if not future.done() or future.exception() is not None:
             raise InputError(f"the edit {name} has no result: wait for it.")
+        place = _around(read_image(job.out / "masks" / f"{job.asked.image}.png") > 0)
         if which in ("masks", "changed"):
-            return _png(read_image(job.out / which / f"{job.asked.image}.png"), IntensityWindow(0.0, 255.0, "uint8"))
+            counts = read_image(job.out / which / f"{job.asked.image}.png")
+            return _png(counts[place], IntensityWindow(0.0, 255.0, "uint8"))
         before = which == "before"
         counts = _counts(job.asked.images, job.asked.image) if before else read_image(job.out / future.result()["file"])
-        return _png(counts, _window(Path(job.asked.run), counts))
+        window = _window(Path(job.asked.run), counts) or fit_window([counts[None]], counts.dtype, ())
+        return _png(counts[place], window)
 
     def _found(self, name: str) -> tuple[Job, Future[Any]]:
         if name not in self._jobs:
@@ -222,6 +227,18 @@ def _window(run: Path, counts: NDArray[Any]) -> IntensityWindow | None:
     """That of a run, if it is for such counts."""
     window = read_run(run).window
     return window if window.dtype == counts.dtype.name else None
+
+
+def _around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns of what a mask marks, and of some of what stands around it."""
+    places = []
+    for axis, side in enumerate(mask.shape):
+        marked = np.flatnonzero(mask.any(1 - axis))
+        low, high = (int(marked[0]), int(marked[-1]) + 1) if len(marked) else (0, side)
+        wide = min(side, max(LEAST, high - low + 2 * MARGIN))
+        start = min(max(0, (low + high - wide) // 2), side - wide)
+        places.append(slice(start, start + wide))
+    return places[0], places[1]
 
 
 def _do(jobs: Sequence[Job]) -> list[Any]:

@@ -95,6 +95,7 @@ class Work:
     """
 
     def __init__(self) -> None:
+        _heed_ctrl_c()
         self._commands: dict[str, Command] = {}
         self._numbers, self._lock = itertools.count(1), threading.Lock()
 
@@ -182,6 +183,13 @@ def command(name: str, places: Iterable[str | Path], **flags: Any) -> list[str]:
             text = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"{said}={text}"] if text.startswith("-") else [said, text]
     return words
+
+
+def _heed_ctrl_c() -> None:
+    """Commands inherit that SIGINT is ignored, as it is in what a shell began in the background: nothing would stop them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _read(file: IO[bytes]) -> str:

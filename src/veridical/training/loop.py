@@ -21,7 +21,7 @@ from veridical.core.batch import Batch, mix
 from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
-from veridical.core.interrupt import on_stop
+from veridical.core.interrupt import left_at_stop, on_stop
 from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.pace import first_pace, slowed
@@ -294,7 +294,9 @@ def fit(
     def look(scored: bool = True) -> None:
         """Preview and score; keep the state if it is the best."""
         nonlocal info
-        point = watch.look(average.model, state.step, state.seconds, scored)
+        point = None
+        with left_at_stop(interrupt.set):  # nobody waits for samples to be drawn
+            point = watch.look(average.model, state.step, state.seconds, scored)
         if point is not None and log is not None:
             log.write_score(point)
             if is_best(watch.points):
@@ -366,7 +368,9 @@ def fit(
         if events is not None:
             events.close()
         world.largest(0)  # nobody goes on before the run is written: a second stage reads it
-        if not halted:
+        if halted:
+            progress.update(reached, f"stopped at step {state.step}; resume goes on", last=True)
+        else:
             progress.update(1.0, f"done at step {state.step}  {watch.said}")
     return out
 

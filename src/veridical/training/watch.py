@@ -95,7 +95,7 @@ class Watch:
         scored : bool
             Whether there is time for a score.
         """
-        began = time.monotonic()
+        began, self.pause = time.monotonic(), 0.0
         point = None
         if isinstance(model, Generating) and not isinstance(model, Large):  # which takes minutes an image
             try:
@@ -105,7 +105,8 @@ class Watch:
                     point = self._point(model, images, began, step, seconds)
             except FAILURES as error:
                 tell(self._out, f"no preview of step {step} ({' '.join(str(error).split())})")
-        self.pause = time.monotonic() - began
+            finally:  # also where it is stopped
+                self.pause = time.monotonic() - began
         return point
 
     def picture(self, step: int) -> Path:

@@ -6,7 +6,7 @@ import {
 } from "./core.js";
 
 const canvas = $("canvas");
-const pen = canvas.getContext("2d");
+const pen = canvas.getContext("2d", { willReadFrequently: true });
 let easel = null; // {name, image, mask (1 where it may change), width, height, x, y}
 let erasing = false;
 
@@ -78,8 +78,14 @@ function draw(brush = document.activeElement === canvas) {
     pen.arc(x + 0.5, y + 0.5, Math.max(1, Number($("brush").value) / 2), 0, 7);
     pen.stroke();
   }
-  $("marked").textContent = `${((100 * marked) / mask.length).toFixed(1)} % marked`;
+  $("marked").textContent = `${percent(marked / mask.length)} marked`;
   $("run-edit").disabled = !marked;
+}
+
+// Not 0.0 where there is something.
+function percent(share) {
+  const shown = 100 * share;
+  return `${shown && shown < 0.1 ? Number(shown.toPrecision(1)) : shown.toFixed(1)} %`;
 }
 
 function dab(x, y) {
@@ -172,11 +178,16 @@ submitted("edit-form", async (given) => {
     } while (job.state === "running" || job.state === "waiting");
     if (job.state === "failed") throw new Error(job.error);
     for (const image of $("edited").querySelectorAll("img")) {
-      image.width = easel.width * scaleOf(easel.width);
       await pictureInto(image, "/api/edits/picture", { edit, which: image.dataset.which });
+      image.width = image.naturalWidth * scaleOf(image.naturalWidth, Math.max(1, Math.floor(448 / image.naturalWidth)));
     }
-    const share = (100 * job.said.changed_share).toFixed(1);
-    $("edit-notes").textContent = [`${share} % of the pixels changed.`, ...job.said.notes].join(" ");
+    const part = $("edited").querySelector("img");
+    const whole = part.naturalWidth === easel.width && part.naturalHeight === easel.height;
+    $("edit-notes").textContent = [
+      `${percent(job.said.changed_share)} of the pixels changed.`,
+      ...(whole ? [] : ["Shown is the part around the mask."]),
+      ...job.said.notes.map((note) => `Note: ${note}.`),
+    ].join(" ");
     $("edit-folder").textContent = job.folder;
     $("edit-command").textContent = job.command;
     $("edited").hidden = false;

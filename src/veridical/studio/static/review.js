@@ -121,7 +121,7 @@ async function results() {
       })),
     ),
   );
-  $("review-command").textContent = `veridical review ${session.who.review} --audit audit.json`;
+  $("review-command").textContent = `veridical review ${session.who.review} --audit audits/NAME/audit.json`;
   show("results");
   tell("All tiles are answered. Thank you.");
 }
