@@ -24,6 +24,7 @@ from veridical.editing.space import Space
 from veridical.models.contract import Attending
 from veridical.pretrained.folder import find
 from veridical.pretrained.settings import Loading
+from veridical.runs.adapted import can_adapt
 from veridical.server.served import Served
 
 PROMPTS = ["two cracks in the fibre", "a wave"]
@@ -208,7 +209,7 @@ def test_dit_edits_without_words(place):
 
 def test_what_goes_by_the_attention_to_words_is_refused(place):
     run = opened(place, "sd3")
-    assert not isinstance(run.model, Attending) and "diffedit" in Served("sd3", run).hows
+    assert not can_adapt(run.model) and not isinstance(run.model, Attending) and "diffedit" in Served("sd3", run).hows
     refused = {"ledits": "to them and to places at once", "prompt_to_prompt": "attends to words by themselves"}
     for how, said in refused.items():
         with pytest.raises(InputError, match=said):
