@@ -6,9 +6,26 @@ import tempfile
 from functools import lru_cache
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiTTransformer2DModel,
+    FlowMatchEulerDiscreteScheduler,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, PreTrainedTokenizerFast
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 from veridical.pretrained.parts import quiet
 from veridical.runs.run import load
@@ -64,6 +81,81 @@ def components_xl() -> dict:
     second = {"text_encoder_2": CLIPTextModelWithProjection(tower()).eval(), "tokenizer_2": _tokenizer()}
     unused = ("safety_checker", "requires_safety_checker", "feature_extractor")
     return {name: part for name, part in parts.items() if name not in unused} | second
+
+
+def transformer_vae(channels: int, **scaled) -> AutoencoderKL:
+    """A VAE of latents of 16 x 16, whose draws are their means."""
+    vae = AutoencoderKL(
+        in_channels=3, out_channels=3, latent_channels=channels, sample_size=32, down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=8,
+        **({"use_quant_conv": False, "use_post_quant_conv": False} | scaled),
+    )  # fmt: skip
+    last = vae.encoder.conv_out if vae.quant_conv is None else vae.quant_conv
+    with torch.no_grad():
+        last.weight[channels:] = 0
+        last.bias[channels:] = -30
+    return vae.eval()
+
+
+def shaken(net):
+    """A network with all its weights random: much of a transformer begins as zeros."""
+    for parameter in net.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return net.eval()
+
+
+def components_dit() -> dict:
+    """What a DiT is made of; its network says what a variance is, too."""
+    torch.manual_seed(0)
+    net = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=1, sample_size=16,
+        num_embeds_ada_norm=1000,
+    )  # fmt: skip
+    vae = transformer_vae(4, scaling_factor=0.5, use_quant_conv=True, use_post_quant_conv=True)
+    return {"transformer": shaken(net), "vae": vae, "scheduler": DDIMScheduler(clip_sample=False)}
+
+
+def components_sd3(**flow) -> dict:
+    """What a Stable Diffusion 3 is made of."""
+    torch.manual_seed(0)
+    net = SD3Transformer2DModel(
+        sample_size=16, patch_size=2, in_channels=4, num_layers=2, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=64, caption_projection_dim=16, pooled_projection_dim=2 * WIDTH, out_channels=4, pos_embed_max_size=12,
+    )  # fmt: skip
+    clips = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+    parts = {name: CLIPTextModelWithProjection(tower()).eval() for name in clips}
+    parts |= {name: _tokenizer() for name in clips.values()}
+    parts |= {"text_encoder_3": t5(), "tokenizer_3": _t5_tokenizer()}
+    scheduler = FlowMatchEulerDiscreteScheduler(**({"shift": 3.0} | flow))
+    vae = transformer_vae(4, scaling_factor=1.5, shift_factor=0.06)
+    return parts | {"transformer": shaken(net), "vae": vae, "scheduler": scheduler}
+
+
+def components_flux(guided: bool = True) -> dict:
+    """What a Flux is made of, told guidance (dev) or not (schnell)."""
+    torch.manual_seed(0)
+    net = FluxTransformer2DModel(
+        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=64,
+        pooled_projection_dim=WIDTH, guidance_embeds=guided, axes_dims_rope=(2, 2, 4),
+    )  # fmt: skip
+    return {
+        "transformer": shaken(net), "vae": transformer_vae(4, scaling_factor=0.4, shift_factor=0.1), "text_encoder":
+        CLIPTextModel(tower()).eval(), "tokenizer": _tokenizer(), "text_encoder_2": t5(), "tokenizer_2": _t5_tokenizer(),
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=guided),
+    }  # fmt: skip
+
+
+def t5() -> T5EncoderModel:
+    """A text encoder without places of its own."""
+    config = T5Config(
+        vocab_size=32, d_model=64, d_kv=8, d_ff=32, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu"
+    )
+    return shaken(T5EncoderModel(config))
+
+
+def _t5_tokenizer() -> T5TokenizerFast:
+    names = ["<pad>", "</s>", "<unk>", *(f"\u2581{word}" for word in WORDS.split()), "\u2581"]
+    return T5TokenizerFast(vocab=[(name, -float(k)) for k, name in enumerate(names)], extra_ids=0)
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

@@ -200,7 +200,7 @@ def test_what_cannot_be_is_one_sentence(told):
     ):
         with pytest.raises(InputError, match=said):
             made(told, pictures, **settings)
-    with pytest.raises(InputError, match="a network that attends to words, and this one does not: give a run of"):
+    with pytest.raises(InputError, match="attends to words by themselves, and this one does not: give a run of"):
         made(told, pictures, Given())
     with pytest.raises(InputError, match="attends to words"):
         made(model(conditioning="in_context"), pictures)

@@ -35,7 +35,7 @@ def test_nothing_is_loaded_where_a_part_is_wrong(folder, monkeypatch):
     index = folder / "model_index.json"
     good = index.read_text()
     for wrong, said in (
-        ({"_class_name": "FluxPipeline"}, "is a FluxPipeline, which cannot be used here: give one of"),
+        ({"_class_name": "PixArtSigmaPipeline"}, "is a PixArtSigmaPipeline, which cannot be used here: give one of"),
         ({"_class_name": ["mine", "Mine"]}, "brings Python code of its own (model_index.json), which is never run"),
         ({"unet": ["mine", "Net"]}, "brings Python code of its own (mine)"),
         ({"unet": ["diffusers", "UNet3D"]}, "is a UNet3D, which cannot be used here"),

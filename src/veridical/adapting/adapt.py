@@ -206,7 +206,7 @@ def _fed(
 def _words(base: Run, word: str, texts: list[str]) -> tuple[Encode, dict[str, str], dict[str, Any], int]:
     """From texts to arrays, with the new word; files of the run; what ``run.json`` says; the id of the word."""
     if base.pipeline is not None:
-        words = base.pipeline.words
+        words: Any = base.pipeline.words
         number = words.learn(word) if word else 0
         return (lambda said: {"spelled": words.ids(said).numpy()}), {}, {}, number
     vocabulary = load_vocabulary(Request(base.info.to_json(), base.folder, settings=None, n=1))
@@ -228,8 +228,9 @@ def _starts_as(base: Run, like: str) -> Any:
         if not like:
             return []
         if base.pipeline is not None:
-            each = base.pipeline.words.cond([like])["spelled"][0].tolist()
-            return [each[k] for _, places in base.pipeline.words.places(like) for k in places]
+            words: Any = base.pipeline.words
+            each = words.cond([like])["spelled"][0].tolist()
+            return [each[k] for _, places in words.places(like) for k in places]
         vocabulary = load_vocabulary(Request(base.info.to_json(), base.folder, settings=None, n=1))
         for unknown in vocabulary.notes(like):
             raise InputError(f"like={like}: {unknown}; give a word that they say.")

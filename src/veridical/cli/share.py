@@ -15,9 +15,12 @@ from veridical.cli.shell import app, say
     "python -c 'from diffusers import StableDiffusionPipeline as P; P.from_pretrained(\"pipeline\")'"
 )
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of the recipe stable_diffusion.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="Run folder of stable_diffusion, or a plain ddpm."),
+    ],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="New folder to write.")],
-    format: Annotated[str, typer.Option(help="diffusers: a folder that StableDiffusionPipeline loads.")] = "diffusers",
+    format: Annotated[str, typer.Option(help="diffusers: a folder that one of its pipelines loads.")] = "diffusers",
     licence: Annotated[str, typer.Option(help="Of the weights, as SPDX names it: CC-BY-4.0, Apache-2.0.")] = "",
     author: Annotated[list[str] | None, typer.Option(help="Who made it; repeatable.")] = None,
     scores: Annotated[

@@ -48,7 +48,8 @@ def ledits(
     """
     if given.words is None or given.prompt is None or not isinstance(model, Attending):
         raise InputError(
-            "ledits goes by the attention to words, and this model hears none: give a run of text_to_image."
+            "ledits goes by the attention to words, and this model hears none, or attends to them and to places at once: give a "
+            "run of text_to_image."
         )
     n = len(images)
     space = Space(model, images.shape, size, settings.batch)

@@ -28,7 +28,7 @@ from veridical.nets.embedding import TOKENS
 from veridical.nets.text import Heard
 
 LARGEST = 32**2  # places; self-attention of finer maps is left alone, as published
-DEAF = "prompt_to_prompt needs a network that attends to words, and this one does not: give a run of text_to_image."
+DEAF = "prompt_to_prompt needs a network that attends to words by themselves, and this one does not: give a run of text_to_image."
 BLEND_FROM = 0.2  # share of the steps after which maps of words say where to blend, as published
 
 

@@ -14,6 +14,7 @@ from veridical.conditions.prompts import remarks
 from veridical.conditions.table import DATA_SETTINGS, DataSettings
 from veridical.conditions.text import complete_captions, encoded, load_vocabulary
 from veridical.core.errors import InputError
+from veridical.pretrained.words import PipelineWords
 from veridical.runs.run import Run
 
 
@@ -43,7 +44,11 @@ class TextWords(Words, Protocol):
 
 def words_of(run: Run) -> TextWords:
     """Those of a pipeline, or those that a run was trained with; an `InputError` if it hears none."""
-    return RunWords(run) if run.pipeline is None else run.pipeline.words
+    if run.pipeline is None:
+        return RunWords(run)
+    if not isinstance(run.pipeline.words, PipelineWords):
+        raise InputError(f"{run.folder} draws classes and hears no words: leave the prompt out.")
+    return run.pipeline.words
 
 
 class RunWords:

@@ -70,7 +70,7 @@ def gathered(
     )
 
 
-def card(run: Run, about: About, name: str, usage: str) -> str:
+def card(run: Run, about: About, name: str, usage: str, task: str) -> str:
     """The model card, Markdown under a head that the Hugging Face hub reads.
 
     Parameters
@@ -80,12 +80,14 @@ def card(run: Run, about: About, name: str, usage: str) -> str:
     name : str
     usage : str
         Python that loads it and draws an image.
+    task : str
+        What the Hugging Face hub calls what it does.
     """
     head = [
         "---",
         f"license: {about.licence.lower() or 'unknown'}",
         "library_name: diffusers",
-        "pipeline_tag: text-to-image",
+        f"pipeline_tag: {task}",
         "tags: [veridical, synthetic, scientific-imaging]",
         "---",
     ]
@@ -177,10 +179,10 @@ def _cite(run: Run) -> str:
     )
 
 
-def manifest(run: Run, about: About, name: str) -> str:
+def manifest(run: Run, about: About, name: str, task: str) -> str:
     """A description of type ``generic`` as bioimage.io has it (format 0.3.0), in YAML, of which JSON is a part.
 
-    Descriptions of type ``model`` are of networks from arrays to arrays with a file of each; a pipeline of text is none.
+    Descriptions of type ``model`` are of networks from arrays to arrays with a file of each; a pipeline is none.
     """
     papers = references([run.row.citation])[run.row.citation]
     cite = [
@@ -197,7 +199,7 @@ def manifest(run: Run, about: About, name: str) -> str:
         "cite": cite,
         "documentation": "README.md",
         "attachments": [{"source": "veridical.json"}],
-        "tags": ["veridical", "synthetic", "diffusers", "text-to-image", run.info.recipe],
+        "tags": ["veridical", "synthetic", "diffusers", task, run.info.recipe],
         **({"license": about.licence} if about.licence else {}),
         "config": {"veridical": {"version": __version__, "fingerprint": run.info.dataset.get("fingerprint")}},
     }

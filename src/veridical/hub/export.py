@@ -17,7 +17,9 @@ from veridical.core.files import check_folder, file_hash, new_folder, write_json
 from veridical.core.notes import tell
 from veridical.core.version import __version__
 from veridical.hub.card import called, card, gathered, manifest
+from veridical.hub.pixels import ddpm_pipeline
 from veridical.hub.tokens import fast_tokenizer
+from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.nets.lora import merge_lora
 from veridical.nets.text import Tower
@@ -31,11 +33,18 @@ PROVENANCE = "veridical.json"
 
 MANIFEST = "bioimageio.yaml"
 
-USAGE = """from diffusers import StableDiffusionPipeline
+TEXT_USAGE = """from diffusers import StableDiffusionPipeline
 
 pipeline = StableDiffusionPipeline.from_pretrained("{name}")
 image = pipeline("{prompt}", guidance_scale={scale:g}, num_inference_steps={steps}, output_type="np").images[0]
 # {kind}, {size} x {size} pixels, in [0, 1]; counts are those of the window in {provenance}. Steps: a number that divides 1000.
+"""
+
+PIXEL_USAGE = """from diffusers import DDPMPipeline
+
+pipeline = DDPMPipeline.from_pretrained("{name}")
+image = pipeline(num_inference_steps={steps}, output_type="np").images[0]
+# {kind}, {size} x {size} pixels, in [0, 1]; counts are those of the window in {provenance}.
 """
 
 
@@ -54,13 +63,14 @@ def export(
     Parameters
     ----------
     run : str or Path
-        Run folder of the recipe ``stable_diffusion``.
+        Run folder of the recipe ``stable_diffusion``, or of ``ddpm`` with ``patch=1`` and ``standardise=False``.
     out : str or Path
         A new folder.
     format : {"diffusers"}
         An ordinary `StableDiffusionPipeline`: ``StableDiffusionPipeline.from_pretrained(out)`` loads it, and with the same
-        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000). Beside it
-        a model card, ``README.md``, and a manifest as bioimage.io has it, ``bioimageio.yaml``.
+        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000). Of a run in
+        pixels a `DDPMPipeline`, which with the same noise draws what the run draws with ``solver=ancestral``. Beside it a
+        model card, ``README.md``, and a manifest as bioimage.io has it, ``bioimageio.yaml``.
     licence : str
         Of the weights, an identifier of SPDX; the card says where nobody has said it.
     authors : sequence of str
@@ -87,10 +97,11 @@ def export(
     loaded = load(run, device="cpu")
     if loaded.info.adapted is not None:
         _whole(loaded)
+    pixels = type(loaded.model) is Denoiser
     with _silent():
-        pipeline: Any = stable_diffusion_pipeline(loaded)
+        pipeline: Any = ddpm_pipeline(loaded) if pixels else stable_diffusion_pipeline(loaded)
     info, how = loaded.info, loaded.model.sampling  # type: ignore[attr-defined]
-    if how.guidance_scale != 1 and (how.guidance_interval[0] > 0.03 or how.guidance_interval[1] < 14):
+    if not pixels and how.guidance_scale != 1 and (how.guidance_interval[0] > 0.03 or how.guidance_interval[1] < 14):
         tell(run, f"pipelines guide at all noise levels: guidance_interval={how.guidance_interval} is left out")
     about = {
         "made_by": f"veridical {__version__}",
@@ -100,18 +111,19 @@ def export(
         "dataset": {"spec": called(info.dataset.get("spec")), "fingerprint": info.dataset.get("fingerprint")},
         "window": info.window.to_json(),
         "pixel_size": info.dataset.get("pixel_size"),
-        "guidance_scale": how.guidance_scale,
+        **({} if pixels else {"guidance_scale": how.guidance_scale}),
         "num_inference_steps": how.sampling_steps,
     }
-    usage = USAGE.format(
+    usage = (PIXEL_USAGE if pixels else TEXT_USAGE).format(
         name=out.name, prompt="WORDS OF YOUR CAPTIONS", scale=how.guidance_scale, steps=how.sampling_steps,
         kind="Grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE,
     )  # fmt: skip
+    task = "unconditional-image-generation" if pixels else "text-to-image"
     with new_folder(out) as folder, _silent():
         pipeline.save_pretrained(folder)
         write_json(folder / PROVENANCE, about)
-        write_text(folder / "README.md", card(loaded, known, out.name, usage))
-        write_text(folder / MANIFEST, manifest(loaded, known, out.name))
+        write_text(folder / "README.md", card(loaded, known, out.name, usage, task))
+        write_text(folder / MANIFEST, manifest(loaded, known, out.name, task))
     return out
 
 
@@ -129,7 +141,8 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
     model: Any = run.model
     if not isinstance(model, LatentDiffusion) or not isinstance(model.denoiser.text, Tower):
         raise InputError(
-            f"{run.folder} is a run of {run.info.recipe}, which is no pipeline of diffusers: export one of stable_diffusion."
+            f"{run.folder} is a run of {run.info.recipe}, which is no pipeline of diffusers: export one of stable_diffusion or "
+            "of ddpm."
         )
     vocabulary = load_vocabulary(Request(run.info.to_json(), run.folder, settings=None, n=1))
     tower = copy.deepcopy(model.denoiser.text.tower)

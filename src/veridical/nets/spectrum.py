@@ -39,10 +39,14 @@ class Spectrum(nn.Module):
         self.register_buffer("deviation", torch.full((1, channels, *[size] * dims), 0.5))
 
     @torch.no_grad()
-    def measure(self, image: Tensor, apart: int = 0) -> None:
-        """Take mean and standard deviations from images (N, C, S, S); for `apart` see `CosineTransform.measure`."""
-        self.mean.copy_(image.mean((0, *range(2, image.dim())), keepdim=True))
-        self.scale.copy_(0.5 / (image - self.mean).std(unbiased=False).clamp(min=1e-3))
+    def measure(self, image: Tensor, apart: int = 0, standardise: bool = True) -> None:
+        """Take mean and standard deviations from images (N, C, S, S); for `apart` see `CosineTransform.measure`.
+
+        Images that are not standardised are encoded as they are.
+        """
+        if standardise:
+            self.mean.copy_(image.mean((0, *range(2, image.dim())), keepdim=True))
+            self.scale.copy_(0.5 / (image - self.mean).std(unbiased=False).clamp(min=1e-3))
         self.transform.measure(image, apart)
         power = self.transform(self.encode(image)).square().mean(0, keepdim=True)
         self.deviation.copy_(power.sqrt().clamp(min=1e-3))

@@ -12,7 +12,7 @@ import torch
 from veridical.core.errors import InputError
 from veridical.core.files import file_hash, read_json
 from veridical.core.memory import check_memory, numbers_in
-from veridical.pretrained.kinds import KINDS, STABLE, STABLE_XL, Kind
+from veridical.pretrained.kinds import KINDS, STABLE, STABLE_XL, T5_TOKENIZERS, Kind
 from veridical.pretrained.settings import Loading
 
 HUB = "hub:"
@@ -32,10 +32,13 @@ CLASSES = {
     "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"),
     "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"),
     "controlnet": ("ControlNetModel",),
+    "text_encoder_3": ("T5EncoderModel",),
+    "tokenizer_3": T5_TOKENIZERS,
     "image_encoder": ("CLIPVisionModelWithProjection",),
     "image_normalizer": ("StableUnCLIPImageNormalizer",),
 }
-WEIGHTLESS = ("tokenizer", "tokenizer_2", "scheduler", "image_noising_scheduler")
+WORDS = ("tokenizer.json", "vocab.json", "spiece.model")  # files of tokenizers
+WEIGHTLESS = ("tokenizer", "tokenizer_2", "tokenizer_3", "scheduler", "image_noising_scheduler")
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,13 @@ def find(spec: str, loading: Loading) -> Found:
     folder = located(loading.config if single else spec.removeprefix(HUB), loading.download)
     index = _index(folder)
     kind = _kind(folder, index)
-    if single and kind.name in ("controlnet", "unclip"):
+    if single and (kind.transformer or kind.name in ("controlnet", "unclip")):
         raise InputError(f"{single}: a pipeline of {kind.name} is not read from a single file: give its folder.")
-    parts = {name: _part(folder, name, index, weighed=single is None) for name in kind.parts}
+    if not (loading.t5 or kind.optional):
+        raise InputError(f"{folder} is a pipeline of {kind.name}: without T5 it draws nothing: leave out t5=false.")
+    absent = [name for name in kind.optional if not loading.t5 or index.get(name) == [None, None]]
+    wanted = [name for name in kind.parts if name not in absent]
+    parts = {name: _part(folder, name, index, kind, weighed=single is None) for name in wanted}
     if loading.controlnet:
         if kind.name not in ("stable_diffusion", "stable_diffusion_xl"):
             raise InputError(
@@ -179,6 +186,8 @@ def _kind(folder: Path, index: dict[str, Any]) -> Kind:
     if name not in KINDS:
         raise InputError(f"{folder} is a {name}, which cannot be used here: give one of {', '.join(KINDS)}.")
     kind = KINDS[name]
+    if kind.transformer:
+        return kind
     config = _config(folder / "unet", "unet", folder)
     channels, latents = config.get("in_channels"), _config(folder / "vae", "vae", folder).get("latent_channels")
     if not isinstance(channels, int) or not isinstance(latents, int):
@@ -197,16 +206,21 @@ def _kind(folder: Path, index: dict[str, Any]) -> Kind:
     return kind
 
 
-def _part(folder: Path, name: str, index: dict[str, Any], weighed: bool = True) -> Part:
+def _part(folder: Path, name: str, index: dict[str, Any], pipeline: Kind, weighed: bool = True) -> Part:
     entry = index.get(name)
     place = folder / name
     if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str) and place.is_dir()):
         raise InputError(f"{folder} has no part {name}: copy the whole pipeline.")
     kind = entry[1]
-    if name in CLASSES and kind not in CLASSES[name]:
+    classes = CLASSES | pipeline.classes | ({"transformer": pipeline.transformer} if pipeline.transformer else {})
+    if name in classes and kind not in classes[name]:
         raise InputError(
-            f"{place} is a {kind}, which cannot be used here: give one with a {' or '.join(CLASSES[name])}."
+            f"{place} is a {kind}, which cannot be used here: give one with a {' or '.join(classes[name])}."
         )
+    kind = classes[name][0] if name == "transformer" else kind  # DiT's had another name
+    if name.startswith("tokenizer") and not any((place / file).is_file() for file in WORDS):
+        # transformers would make one of no words, and say nothing
+        raise InputError(f"{place} holds no words, none of {', '.join(WORDS)}: copy the whole pipeline.")
     if name in WEIGHTLESS:
         return Part(place, kind)
     if "auto_map" in _config(place, name, folder):

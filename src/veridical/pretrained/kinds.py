@@ -14,6 +14,10 @@ from veridical.recipes.recipe import Recipe
 TEXT = ("text_encoder", "tokenizer")
 BASE = ("unet", "vae", *TEXT, "scheduler")
 XL = ("unet", "vae", *TEXT, "text_encoder_2", "tokenizer_2", "scheduler")
+DIT_PARTS = ("transformer", "vae", "scheduler")
+FLUX_PARTS = ("transformer", "vae", *TEXT, "text_encoder_2", "tokenizer_2", "scheduler")
+T5_TOKENIZERS = ("T5TokenizerFast", "T5Tokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
+T5 = ("text_encoder_3", "tokenizer_3")  # Stable Diffusion 3 draws without it, too
 UNCLIP = (*BASE, "image_encoder", "image_normalizer", "image_noising_scheduler")
 
 
@@ -28,6 +32,14 @@ class Kind:
     summary, paper : str
     parts : tuple of str
         What its folder must hold.
+    optional : tuple of str
+        Which of those it may say that it lacks.
+    transformer : tuple of str
+        Classes of its network, if that is a transformer; the first is what it is loaded as.
+    classes : dict
+        Classes of other parts that differ from those of `veridical.pretrained.folder.CLASSES`.
+    hears : bool
+        Whether it is told texts.
     sees : str
         What the U-Net sees beside the noisy latents: "", the "image" that is changed, or the "hole" to fill.
     usual : dict
@@ -38,6 +50,10 @@ class Kind:
     summary: str
     paper: str
     parts: tuple[str, ...] = BASE
+    optional: tuple[str, ...] = ()
+    transformer: tuple[str, ...] = ()
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hears: bool = True
     sees: str = ""
     usual: dict[str, Any] = field(default_factory=dict)
 
@@ -66,6 +82,22 @@ VARYING = Kind(
     "unclip", "Stable unCLIP: variations of an image.", "Ramesh et al. 2022, arXiv:2204.06125", UNCLIP,
     usual={"guidance_scale": 10.0},
 )  # fmt: skip
+DIT = Kind(
+    "dit", "DiT: draws classes of images, with a transformer.", "Peebles and Xie 2023, arXiv:2212.09748", DIT_PARTS,
+    transformer=("DiTTransformer2DModel", "Transformer2DModel"), hears=False, usual={"guidance_scale": 4.0},
+)  # fmt: skip
+# A flow begins where nothing of an image is left, at an infinite level, and guidance acts there, too.
+FLOWING: dict[str, Any] = {"sampling_steps": 28, "guidance_interval": (0.0, 1e9)}
+STABLE_3 = Kind(
+    "stable_diffusion_3", "Stable Diffusion 3: text to image, with a transformer and flow matching.",
+    "Esser et al. 2024, arXiv:2403.03206", (*XL[1:-1], *T5, "transformer", "scheduler"), T5, ("SD3Transformer2DModel",),
+    {"text_encoder": ("CLIPTextModelWithProjection",)}, usual={"guidance_scale": 7.0, **FLOWING},
+)  # fmt: skip
+FLUX = Kind(
+    "flux", "Flux: text to image, with a transformer and flow matching.", "Black Forest Labs 2024, FLUX.1", FLUX_PARTS,
+    (), ("FluxTransformer2DModel",), {"text_encoder_2": ("T5EncoderModel",), "tokenizer_2": T5_TOKENIZERS},
+    usual={"guidance_scale": 1.0, **FLOWING},
+)  # fmt: skip
 
 # By the class that model_index.json names. One of inpainting with a U-Net of 4 channels is a plain one.
 KINDS: dict[str, Kind] = {
@@ -76,6 +108,11 @@ KINDS: dict[str, Kind] = {
     "StableDiffusionControlNetPipeline": CONTROL,
     "StableUnCLIPImg2ImgPipeline": VARYING,
     "StableDiffusionXLPipeline": STABLE_XL,
+    "DiTPipeline": DIT,
+    "StableDiffusion3Pipeline": STABLE_3,
+    "StableDiffusion3Img2ImgPipeline": STABLE_3,
+    "FluxPipeline": FLUX,
+    "FluxImg2ImgPipeline": FLUX,
 }
 
 

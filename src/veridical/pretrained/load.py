@@ -14,11 +14,14 @@ from veridical.core.version import __version__
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
 from veridical.data.window import EIGHT_BITS, window_of
+from veridical.pretrained.classes import PipelineClasses
 from veridical.pretrained.folder import Found, check_fits, find
+from veridical.pretrained.joined import transformer_of
 from veridical.pretrained.levels import schedule_of
 from veridical.pretrained.model import Pretrained
 from veridical.pretrained.parts import load_parts
 from veridical.pretrained.settings import LOADING, SAMPLING, Loading, PipelineSampling, parsed
+from veridical.pretrained.transformer import PretrainedTransformer
 from veridical.pretrained.varying import PretrainedVarying
 from veridical.pretrained.words import PipelineWords
 from veridical.recipes.config import TrainConfig
@@ -32,8 +35,8 @@ class Opened(NamedTuple):
 
     found: Found
     info: RunInfo
-    model: Pretrained | PretrainedVarying
-    words: PipelineWords
+    model: Pretrained | PretrainedVarying | PretrainedTransformer
+    words: PipelineWords | PipelineClasses
     device: torch.device
 
 
@@ -60,7 +63,14 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
     where = pick_device(device)
     dtype = _dtype(loading, where)
     check_fits(found, where, dtype, loading.offload)
-    model, words = _model(found, load_parts(found, dtype), sampling, where, loading)
+    if loading.hint and "controlnet" not in found.parts:
+        raise InputError(
+            f"{found.spec} has no ControlNet, which hint={loading.hint} is for: add --set controlnet=FOLDER."
+        )
+    if not found.kind.transformer and (loading.side or loading.text_tokens):
+        raise InputError(f"side and text_tokens are for transformers, and {found.spec} has a U-Net: leave them out.")
+    parts, build = load_parts(found, dtype), transformer_of if found.kind.transformer else _model
+    model, words = build(found, parts, sampling, where, loading)
     args = {name: getattr(loading, name) for name in LOADING} | {name: getattr(sampling, name) for name in SAMPLING}
     args |= {"dtype": str(dtype).removeprefix("torch.")}
     numbers = sum(p.numel() for p in model.parameters())
@@ -109,10 +119,6 @@ def _model(
     )  # fmt: skip
     if "controlnet" in parts:
         words = PipelineWords(tokenizers, device, model.size, loading.hint, loading.colours)
-    elif loading.hint:
-        raise InputError(
-            f"{found.spec} has no ControlNet, which hint={loading.hint} is for: add --set controlnet=FOLDER."
-        )
     if "image_encoder" not in parts:
         return model, words
     left = getattr(parts["image_noising_scheduler"], "alphas_cumprod", None)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
-from veridical.diffusion.formulations import ddpm_time
 from veridical.diffusion.guidance import classifier_free, instructed
 from veridical.diffusion.solvers import SOLVERS, Denoise
 from veridical.models.diffusion.settings import Law, options
 from veridical.nets.attention import Control, controlled
 from veridical.nets.text import Read, hear, listen
+from veridical.pretrained.coding import Turns, decoded, encoded, factor_of
 from veridical.pretrained.levels import Schedule
 from veridical.pretrained.settings import PipelineSampling
 
@@ -78,30 +78,18 @@ class Pretrained(nn.Module):
         self.control: Any = parts.get("controlnet")
         self.register_buffer("empty", empty.to(where), persistent=False)
         self.schedule, self.sampling, self.sees = schedule, sampling, sees
-        self._padding, self._zeros, self._offload = padding, zeros, offload
+        self._padding, self._zeros = padding, zeros
         self._hint: Tensor | None = None
         self.scale, self.width = float(self.vae.config.scaling_factor), int(self.unet.config.cross_attention_dim)
         side, channels = int(self.unet.config.sample_size), int(self.vae.config.latent_channels)
         self.shape = (channels, side, side)
-        self.size = side * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.size = side * factor_of(self.vae.config)
         self.rows = max(1, AT_ONCE // self.size**2)
         self.parts: dict[str, nn.Module] = {}
-        self._working = ""
+        working = {"vae": [self.vae], "towers": [self.towers], "unet": [self.unet, self.control]}
+        self._turns = Turns(working, where, offload)
         if not offload:
             self.to(where)
-
-    def _use(self, name: str) -> None:
-        """Bring the part that is about to work onto the device, the others from it."""
-        if not self._offload or self._working == name:
-            return
-        parts = {"vae": [self.vae], "towers": [self.towers], "unet": [self.unet, self.control]}
-        for mine in (other for part, others in parts.items() if part != name for other in others):
-            if mine is not None:
-                mine.to("cpu")
-        for mine in parts[name]:
-            if mine is not None:
-                mine.to(self.where.device)
-        self._working = name
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of what the U-Net predicts, at one of all noise levels (Ho et al. 2020, eq. 14).
@@ -123,16 +111,13 @@ class Pretrained(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Means of the latents of images (N, 3, H, W), one image after another."""
-        self._use("vae")
-        each = [self.vae.encode(row).latent_dist.mean for row in x.to(self.vae.dtype).split(1)]
-        return self.scale * torch.cat(each).to(x.dtype)
+        self._turns.use("vae")
+        return encoded(self.vae, x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Images in colour, likewise."""
-        self._use("vae")
-        return torch.cat([self.vae.decode(row).sample for row in (z / self.scale).to(self.vae.dtype).split(1)]).to(
-            z.dtype
-        )
+        self._turns.use("vae")
+        return decoded(self.vae, z)
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """Expected latents `x0` of ``x = x0 + sigma * noise``; sigma (N,).
@@ -143,11 +128,10 @@ class Pretrained(nn.Module):
         told, n, kind = cond or {}, len(x), self.unet.dtype
         text = listen(self, told, n)
         level = sigma.reshape(-1, 1, 1, 1)
-        left = (1 + level**2).rsqrt()
-        seen = left * x
+        seen = self.schedule.left(level) * x
         if self.sees:
             seen = torch.cat([seen, self._beside(told.get("map"), x)], 1)
-        time = ddpm_time(sigma, self.schedule.levels)
+        time = self.schedule.time(sigma)
         given: dict[str, Any] = {"encoder_hidden_states": text.sequence.to(kind)}
         if text.whole is not None:
             sides = x.new_tensor([[self.size, self.size, 0, 0, self.size, self.size]]).expand(n, -1)
@@ -155,7 +139,7 @@ class Pretrained(nn.Module):
         if self.unet.config.class_embed_type == "projection":
             length = self.unet.config.projection_class_embeddings_input_dim
             given["class_labels"] = told.get("embedding", x.new_zeros(n, length)).to(kind)
-        self._use("unet")
+        self._turns.use("unet")
         more = {}
         if self.control is not None and "hint" in told and self.sampling.strength:
             down, middle = self.control(
@@ -164,11 +148,7 @@ class Pretrained(nn.Module):
             )  # fmt: skip
             more = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
         out = self.unet(seen.to(kind), time, **given, **more).sample.to(x.dtype)
-        if self.schedule.prediction == "epsilon":
-            return x - level * out
-        if self.schedule.prediction == "sample":
-            return out
-        return left**2 * x - level * left * out
+        return self.schedule.clean(x, level, out)
 
     def _beside(self, maps: Tensor | None, x: Tensor) -> Tensor:
         """What the U-Net is shown of the condition ``map``: InstructPix2Pix takes latents as the VAE gives them."""
@@ -184,7 +164,7 @@ class Pretrained(nn.Module):
         ids = cond.get(self.key)
         silent = ids is None and self._zeros
         ids = self.empty.expand(n, -1) if ids is None else ids
-        self._use("towers")
+        self._turns.use("towers")
         several = len(self.towers) > 1
         sequences, whole = [], None
         for k, (tower, mine) in enumerate(zip(self.towers, ids.chunk(len(self.towers), 1), strict=True)):
@@ -226,7 +206,7 @@ class Pretrained(nn.Module):
 
     def ends(self, sampling: Any = None) -> tuple[float, float]:
         """The lowest noise level, which counts as none, and the highest."""
-        return self.schedule.levels[0].item(), self.schedule.levels[-1].item()
+        return self.schedule.ends
 
     def grid(self, sampling: Any = None) -> Tensor:
         """Noise levels along which it samples, falling to 0, float64."""
@@ -237,7 +217,7 @@ class Pretrained(nn.Module):
 
     def start(self, noise: Noise, sigma: float) -> Tensor:
         """Where sampling begins: in the pipeline's own form with noise of variance 1, whatever the level is."""
-        return (1 + sigma**2) ** 0.5 * noise(self.shape)
+        return self.schedule.begin(noise(self.shape), sigma)
 
     def solved(self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Any = None) -> Tensor:
         """Where the solver of the settings leads from x, at the first level of `grid`."""

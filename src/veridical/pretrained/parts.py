@@ -12,6 +12,8 @@ from veridical.core.errors import InputError
 from veridical.core.files import read_json
 from veridical.pretrained.folder import PRECISE, WEIGHTLESS, Found, Part
 
+OF_DIFFUSERS = ("unet", "transformer", "vae", "controlnet", "scheduler", "image_noising_scheduler")
+
 
 def load_parts(found: Found, dtype: torch.dtype) -> dict[str, Any]:
     """Modules, tokenizers and schedulers by name, on the CPU.
@@ -35,9 +37,7 @@ def _loaded(name: str, part: Part, dtype: torch.dtype) -> Any:
     from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 
     own = {"StableUnCLIPImageNormalizer": StableUnCLIPImageNormalizer}
-    source: Any = (
-        diffusers if name in ("unet", "vae", "controlnet", "scheduler", "image_noising_scheduler") else transformers
-    )
+    source: Any = diffusers if name in OF_DIFFUSERS else transformers
     kind: Any = own.get(part.kind) or getattr(source, part.kind, None)
     if kind is None:
         raise InputError(
@@ -52,7 +52,7 @@ def _loaded(name: str, part: Part, dtype: torch.dtype) -> Any:
         if name in WEIGHTLESS:
             return kind.from_pretrained(part.folder, **given)
         made, report = kind.from_pretrained(part.folder, output_loading_info=True, **given)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
         if isinstance(error, InputError):
             raise
         why = " ".join(str(error).split())[:200]

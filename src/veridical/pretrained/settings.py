@@ -35,6 +35,17 @@ class Loading:
     colours: str = setting("", "For hint=labels: VALUE=#RRGGBB,..., the colours of labels that the ControlNet knows.")
     like: str = setting("", "Images whose channels, bit depth and intensity window samples have; else 8 bits, RGB.")
     config: str = setting("", "Folder of the pipeline without its weights, for weights in a single .safetensors file.")
+    side: int = setting(
+        0,
+        "For Stable Diffusion 3 and Flux: side of the images in pixels; 0: what they are made for, usually 1024.",
+        low=0,
+    )
+    text_tokens: int = setting(
+        0, "For these: tokens of a text that T5 reads; 0: 256 for Stable Diffusion 3, 512 for Flux.", low=0, high=512
+    )
+    t5: bool = setting(
+        True, "For Stable Diffusion 3: without its third and largest text encoder it needs less memory, and hears less."
+    )
     download: bool = setting(
         False, "Fetch from the Hugging Face hub what is not in the cache; else no network is used."
     )
@@ -52,6 +63,9 @@ class PipelineSampling(Sampling):
     sampling_steps: int = setting(50, "Steps of the sampling grid.", low=1, high=1000)
     solver: str = setting("ddim", "How a step is made.", choices=SOLVERS)
     guidance_scale: float = setting(7.5, "Guidance by the prompt: 1 is the prompt alone.", low=0)
+    embedded_guidance: float = setting(
+        3.5, "For Flux-dev: guidance that its transformer is told, in place of guidance by evaluating it twice.", low=0
+    )
     image_guidance_scale: float = setting(1.5, "For InstructPix2Pix: guidance by the image that is changed.", low=0)
     strength: float = setting(1.0, "For a ControlNet: factor of what it adds to the U-Net.", low=0)
     noise_level: int = setting(

@@ -32,25 +32,28 @@ class PipelineWords:
         Side in pixels of the hints of its ControlNet; 0: it has none.
     hint, colours : str
         What those are made of, see `veridical.pretrained.settings.Loading`.
+    lengths : sequence of int, optional
+        How many ids of a text each tokenizer gives; by default as many as it says itself.
     """
 
     def __init__(
-        self, tokenizers: Sequence[Any], device: torch.device, hinted: int = 0, hint: str = "", colours: str = ""
+        self,
+        tokenizers: Sequence[Any],
+        device: torch.device,
+        hinted: int = 0,
+        hint: str = "",
+        colours: str = "",
+        lengths: Sequence[int] = (),
     ) -> None:
         self._tokenizers, self._device, self._hinted = list(tokenizers), device, hinted
         self._hint, self._colours = hint, colours
+        self._lengths = list(lengths) or [each.model_max_length for each in self._tokenizers]
 
     def ids(self, texts: Sequence[str]) -> Tensor:
         """Token ids (N, L) of all tokenizers, begun, ended, cut and filled up."""
         found = [
-            each(
-                list(texts),
-                padding="max_length",
-                max_length=each.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )
-            for each in self._tokenizers
+            each(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+            for each, length in zip(self._tokenizers, self._lengths, strict=True)
         ]
         return torch.cat([each.input_ids for each in found], 1)
 
@@ -76,7 +79,7 @@ class PipelineWords:
 
     def places(self, text: str) -> list[tuple[str, tuple[int, ...]]]:
         """See `veridical.editing.words.Words`: a token begins the text; what does not fit in has no place."""
-        found, first, last = [], 1, self._tokenizers[0].model_max_length - 1
+        found, first, last = [], 1, self._lengths[0] - 1
         for word in text.split():
             count = len(self._tokenizers[0](word, add_special_tokens=False).input_ids)
             found.append((word, tuple(k for k in range(first, first + count) if k < last)))
@@ -91,9 +94,9 @@ class PipelineWords:
         """What the user should know of prompts; `extrapolate` is about data that nobody here has."""
         notes = [ELSEWHERE] if any(texts) else []
         for text in texts:
-            for each in self._tokenizers[:1]:
-                if len(each(text).input_ids) > each.model_max_length:
-                    notes.append(f"{what} {text!r}: it is longer than {each.model_max_length} tokens and loses its end")
+            most = max(self._lengths)
+            if len(self._tokenizers[self._lengths.index(most)](text).input_ids) > most:
+                notes.append(f"{what} {text!r}: it is longer than {most} tokens and loses its end")
         return notes
 
     def ask(self, name: str, n: int, given: Mapping[str, Any]) -> Asked:

@@ -66,7 +66,12 @@ class Run:
     @property
     def hears(self) -> bool:
         """Whether it is told texts."""
-        return self.pipeline is not None or "text" in self.needs
+        return "text" in self.needs if self.pipeline is None else self.pipeline.found.kind.hears
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether it is told classes or values."""
+        return "label" in self.needs if self.pipeline is None else not self.pipeline.found.kind.hears
 
     @property
     def window(self) -> IntensityWindow:
@@ -173,7 +178,7 @@ def _load_adapted(folder: Path, info: RunInfo, adapted: Adaptation, device: str,
     put_into(model, adapted.how, adapted.settings)
     fill(model, folder)
     if run.pipeline is not None:
-        learn_word(run.pipeline.words, adapted)
+        learn_word(cast(PipelineWords, run.pipeline.words), adapted)
     model = move(model, run.device) if run.pipeline is None else model
     args = {name: listed(value) for name, value in run.info.args.items()}
     now = run.info if settings.get("like") else info

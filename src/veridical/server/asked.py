@@ -107,7 +107,7 @@ def generation(service: Service, asked: Generation) -> Prepared:
     _check_words(served, prompt, asked.negative_prompt)
     if any(part.strip().startswith("@") for part in (asked.label or "").split(",")):  # a file, on the command line
         raise ApiError(400, "A label cannot begin with '@'.", param="label", code="invalid_value")
-    if asked.label is not None and "label" not in served.run.needs:
+    if asked.label is not None and not served.run.takes_labels:
         raise ApiError(400, f"{served.name} takes no labels: leave it out.", param="label", code="invalid_value")
     if prompt.startswith("@") or (asked.negative_prompt or "").startswith("@"):  # a file, on the command line
         raise ApiError(400, "A prompt cannot begin with '@'.", param="prompt", code="invalid_value")

@@ -19,7 +19,7 @@ from veridical.editing.edit import Given
 from veridical.editing.folder import edited
 from veridical.editing.table import EDITS
 from veridical.editing.words import TextWords, words_of
-from veridical.models.contract import Denoising, Varying
+from veridical.models.contract import Attending, Denoising, Varying
 from veridical.pretrained.folder import HUB, is_hub
 from veridical.pretrained.kinds import VARYING
 from veridical.pretrained.settings import SAMPLING
@@ -30,6 +30,7 @@ from veridical.runs.run import Run, load
 INSTRUCTED = "instruct_pix2pix"
 # Edits of an image, a mask and words; outpaint makes images larger, which a size in the request would have to say.
 HOWS = tuple(name for name, row in EDITS.items() if (row.task == "words" and name != "outpaint") or name == "inpaint")
+BY_ATTENTION = ("ledits", "prompt_to_prompt")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Served:
         if not isinstance(model, Denoising) or not {*self.run.needs} <= {"text"}:
             return ()
         fitting = [name for name in HOWS if name not in (INSTRUCTED, "variation")]
+        if not isinstance(model, Attending):
+            fitting = [name for name in fitting if name not in BY_ATTENTION]
         if not self.run.hears:
             fitting = [name for name in fitting if "prompt" not in EDITS[name].needs]
         return (*fitting, *(("variation",) if self.varies else ()))
@@ -116,7 +119,7 @@ class Served:
         more = {
             "routes": self.routes, "how": list(self.hows), "size": f"{info.size}x{info.size}", "channels": info.channels,
             "dtype": self.run.window.dtype, "low": self.run.window.low, "high": self.run.window.high, "words": self.run.hears,
-            "labels": "label" in self.run.needs,
+            "labels": self.run.takes_labels,
             "fields": ["seed", "number", "negative_prompt", "how", "settings", "extrapolate", "png16"],
         }  # fmt: skip
         return {

@@ -116,7 +116,7 @@ class Denoiser(nn.Module):
 
     def prepare(self, image: Tensor) -> None:
         """Measure mean and spectrum of the data: preconditioning assumes that they are known."""
-        self.spectrum.measure(image)
+        self.spectrum.measure(image, standardise=self.law.standardise)
 
     def encode(self, x: Tensor) -> Tensor:
         """Images to images of mean 0 and standard deviation 0.5."""

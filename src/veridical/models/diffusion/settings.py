@@ -65,6 +65,11 @@ class Law:
         "For ddpm: of a step of the solver ancestral; learning it takes a network of twice the outputs.",
         choices=("small", "large", "learned"),
     )
+    standardise: bool = setting(
+        True,
+        "Bring images to mean 0 and deviation 0.5 by those of the data. false, with skip=paper: they stay in [-1, 1], as in Ho "
+        "et al. 2020 and as pipelines of diffusers have them.",
+    )
     sigma_min: float = setting(SIGMA_MIN[1], SIGMA_MIN[0], above=0)
     sigma_max: float = setting(SIGMA_MAX[1], SIGMA_MAX[0], above=0)
     early_steps: int = setting(
@@ -83,6 +88,10 @@ class Law:
     def __post_init__(self) -> None:
         check(self)
         _rising(self.sigma_min, self.sigma_max)
+        if not self.standardise and self.skip != "paper":
+            raise InputError(
+                f"skip={self.skip} is of standardised images: add skip=paper, or leave out standardise=false."
+            )
         if self.variance == "learned" and not self.formulation.startswith(("ddpm", "v_")):
             raise InputError(
                 f"formulation={self.formulation} has no variance to learn: use variance=small, or ddpm_cosine."
