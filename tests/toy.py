@@ -91,13 +91,13 @@ def lively(module):
     return module
 
 
-def base_of(name: str, size: int = 32) -> torch.nn.Module:
+def base_of(name: str, size: int = 32, **more: object) -> torch.nn.Module:
     """The smallest version of a recipe that others go on from, as if it had been trained."""
     stages = {held: build(stage.recipe, 1, size, stage_toy(stage)) for held, stage in RECIPES[name].first.items()}
     for stage in stages.values():
         if hasattr(stage, "prepare"):
             stage.prepare(torch.randn(4, 1, size, size, generator=torch.Generator().manual_seed(0)))
-    base = build(name, 1, size, TOY[name], stages)
+    base = build(name, 1, size, {**TOY[name], **more}, stages)
     base.prepare(torch.randn(8, 1, size, size, generator=torch.Generator().manual_seed(0)))
     return lively(base)
 

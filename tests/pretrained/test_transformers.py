@@ -72,6 +72,7 @@ def pictures(n=2, size=SIZE):
     return np.random.default_rng(0).random((n, 3, size, size)).astype(np.float32)
 
 
+MORE = {"inpaint": {"resamplings": 1}, "outpaint": {"resamplings": 1, "left": 8}}
 LATENTS = ImageNoise(3, range(2))(SHAPE)
 
 
@@ -172,7 +173,7 @@ def test_dit_as_the_first_folders_call_it(tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("how", ["sdedit", "inpaint", "ddim_inversion", "diffedit"])
+@pytest.mark.parametrize("how", ["sdedit", "inpaint", "outpaint", "ddim_inversion", "diffedit"])
 def test_edits(place, kind, how):
     run, images = opened(place, kind), pictures(1, 40)
     mask = np.zeros((1, 40, 40), bool)
@@ -181,10 +182,12 @@ def test_edits(place, kind, how):
         "prompt": [(PROMPTS[0],)],
         **({"source_prompt": ["a wave"]} if how in ("diffedit", "ddim_inversion") else {}),
     }
-    given = Given(**words, **({"mask": mask} if how != "ddim_inversion" else {}))
-    made = edited(
-        run, images, how, given=given, settings={"steps": 3} | ({"resamplings": 1} if how == "inpaint" else {})
-    ).images
+    given = Given(**words, **({"mask": mask} if how not in ("ddim_inversion", "outpaint") else {}))
+    made = edited(run, images, how, given=given, settings={"steps": 3} | MORE.get(how, {})).images
+    if how == "outpaint":
+        beside, made = made[..., :8], made[..., 8:]
+        assert beside.std() > 0.01 and (made == images).all()
+        return
     assert made.shape == images.shape and np.isfinite(made).all() and np.abs(made - images).max() > 0.01
     if how == "inpaint":
         assert (made[:, :, ~mask[0]] == images[:, :, ~mask[0]]).all()
@@ -201,6 +204,13 @@ def test_an_image_comes_back_from_its_noise(place):
 def test_dit_edits_without_words(place):
     run, images = opened(place, "dit"), pictures(1)
     assert np.abs(edited(run, images, "sdedit", settings={"steps": 2}).images - images).max() > 0.01
+    mask = np.zeros((1, SIZE, SIZE), bool)
+    mask[:, 8:24, 8:24] = True
+    for how, given in (("inpaint", Given(mask)), ("outpaint", Given()), ("ddim_inversion", Given())):
+        made = edited(run, images, how, given=given, settings={"steps": 2} | MORE.get(how, {})).images
+        made = made[..., made.shape[-1] - SIZE :]
+        assert np.isfinite(made).all() and (how == "ddim_inversion" or (made == images)[:, :, ~mask[0]].all())
+        assert (how == "outpaint") == (made == images).all()
     with pytest.raises(InputError, match="hears no words: leave the prompts out"):
         edited(run, images, "sdedit", given=Given(prompt=[("a wave",)]))
     served = Served("dit", run)

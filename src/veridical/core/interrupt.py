@@ -24,15 +24,18 @@ def on_stop(action: Callable[[], None]) -> Iterator[None]:
 @contextlib.contextmanager
 def left_at_stop(action: Callable[[], None]) -> Iterator[None]:
     """As `on_stop`, and leave the block at once: for what takes long and need not be whole."""
-    inside = True
+    inside = False
 
     def leave() -> None:
+        nonlocal inside
         action()
         if inside:
+            inside = False  # once: a second signal must not interrupt what the block does on its way out
             raise _Left
 
     with contextlib.suppress(_Left), on_stop(leave):
         try:
+            inside = True
             yield
         finally:
             inside = False

@@ -11,6 +11,7 @@ from veridical.editing.edit import Given
 from veridical.editing.inpaint import inpaint
 from veridical.editing.settings import Settings
 from veridical.models.contract import Instructable, Seeing
+from veridical.models.diffusion import inpainting
 from veridical.models.diffusion.inpainting import Holes, drawn_holes
 from veridical.recipes.table import build
 
@@ -88,6 +89,30 @@ def test_nothing_but_holes_is_learned_in_pixels(monkeypatch):
     list(model.losses(Batch.at(image, {}, seed=0, step=0, start=0, total=64), 0))
     weight, hole = seen[0]["weight"], seen[0]["map"][:, :1]
     assert (weight[hole == 0] == 0).all() and weight[hole > 0].std() == 0 and weight.mean() == pytest.approx(1)
+
+
+def test_a_batch_without_a_hole_teaches_nothing(monkeypatch):
+    model = going_on(base_of("text_to_image"))
+    monkeypatch.setattr(inpainting, "drawn_holes", lambda batch, size, how: torch.zeros(1, 1, size, size).bool())
+    cond = {name: value[:1] for name, value in TOLD.items()}
+    loss = next(model.losses(Batch.at(torch.rand(1, 1, 32, 32), cond, seed=0, step=0, start=0, total=1), 0))[1]
+    loss.backward()
+    assert loss == 0 and all((p.grad is None or not p.grad.any()) for p in model.parameters())
+
+
+def test_a_learned_variance_is_of_holes_alone_and_draws_whole_images_alone():
+    base = base_of("text_to_image", formulation="ddpm_cosine", variance="learned")
+    model = going_on(base, solver="ancestral", guidance_scale=1.0).eval()
+    net = model.denoiser.net.net
+    torch.nn.init.normal_(net.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    batch = {"seed": 0, "step": 0, "start": 0, "total": 2}
+    z, weight = torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32)
+    assert model.denoiser.loss(z, Batch.at(z, TOLD, **batch), weight=weight) == 0
+    assert model.denoiser.loss(z, Batch.at(z, TOLD, **batch), weight=weight + 1) > 0
+    mask = np.ones((2, 32, 32), bool)
+    mask[:, :9] = False
+    with pytest.raises(InputError, match="variance=learned is not drawn inside of holes"):
+        inpaint(model, np.full((2, 1, 32, 32), 0.5, np.float32), Given(mask), Settings(steps=2), size=32)
 
 
 def holes(how, n=600, size=32):

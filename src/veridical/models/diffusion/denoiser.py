@@ -263,11 +263,10 @@ class Denoiser(nn.Module):
         loss = ((clean - z) / known.unit).square()
         if self.law.min_snr:
             loss = min_snr_weight(self._level(sigma), self.law.min_snr) * (clean - z).square()
-        loss = (loss if weight is None else loss * weight).mean()
         if self.law.variance == "learned":
             schedule = self.law.formulation.partition("_")[2]
-            loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule).mean()
-        return loss
+            loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule)
+        return (loss if weight is None else loss * weight).mean()
 
     def _cropped(self, known: Preconditioned, z: Tensor, where: Tensor) -> tuple[Preconditioned, Tensor]:
         """The same of a square of each image, `where` (N, 2) in [0, 1) of the room there is."""

@@ -21,6 +21,7 @@ from veridical.models.diffusion.around import Around
 from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling, can_draw, options
 from veridical.nets.unet import UNet
+from veridical.nets.whole import mean_over_processes
 
 SHARES = (0.05, 0.6)  # of an image that a hole takes
 FINEST, WIDEST = 1.5, 1 / 6  # correlation lengths of the borders of holes: in pixels, and as a share of the size
@@ -156,8 +157,10 @@ class Inpainting(Around):
         self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None
     ) -> Tensor:
         """Where the solver of the settings leads from x, at the first level of `grid`."""
-        how = sampling or self.sampling
-        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(self.denoiser.law, how))
+        how, law = sampling or self.sampling, self.denoiser.law
+        if (law.variance, how.solver) == ("learned", "ancestral"):
+            raise InputError("variance=learned is not drawn inside of holes: use another solver, such as ddim.")
+        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(law, how))
 
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the base's loss, with a part of each image hidden; in pixels that of the hidden ones alone."""
@@ -165,7 +168,9 @@ class Inpainting(Around):
             shown = self.seen(drawn_holes(batch, self.size, self.how), batch.image)
         cond = {**batch.cond, "map": shown}
         if self.shape[-1] == self.size:
-            cond["weight"] = shown[:, :1] / shown[:, :1].mean()
+            # That of all processes, so that each pixel that is hidden counts alike; a box beyond the border hides none.
+            share = mean_over_processes(shown[:, :1].mean())
+            cond["weight"] = shown[:, :1] / share.clamp(min=torch.finfo(share.dtype).tiny)
         yield from self.base.losses(dataclasses.replace(batch, cond=cond), step)
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
