@@ -153,8 +153,9 @@ def _base(run: str | Path, config: TrainConfig) -> Run:
 
 def _few(data: str | Path, base: Run, config: TrainConfig) -> Dataset:
     target = open_dataset(
-        data, config.size, augment=config.augment, scale=config.scale, split=config.split or None, limit=config.limit
-    )
+        data, config.size, augment=config.augment, scale=config.scale, split=config.split or None,
+        hold_out=config.hold_out, limit=config.limit,
+    )  # fmt: skip
     count = target.count("train") + target.count("test")
     if count < FEWEST:
         raise InputError(

@@ -43,7 +43,7 @@ def run_stage(out: Path, dataset: str, name: str, seed: int) -> None:
     data = entry.pop("data")
     if "before" in row["needs"]:
         data = paired_data(data, spec["changes"][dataset], spec["truth"]["learn"])
-        entry.pop("split", None)
+        entry = {name: value for name, value in entry.items() if name not in ("split", "hold_out")}
     given = entry | _settings(spec, row, seed)
     train(recipe, data, job.folder(out) / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
     run = load(job.folder(out) / "run")

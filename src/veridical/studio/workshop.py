@@ -42,7 +42,8 @@ class Workshop:
         """Begin to look at data: what `veridical data` says of them."""
         scratch = tempfile.TemporaryDirectory()
         words = command(
-            "data", [self._place.spec(asked.data)], size=asked.size, scale=asked.scale, pace=asked.pace,
+            "data", [self._place.spec(asked.data)], size=asked.size, scale=asked.scale,
+            hold_out=asked.hold_out or None, pace=asked.pace,
             preview=Path(scratch.name, "preview.png"), json=Path(scratch.name, "data.json"),
         )  # fmt: skip
         return self.work.start("data", words, asked.data, scratch)
@@ -91,7 +92,8 @@ class Workshop:
         out = self._place.new(RUNS, asked.name)
         words = command(
             "train", [asked.recipe, self._place.spec(asked.data)], out=out, minutes=asked.minutes, size=asked.size,
-            scale=asked.scale, seed=asked.seed, label=asked.label if "label" in row.needs else None,
+            scale=asked.scale, hold_out=asked.hold_out or None, seed=asked.seed,
+            label=asked.label if "label" in row.needs else None,
             bins=asked.bins or None if "label" in row.needs else None,
             source=self._place.spec(asked.source) if asked.source and "source" in row.needs else None, device=self._device,
             focus=asked.focus if asked.focus > 1 and not row.needs else None,
