@@ -14,7 +14,7 @@ from veridical.runs.folder import read_run
 from veridical.server.watched import Tail, at_work, page_of, pictures, renewing
 
 HOST = "127.0.0.1"
-POLICY = f"default-src 'none'; script-src '{renewing()}'; connect-src 'self'; style-src 'unsafe-inline'; img-src 'self'"
+POLICY = f"default-src 'none'; script-src '{renewing()}'; connect-src 'self'; style-src 'unsafe-inline'; img-src 'self' data:"
 
 
 def watching(run: str | Path, port: int = 0) -> ThreadingHTTPServer:
