@@ -142,7 +142,8 @@ def _kappa(found: Reviewed) -> Row:
     if len(found.reviewers) < 2:
         return null(KAPPA, "agreement takes two reviewers", None)
     both = np.isfinite(found.said).all(0)
-    said, settings = found.said[:, both].astype(int), {"reviewers": len(found.reviewers)}
+    said = found.said[:, both].astype(int)
+    settings: dict[str, Any] = {"reviewers": len(found.reviewers)}
     if said.shape[1] < 2:
         return null(KAPPA, "reviewers have no two tiles in common yet", int(said.shape[1]), settings)
 

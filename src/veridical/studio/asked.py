@@ -100,11 +100,16 @@ class NewSamples(OfRun):
     best: bool = False
 
 
-class NewAudit(Asked):
+class NewScore(Asked):
     """Of images against a run, or against real ones."""
 
     real: str = Field(max_length=SPEC)
     synth: str = Field(max_length=SPEC)
+
+
+class NewAudit(NewScore):
+    """Of the same."""
+
     name: str = Field(max_length=NAME)
 
 

@@ -15,7 +15,7 @@ from veridical.recipes import table
 from veridical.recipes.table import RECIPES
 from veridical.runs.folder import read_run
 from veridical.server.watched import Tail, at_work, pictures, seen
-from veridical.studio.asked import GoOn, Look, NewAudit, NewReview, NewSamples, NewTraining
+from veridical.studio.asked import GoOn, Look, NewAudit, NewReview, NewSamples, NewScore, NewTraining
 from veridical.studio.place import AUDITS, REVIEWS, RUNS, SAMPLES, Place
 from veridical.studio.work import Work, command
 
@@ -200,6 +200,11 @@ class Workshop:
             with contextlib.suppress(OSError):
                 out.rmdir()
             raise
+
+    def score(self, asked: NewScore) -> str:
+        """Begin to score: what it prints is all that is kept."""
+        words = command("score", [self._place.spec(asked.real), self._place.spec(asked.synth)])
+        return self.work.start("score", words, asked.synth)
 
     def review(self, asked: NewReview) -> str:
         """Begin to make a review."""
