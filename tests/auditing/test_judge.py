@@ -1,8 +1,12 @@
 """From verdicts of images to that of the set."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from veridical.auditing import judge
+from veridical.auditing.defects import scores
 from veridical.auditing.judge import set_findings
 
 
@@ -27,3 +31,21 @@ def test_twice_the_mean_of_p_values_that_all_depend_on_one_is_within_the_level()
     draws = np.random.default_rng(0).random(20_000)
     together = [bool(set_findings([], images(p, 24, 24), {})) for p in draws[:2000]]
     assert np.mean(together) == pytest.approx(np.mean(draws[:2000] <= 0.025)) and np.mean(draws <= 0.025) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("last", "title"), [("noise unlike that of real images", "noise too strong"), ("noise too weak", "")]
+)
+def test_a_defect_of_one_known_sign_is_called_alike_everywhere(monkeypatch, last, title):
+    noise = {"log_noise_0": np.array([1.0, 0.2, -0.5])}
+    monkeypatch.setattr(judge, "_quotable", lambda c: (noise, {"log_noise_0": np.array([-1.0, 0.0, 1.0])}))
+    generic = "noise unlike that of real images"
+
+    def found(title):
+        return {"defect": "noise_mismatch", "title": title}
+
+    whole = [found(generic), {"defect": "blur", "title": "blurred"}]
+    single = [{"findings": [found(name)]} for name in ("noise too strong", generic, last)]
+    judge.with_signs(whole, single, SimpleNamespace(scored=SimpleNamespace(mean=np.ones((3, len(scores()))))))
+    assert [f["title"] for f in whole] == [title or generic, "blurred"]
+    assert [f["title"] for image in single for f in image["findings"]] == ["noise too strong", title or generic, last]

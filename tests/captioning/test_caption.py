@@ -198,6 +198,7 @@ def test_painted_label_images_and_those_without_names(tmp_path):
         (("--tiles", "4"), "tiles=4: give a side of 8 to 4096 pixels"),
         (("--tiles", "65"), "core0 has 64 x 64 pixels, less than a tile of 65 x 65"),
         (("--split", "none"), "split is for tiles alone"),
+        (("--hold-out", "1"), "hold_out is for tiles alone"),
         (("--subject", "core 7"), "subject='core 7': give some words without numbers"),
         (("--column", "heat"), "has no label 'heat', there is no labels.csv or properties.csv"),
     ],

@@ -44,7 +44,7 @@ def test_all_who_ask_for_data_read_the_same_settings():
     assert set(OF_DATASET) == set(DATA_SETTINGS) - {"size"}
     given = {"augment": "flip", "scale": 0.5, "split": "a.csv", "limit": 7, "label": "kind", "bins": 3, "text": "auto"}
     given |= {"size": 16, "source": "b", "source_scale": 2.0, "complete": 0.5, "hint": "mask"}
-    given |= {"label_tiles": 4, "label_share": 0.25, "validation": 0.2, "focus": 3.0, "tokenizer": "r"}
+    given |= {"label_tiles": 4, "label_share": 0.25, "validation": 0.2, "focus": 3.0, "tokenizer": "r", "hold_out": 3}
     assert set(given) == set(DATA_SETTINGS)
     config, _ = settings("dcgan", given)
     shared, rest = share_budget(config, {"first": 0.5})

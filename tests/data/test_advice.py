@@ -72,10 +72,19 @@ def test_plain_colour_is_empty_however_far_its_channels_lie_apart():
     assert contrast(drawn[:, :1]) == pytest.approx(contrast(drawn), rel=1e-4)  # grey: as before
 
 
-@pytest.mark.parametrize(("n", "said"), [(10, "2 images are held out"), (2, "2 images are held out"), (20, "")])
-def test_too_few_held_out_images_for_an_audit_are_said_before_a_training(n, said, tmp_path):
-    notes = [note for note in advise(open_dataset(write(tmp_path / "few", 10, n=n), 32)).notes if "held out" in note]
+@pytest.mark.parametrize(
+    ("n", "said", "hold_out"),
+    [(10, "2 images are held out", 4), (7, "1 image is", 0), (2, "2 images are held out", 0), (20, "", 0)],
+)
+def test_too_few_held_out_images_for_an_audit_are_said_before_a_training(n, said, hold_out, tmp_path):
+    folder = write(tmp_path / "few", 10, n=n)
+    found = advise(open_dataset(folder, 32))
+    notes = [note for note in found.notes if "held out" in note]
     assert (len(notes) == 1 and notes[0].startswith(said)) if said else not notes
+    assert found.hold_out == hold_out and ("--hold-out 4" in "".join(notes)) is bool(hold_out)
+    if hold_out:
+        heeded = advise(open_dataset(folder, 32, hold_out=hold_out))
+        assert not heeded.hold_out and not [note for note in heeded.notes if "held out" in note]
 
 
 def test_large_things_are_said_to_be_beyond_the_images(tmp_path):

@@ -87,6 +87,35 @@ def test_neighbours_in_a_broken_series_are_kept_apart(tmp_path):
     assert test[0].min() - train[0].max() == 4
 
 
+@pytest.mark.parametrize(
+    ("names", "by", "gap"),
+    [
+        ([f"scan_{k:04d}" for k in range(12)], "slice", 1),
+        (list("abcdefghijkl"), "image", 0),
+        (list("abdg"), "image", 0),  # otherwise the end of each
+    ],
+)
+def test_so_many_whole_images_are_held_out_as_are_asked_for(tmp_path, names, by, gap):
+    folder = save_folder(tmp_path, names, 48, 16)
+    plain, asked = (open_dataset(folder, 8, window=CODES, hold_out=n) for n in (0, 3))
+    train, test = seen(asked, 48, 16)
+    n = len(names)
+    assert set(test[0]) == set(range(n - 3, n)) and set(train[0]) == set(range(n - 3 - gap))
+    gap_said = {"gap": gap} if gap else {}
+    assert asked.split == {"by": by, "n_train": n - 3 - gap, "n_test": 3, **gap_said} != plain.split
+    assert asked.fingerprint != plain.fingerprint
+
+
+@pytest.mark.parametrize("said", ["split.csv", "its folders"])
+def test_no_number_is_held_out_where_the_data_say_what_is(tmp_path, said):
+    names = ["train/x", "train/y", "test/z"] if said == "its folders" else ["x", "y", "z"]
+    save_folder(tmp_path, names, 16, 16)
+    if said == "split.csv":
+        (tmp_path / said).write_text("name,split\nx,train\ny,train\nz,test")
+    with pytest.raises(InputError, match=f"is said by {said}, so that hold_out=1 cannot be"):
+        open_dataset(tmp_path, 8, hold_out=1)
+
+
 @pytest.mark.parametrize(("height", "width"), [(100, 40), (40, 100), (24, 8)])
 @pytest.mark.parametrize("n", [1, 3])
 def test_few_images_are_split_into_blocks_with_a_gap_of_a_tile(tmp_path, height, width, n):
@@ -365,6 +394,9 @@ def test_rescaled_tiles_cover_more_and_are_antialiased(tmp_path):
         ({"size": 0}, "size"),
         ({"limit": -1}, "limit"),
         ({"test_fraction": 1.5}, "between 0 and 1"),
+        ({"hold_out": -1}, "must not be negative"),
+        ({"hold_out": 5}, "hold out at most 4"),  # six slices, one of which is a gap
+        ({"hold_out": 2, "split": "none"}, "said by split none"),
         ({"masks": True}, "masks/"),
         ({"window": IntensityWindow(0, 1, "float32")}, "float32"),
     ],

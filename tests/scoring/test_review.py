@@ -81,9 +81,21 @@ def test_agreement_with_the_audit_is_on_synthetic_tiles(tmp_path):
     (tmp_path / "audit.json").write_text(json.dumps({"images": [{"file": "other", "verdict": "fail"}]}))
     with pytest.raises(InputError, match="names none"):
         review(folder, tmp_path / "audit.json")
-    all_fail = [{"file": f"s{k}", "verdict": "fail"} for k in range(N)]
+    for verdict, said in (("fail", "the audit failed all of these tiles"), ("pass", "the audit failed none of these")):
+        row = by_metric(review(folder, {"images": [one | {"verdict": verdict} for one in images]}))["audit_kappa"]
+        assert row["value"] is None and row["low"] is None and row["reason"].startswith(said)
     answered(folder, "Ann")
-    assert "one class" in by_metric(review(folder, {"images": all_fail}))["audit_kappa"]["reason"]
+    row = by_metric(review(folder, {"images": images}))["audit_kappa"]
+    assert row["reason"].startswith("most reviewers took for synthetic all of these tiles")
+
+
+def test_a_reviewer_of_one_answer_agrees_with_nobody_beyond_chance(tmp_path):
+    folder = written(tmp_path / "a")
+    answered(folder, "Ann", wrong=(1, 3, 5))
+    real = [k for k, synthetic in enumerate(read_review(folder).synthetic) if not synthetic]
+    answered(folder, "Ben", wrong=real)  # all is synthetic
+    row = by_metric(review(folder))["reviewer_kappa"]
+    assert row["value"] is None and row["reason"].startswith("Ben gave one answer to all tiles")
 
 
 def test_what_is_no_review_is_said(tmp_path):

@@ -4,6 +4,8 @@ import http.client
 import json
 import threading
 import xml.etree.ElementTree as ET
+from base64 import b64encode
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from veridical import train as train_run
 from veridical.core.errors import InputError
 from veridical.core.lock import alone
 from veridical.reporting import svg
-from veridical.server.watch import watching
+from veridical.server.watch import POLICY, watching
 from veridical.server.watched import Tail, at_work, page_of
 
 SMALL = {"size": 32, "batch": 4, "threads": 1, "quiet": True, **TOY["dcgan"]}
@@ -111,7 +113,11 @@ def test_a_page_of_a_training_at_work(run, tmp_path):
     (work / "log.jsonl").write_text("".join(log))
     with alone(work, "training"):  # which draws a preview, perhaps, and steps are not
         html = page_of(work, Tail(work / "log.jsonl"))
-    assert "At work." in html and 'http-equiv="refresh"' in html and 'value="50"' in html
+    assert "At work." in html and 'value="50"' in html and 'data-every="10"' in html
+    before, _, after = html.partition('<noscript><meta http-equiv="refresh" content="10"></noscript>')
+    assert after and "http-equiv" not in before + after
+    script = after.split("<script>")[1].split("</script>")[0]
+    assert f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in POLICY
     assert "Distance to real 0.50 [0.40, 0.60], still falling" in html and "step 40, 0.50" in html
     assert "0:50 min" in html and "<dt>time left</dt><dd>0:50 min</dd>" in html
     html = page_of(work, Tail(work / "log.jsonl"))

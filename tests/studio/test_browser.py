@@ -204,7 +204,13 @@ def test_from_data_to_an_audit(folder, opened):
     page.locator("#audit-form").get_by_role("button", name="Audit").click()
     page.locator("#audit-frame iframe").wait_for(timeout=SLOW)
     page.frame_locator("#audit-frame iframe").get_by_role("heading", name="Audit:").wait_for()
+    page.get_by_role("button", name="Score", exact=True).click()
+    page.locator("#score-said").get_by_text("distance to real").wait_for(timeout=SLOW)
     assert fits(page) and not faults_of(page)
+    page.get_by_role("button", name="Ask experts, too").click()
+    form = page.locator("#make-form")
+    found = [form.locator(f"[name={name}]").input_value() for name in ("real", "synth", "name")]
+    assert found == ["runs/vae-scans", "samples/vae-scans-7", "vae-scans-7"] and fits(page) and not faults_of(page)
 
 
 def test_reports_and_trainings_are_seen_on_a_phone(folder, opened):

@@ -140,11 +140,11 @@ def test_commands_stop_where_the_studio_was_begun_in_the_background(program):
 
 
 def test_the_page_starts_what_the_command_line_does(folder, ask):
-    ask("train/start", recipe="cgan", data="real", name="a", minutes=2.5, label="folder", bins=3, size=16)
+    ask("train/start", recipe="cgan", data="real", name="a", minutes=2.5, label="folder", bins=3, size=16, hold_out=4)
     state = until(lambda: ask("commands/state", work="1"), lambda now: now["share"])
     assert state["about"] == "runs/a" and state["command"] == (
-        f"veridical train cgan {folder}/real --out {folder}/runs/a --minutes 2.5 --size 16 --scale 1 --seed 0 --label folder "
-        "--bins 3 --device cpu"
+        f"veridical train cgan {folder}/real --out {folder}/runs/a --minutes 2.5 --size 16 --scale 1 --hold-out 4 --seed 0 "
+        "--label folder --bins 3 --device cpu"
     )
     assert ask("found")["work"][0]["state"] == "running"  # a page that is loaded again finds it
     assert "a training is at work" in ask("train/start", 400, recipe="edm", data="real", name="b", minutes=1)
@@ -158,6 +158,8 @@ def test_the_page_starts_what_the_command_line_does(folder, ask):
     assert over(lambda: ask("commands/state", work=audit))["command"] == (
         f"veridical audit {folder}/real {folder}/synth --json {folder}/audits/b/audit.json --html {folder}/audits/b/audit.html"
     )
+    score = ask("score/start", real="real", synth="synth")["work"]
+    assert over(lambda: ask("commands/state", work=score))["command"] == f"veridical score {folder}/real {folder}/synth"
 
 
 def run_of(folder, **more):
@@ -195,6 +197,7 @@ def test_a_second_studio_sees_that_a_run_is_at_work(folder, ask):
         ("samples/grid", {"images": "real"}, "no samples"),
         ("watch/picture", {"run": "real", "picture": "../../x.png"}, "no picture"),
         ("audit/start", {"real": "real", "synth": "../x", "name": "a"}, "not in the folder"),
+        ("score/start", {"real": "/etc", "synth": "synth"}, "not in the folder"),
         ("pages/open", {"page": "secret.html"}, "no page of an audit"),
         ("data/preview", {"work": "7"}, "no command number 7"),
     ],

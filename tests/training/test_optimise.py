@@ -12,7 +12,7 @@ from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.loop import train_or_stop as train  # stopped in the middle
 from veridical.training.optimise import THINNEST, Muon, orthogonalise
 
 

@@ -79,6 +79,8 @@ def adapt(
     ------
     InputError
         For a run that cannot be adapted so, too few images, images of another kind, or no captions where some are needed.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM, once the state is saved; ``resume=True`` goes on, but for ``reward``.
     """
     row, out = table.find(how), Path(out)
     config, own = table.sorted_out(row, settings or {}, large=is_hub(run))
@@ -118,8 +120,9 @@ def adapt(
                 model, feed, config, out, info, losses, course.draws, course.looks, rounds=own["rounds"],
                 tolerance=own["tolerance"], quiet=quiet,
             )  # fmt: skip
-    if read_run(out).finished:
-        write_for_diffusers(out, read_run(out), model)
+    if not read_run(out).finished:
+        raise KeyboardInterrupt(f"{out} is saved, and not done")
+    write_for_diffusers(out, read_run(out), model)
     return out
 
 
@@ -153,8 +156,9 @@ def _base(run: str | Path, config: TrainConfig) -> Run:
 
 def _few(data: str | Path, base: Run, config: TrainConfig) -> Dataset:
     target = open_dataset(
-        data, config.size, augment=config.augment, scale=config.scale, split=config.split or None, limit=config.limit
-    )
+        data, config.size, augment=config.augment, scale=config.scale, split=config.split or None,
+        hold_out=config.hold_out, limit=config.limit,
+    )  # fmt: skip
     count = target.count("train") + target.count("test")
     if count < FEWEST:
         raise InputError(

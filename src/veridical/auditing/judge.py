@@ -230,3 +230,24 @@ def set_findings(
             found.append(_entry(name, together, text, count / len(images), None))
     known = {f["defect"] for f in found}
     return found + [f for f in tested if f["defect"] not in known]
+
+
+def with_signs(findings: list[dict[str, Any]], images: list[dict[str, Any]], c: Comparison) -> None:
+    """Where all findings of a defect that say too much or too little say the same, let the others that do say so, too.
+
+    These are of the set, whose score has no sign, and of images whose value is not far off by itself; each must lie on that side
+    of the mean of real images. Of a set those images count by their scores that make its own.
+    """
+    values, usual = _quotable(c)
+    every = [(finding, slice(None)) for finding in findings]
+    every += [(finding, slice(j, j + 1)) for j, image in enumerate(images) for finding in image["findings"]]
+    for name in (name for name, row in DEFECTS.items() if row.low and row.high):
+        row, mine = DEFECTS[name], [(finding, rows) for finding, rows in every if finding["defect"] == name]
+        signs = {finding["title"] for finding, _ in mine} & {row.low, row.high}
+        if len(signs) == 1:
+            side = 1 if signs == {row.high} else -1
+            off = values[row.values[0]] - np.nanmean(usual[row.values[0]])
+            off = side * off * c.scored.mean[:, list(scores()).index(name)].clip(1e-9)
+            for finding, rows in mine:
+                if np.nansum(off[rows]) > 0:
+                    finding["title"] = next(iter(signs))

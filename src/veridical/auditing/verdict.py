@@ -18,7 +18,15 @@ from veridical.auditing.copies import with_copies
 from veridical.auditing.explain import Planted, chosen_rows, misfits, patterns
 from veridical.auditing.independence import FEWEST_SLICES, choose_units, continues, joined, same_place
 from veridical.auditing.inputs import CALLED, open_sides, with_groups
-from veridical.auditing.judge import certain_defects, decides, judge_images, judge_set, pair_findings, set_findings
+from veridical.auditing.judge import (
+    certain_defects,
+    decides,
+    judge_images,
+    judge_set,
+    pair_findings,
+    set_findings,
+    with_signs,
+)
 from veridical.auditing.measure import fit_segmentation, measure
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
@@ -133,6 +141,7 @@ def audit(
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
     findings = set_findings(judge_set(c, alpha, explained=explained), images, certain, alpha)
+    with_signs(findings, images, c)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
     verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
     counted, notes = _counted(c, alpha, told, real_groups is not None)

@@ -31,7 +31,7 @@ from veridical.reporting.plan import AWAY, Job, Kind, source_of
 from veridical.runs.run import load
 from veridical.scoring.score import gather, measure
 from veridical.scoring.sets import Training
-from veridical.training.loop import train
+from veridical.training.loop import train_or_stop
 
 
 def run_stage(out: Path, dataset: str, name: str, seed: int) -> None:
@@ -43,9 +43,11 @@ def run_stage(out: Path, dataset: str, name: str, seed: int) -> None:
     data = entry.pop("data")
     if "before" in row["needs"]:
         data = paired_data(data, spec["changes"][dataset], spec["truth"]["learn"])
-        entry.pop("split", None)
+        entry = {name: value for name, value in entry.items() if name not in ("split", "hold_out")}
     given = entry | _settings(spec, row, seed)
-    train(recipe, data, job.folder(out) / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
+    train_or_stop(
+        recipe, data, job.folder(out) / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given
+    )
     run = load(job.folder(out) / "run")
     if run.info.finished:
         write_json(job.folder(out) / "cost.json", run.info.cost_of_all().to_json())
@@ -81,7 +83,7 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         target = open_data(recipe, (), data, TrainConfig(size=size, **entry)).target
         drawn = draw_others(name, row["args"], target, place, folder, spec["samples"], seed + 1)
     else:
-        train(name, data, folder / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
+        train_or_stop(name, data, folder / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
         run = load(folder / "run")
         use_threads(given["threads"])
         if not run.info.finished:

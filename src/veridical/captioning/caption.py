@@ -55,6 +55,7 @@ def caption(
     captions: int = 4,
     tiles: int = 0,
     split: str | Path | None = None,
+    hold_out: int = 0,
     seed: int = 0,
     quiet: bool = False,
 ) -> Path:
@@ -89,6 +90,7 @@ def caption(
         Tiles of which more than a tenth has no label are left out.
         Names keep the slice (``core_y0x64``), so that splits and intervals go by slice.
     split : str or Path, optional
+    hold_out : int
         As in training; with `tiles` alone.
     seed : int
     quiet : bool
@@ -109,15 +111,17 @@ def caption(
         raise InputError(f"captions={captions}, seed={seed}: give 1 to {MOST} captions and a seed of at least 0.")
     if tiles and not 8 <= tiles <= LARGEST_TILE:
         raise InputError(f"tiles={tiles}: give a side of 8 to {LARGEST_TILE} pixels, that of the tiles in training.")
-    if split and not tiles:
-        raise InputError("split is for tiles alone: give a side of tiles, or leave it out.")
+    if (split or hold_out) and not tiles:
+        raise InputError(
+            f"{'split' if split else 'hold_out'} is for tiles alone: give a side of tiles, or leave it out."
+        )
     if not subject.strip() or len(subject) > 200 or re.search(r"\d", subject):
         raise InputError(
             f"subject={subject[:40]!r}: give some words without numbers, such as 'microCT slice of sandstone'."
         )
     named = {value: _checked(value, name) for value, name in (names or {}).items()}
     _check_new(out, bool(tiles))
-    pieces = tiles_of(spec, tiles, None if split is None else str(split)) if tiles else whole_images(spec)
+    pieces = tiles_of(spec, tiles, None if split is None else str(split), hold_out) if tiles else whole_images(spec)
     classes = _classes(spec, pieces, named)
     told = _columns(spec, pieces, columns)
     lines: list[str] = []

@@ -86,7 +86,7 @@ def whole_images(spec: str) -> Pieces:
     return Pieces(slices, window, each)
 
 
-def tiles_of(spec: str, size: int, split: str | None) -> Pieces:
+def tiles_of(spec: str, size: int, split: str | None, hold_out: int) -> Pieces:
     """All tiles of `size` pixels of a grid without overlap, in ``train/`` and ``test/`` as training would split them.
 
     A tile is called ``train/IMAGE_y64x128.png``, or ``.tif``: its name says which image it is of, see
@@ -97,7 +97,7 @@ def tiles_of(spec: str, size: int, split: str | None) -> Pieces:
     InputError
         As `veridical.data.dataset.open_dataset`; if two images would be called alike.
     """
-    dataset = open_dataset(spec, size, split=split)
+    dataset = open_dataset(spec, size, split=split, hold_out=hold_out)
     slices = dataset.slices
     suffix = suffix_of(slices.dtype)
     stems = [stem(without_side(name)).replace("/", "_") for name in slices.names]

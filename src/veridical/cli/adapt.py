@@ -46,7 +46,6 @@ def adapt(
 ) -> None:
     """Adapt a trained run, or a pipeline of other people, to few images of your own."""
     from veridical.adapting.adapt import adapt as run_it
-    from veridical.runs.folder import is_finished
 
     settings: dict[str, Any] = dict(pairs_of(set_ or []))
     flags = {"prompt": prompt, "steps": steps, "minutes": minutes, "batch": batch, "seed": seed, "device": device}
@@ -55,8 +54,11 @@ def adapt(
             raise InputError(f"--set {name} says again what --{name} says: leave one out.")
         if value is not None:
             settings[name] = value
-    folder = run_it(run, data, out, how=how, settings=settings, resume=resume, quiet=quiet)
-    finished = is_finished(folder)
-    say(f"run: {folder}" if finished else f"run: {folder}, stopped: add --resume to go on")
-    if not finished:
-        raise typer.Exit(STOPPED)
+    try:
+        folder = run_it(run, data, out, how=how, settings=settings, resume=resume, quiet=quiet)
+    except KeyboardInterrupt:
+        if not (out / "run.json").is_file():  # before it was begun
+            raise
+        say(f"run: {out}, stopped: add --resume to go on")
+        raise typer.Exit(STOPPED) from None
+    say(f"run: {folder}")

@@ -173,6 +173,7 @@ def utility(
     size: Annotated[int, typer.Option(min=16, help="Side of the tiles in pixels.")] = 64,
     scale: Annotated[float | None, typer.Option(help="Resize images by this factor first.")] = None,
     split: Annotated[str | None, typer.Option(metavar="CSV", help="What is held out: columns name,split.")] = None,
+    hold_out: Annotated[int, typer.Option(min=0, help="Images to hold out, as in training; 0: a fifth.")] = 0,
     seeds: Annotated[int | None, typer.Option(min=2, help="Networks of each kind. Default: 3, with --few 5.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 600,
     figure: Annotated[Path | None, typer.Option(metavar="PNG", help="With --few: draw the curve here.")] = None,
@@ -183,7 +184,7 @@ def utility(
     from veridical.core.progress import Progress
 
     check_outputs(json_file, figure, inputs=(real, synth, split))
-    given: dict[str, Any] = {"size": size, "scale": scale, "split": split, "steps": steps}
+    given: dict[str, Any] = {"size": size, "scale": scale, "split": split, "hold_out": hold_out, "steps": steps}
     if few is not None:
         from veridical.reporting.few import few_plot
         from veridical.scoring.few import few_labels, few_of, format_few

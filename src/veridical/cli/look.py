@@ -84,6 +84,7 @@ def data(
     spec: Annotated[str, typer.Argument(metavar="DATA", help="Images to look at.")],
     size: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 64,
     scale: Annotated[float, typer.Option(help="Resize images by this factor first.")] = 1.0,
+    hold_out: Annotated[int, typer.Option(min=0, help="Images to hold out; 0: a fifth, or what the data bring.")] = 0,
     preview: Annotated[
         Path | None, typer.Option(help="Write a picture of training (left) and test tiles (right) here.")
     ] = None,
@@ -97,13 +98,13 @@ def data(
 
     from veridical.core.notes import heard
     from veridical.core.progress import bar_if_slow
-    from veridical.data.advice import advise, lines, to_json
+    from veridical.data.advice import advise, is_other, lines, to_json
     from veridical.data.dataset import open_dataset
     from veridical.data.images import save_png, to_grid
 
     check_outputs(preview, json_file, inputs=(spec,))
     with heard(), bar_if_slow():  # notes are in the summary
-        dataset = open_dataset(spec, size, scale=scale)
+        dataset = open_dataset(spec, size, scale=scale, hold_out=hold_out)
     summary = dataset.summary()
     table = Table(box=None, show_header=False, padding=(0, 1))
     for key, value in summary.items():
@@ -130,11 +131,11 @@ def data(
     if preview is not None:
         say(f"preview: {preview}")
     name = shlex.quote(f"runs/{Path(spec.partition('?')[0].replace(':', '-')).stem}")
-    write_json(json_file, summary | {"advice": to_json(advice) | {"said": told, "pace": said}})
-    say(
-        f"\nNext:\n  veridical train edm {shlex.quote(spec)} --size {advice.size} --scale {advice.scale:g} --minutes {minutes} "
-        f"--out {name}"
-    )
+    write_json(json_file, summary | {"hold_out": hold_out, "advice": to_json(advice) | {"said": told, "pace": said}})
+    held = advice.hold_out or hold_out
+    chosen = f"{shlex.quote(spec)} --size {advice.size} --scale {advice.scale:g}{f' --hold-out {held}' if held else ''}"
+    looked = f"  veridical data {chosen} --preview tiles.png\n" if is_other(advice, dataset) or advice.hold_out else ""
+    say(f"\nNext:\n{looked}  veridical train edm {chosen} --minutes {minutes} --out {name}")
 
 
 def _in_words(key: str, value: Any) -> str:

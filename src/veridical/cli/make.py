@@ -28,7 +28,7 @@ def train(
     from veridical.cli.ending import ended, stopped
     from veridical.core.device import process_number
     from veridical.runs.folder import is_finished
-    from veridical.training.loop import train as run
+    from veridical.training.loop import train_or_stop as run
 
     check_folder(out)
     more = pairs_of(set_)

@@ -42,6 +42,7 @@ def caption(
         ),
     ] = 0,
     split: Annotated[str | None, typer.Option(help="With --tiles, as in training: a CSV file, or none.")] = None,
+    hold_out: Annotated[int, typer.Option(min=0, help="With --tiles, as in training: images to hold out.")] = 0,
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -51,7 +52,7 @@ def caption(
     names = {_value(text): words for text, words in pairs_of(name or [], "--name", "WORDS").items()}
     path = write(
         data, out, names=names, columns=column or (), subject=subject, captions=captions, tiles=tiles, split=split,
-        seed=seed, quiet=quiet,
+        hold_out=hold_out, seed=seed, quiet=quiet,
     )  # fmt: skip
     say(f"{'tiles and captions' if tiles else 'captions'}: {path}")
 

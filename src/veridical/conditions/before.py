@@ -44,7 +44,8 @@ def _ask(request: Request, given: str | Path | None) -> Answer:
     spec = str(given or run["dataset"]["spec"])
     dataset = reopened(
         spec, "--before DATA", settings.size, augment=settings.augment, scale=settings.scale,
-        split="none" if given else settings.split or None, window=IntensityWindow.from_json(run["window"]),
+        split="none" if given else settings.split or None, hold_out=0 if given else settings.hold_out,
+        window=IntensityWindow.from_json(run["window"]),
     )  # fmt: skip
     if dataset.channels != run["channels"]:
         raise InputError(f"{spec} has {dataset.channels} channels and the run {run['channels']}: convert the images.")

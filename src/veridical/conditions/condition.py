@@ -29,6 +29,11 @@ class TileSettings:
     split: str = setting(
         "", "CSV file with the columns name, split (train or test); empty: what the data bring, else blocks."
     )
+    hold_out: int = setting(
+        0,
+        "Hold out so many images, or slices of a stack, where the data bring no split of their own; 0: a fifth.",
+        low=0,
+    )
     limit: int = setting(0, "Train on so many tiles only, spread evenly over the training images; 0: all.", low=0)
     validation: float | None = setting(
         None,

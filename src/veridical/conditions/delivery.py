@@ -110,7 +110,7 @@ def open_target(recipe: str, needs: Iterable[str], data: str | Path, settings: D
     keywords = {name: value for row in needed(needs) for name, value in row.keywords(recipe, settings).items()}
     return open_dataset(
         data, settings.size, augment=settings.augment, scale=settings.scale, split=settings.split or None,
-        limit=settings.limit, validation=settings.validation, focus=settings.focus, **keywords,
+        hold_out=settings.hold_out, limit=settings.limit, validation=settings.validation, focus=settings.focus, **keywords,
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def _ask(request: Request, masks: str | Path | None, source: str | Path | None) 
         return replace(found, arrays=_made(kind, found.arrays["source"], 0))
     dataset = reopened(
         run["dataset"]["spec"], "--source DATA", settings.size, augment=settings.augment, scale=settings.scale,
-        split=settings.split or None, window=IntensityWindow.from_json(run["window"]),
+        split=settings.split or None, hold_out=settings.hold_out, window=IntensityWindow.from_json(run["window"]),
     )  # fmt: skip
     tiles, names = dataset.tiles("test", request.n)
     return Answer(_made(kind, tiles, 0), "source", names)

@@ -48,7 +48,7 @@ def _held_out(request: Request, values: Sequence[int]) -> tuple[np.ndarray, list
     settings = request.settings
     dataset = reopened(
         request.run["dataset"]["spec"], "--masks FOLDER", settings.size,
-        augment=settings.augment, scale=settings.scale, split=settings.split or None, masks=True,
+        augment=settings.augment, scale=settings.scale, split=settings.split or None, hold_out=settings.hold_out, masks=True,
     )  # fmt: skip
     if dataset.mask_values != tuple(values):
         raise InputError(f"{dataset.spec} has other mask classes than in training: give --masks FOLDER.")

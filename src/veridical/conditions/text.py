@@ -230,7 +230,7 @@ def _held_out(request: Request) -> list[str]:
     spec = request.run["dataset"]["spec"]
     dataset = reopened(
         spec, "--prompt TEXT", settings.size,
-        augment=settings.augment, scale=settings.scale, split=settings.split or None,
+        augment=settings.augment, scale=settings.scale, split=settings.split or None, hold_out=settings.hold_out,
         masks=bool(request.run["dataset"].get("mask_values")),  # leaves out images, as in training
     )  # fmt: skip
     return captions_of(dataset, settings.text, "test", request.n)

@@ -55,6 +55,8 @@ class Advice:
         Training tiles that then lie side by side, about.
     pixel_size : float or None
         Stored, in micrometres.
+    hold_out : int
+        Images to hold out for an audit to say pass or fail, where too few are and enough would be left; 0: as it is.
     notes : list of str
     """
 
@@ -68,6 +70,7 @@ class Advice:
     scale: float
     tiles: int
     pixel_size: float | None
+    hold_out: int
     notes: list[str]
 
     def __str__(self) -> str:
@@ -100,7 +103,7 @@ def advise(dataset: Dataset) -> Advice:
     size, chosen = _fitting(spacing, min(bright, dark), min(map(min, dataset.slices.shapes)), beyond, area)
     found = Advice(
         length, bright, dark, spacing, beyond, _empty(dataset), size, chosen,
-        _tiles(area, size, chosen), dataset.slices.pixel_size, [],
+        _tiles(area, size, chosen), dataset.slices.pixel_size, _hold_out(dataset), [],
     )  # fmt: skip
     found.notes.extend(_notes(found, dataset))
     return found
@@ -116,8 +119,8 @@ def lines(advice: Advice) -> list[str]:
         f"thing to the next {'at least ' if advice.beyond else ''}{advice.spacing:.3g} pixels{unit}; correlation length "
         f"{advice.correlation_length:.3g}",
         f"empty tiles: {100 * advice.empty:.0f} % of training tiles have less than a fifth of the contrast of the richest tenth",
-        f"suggested: --size {advice.size} --scale {advice.scale:g}, about {advice.tiles} training tiles, "
-        f"{'at most ' if advice.beyond else ''}{across:.2g} things side by side in each",
+        f"suggested: tiles of {advice.size} pixels at scale {advice.scale:g} (--size {advice.size} --scale {advice.scale:g}), "
+        f"about {advice.tiles} training tiles, {'at most ' if advice.beyond else ''}{across:.2g} things side by side in each",
         *(f"note: {note}" for note in advice.notes),
     ]
 
@@ -184,7 +187,7 @@ def _empty(dataset: Dataset) -> float:
 def _notes(advice: Advice, dataset: Dataset) -> list[str]:
     notes = []
     if advice.beyond:
-        notes.append("the images hold few things side by side: check the suggestion with --preview")
+        notes.append("the images hold few things side by side: look at the suggested tiles before you train")
     elif min(advice.bright, advice.dark) < RARE * advice.spacing:
         thin, which = min((advice.bright, "bright"), (advice.dark, "dark"))
         notes.append(
@@ -195,22 +198,42 @@ def _notes(advice: Advice, dataset: Dataset) -> list[str]:
         notes.append("parts are hardly larger than pixels: thin, or mostly noise")
     if advice.empty > MANY:
         said = f"{100 * advice.empty:.0f} % of the tiles are nearly empty"
-        notes.append(f"{said}, and so will be the samples: cut the images to what matters, or train with --focus 10")
+        notes.append(
+            f"{said}, and so will be the samples: cut the images to what matters, or draw full tiles ten times as often "
+            "(--focus 10)"
+        )
     if advice.size / (advice.spacing * advice.scale) < ACROSS and not advice.beyond:
         half, across = advice.scale / 2, advice.size / (advice.spacing * advice.scale)
         notes.append(
-            f"a tile holds few things side by side: --scale {half:g} would show {2 * across:.2g}, in about "
+            f"a tile holds few things side by side: scale {half:g} would show {2 * across:.2g}, in about "
             f"{max(1, advice.tiles // 4)} training tiles"
         )
-    held = len({group_of(without_side(dataset.slices.names[index])) for index in dataset.images_of("test")})
+    held = len(_groups(dataset, dataset.images_of("test")))
     if held < JUDGED:
+        more = f"hold out {advice.hold_out} (--hold-out {advice.hold_out}), or " if advice.hold_out else ""
         notes.append(
             f"{held} image{'s are' if held > 1 else ' is'} held out: an audit then lists what differs, and says pass or fail of "
-            f"other slices from {JUDGED} on; hold out more (split.csv), or give it images of another sample as REAL"
+            f"other slices from {JUDGED} on; {more}give it images of another sample as REAL"
         )
     if advice.tiles < 100:
         notes.append("fewer than 100 training tiles: a generator may repeat them; look at memorised in the audit")
-    if dataset.size != advice.size or dataset.size / dataset.span != advice.scale:
-        again = f"--size {advice.size} --scale {advice.scale:g} --preview tiles.png"
-        notes.append(f"look at the suggested tiles before you train: add {again}")
+    if is_other(advice, dataset):
+        notes.append("the suggested tiles are others than those looked at: look at them, too, before you train")
     return notes
+
+
+def is_other(advice: Advice, dataset: Dataset) -> bool:
+    """Whether the suggested tiles are not those of the dataset."""
+    return dataset.size != advice.size or dataset.size / dataset.span != advice.scale
+
+
+def _groups(dataset: Dataset, images: list[int]) -> set[str]:
+    """Which images, of which tiles may be several files, these are of."""
+    return {group_of(without_side(dataset.slices.names[index])) for index in images}
+
+
+def _hold_out(dataset: Dataset) -> int:
+    """As many as an audit needs, where fewer are and at least as many stay for training; 0 where the data say it themselves."""
+    held, there = (len(_groups(dataset, images)) for images in (dataset.images_of("test"), dataset.used()))
+    wanted = held < JUDGED and dataset.split["by"] in ("slice", "image") and there >= 2 * JUDGED
+    return JUDGED if wanted else 0

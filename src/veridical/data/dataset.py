@@ -46,6 +46,7 @@ def open_dataset(
     pixel_size: float | None = None,
     scale: float | None = None,
     test_fraction: float = 0.2,
+    hold_out: int = 0,
     split: str | Path | None = None,
     inside: float = 1.0,
     masks: bool = False,
@@ -75,6 +76,8 @@ def open_dataset(
         Rescale tiles by this factor instead (0.5 halves the resolution).
     test_fraction : float
         Share held out where the data bring no split of their own.
+    hold_out : int
+        Instead, how many images or, of a stack, slices: whole ones by rules 3 and 4 below, however few there are. 0 is the share.
     split : path or "none", optional
         CSV file with the columns ``name,split`` (train or test; images with another word are left out). A
         ``split.csv`` in the folder is found without asking. "none" puts every image on both sides, for data that are
@@ -149,7 +152,7 @@ def open_dataset(
         augment = "flip" if slices.channels == 3 else "dihedral"
     span = span_of(spec, slices, size, pixel_size, scale)
     dataset = Dataset(str(spec), slices, size=size, span=span, augment=augment, seed=seed, part=part)
-    dataset._arrange(inside, masks and part is None, test_fraction, split, limit, validation)
+    dataset._arrange(inside, masks and part is None, test_fraction, hold_out, split, limit, validation)
     if part is not None:
         dataset._find_labelled()
     if masks or part is not None:
@@ -229,6 +232,7 @@ class Dataset:
         inside: float,
         masks: bool,
         test_fraction: float,
+        hold_out: int,
         table: str | Path | None,
         limit: int,
         validation: float | None,
@@ -239,7 +243,7 @@ class Dataset:
         affordable = sum(self.slices.nbytes(i) for i in use) <= CACHE_BYTES
         twins = {} if table == "none" else find_twins(self.slices, use, self._slice, affordable, self.notes)
         self.split, regions = split_regions(
-            self.spec, self.slices, use, self._span, fields, test_fraction, table, twins, self.notes
+            self.spec, self.slices, use, self._span, fields, test_fraction, hold_out, table, twins, self.notes
         )
         whole = Layout(self.spec, self.slices, self._span, fields, inside, self.split, regions, limit)
         apart = self._set_apart(whole, validation, twins)

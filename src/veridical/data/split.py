@@ -29,6 +29,7 @@ def split_regions(
     span: int,
     fields: Fields,
     fraction: float = 0.2,
+    hold_out: int = 0,
     table: str | Path | None = None,
     twins: Mapping[int, int] | None = None,
     notes: list[str] | None = None,
@@ -48,6 +49,8 @@ def split_regions(
         Field of view for each image shape.
     fraction : float
         Share to hold out.
+    hold_out : int
+        Images or slices to hold out instead of a share; 0 is the share.
     table : path, optional
         CSV file with columns name, split; "none": every image is on both sides.
     twins : mapping, optional
@@ -64,30 +67,37 @@ def split_regions(
     """
     if not 0 < fraction < 1:
         raise InputError(f"test_fraction={fraction}: must lie between 0 and 1; 0.2 holds out a fifth")
+    if hold_out < 0:
+        raise InputError(f"hold_out={hold_out}: must not be negative; 4 holds out four images, 0 a fifth")
     names = [slices.names[i] for i in use]
     twins, notes = twins or {}, [] if notes is None else notes
+    by_folder = sides_of(names)
+    if table is None and Path(spec, "split.csv").exists():
+        table = Path(spec, "split.csv")
+    if hold_out and (table or by_folder):
+        said = "its folders" if not table else "split none" if table == "none" else Path(table).name
+        raise InputError(
+            f"{spec}: what is held out is said by {said}, so that hold_out={hold_out} cannot be: leave it out"
+        )
     if table == "none":
         rule, regions = _whole(slices, use, ["train"] * len(use), {"by": "none"})
         return {**rule, "n_test": len(use)}, {"train": regions["train"], "test": list(regions["train"])}
-    if table is None and Path(spec, "split.csv").exists():
-        table = Path(spec, "split.csv")
     if table is not None:
         return _apart(
             spec, slices, use, _read_table(Path(table), str(spec), names, notes), {"by": "table"}, twins, notes
         )
-    by_folder = sides_of(names)
     if by_folder is not None:
         return _apart(spec, slices, use, by_folder, {"by": "folder"}, twins, notes)
-    if slices.stack and len(use) >= FEW:
+    if slices.stack and (hold_out or len(use) >= FEW):
         gap = max(1, min(span, len(use) // 10))
-        n_test = min(max(1, round(fraction * len(use))), len(use) - gap - 1)
+        n_test = _number(spec, len(use), fraction, hold_out, gap)
         sides = ["train"] * (len(use) - n_test - gap) + ["gap"] * gap + ["test"] * n_test
         return _apart(spec, slices, use, sides, {"by": "slice", "gap": gap}, twins, notes)
     groups = _groups(slices, use, twins)
     distinct = list(dict.fromkeys(groups))
     counted = _counted(slices, use, groups, distinct)
     by_image = not slices.stack and len(distinct) >= 2
-    if not by_image or len(distinct) < FEW:
+    if not hold_out and (not by_image or len(distinct) < FEW):
         boxes = {i: _box(slices.shapes[i], fields) for i in use}
         small = [i for i in use if max(boxes[i][2:]) < 3 * span or min(boxes[i][2:]) < span]
         if not small:
@@ -102,11 +112,22 @@ def split_regions(
             f"{len(twins)} images are the same pictures as others, such as {slices.names[copy]} and {slices.names[first]}; "
             "those that are equal stay on one side of the split"
         )
-    cut = len(distinct) - min(max(1, round(fraction * len(distinct))), len(distinct) - 1)
+    cut = len(distinct) - _number(spec, len(distinct), fraction, hold_out)
     gap = neighbours(distinct, cut, span)
     side = {group: "train" if k < cut - gap else "gap" if k < cut else "test" for k, group in enumerate(distinct)}
     rule = {"by": "image", **({"gap": gap} if gap else {})}
     return _apart(spec, slices, use, [side[group] for group in groups], rule, twins, notes)
+
+
+def _number(spec: str | Path, count: int, fraction: float, hold_out: int, gap: int = 0) -> int:
+    """How many of `count` images or slices to hold out, so that one is left to train on."""
+    most = count - gap - 1
+    if hold_out > most:
+        raise InputError(
+            f"{spec}: hold_out={hold_out} leaves nothing to train on: there are {count} images (slices, of a stack; tiles of one "
+            f"image count as one); {f'hold out at most {most}' if most > 0 else 'leave it out'}"
+        )
+    return hold_out or min(max(1, round(fraction * count)), most)
 
 
 def _groups(slices: Slices, use: Sequence[int], twins: Mapping[int, int]) -> list[str]:

@@ -61,6 +61,7 @@ def few_labels(
     size: int = 64,
     scale: float | None = None,
     split: str | None = None,
+    hold_out: int = 0,
     seeds: int = 5,
     steps: int = 600,
     progress: Callable[[float, str], None] | None = None,
@@ -75,7 +76,7 @@ def few_labels(
     real : images with ``masks/``; those without are not learned from here
     few : number of labelled tiles to the folder of synthetic images with ``masks/`` that were made of these tiles, or None.
         The tiles are those that ``--limit k``, and for the recipe labelled ``label_tiles=k``, choose.
-    size, scale, split : as the generators were trained with
+    size, scale, split, hold_out : as the generators were trained with
     seeds, steps : networks of each kind, and steps of each
     progress : function called with (share done, what is going on)
 
@@ -95,7 +96,7 @@ def few_labels(
     if seeds < FEWEST_SEEDS:
         raise InputError(f"{seeds} seed says nothing of chance; give at least {FEWEST_SEEDS}")
     say = progress or (lambda share, note: None)
-    data = open_dataset(real, size, scale=scale, split=split, part=PartLabels(), augment="none")
+    data = open_dataset(real, size, scale=scale, split=split, hold_out=hold_out, part=PartLabels(), augment="none")
     values = data.mask_values or ()
     test, truth, groups, remarks = held_out(data)
     places = {k: data.few(k) for k in few}

@@ -142,19 +142,26 @@ def _kappa(found: Reviewed) -> Row:
     if len(found.reviewers) < 2:
         return null(KAPPA, "agreement takes two reviewers", None)
     both = np.isfinite(found.said).all(0)
-    said, settings = found.said[:, both].astype(int), {"reviewers": len(found.reviewers)}
+    said = found.said[:, both].astype(int)
+    settings: dict[str, Any] = {"reviewers": len(found.reviewers)}
     if said.shape[1] < 2:
         return null(KAPPA, "reviewers have no two tiles in common yet", int(said.shape[1]), settings)
 
     def kappa(rows: NDArray[np.int_]) -> float:
         return cohen_kappa(*said[:, rows]) if len(said) == 2 else fleiss_kappa(said[:, rows])
 
-    name = "Cohen's kappa" if len(said) == 2 else "Fleiss' kappa"
-    return _kappa_row(KAPPA, kappa, found.groups[both], settings | {"estimator": name}, "all answers are the same")
+    settings |= {"estimator": "Cohen's kappa" if len(said) == 2 else "Fleiss' kappa"}
+    constant = np.ptp(said, axis=1) == 0
+    reason = "all answers are the same" if constant.all() else ""
+    if len(said) == 2 and constant.any() and not reason:
+        name = found.reviewers[int(constant.argmax())]
+        reason = f"{name} gave one answer to all tiles: kappa is then 0 whatever the other says"
+    return _kappa_row(KAPPA, kappa, found.groups[both], settings, reason)
 
 
 def _kappa_row(metric: str, kappa: Any, groups: NDArray[Any], settings: dict[str, Any], reason: str) -> Row:
-    if np.isnan(kappa(np.arange(len(groups)))):
+    """Kappa with its interval, or why there is none."""
+    if reason:
         return null(metric, reason, len(groups), settings)
     return interval_row(metric, jackknife(kappa, [groups], bounds=(-1, 1)), len(groups), None, settings)
 
@@ -197,10 +204,13 @@ def _with_audit(found: Reviewed, audit: str | Path | dict[str, Any]) -> list[Row
     def kappa(which: NDArray[np.int_]) -> float:
         return cohen_kappa(majority[which], failed[which].astype(int))
 
-    one_sided = "the audit and the reviewers put all tiles into one class"
+    all_or_none = ["all" if each.all() else "" if each.any() else "none" for each in (failed, majority)]
+    words = ("the audit failed", "most reviewers took for synthetic")
+    constant = " and ".join(f"{said} {which}" for said, which in zip(words, all_or_none, strict=True) if which)
+    reason = f"{constant} of these tiles: there is nothing to agree on beyond chance" if constant else ""
     return [
         interval_row(AUDIT, share, len(rows), None, settings),
-        _kappa_row(AUDIT_KAPPA, kappa, groups, settings, one_sided),
+        _kappa_row(AUDIT_KAPPA, kappa, groups, settings, reason),
     ]
 
 

@@ -29,6 +29,7 @@ def utility(
     size: int = 64,
     scale: float | None = None,
     split: str | None = None,
+    hold_out: int = 0,
     seeds: int = 3,
     steps: int = 600,
     progress: Callable[[float, str], None] | None = None,
@@ -40,7 +41,7 @@ def utility(
     real, synth : folders of images with ``masks/`` beside them, or phantoms
     size : side of the tiles
     scale : factor by which both are resized first
-    split : what of the real images is held out for the test, as in `open_dataset`
+    split, hold_out : what of the real images is held out for the test, as in `open_dataset`
     seeds : networks to train of each kind
     steps : of each training; the same for few and for many images
     progress : function called with (share done, what is going on)
@@ -61,7 +62,7 @@ def utility(
     if seeds < FEWEST_SEEDS:
         raise InputError(f"{seeds} seed says nothing of chance; give at least {FEWEST_SEEDS}")
     say = progress or (lambda share, note: None)
-    data = open_dataset(real, size, scale=scale, split=split, masks=True, augment="none")
+    data = open_dataset(real, size, scale=scale, split=split, hold_out=hold_out, masks=True, augment="none")
     made = open_dataset(synth, size, scale=scale, split="none", masks=True, augment="none", window=data.window)
     if made.channels != data.channels:
         raise InputError(

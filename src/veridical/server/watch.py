@@ -11,10 +11,10 @@ from threading import Lock
 from veridical.core.errors import InputError
 from veridical.core.text import shown
 from veridical.runs.folder import read_run
-from veridical.server.watched import Tail, at_work, page_of, pictures
+from veridical.server.watched import Tail, at_work, page_of, pictures, renewing
 
 HOST = "127.0.0.1"
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'"
+POLICY = f"default-src 'none'; script-src '{renewing()}'; connect-src 'self'; style-src 'unsafe-inline'; img-src 'self' data:"
 
 
 def watching(run: str | Path, port: int = 0) -> ThreadingHTTPServer:

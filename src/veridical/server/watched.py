@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from veridical.training.course import Point, interval, trend
 from veridical.training.state import Line
 
 EVERY = 10  # seconds between two looks
+TEMPLATES = Path(veridical.reporting.__file__).parent / "templates"
 RECENT = 60.0  # seconds of training that the pace is measured over
 
 
@@ -90,11 +93,17 @@ def page_of(run: Path, tail: Tail) -> str:
         If `run` is no run.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(veridical.reporting.__file__).parent / "templates"), autoescape=True,
-        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
         finalize=lambda value: shown(value, lines=True) if type(value) is str else value,
     )  # fmt: skip
     return environment.get_template("watch.html.j2").render(version=__version__, every=EVERY, **seen(run, tail))
+
+
+def renewing() -> str:
+    """The hash of the script that renews the page, as a policy names it: no other may run."""
+    script = (TEMPLATES / "watch.js").read_bytes().removesuffix(b"\n")  # as jinja includes it
+    return f"sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}"
 
 
 def seen(run: Path, tail: Tail) -> dict[str, Any]:

@@ -113,6 +113,11 @@ def _commands(app: FastAPI, house: House) -> None:
         house.check_whole()
         return {"work": shop.audit(asked)}
 
+    @app.post("/api/score/start")
+    def score(asked: request.NewScore) -> dict[str, Any]:
+        house.check_whole()
+        return {"work": shop.score(asked)}
+
 
 def _results(app: FastAPI, house: House) -> None:
     shop = house.shop

@@ -52,6 +52,7 @@ class Look(Asked):
     data: str = Field(max_length=SPEC)
     size: int = Field(64, ge=8, le=4096)
     scale: float = Field(1.0, gt=0, le=100)
+    hold_out: int = Field(0, ge=0, le=1_000_000)
     pace: bool = False
 
 
@@ -64,6 +65,7 @@ class NewTraining(Asked):
     minutes: float = Field(gt=0, le=1e6)
     size: int = Field(64, ge=8, le=4096)
     scale: float = Field(1.0, gt=0, le=100)
+    hold_out: int = Field(0, ge=0, le=1_000_000)
     seed: int = Field(0, ge=0, lt=2**31)
     label: str = Field("", max_length=NAME)
     bins: int = Field(0, ge=0, le=1000)
@@ -98,11 +100,16 @@ class NewSamples(OfRun):
     best: bool = False
 
 
-class NewAudit(Asked):
+class NewScore(Asked):
     """Of images against a run, or against real ones."""
 
     real: str = Field(max_length=SPEC)
     synth: str = Field(max_length=SPEC)
+
+
+class NewAudit(NewScore):
+    """Of the same."""
+
     name: str = Field(max_length=NAME)
 
 

@@ -168,7 +168,7 @@ class Work:
 
 _NAMES = {
     "train": "a training", "data": "a look at data", "samples": "a drawing of samples", "audit": "an audit",
-    "reviews": "the making of a review",
+    "score": "a scoring", "reviews": "the making of a review",
 }  # fmt: skip
 
 

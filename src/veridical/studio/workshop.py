@@ -15,7 +15,7 @@ from veridical.recipes import table
 from veridical.recipes.table import RECIPES
 from veridical.runs.folder import read_run
 from veridical.server.watched import Tail, at_work, pictures, seen
-from veridical.studio.asked import GoOn, Look, NewAudit, NewReview, NewSamples, NewTraining
+from veridical.studio.asked import GoOn, Look, NewAudit, NewReview, NewSamples, NewScore, NewTraining
 from veridical.studio.place import AUDITS, REVIEWS, RUNS, SAMPLES, Place
 from veridical.studio.work import Work, command
 
@@ -42,7 +42,8 @@ class Workshop:
         """Begin to look at data: what `veridical data` says of them."""
         scratch = tempfile.TemporaryDirectory()
         words = command(
-            "data", [self._place.spec(asked.data)], size=asked.size, scale=asked.scale, pace=asked.pace,
+            "data", [self._place.spec(asked.data)], size=asked.size, scale=asked.scale,
+            hold_out=asked.hold_out or None, pace=asked.pace,
             preview=Path(scratch.name, "preview.png"), json=Path(scratch.name, "data.json"),
         )  # fmt: skip
         return self.work.start("data", words, asked.data, scratch)
@@ -91,7 +92,8 @@ class Workshop:
         out = self._place.new(RUNS, asked.name)
         words = command(
             "train", [asked.recipe, self._place.spec(asked.data)], out=out, minutes=asked.minutes, size=asked.size,
-            scale=asked.scale, seed=asked.seed, label=asked.label if "label" in row.needs else None,
+            scale=asked.scale, hold_out=asked.hold_out or None, seed=asked.seed,
+            label=asked.label if "label" in row.needs else None,
             bins=asked.bins or None if "label" in row.needs else None,
             source=self._place.spec(asked.source) if asked.source and "source" in row.needs else None, device=self._device,
             focus=asked.focus if asked.focus > 1 and not row.needs else None,
@@ -198,6 +200,11 @@ class Workshop:
             with contextlib.suppress(OSError):
                 out.rmdir()
             raise
+
+    def score(self, asked: NewScore) -> str:
+        """Begin to score: what it prints is all that is kept."""
+        words = command("score", [self._place.spec(asked.real), self._place.spec(asked.synth)])
+        return self.work.start("score", words, asked.synth)
 
     def review(self, asked: NewReview) -> str:
         """Begin to make a review."""

@@ -98,7 +98,26 @@ def train(
         Bad input, a folder that holds something else, a full disk.
     TrainingDiverged
         A loss or gradient was not finite; the message names step and part.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM, once the state is saved: ``resume=True`` goes on, and no later cell of a notebook is run.
     """
+    folder = train_or_stop(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
+    if not is_finished(folder):
+        raise KeyboardInterrupt(f"{folder} is saved: resume=True goes on")
+    return folder
+
+
+def train_or_stop(
+    recipe: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    first: str | Path | Mapping[str, str | Path] | None = None,
+    quiet: bool = False,
+    **given: Any,
+) -> Path:
+    """As `train`, but returns after Ctrl-C or SIGTERM, too; whether the run is finished is in ``run.json``."""
     out, data = Path(out), str(data)
     row = table.find(recipe)
     config, args = table.settings(recipe, given)
@@ -186,7 +205,7 @@ def _stages(
                 pass
         else:
             stage = row.first[name]
-            train(stage.recipe, data, own[name], resume=True, quiet=quiet, **settings | stage.args)
+            train_or_stop(stage.recipe, data, own[name], resume=True, quiet=quiet, **settings | stage.args)
         if not is_finished(own[name]):
             return None
     places = own | places | given

@@ -18,7 +18,7 @@ from veridical.recipes.table import RECIPES
 from veridical.runs.draw import draw
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.loop import train_or_stop as train  # stopped in the middle
 
 
 def batch(reached: float, size: int = 32, n: int = 4) -> Batch:

@@ -19,28 +19,29 @@ function said(key, value) {
 
 submitted("data-form", async (given) => {
   $("data-found").hidden = true;
-  const body = { data: given.data, size: Number(given.size), scale: Number(given.scale), pace: given.pace === "on" };
+  const body = { data: given.data, size: Number(given.size), scale: Number(given.scale), hold_out: Number(given.hold_out), pace: given.pace === "on" };
   await begun("data", (await asked("/api/data/look", body)).work);
 });
 
-let advice = null; // {data, size, scale}
+let advice = null; // {data, size, scale, hold_out}
+const heldOut = (tiles) => (tiles.hold_out ? `, ${tiles.hold_out} images held out` : "");
 let looked = null; // the same of the tiles that are shown
 
 follows("data", async (job) => {
   const { found } = job;
   $("data-form").data.value = job.about;
-  advice = { data: job.about, size: found.advice.size, scale: found.advice.scale };
+  advice = { data: job.about, size: found.advice.size, scale: found.advice.scale, hold_out: found.advice.hold_out || found.hold_out };
   $("data-facts").replaceChildren(
     ...Object.entries(FACTS).filter(([key]) => found[key] !== null && found[key] !== undefined)
       .flatMap(([key, name]) => [element("dt", { textContent: name }), element("dd", { textContent: said(key, found[key]) })]),
   );
   const lines = [...found.advice.said, ...found.advice.pace, ...found.notes.map((note) => `note: ${note}`)];
   $("data-advice").replaceChildren(...lines.map((line) => element("li", { textContent: line })));
-  looked = { data: job.about, size: found.size, scale: found.scale };
-  const other = looked.size !== advice.size || looked.scale !== advice.scale;
+  looked = { data: job.about, size: found.size, scale: found.scale, hold_out: found.hold_out };
+  const other = ["size", "scale", "hold_out"].some((name) => looked[name] !== advice[name]);
   $("data-train-looked").hidden = !other;
-  $("data-train-looked").textContent = `Train with those below: ${looked.size} pixels at scale ${looked.scale}`;
-  $("data-chosen").textContent = `Suggested: tiles of ${advice.size} pixels at scale ${advice.scale}.`;
+  $("data-train-looked").textContent = `Train with those below: ${looked.size} pixels at scale ${looked.scale}${heldOut(looked)}`;
+  $("data-chosen").textContent = `Suggested: tiles of ${advice.size} pixels at scale ${advice.scale}${heldOut(advice)}.`;
   await pictureInto($("data-preview"), "/api/data/preview", { work: job.work });
   await slices(job.about);
   $("data-found").hidden = false;
@@ -59,7 +60,7 @@ async function slices(images) {
 
 function trainWith(tiles) {
   const form = $("train-form");
-  for (const name of ["data", "size", "scale"]) form[name].value = tiles[name];
+  for (const name of ["data", "size", "scale", "hold_out"]) form[name].value = tiles[name];
   form.data.dispatchEvent(new Event("change"));
   $("train-new").open = true;
   show("train");

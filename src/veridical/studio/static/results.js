@@ -1,7 +1,8 @@
 "use strict";
 // Samples, audits, reports of benches.
 
-import { $, asked, attempt, element, folder, offer, pictureInto, show, submitted, tell, whenLooked } from "./core.js";
+import { $, asked, attempt, element, folder, offer, pictureInto, show, submitted, tell, values, whenLooked } from "./core.js";
+import { proposed } from "./review.js";
 import { begun, follows, owned, stem, suggest } from "./work.js";
 
 const form = $("sample-form");
@@ -77,14 +78,36 @@ function called() {
 audit.synth.addEventListener("change", called);
 
 submitted("audit-form", async (given) => {
+  $("audit-next").hidden = true;
   const { work } = await asked("/api/audit/start", given);
+  audited = { real: given.real, synth: given.synth };
   audit.name.dataset.own = "";
   await begun("audit", work);
 });
 
+$("score").addEventListener("click", () => attempt(async () => {
+  if (!audit.real.reportValidity() || !audit.synth.reportValidity()) return;
+  $("score-shown").hidden = true;
+  const { real, synth } = values(audit);
+  await begun("score", (await asked("/api/score/start", { real, synth })).work);
+}));
+
+follows("score", (job) => {
+  $("score-of").textContent = job.about;
+  $("score-said").textContent = job.printed;
+  $("score-shown").hidden = false;
+  tell(job.printed.split("\n").pop()); // the distance to real
+});
+
+$("audit-review").addEventListener("click", () => show("reviews"));
+
+let audited = null; // {real, synth} of the audit that runs
+
 follows("audit", async (job) => {
   $("audit-page").value = `${job.about}/audit.html`;
   await openIn("audit");
+  if (audited) proposed(audited);
+  $("audit-next").hidden = !audited;
   tell(job.printed.split("\n")[1]); // the sentence that sums it up
 });
 

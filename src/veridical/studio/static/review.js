@@ -2,7 +2,7 @@
 // Expert review: tiles one at a time, answered by keys.
 
 import { $, ask, asked, attempt, element, folder, offer, pictureInto, scaleOf, show, submitted, tell, whenLooked } from "./core.js";
-import { begun, follows } from "./work.js";
+import { begun, follows, owned, stem, suggest } from "./work.js";
 
 const KEYS = "123456789abcdefghijklmnopq"; // of reasons; r and s are answers
 
@@ -14,6 +14,16 @@ function wait(on) {
   document.querySelector('[data-view="review"]').setAttribute("aria-busy", String(on));
 }
 
+// Images of which a review may be made: those that were audited last.
+export function proposed({ real, synth }) {
+  const form = $("make-form");
+  form.real.value = real;
+  form.synth.value = synth;
+  suggest(form.name, folder.reviews.map((name) => name.replace(/^reviews\//, "")), stem(synth));
+  $("review-new").open = true;
+}
+
+owned($("make-form").name);
 submitted("make-form", async (given) => {
   const body = { ...given, tiles: Number(given.tiles), seed: Number(given.seed), size: given.size ? Number(given.size) : null };
   await begun("reviews", (await asked("/api/reviews/make", body)).work);

@@ -48,7 +48,7 @@ form.data.addEventListener("change", name);
 
 submitted("train-form", async (given) => {
   const body = { ...given };
-  for (const key of ["minutes", "size", "scale", "seed", "bins", "focus"]) body[key] = Number(given[key]);
+  for (const key of ["minutes", "size", "scale", "seed", "bins", "focus", "hold_out"]) body[key] = Number(given[key]);
   const { work } = await asked("/api/train/start", body);
   form.name.dataset.own = "";
   $("train-new").open = false;
