@@ -19,7 +19,9 @@ class Settings:
     """
 
     steps: int = setting(20, "Noise levels.", low=2)
-    resamplings: int = setting(5, "Turns at each level, an evaluation of the network each; a run of inpainting takes one.", low=1)
+    resamplings: int = setting(
+        5, "Turns at each level, an evaluation of the network each; a run of inpainting takes one.", low=1
+    )
     iterations: int = setting(0, "If not 0, conjugate gradient steps an evaluation, in place of resampling.", low=0)
     batch: int = setting(32, "Tiles at a time.", low=1)
 
