@@ -286,9 +286,9 @@ def test_too_little_memory_is_a_sentence(run, tiles, tmp_path, monkeypatch):
         def full(*_, error=error, **__):
             raise error
 
-        monkeypatch.setattr("veridical.training.loop.train", full)
+        monkeypatch.setattr("veridical.training.loop.train_or_stop", full)
         code, _, said = run("train", "vae", tiles, "--out", tmp_path / "run")
         assert code == 2 and "not enough memory" in said and len(said.strip().splitlines()) == 1
-    monkeypatch.setattr("veridical.training.loop.train", lambda *_, **__: {}["bug"])
+    monkeypatch.setattr("veridical.training.loop.train_or_stop", lambda *_, **__: {}["bug"])
     with pytest.raises(KeyError):
         run("train", "vae", tiles, "--out", tmp_path / "run")
