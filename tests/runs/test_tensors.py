@@ -88,3 +88,13 @@ def test_a_record_that_lacks_something_names_it(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"format": FORMAT, "recipe": "vae"}))
     with pytest.raises(InputError, match=r"run.json: its args cannot be read"):
         read_run(tmp_path)
+
+
+def test_equal_tensors_are_equal_files(tmp_path):
+    """Also where the metadata have several entries, which the library writes in any order."""
+    written = set()
+    for k in range(20):
+        write_tensors(tmp_path / f"{k}.safetensors", {"a": torch.arange(3.0)}, step="200", later="1")
+        written.add((tmp_path / f"{k}.safetensors").read_bytes())
+        assert read_tensors(tmp_path / f"{k}.safetensors")[1].keys() == {"step", "later", "sha256"}
+    assert len(written) == 1

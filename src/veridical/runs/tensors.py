@@ -17,6 +17,7 @@ Frozen stages are in no file but their own: ``run.json`` says where that is, and
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,10 +41,13 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], **metadata: str)
     contiguous = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     content = tensors_to_bytes(contiguous, {**metadata, "sha256": BLANK})
     size = _header_size(content)
-    header = content[:size].replace(_entry(BLANK), _entry(hashlib.sha256(content).hexdigest()))
+    header, rest = _in_order(content[:size]), memoryview(content)[size:]
+    whole = hashlib.sha256(header)
+    whole.update(rest)
+    header = header.replace(_entry(BLANK), _entry(whole.hexdigest()))
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(header)
-        file.write(memoryview(content)[size:])
+        file.write(rest)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -86,6 +90,13 @@ def _content_hash(path: Path, written: str) -> str:
         while piece := file.read(2**20):
             found.update(piece)
     return found.hexdigest()
+
+
+def _in_order(header: bytes) -> bytes:
+    """A header whose metadata are sorted: the library writes them in a chance order, and equal runs in other bytes."""
+    said = json.loads(header[8:])["__metadata__"]
+    mine, ordered = (json.dumps(said, separators=(",", ":"), sort_keys=sort).encode() for sort in (False, True))
+    return header.replace(mine, ordered, 1)
 
 
 def _header_size(content: bytes) -> int:
