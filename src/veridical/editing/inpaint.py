@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -77,8 +77,9 @@ def paint(
     quiet: bool,
 ) -> Images:
     """Images (N, C, H, W) with what a model draws under masks (N, H, W), of the conditions `cond`, a row an image."""
-    sees = isinstance(model, Seeing) and model.sees == "hole"
-    if not isinstance(model, Diffusive) or not (sees or Space(model, images.shape, size, settings.batch).latent):
+    if not isinstance(model, Diffusive) or not (
+        _sees(model) or Space(model, images.shape, size, settings.batch).latent
+    ):
         scale, interval = 1.0, (0.0, math.inf)
         if isinstance(model, Diffusive):
             scale, (low, high) = model.sampling.guidance_scale, model.sampling.guidance_interval
@@ -94,6 +95,11 @@ def paint(
     return filled(images, mask, size, draw)
 
 
+def _sees(model: Denoising) -> TypeGuard[Seeing]:
+    """Whether its network sees holes."""
+    return isinstance(model, Seeing) and model.sees == "hole"
+
+
 def _in_space(
     model: Diffusive, images: Images, hole: NDArray[np.bool_], cond: Mapping[str, Any], settings: Settings, size: int,
     noise: ImageNoise, quiet: bool,
@@ -105,7 +111,7 @@ def _in_space(
     """
     space = Space(model, images.shape, size, settings.batch)
     lost = np.isnan(images).any(1)
-    if isinstance(model, Seeing) and model.sees == "hole":
+    if _sees(model):
         made = _seen(model, space, np.nan_to_num(images, nan=0.5), hole | lost, cond, settings, noise, quiet)
         return _fitted(made, images, hole | lost, space)
     z = space.encode(np.nan_to_num(images, nan=0.5))

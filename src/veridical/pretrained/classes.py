@@ -10,6 +10,7 @@ import numpy as np
 from veridical.conditions.condition import Answer
 from veridical.conditions.request import Asked
 from veridical.core.errors import InputError
+from veridical.pretrained.words import said
 
 
 class PipelineClasses:
@@ -46,11 +47,7 @@ class PipelineClasses:
         InputError
             For what such a pipeline is not told, or where no class is given.
         """
-        told: dict[str, Any] = {
-            key: value
-            for key, value in given.items()
-            if key != "extrapolate" and (isinstance(value, np.ndarray) or value)
-        }
+        told = said(given)
         for key in told:
             if key != "label":
                 raise InputError(

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.diffusion.guidance import classifier_free, instructed
-from veridical.diffusion.solvers import SOLVERS, Denoise
-from veridical.models.diffusion.settings import Law, options
+from veridical.diffusion.solvers import Denoise
 from veridical.nets.attention import Control, controlled
 from veridical.nets.text import Read, hear, listen
 from veridical.pretrained.coding import Turns, decoded, encoded, factor_of
 from veridical.pretrained.levels import Schedule
+from veridical.pretrained.scheduled import Scheduled
 from veridical.pretrained.settings import PipelineSampling
 
 AT_ONCE = 2**20  # pixels of all images that are worked on together
 
 
-class Pretrained(nn.Module):
+class Pretrained(Scheduled):
     """The U-Net, VAE and text encoders of a pipeline (Rombach et al. 2022, arXiv:2112.10752), frozen.
 
     A pipeline's own noisy latents are ``x / sqrt(1 + sigma**2)``. Of these its U-Net predicts the noise, with
@@ -203,26 +203,6 @@ class Pretrained(nn.Module):
         how = sampling or self.sampling
         low, high = how.guidance_interval
         return instructed(denoise, how.guidance_scale, how.image_guidance_scale, (low, high), text=self.key)
-
-    def ends(self, sampling: Any = None) -> tuple[float, float]:
-        """The lowest noise level, which counts as none, and the highest."""
-        return self.schedule.ends
-
-    def grid(self, sampling: Any = None) -> Tensor:
-        """Noise levels along which it samples, falling to 0, float64."""
-        how = sampling or self.sampling
-        if how.solver == "dopri5":
-            return torch.tensor([*reversed(self.ends(how)), 0.0], dtype=torch.float64)
-        return self.schedule.grid(how.sampling_steps, how.solver)
-
-    def start(self, noise: Noise, sigma: float) -> Tensor:
-        """Where sampling begins: in the pipeline's own form with noise of variance 1, whatever the level is."""
-        return self.schedule.begin(noise(self.shape), sigma)
-
-    def solved(self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Any = None) -> Tensor:
-        """Where the solver of the settings leads from x, at the first level of `grid`."""
-        how = sampling or self.sampling
-        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(Law(), how))
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: PipelineSampling | None = None) -> Tensor:
         """Images (n, 3, size, size) in [-1, 1] of what ``spelled`` says."""

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.diffusion.guidance import classifier_free
-from veridical.diffusion.solvers import SOLVERS, Denoise
-from veridical.models.diffusion.settings import Law, options
+from veridical.diffusion.solvers import Denoise
 from veridical.pretrained.coding import Turns, decoded, encoded, factor_of
 from veridical.pretrained.levels import FlowSchedule, Schedule
 from veridical.pretrained.model import AT_ONCE
+from veridical.pretrained.scheduled import Scheduled
 from veridical.pretrained.settings import PipelineSampling
 from veridical.pretrained.telling import ByLabel, ByTexts
 
 
-class PretrainedTransformer(nn.Module):
+class PretrainedTransformer(Scheduled):
     """The transformer, VAE and text encoders of a pipeline, frozen, in the variance-exploding form.
 
     What the transformer sees of ``x = x0 + sigma * noise`` is x times what its schedule leaves of x0: of flow matching
@@ -109,26 +109,6 @@ class PretrainedTransformer(nn.Module):
         how = sampling or self.sampling
         low, high = how.guidance_interval
         return classifier_free(self.denoise, how.guidance_scale, (low, high), self.told.key)
-
-    def ends(self, sampling: Any = None) -> tuple[float, float]:
-        """The lowest noise level, which counts as none, and the highest."""
-        return self.schedule.ends
-
-    def grid(self, sampling: Any = None) -> Tensor:
-        """Noise levels along which it samples, falling to 0, float64."""
-        how = sampling or self.sampling
-        if how.solver == "dopri5":
-            return torch.tensor([*reversed(self.ends(how)), 0.0], dtype=torch.float64)
-        return self.schedule.grid(how.sampling_steps, how.solver)
-
-    def start(self, noise: Noise, sigma: float) -> Tensor:
-        """Where sampling begins: in the pipeline's own form with noise of variance 1, whatever the level is."""
-        return self.schedule.begin(noise(self.shape), sigma)
-
-    def solved(self, denoise: Denoise, x: Tensor, cond: dict[str, Any], noise: Noise, sampling: Any = None) -> Tensor:
-        """Where the solver of the settings leads from x, at the first level of `grid`."""
-        how = sampling or self.sampling
-        return SOLVERS[how.solver](denoise, x, self.grid(how), cond, noise, **options(Law(), how))
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: PipelineSampling | None = None) -> Tensor:
         """Images (n, 3, size, size) in [-1, 1] of what ``label`` or ``spelled`` says."""

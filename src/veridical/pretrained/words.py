@@ -107,11 +107,7 @@ class PipelineWords:
         InputError
             For what such a pipeline is not told, or where no prompt is given.
         """
-        told: dict[str, Any] = {
-            key: value
-            for key, value in given.items()
-            if key != "extrapolate" and (isinstance(value, np.ndarray) or value)
-        }
+        told = said(given)
         where = "masks" if self._hint == LABELS else "source"
         takes = ("prompt", "negative_prompt", *([where] if self._hinted else []))
         for key in told:
@@ -137,3 +133,10 @@ class PipelineWords:
                 hints, names = read_hints(self._hint, self._colours, hints, self._hinted)
             answers.append(Answer({"hint": hints}, "hint", names))
         return Asked(n, tuple(answers))
+
+
+def said(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user said of samples; `extrapolate` is about data that nobody here has."""
+    return {
+        key: value for key, value in given.items() if key != "extrapolate" and (isinstance(value, np.ndarray) or value)
+    }

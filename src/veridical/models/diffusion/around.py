@@ -8,9 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from veridical.core.batch import Noise
+from veridical.core.errors import InputError
 from veridical.diffusion.canvas import Canvas
+from veridical.models.diffusion.denoiser import Denoiser
 from veridical.models.diffusion.settings import Sampling
 from veridical.nets.attention import Control
+from veridical.nets.unet import UNet
 
 
 class Around(nn.Module):
@@ -67,4 +70,43 @@ class Around(nn.Module):
     def on_canvas(self, canvas: Canvas) -> AbstractContextManager[None]:
         """See `Denoiser.on_canvas`."""
         found: AbstractContextManager[None] = self.within.on_canvas(canvas)
+        return found
+
+
+class GoingOn(Around):
+    """Around a trained run that hears texts, from which it goes on.
+
+    Parameters
+    ----------
+    base : nn.Module
+        A run of text_to_image, dalle3 or stable_diffusion.
+    name : str
+        Of the recipe.
+
+    Raises
+    ------
+    InputError
+        If the base is another system.
+    """
+
+    def __init__(self, base: nn.Module, name: str) -> None:
+        super().__init__()
+        self.base: Any = base
+        inner = getattr(base, "denoiser", None)
+        hears = isinstance(inner, Denoiser) and isinstance(inner.net, UNet) and inner.net.text
+        if not hears or self.denoiser.embed.given:
+            raise InputError(
+                f"{name} goes on from a U-Net that hears texts: give --first base=RUN of stable_diffusion, text_to_image or "
+                "dalle3."
+            )
+
+    @property
+    def within(self) -> Any:
+        """The base."""
+        return self.base
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """That of the base."""
+        found: Denoiser = self.base.denoiser
         return found

@@ -15,10 +15,9 @@ from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
 from veridical.diffusion.solvers import Denoise
-from veridical.models.diffusion.around import Around
-from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.around import GoingOn
 from veridical.models.diffusion.settings import Sampling, can_draw
-from veridical.nets.unet import Residuals, UNet, steered
+from veridical.nets.unet import Residuals, steered
 
 WIDTHS = (16, 32, 96, 256)  # of the network that reads hints, halved in size between each two
 
@@ -53,7 +52,7 @@ class ControlSampling(Sampling):
             )
 
 
-class ControlNet(Around):
+class ControlNet(GoingOn):
     """A frozen denoiser of texts, and a copy of half of its U-Net that sees a hint, too.
 
     The copy of the encoder and the middle, a small network that brings the hint to their size, and convolutions of zeros in
@@ -88,19 +87,8 @@ class ControlNet(Around):
     ) -> None:
         from diffusers.models.controlnets.controlnet import ControlNetModel
 
-        super().__init__()
-        self.base: Any = base.eval().requires_grad_(False)
-        inner = getattr(base, "denoiser", None)
-        if (
-            not isinstance(inner, Denoiser)
-            or not isinstance(inner.net, UNet)
-            or not inner.net.text
-            or inner.embed.given
-        ):
-            raise InputError(
-                "controlnet goes on from a U-Net that hears texts: give --first base=RUN of stable_diffusion, text_to_image or "
-                "dalle3."
-            )
+        super().__init__(base.eval().requires_grad_(False), "controlnet")
+        inner = self.denoiser
         steps = (size // inner.shape[-1] * inner.patch).bit_length() - 1
         if size != inner.shape[-1] // inner.patch * 2**steps:
             raise InputError(
@@ -119,17 +107,6 @@ class ControlNet(Around):
         ends = {name: getattr(base.sampling, name) for name in ("sigma_min", "sigma_max")}
         self.sampling = dataclasses.replace(sampling or ControlSampling(), **ends)
         can_draw(inner.law, self.sampling, inner.early is not None)
-
-    @property
-    def within(self) -> Any:
-        """The base."""
-        return self.base
-
-    @property
-    def denoiser(self) -> Denoiser:
-        """That of the base."""
-        found: Denoiser = self.base.denoiser
-        return found
 
     def train(self, mode: bool = True) -> ControlNet:
         """Set the mode of the copy; the base stays as it is."""

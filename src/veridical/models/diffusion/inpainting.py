@@ -17,10 +17,8 @@ from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
 from veridical.diffusion.solvers import SOLVERS, Denoise
-from veridical.models.diffusion.around import Around
-from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.around import GoingOn
 from veridical.models.diffusion.settings import Sampling, can_draw, options
-from veridical.nets.unet import UNet
 from veridical.nets.whole import mean_over_processes
 
 SHARES = (0.05, 0.6)  # of an image that a hole takes
@@ -49,7 +47,7 @@ class Holes:
             )
 
 
-class Inpainting(Around):
+class Inpainting(GoingOn):
     """A trained denoiser of texts that learns on, with a map of the hole and the image outside of it beside the noisy image.
 
     The two come as further channels of the first convolution, whose weights begin at zero: before the first step it is its
@@ -83,19 +81,8 @@ class Inpainting(Around):
         how: Holes | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        super().__init__()
-        self.base: Any = copy.deepcopy(base)
-        inner = getattr(self.base, "denoiser", None)
-        if (
-            not isinstance(inner, Denoiser)
-            or not isinstance(inner.net, UNet)
-            or not inner.net.text
-            or inner.embed.given
-        ):
-            raise InputError(
-                "inpainting goes on from a U-Net that hears texts: give --first base=RUN of text_to_image, dalle3 or "
-                "stable_diffusion."
-            )
+        super().__init__(copy.deepcopy(base), "inpainting")
+        inner = self.denoiser
         self.how, self.channels, self.size, self.shape = how or Holes(), channels, size, inner.shape
         # Warps and crops would leave the map behind, and an early copy does not see it.
         inner.law, inner.early = dataclasses.replace(inner.law, warp=0.0, early_steps=0, crop=0), None
@@ -111,17 +98,6 @@ class Inpainting(Around):
         ends = {name: getattr(self.base.sampling, name) for name in ("sigma_min", "sigma_max")}
         self.sampling = dataclasses.replace(sampling or Sampling(), autoguidance=1.0, **ends)
         can_draw(inner.law, self.sampling, False)
-
-    @property
-    def within(self) -> Any:
-        """The base, with its wider network."""
-        return self.base
-
-    @property
-    def denoiser(self) -> Denoiser:
-        """That of the base."""
-        found: Denoiser = self.base.denoiser
-        return found
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: dict[str, Any] | None = None) -> Tensor:
         """See `Denoiser.denoise`; of a hole ``map`` (N, 1 + C, h, w), see `seen`: without one all is hidden."""
