@@ -59,6 +59,7 @@ def conditions(name: str, n: int, channels: int, size: int) -> dict[str, torch.T
         wave = torch.sin(torch.arange(size) / 3 + number[:, None])
         cond["block"] = torch.einsum("nz,ny,nx->nzyx", wave, wave, wave)[:, None].repeat(1, channels, 1, 1, 1)
     cond["labelling"] = cond["mask"].where(quarters < 2, torch.tensor(255, dtype=torch.uint8))
+    cond["objects"] = cond["mask"]
     tokens = (torch.arange(n)[:, None] % 3 + 4).expand(-1, 6)  # words, and all of them the same
     cond |= {
         "text": tokens,

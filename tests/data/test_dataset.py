@@ -689,3 +689,6 @@ def test_unlabelled_pixels_of_masks_are_no_class(tmp_path):
     save_png(tmp_path / "bare" / "b.png", np.ones((32, 48), np.uint8))
     with pytest.raises(InputError, match="no training image has a label image"):
         open_dataset(tmp_path / "bare", 16, part=PartLabels())
+    assert open_dataset(tmp_path / "bare", 16, part=PartLabels(optional=True)).mask_values is None
+    some = open_dataset(place, 16, part=PartLabels(optional=True))
+    assert some.mask_values == part.mask_values and not [note for note in some.notes if "no label image" in note]

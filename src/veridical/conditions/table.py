@@ -13,11 +13,12 @@ from veridical.conditions.hint import HINT, HintSettings
 from veridical.conditions.label import LABEL, LabelSettings
 from veridical.conditions.labelling import LABELLING, LabellingSettings
 from veridical.conditions.mask import MASK
+from veridical.conditions.objects import OBJECTS
 from veridical.conditions.source import SOURCE, SourceSettings
 from veridical.conditions.text import TEXT, TextSettings
 
 CONDITIONS: dict[str, Condition] = {
-    row.name: row for row in (LABEL, LABELLING, MASK, SOURCE, TEXT, BEFORE, HINT, BLOCK)
+    row.name: row for row in (LABEL, LABELLING, MASK, SOURCE, TEXT, BEFORE, HINT, BLOCK, OBJECTS)
 }
 
 # Network arguments that follow from the data, and how a user can change them.

@@ -155,7 +155,7 @@ def open_dataset(
     dataset._arrange(inside, masks and part is None, test_fraction, hold_out, split, limit, validation)
     if part is not None:
         dataset._find_labelled()
-    if masks or part is not None:
+    if masks or dataset._part is not None:
         dataset._find_classes()
     if label:
         dataset._find_labels(label, bins)
@@ -287,12 +287,16 @@ class Dataset:
         masked = self.slices.masked or [False] * len(self.slices)
         train = self._layout.images("train")
         if not any(masked[i] for i in train):
+            if self._part is not None and self._part.optional:
+                self._part = None
+                return
             raise InputError(
                 f"{self.spec}: no training image has a label image; put some into masks/ under the same names"
             )
         if part := (self._part or PartLabels()).tiles:
             self._labelled = self.few(part)
-        if bare := sum(not masked[i] for i in train):
+        bare = sum(not masked[i] for i in train)
+        if bare and not (self._part or PartLabels()).optional:
             self.notes.append(
                 f"{bare} of {len(train)} training images have no label image: they teach the images alone"
             )
@@ -329,7 +333,7 @@ class Dataset:
         if layout.limit:
             options += (layout.limit,)
         if self._part is not None:
-            options += (tuple(self._part), self.mask_values)
+            options += (self._part[:2], self.mask_values)
         if self.labels is not None:
             options += (self.labels, self._label_of.tolist())
         self.fingerprint = survey.fingerprint(self.slices, read, options)

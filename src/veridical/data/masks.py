@@ -27,10 +27,13 @@ class PartLabels(NamedTuple):
         So many training tiles keep their labels, spread evenly; 0: all that have some.
     share : float
         Of the tiles of a batch that are drawn where there are labels; the others lie anywhere.
+    optional : bool
+        Whether data without any label image will do.
     """
 
     tiles: int = 0
     share: float = 0.0
+    optional: bool = False
 
 
 def fit_mask_values(

@@ -158,7 +158,7 @@ CONTROLLED = (
     "text_dropout", "strength", "control_from", "control_to", "guidance_scale", "guidance_interval", "eta", "sampling_steps",
     "solver",
 )  # fmt: skip
-INPAINTED = ("all_hidden", "boxes", "guidance_scale", "guidance_interval", "eta", "sampling_steps", "solver")
+INPAINTED = ("all_hidden", "objects", "boxes", "guidance_scale", "guidance_interval", "eta", "sampling_steps", "solver")
 INSTRUCTED = (
     "patch", "formulation", "noise_mean", "noise_std", "condition_dropout", "guidance_scale", "image_guidance_scale",
     "guidance_interval", "early_steps", "autoguidance", "sigma_max", *LATENT,
@@ -286,6 +286,7 @@ ROWS: dict[str, Recipe] = {
         offers=INPAINTED,
         train=DIFFUSION,
         needs=("text",),
+        learns=("objects",),
         first={"base": Stage("text_to_image", 0.5)},
     ),
     "stackgan": Recipe(

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor, nn
 
+from veridical.core.arrays import NO_LABEL
 from veridical.core.batch import Batch, Noise
 from veridical.core.errors import InputError
 from veridical.core.settings import check, setting
@@ -35,15 +38,22 @@ class Holes:
         low=0,
         high=1,
     )
+    objects: float = setting(
+        0.4,
+        "Share of training images with objects of their label image hidden, where the data have label images.",
+        low=0,
+        high=1,
+    )
     boxes: float = setting(
-        0.3, "Share of training images with a rectangle hidden; in all others it is patches.", low=0, high=1
+        0.2, "Share of training images with a rectangle hidden; in all others it is patches.", low=0, high=1
     )
 
     def __post_init__(self) -> None:
         check(self)
-        if self.all_hidden + self.boxes > 1:
+        if self.all_hidden + self.objects + self.boxes > 1:
             raise InputError(
-                f"all_hidden={self.all_hidden} and boxes={self.boxes} are more than all images: give less."
+                f"all_hidden={self.all_hidden}, objects={self.objects} and boxes={self.boxes} are more than all images: give "
+                "less."
             )
 
 
@@ -142,7 +152,7 @@ class Inpainting(GoingOn):
         """Yield the base's loss, with a part of each image hidden; in pixels that of the hidden ones alone."""
         with torch.no_grad():
             shown = self.seen(drawn_holes(batch, self.size, self.how), batch.image)
-        cond = {**batch.cond, "map": shown}
+        cond = {**{name: of for name, of in batch.cond.items() if name != "objects"}, "map": shown}
         if self.shape[-1] == self.size:
             # That of all processes, so that each pixel that is hidden counts alike; a box beyond the border hides none.
             share = mean_over_processes(shown[:, :1].mean())
@@ -160,7 +170,8 @@ def drawn_holes(batch: Batch, size: int, how: Holes) -> Tensor:
     """Holes (N, 1, size, size), true where training hides images of a batch.
 
     Patches are where smooth noise is above a quantile of it: islands, bands and threads, narrow or wide with the correlation
-    length, which is log-uniform. They hide a share of the image that is uniform between 0.05 and 0.6.
+    length, which is log-uniform. They hide a share of the image that is uniform between 0.05 and 0.6. Objects are hidden as a
+    whole, see `hidden_objects`, so that nothing but the caption says what is there.
     """
     kind, chance, noise = batch.uniform(), batch.uniform(6), batch.normal(size, size)
     share = SHARES[0] + (SHARES[1] - SHARES[0]) * chance[:, 0]
@@ -180,6 +191,36 @@ def drawn_holes(batch: Batch, size: int, how: Holes) -> Tensor:
     inside = [(first[:, k, None] < at) & (at < (first + sides)[:, k, None]) for k in (0, 1)]
     boxes = inside[0][:, :, None] & inside[1][:, None]
 
-    everything = (kind < how.all_hidden).reshape(-1, 1, 1)
-    boxed = (kind < how.all_hidden + how.boxes).reshape(-1, 1, 1)
-    return torch.where(everything, True, torch.where(boxed, boxes, patches))[:, None]
+    holes = torch.where((kind < how.all_hidden + how.objects + how.boxes).reshape(-1, 1, 1), boxes, patches)
+    for k in ((kind >= how.all_hidden) & (kind < how.all_hidden + how.objects)).nonzero()[:, 0].tolist():
+        known = "objects" in batch.cond
+        holes[k] = hidden_objects(batch.cond["objects"][k], chance[k], noise[k]) if known else patches[k]
+    return (holes | (kind < how.all_hidden).reshape(-1, 1, 1))[:, None]
+
+
+def hidden_objects(labels: Tensor, chance: Tensor, noise: Tensor) -> Tensor:
+    """A hole (H, W) over some of the connected objects of one class of a label image (H, W), and a rim around them.
+
+    One class of those in the image, half of the time all of its objects, else a share that is uniform in [0, 1] and at least one,
+    and a rim of up to an eighth of the side. A hole in three is put elsewhere in the image, so that its shape does not tell what
+    was there.
+
+    Parameters
+    ----------
+    labels : Tensor of uint8
+        255 where nothing is labelled.
+    chance : Tensor, shape (6,), uniform
+    noise : Tensor, shape (H, W), standard normal
+    """
+    numbers, lots = labels.cpu().numpy(), noise.cpu().numpy().ravel()
+    which, share, rim, moved, *shift = chance.tolist()
+    classes = np.setdiff1d(numbers, [NO_LABEL])
+    if not len(classes):
+        return torch.zeros_like(labels, dtype=torch.bool)
+    objects, n = label(numbers == classes[int(which * len(classes))], np.ones((3, 3)))
+    lot = lots[np.unique(objects, return_index=True)[1][-n:]]
+    hidden = np.isin(objects, 1 + np.argsort(lot)[: max(1, round(min(1, 2 * share) * n))])
+    hole = distance_transform_edt(~hidden) <= rim * len(numbers) / 8
+    if moved < 1 / 3:
+        hole = np.roll(hole, [int(part * len(numbers)) for part in shift], (0, 1))
+    return torch.from_numpy(hole).to(labels.device)
