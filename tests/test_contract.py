@@ -1,5 +1,6 @@
-"""Every row of the table keeps the contract of a model: losses, samples, saving, resuming, seeds."""
+"""Every row of the table keeps the contract of a model: losses, samples, saving, resuming, seeds; and trains as it did."""
 
+import contextlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from toy import TOY, data_for, lively, stage_toy
-from veridical.conditions.table import SIZES, arrays_of
+from recorded import assert_recipe_as_recorded
+from recording import STEPS, STOPPED, Trained, images_of, one_thread, recipe_facts, settings
+from toy import TOY, lively, stage_toy
+from veridical.conditions.table import arrays_of
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
+from veridical.core.interrupt import Stopped
 from veridical.diffusion.canvas import Canvas
 from veridical.models.contract import DenoisesImages, Denoising, Generating, Growing, Labelling, Prepared, Staged
 from veridical.recipes.config import TrainConfig
@@ -23,7 +27,7 @@ from veridical.runs.folder import read_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
 from veridical.training import loop
-from veridical.training.loop import train_or_stop as train  # stopped in the middle
+from veridical.training.start import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -247,9 +251,9 @@ def test_every_part_lowers_its_loss_while_the_others_stand_still(name):
         model = toy(name)
         if isinstance(model, Prepared):
             model.prepare(batch(name, 1, 32).image)
-        optimiser = torch.optim.Adam(model.parts[part].parameters(), 2e-3)
+        optimiser = torch.optim.Adam(model.parts[part].parameters(), 4e-3)
         history = []
-        for _ in range(30):
+        for _ in range(16):
             for which, loss in model.losses(batch(name, 1, 32), 1):
                 if which == part:
                     optimiser.zero_grad()
@@ -272,39 +276,39 @@ def stopping(last: int) -> Callable[..., Batch]:
     return made
 
 
-def settings(name: str, data: Path) -> dict[str, Any]:
-    """Of a brief training; what follows from the data is left to them."""
-    needs = set(RECIPES[name].needs)
-    asked = {"label": "kind", "text": "auto"} | ({} if RECIPES[name].own_source else {"source": str(data)})
-    own = {k: v for k, v in TOY[name].items() if k not in SIZES}
-    return {"size": 32, "batch": 4, "quiet": True, **{k: v for k, v in asked.items() if k in needs}, **own}
+def losses_of(run: Path) -> list[list[str]]:
+    """What the log of a run says but for the time."""
+    return [line.split('"loss"')[1:] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return Trained(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_train_save_load_and_resume(name, tmp_path, monkeypatch):
-    """A run stopped after three steps and resumed ends with the weights, to the bit, and log of one that was not."""
-    data = data_for((*RECIPES[name].needs, *RECIPES[name].learns), tmp_path / "data")
-    given = settings(name, data)
-    for held, stage in RECIPES[name].first.items():
-        own = stage.args | settings(stage.recipe, data)
-        folder = train(stage.recipe, data, tmp_path / f"first-{held}", steps=2, **own)
-        given.setdefault("first", {})[held] = folder
-    train(name, data, tmp_path / "whole", steps=6, **given)
-    with monkeypatch.context() as patch:
-        patch.setattr("veridical.training.loop.batch_of", stopping(3))
-        train(name, data, tmp_path / "parts", steps=6, **given)
-    assert read_run(tmp_path / "parts").finished == (name == "random_phase")
-    train(name, data, tmp_path / "parts", steps=6, resume=True, **given)
-    for file in ("model.safetensors", "resume.safetensors"):
-        whole, parts = (read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))
-        assert whole.keys() == parts.keys()
-        assert all(torch.equal(whole[k], parts[k]) for k in whole)
-    strip = lambda run: [line.split('"loss"')[1:] for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]  # noqa: E731
-    assert strip("whole") == strip("parts")
-    if not RECIPES[name].draws:
-        with pytest.raises(InputError, match=f"{name} draws no images"):
-            draw(load(tmp_path / "whole"), 3)
-        return
-    images = draw(load(tmp_path / "whole"), 3, batch=2)
-    assert images.shape == (3, 1, 32, 32) and images.dtype == np.float32
-    assert images.min() >= 0 and images.max() <= 1 and np.isfinite(images).all()
+def test_what_was_recorded_is_trained_saved_loaded_and_resumed(name, shared, tmp_path, monkeypatch):
+    """A run stopped after three steps and resumed ends with the weights, to the bit, and log of one that was not; weights and
+    images of that are those of the recording.
+    """
+    with one_thread():
+        data = shared.data(name)
+        given = {"steps": STEPS, **settings(name, data), **shared.first(name)}
+        train(name, data, tmp_path / "whole", **given)
+        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
+            patch.setattr("veridical.training.loop.batch_of", stopping(STOPPED))
+            train(name, data, tmp_path / "parts", **given)
+        assert read_run(tmp_path / "parts").finished == (name == "random_phase")
+        train(name, data, tmp_path / "parts", resume=True, **given)
+        for file in ("model.safetensors", "resume.safetensors"):
+            whole, parts = (read_tensors(tmp_path / run / file)[0] for run in ("whole", "parts"))
+            assert whole.keys() == parts.keys()
+            assert all(torch.equal(whole[k], parts[k]) for k in whole)
+        assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+        images = images_of(tmp_path / "whole")
+        assert_recipe_as_recorded(name, recipe_facts(tmp_path / "whole", images))
+        assert images.shape == (3, 1, 32, 32) and images.dtype == np.float32
+        assert images.min() >= 0 and images.max() <= 1 and np.isfinite(images).all()
+        if not RECIPES[name].draws:
+            with pytest.raises(InputError, match=f"{name} draws no images"):
+                draw(load(tmp_path / "whole"), 3)

@@ -22,5 +22,5 @@ from .runs.real import score_run as score_run
 from .runs.run import load as load
 from .scoring.review import review as review
 from .scoring.score import score as score
-from .training.loop import train as train
+from .training.start import train as train
 from .volumes.draw import volume as volume

@@ -12,7 +12,7 @@ from veridical.runs.draw import draw, sample
 from veridical.runs.folder import read_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"size": 32, "steps": 1, "batch": 4, "quiet": True}

@@ -20,7 +20,7 @@ from veridical.runs.draw import draw
 from veridical.runs.run import load
 from veridical.server.served import load_all
 from veridical.server.service import Service
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SIZE = 16
 FLOATS = IntensityWindow(0.0, 1.0, "float32")

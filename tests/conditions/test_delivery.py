@@ -18,7 +18,7 @@ from veridical.runs.draw import draw, sample
 from veridical.runs.folder import read_run, write_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 ROCKS = "phantom:rocks?n=20&size=32"
 OTHER = "phantom:rocks?n=10&size=32&seed=5"

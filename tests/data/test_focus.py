@@ -14,7 +14,7 @@ from veridical.data.focus import Focus, contrast, focus_of, focus_on, undone
 from veridical.data.images import ImageSet, read_images
 from veridical.recipes.config import TrainConfig
 from veridical.runs.real import cut_alike
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="module")

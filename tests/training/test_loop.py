@@ -41,7 +41,7 @@ def flags(settings):
 
 
 COMMAND = [sys.executable, "-m", "veridical", "train", "vae"]
-KILLED = ["--steps", "100", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
+KILLED = ["--steps", "60", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -49,7 +49,7 @@ ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 def whole(data, tmp_path_factory):
     """A run that nobody stops."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    return train_run("vae", data, out, steps=100, quiet=True, **SMALL, **TOY["vae"])
+    return train_run("vae", data, out, steps=60, quiet=True, **SMALL, **TOY["vae"])
 
 
 # That of SIGTERM is stopped in test_contract, too, and in a bench.
@@ -103,10 +103,10 @@ def test_processes_agree_on_what_they_measure_and_how_far_they_are_and_leave_no_
 
 
 def test_minutes_stop_training(data, tmp_path):
-    run = train_run("vae", data, tmp_path / "run", minutes=0.05, quiet=True, **SMALL, **TOY["vae"])
+    run = train_run("vae", data, tmp_path / "run", minutes=0.02, quiet=True, **SMALL, **TOY["vae"])
     cost = json.loads((run / "run.json").read_text())["cost"]
     assert cost["steps"] > 0
-    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"] >= 3
+    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"] >= 1.2
 
 
 def test_a_budget_of_minutes_on_a_machine_that_becomes_busy_is_told(data, tmp_path, monkeypatch, caplog):

@@ -12,13 +12,13 @@ import pytest
 from toy import TOY, write_tiles
 from veridical.recipes import table
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 # Statistics of the batch, comparisons within it, shares of it, a codebook of it, images kept of it.
 FEW = ("dcgan", "cgan", "wgan_gp", "vqvae", "cyclegan")
 SCRIPT = """
 import json, os, sys
-from veridical.training.loop import train
+from veridical.training.start import train
 for recipe, given in json.loads(sys.argv[1]).items():
     train(recipe, out=os.path.join(sys.argv[2], recipe), **given)
 """

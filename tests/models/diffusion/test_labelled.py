@@ -12,7 +12,7 @@ from veridical.models.diffusion.labelled import simplex
 from veridical.recipes.table import build
 from veridical.runs.draw import draw, draw_labelled, sample
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 8, "patch": 2, "early_steps": 0, "autoguidance": 1.0}
 
