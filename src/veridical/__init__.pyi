@@ -5,7 +5,7 @@ from .captioning.caption import caption as caption
 from .core.errors import InputError as InputError
 from .core.version import __version__ as __version__
 from .data.advice import advise as advise
-from .data.dataset import open_dataset as open_dataset
+from .data.open import open_dataset as open_dataset
 from .editing.folder import edit as edit
 from .hub.export import export as export
 from .phantoms import generate as generate

@@ -13,7 +13,7 @@ from veridical.benching.spec import read_spec
 from veridical.conditions.table import SIZES
 from veridical.conditions.text import captions_of
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.data.window import IntensityWindow
 from veridical.hub.hosted import Hosted
 from veridical.runs.draw import draw

@@ -20,7 +20,7 @@ from veridical.benching.run import _check, _prepare, bench
 from veridical.benching.spec import EXAMPLE, read_spec
 from veridical.core.errors import InputError
 from veridical.core.lock import alone
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
 

@@ -20,7 +20,7 @@ def tiles(tmp_path_factory):
 
 
 WORK = {
-    "data": ("veridical.data.dataset.open_dataset", ["data", "DATA"], ["--preview", "--json"]),
+    "data": ("veridical.data.open.open_dataset", ["data", "DATA"], ["--preview", "--json"]),
     "score": ("veridical.scoring.score.score", ["score", "DATA", "DATA"], ["--json"]),
     "audit": ("veridical.auditing.verdict.audit", ["audit", "DATA", "DATA"], ["--json", "--html"]),
     "utility": ("veridical.scoring.utility.utility", ["utility", "DATA", "DATA"], ["--json"]),
@@ -177,7 +177,7 @@ def test_a_bench_says_by_its_exit_code_how_it_ended(run, tmp_path, monkeypatch, 
 
 
 def test_a_stopped_training_says_so(run, tiles, tmp_path, monkeypatch):
-    monkeypatch.setattr("veridical.runs.folder.is_finished", lambda folder: False)
+    monkeypatch.setattr("veridical.training.start.is_finished", lambda folder: False)
     code, out, error = run("train", "random_phase", tiles, "--out", tmp_path / "run", "--size", 16, "--quiet")
     assert code == STOPPED and "--resume" in out and "to go on" in out and "stopped" in error
 

@@ -11,7 +11,7 @@ from torch import nn
 from toy import write_tiles
 from veridical.conditions.delivery import as_tensors, cycle
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
 from veridical.runs.draw import draw, sample

@@ -30,8 +30,8 @@ from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan
 from veridical.reporting.plan import AWAY, Job, Kind, source_of
 from veridical.runs.run import load
+from veridical.scoring.nearest import Training
 from veridical.scoring.score import gather, measure
-from veridical.scoring.sets import Training
 from veridical.training.start import train
 
 

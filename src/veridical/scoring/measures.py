@@ -15,7 +15,8 @@ from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, interval_row, joined, null, row
-from veridical.scoring.sets import COPIES, FEWEST, NEIGHBOURS, Equal, Sets
+from veridical.scoring.selection import NEIGHBOURS, Equal
+from veridical.scoring.sets import COPIES, FEWEST, Sets
 from veridical.stats.groups import group_numbers
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 

@@ -7,7 +7,7 @@ import torch
 from toy import TOY, write_tiles
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.models.diffusion.labelled import simplex
 from veridical.recipes.table import build
 from veridical.runs.draw import draw, draw_labelled, sample
