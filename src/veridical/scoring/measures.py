@@ -1,7 +1,4 @@
-"""The functions of the table of metrics: the sets and a row of the table in, a result row out.
-
-`mean_of_pairs` and `between_sets` make such functions of plain ones, arrays in and numbers out.
-"""
+"""The functions of the table of metrics: sets and a row of the table in, a result row out; some are made of plain functions."""
 
 from __future__ import annotations
 
