@@ -20,7 +20,7 @@ from veridical.adapting.told import Told, captions_of
 from veridical.conditions.condition import Request
 from veridical.conditions.text import encoded, load_vocabulary
 from veridical.core.parse import listed
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.runs.adapted import PART
 from veridical.runs.draw import draw
 from veridical.runs.folder import read_run

@@ -16,7 +16,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.metrics.novelty import memorised_threshold, nearest_crop
 from veridical.metrics.surrogates import surrogates
 

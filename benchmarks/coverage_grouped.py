@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.metrics.novelty import Crops
-from veridical.scoring.sets import Deep, Phase, Sets, Training
+from veridical.scoring.nearest import Training
+from veridical.scoring.sets import Deep, Phase, Sets
 from veridical.scoring.table import METRICS
 
 DIM = 8

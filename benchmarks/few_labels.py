@@ -22,9 +22,10 @@ import torch
 
 import veridical
 from veridical.core.orientation import turn
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
 from veridical.data.images import save_png, to_grid
 from veridical.data.masks import PartLabels, stored
+from veridical.data.open import open_dataset
 from veridical.nets.deform import KNOTS, elastic
 from veridical.reporting.few import few_plot
 from veridical.runs.folder import is_finished

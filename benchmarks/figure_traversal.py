@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from veridical.data.dataset import open_dataset
 from veridical.data.images import to_grid
+from veridical.data.open import open_dataset
 from veridical.models.vae.vae import divergences, traverse
 from veridical.runs.run import load
 

@@ -18,8 +18,8 @@ from scipy import ndimage
 from skimage.restoration import denoise_tv_chambolle, inpaint_biharmonic
 
 from veridical.core.device import use_threads
-from veridical.data.dataset import open_dataset
 from veridical.data.images import save_png, to_grid
+from veridical.data.open import open_dataset
 from veridical.editing.restore import Settings, inpaint, restore, rings, streaks, wedge
 from veridical.metrics.paired import ssim
 from veridical.runs.run import load

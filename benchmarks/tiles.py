@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 
 from veridical import __version__
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 
 SHAPE = (937, 2560, 2560)
 BATCH, SIZE = 64, 64

@@ -20,8 +20,8 @@ from veridical.benching.adherence import balanced, determination, near
 from veridical.benching.ruler import values
 from veridical.captioning.measure import key, measure_classes
 from veridical.core.device import use_threads
-from veridical.data.dataset import open_dataset
 from veridical.data.images import save_png, to_grid
+from veridical.data.open import open_dataset
 from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.runs.draw import conditions_of
 

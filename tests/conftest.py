@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from veridical.core.device import pick_device, seed_step
+
 # Workers share the processors as processes that train together do: two threads each on two cores would wait for each other.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     os.environ.setdefault("LOCAL_WORLD_SIZE", os.environ["PYTEST_XDIST_WORKER_COUNT"])
@@ -20,6 +22,8 @@ sys.dont_write_bytecode = False
 # Of `make test &` in a script a shell takes Ctrl-C away, and of all that it starts, which tests stop with it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+DEVICE = pick_device()
 
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST = (
@@ -43,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """The same random numbers in every run: a test that fails now and then tells nothing."""
-    torch.manual_seed(0)
+    seed_step(0, DEVICE)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What veridical computes, as facts that `test_unchanged.py` compares with those of today.
+"""What veridical computes, as facts that `test_unchanged.py` and `test_contract.py` compare with those of today.
 
 ``python tests/recording.py`` writes ``recording.json`` beside this file, in about 80 seconds on one core;
 ``--old-runs DIR`` writes instead toy runs, stopped halfway and whole, by which a later version can show that it loads and
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
@@ -30,8 +30,10 @@ from scipy.ndimage import gaussian_filter
 from skimage import data as skimage_data
 
 import veridical
-from toy import TOY, write_changes, write_tiles, write_volume
+from toy import TOY, data_for, write_tiles
 from veridical.conditions.table import SIZES
+from veridical.core.interrupt import Stopped
+from veridical.recipes.recipe import Stage
 from veridical.recipes.table import RECIPES
 
 FILE = Path(__file__).with_name("recording.json")
@@ -108,15 +110,38 @@ def settings(name: str, data: Path) -> dict[str, Any]:
     return given
 
 
-def train_first(name: str, data: Path, out: Path) -> dict[str, Any]:
-    """Train the first stages of recipe `name`, if it has any; the argument that the last stage is given."""
-    places = {held: out / held for held in RECIPES[name].first}
-    for held, stage in RECIPES[name].first.items():
-        veridical.train(stage.recipe, data, places[held], steps=2, **stage.args | settings(stage.recipe, data))
-    return {"first": places} if places else {}
+class Trained:
+    """Data and first stages that recipes share, made in a folder when they are first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[tuple[str, ...], Path] = {}
+
+    def data(self, name: str) -> Path:
+        """What recipe `name` learns from: pairs, a volume, or images with labels, masks and captions."""
+        needs = (*RECIPES[name].needs, *RECIPES[name].learns)
+        kind = "block" if "block" in needs else "before" if "before" in needs else "tiles"
+        return self._once(("data", kind), lambda place: data_for(needs, place))
+
+    def first(self, name: str) -> dict[str, Any]:
+        """The argument that says where the first stages of recipe `name` are; none if it has none."""
+        data, places = self.data(name), {}
+        for held, stage in RECIPES[name].first.items():
+            given = stage.args | settings(stage.recipe, data)
+
+            def train(place: Path, stage: Stage = stage, given: dict[str, Any] = given) -> Path:
+                return veridical.train(stage.recipe, data, place, steps=2, **given)
+
+            places[held] = self._once((stage.recipe, str(data), repr(sorted(given.items()))), train)
+        return {"first": places} if places else {}
+
+    def _once(self, key: tuple[str, ...], make: Callable[[Path], Path]) -> Path:
+        if key not in self._made:
+            self._made[key] = make(self._folder / str(len(self._made)))
+        return self._made[key]
 
 
-def draw(run: Path) -> np.ndarray:
+def images_of(run: Path) -> np.ndarray:
     """Three images, one more than a batch; black pixels of a system that draws none."""
     loaded = veridical.load(run, device="cpu")
     if not RECIPES[loaded.info.recipe].draws:
@@ -125,16 +150,9 @@ def draw(run: Path) -> np.ndarray:
     return veridical.draw(loaded, 3, batch=2)
 
 
-def recipe_facts(name: str, data: Path, folder: Path) -> dict[str, Any]:
-    """Weights and samples of a recipe after a few steps."""
-    if "before" in RECIPES[name].needs:
-        data = write_changes(folder / "pairs")
-    if "block" in RECIPES[name].learns:
-        data = write_volume(folder / "volume")
-    first = train_first(name, data, folder / f"{name}-first")
-    veridical.train(name, data, folder / name, steps=STEPS, **settings(name, data), **first)
-    tensors = dict(sorted(load_file(folder / name / "model.safetensors").items()))
-    images = draw(folder / name)
+def recipe_facts(run: Path, images: np.ndarray) -> dict[str, Any]:
+    """Weights and samples of a recipe after `STEPS` steps; `images` are those of `images_of`."""
+    tensors = dict(sorted(load_file(run / "model.safetensors").items()))
     content = b"".join(key.encode() + tensor.numpy().tobytes() for key, tensor in tensors.items())
     wide = images.astype(np.float64)
     return rounded({
@@ -152,9 +170,16 @@ def recipe_facts(name: str, data: Path, folder: Path) -> dict[str, Any]:
 
 
 def all_recipe_facts() -> dict[str, dict[str, Any]]:
+    found = {}
     with tempfile.TemporaryDirectory() as place, one_thread():
-        data = write_tiles(Path(place) / "data", conditions=True)
-        return {name: recipe_facts(name, data, Path(place)) for name in RECIPES}
+        shared = Trained(Path(place))
+        for name in RECIPES:
+            data = shared.data(name)
+            run = veridical.train(
+                name, data, Path(place) / name, steps=STEPS, **settings(name, data), **shared.first(name)
+            )
+            found[name] = recipe_facts(run, images_of(run))
+    return found
 
 
 def unsteady(facts: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
@@ -314,23 +339,31 @@ def to_text(value: Any, indent: int = 0) -> str:
 def old_runs(folder: Path) -> None:
     """Runs NAME, stopped after three steps of six, and NAME-whole, with samples in NAME-whole.npy.
 
-    ``arguments.json`` has those that `veridical.train` was given beside ``steps=6`` and the data in ``data``; paths are from
-    `folder`.
+    ``arguments.json`` has those that `veridical.train` was given beside ``steps=6``; paths are from `folder`.
     """
-    from test_contract import stopping, training
+    from test_contract import stopping
+    from veridical.training import loop
 
     written = {}
-    data = write_tiles(folder / "data", conditions=True)
     with one_thread():
+        shared = Trained(folder / "shared")
         for name in OLD_RUNS:
-            given = settings(name, data) | train_first(name, data, folder / f"{name}-first")
+            data = shared.data(name)
+            given = settings(name, data) | shared.first(name)
             veridical.train(name, data, folder / f"{name}-whole", steps=STEPS, **given)
-            np.save(folder / f"{name}-whole.npy", draw(folder / f"{name}-whole"))
-            with mock.patch.object(training, "batch_of", stopping(STOPPED)):
+            np.save(folder / f"{name}-whole.npy", images_of(folder / f"{name}-whole"))
+            with mock.patch.object(loop, "batch_of", stopping(STOPPED)), contextlib.suppress(Stopped):
                 veridical.train(name, data, folder / name, steps=STEPS, **given)
-            paths = {key: str(Path(given[key]).relative_to(folder)) for key in ("source", "first") if key in given}
-            written[name] = given | paths
+            written[name] = relative(given | {"data": data}, folder)
     (folder / "arguments.json").write_text(to_text(written) + "\n", encoding="utf-8")
+
+
+def relative(given: Any, folder: Path) -> Any:
+    """Arguments with paths as they are from `folder`."""
+    if isinstance(given, dict):
+        return {key: relative(value, folder) for key, value in given.items()}
+    inside = isinstance(given, str | Path) and Path(given).is_relative_to(folder)
+    return str(Path(given).relative_to(folder)) if inside else given
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from veridical.runs.draw import draw
 from veridical.runs.run import load
 from veridical.scoring.score import score
 from veridical.scoring.table import METRICS
-from veridical.training.loop import train
+from veridical.training.start import train
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

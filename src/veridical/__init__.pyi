@@ -5,7 +5,7 @@ from .captioning.caption import caption as caption
 from .core.errors import InputError as InputError
 from .core.version import __version__ as __version__
 from .data.advice import advise as advise
-from .data.dataset import open_dataset as open_dataset
+from .data.open import open_dataset as open_dataset
 from .editing.folder import edit as edit
 from .hub.export import export as export
 from .phantoms import generate as generate
@@ -22,5 +22,5 @@ from .runs.real import score_run as score_run
 from .runs.run import load as load
 from .scoring.review import review as review
 from .scoring.score import score as score
-from .training.loop import train as train
+from .training.start import train as train
 from .volumes.draw import volume as volume

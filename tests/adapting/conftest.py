@@ -4,7 +4,7 @@ import pytest
 
 from pipelines import written
 from toy import TOY, write_tiles
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"size": 32, "steps": 2, "batch": 4, "quiet": True}
 

@@ -12,7 +12,7 @@ from veridical.runs.draw import draw, sample
 from veridical.runs.folder import read_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"size": 32, "steps": 1, "batch": 4, "quiet": True}
@@ -146,7 +146,7 @@ def test_dreambooth_shows_the_base_what_it_drew(told, tiles, tmp_path):
 
 def test_rows_of_the_prior_are_at_the_end_of_a_batch(tiles):
     from veridical.adapting.told import Told, WithPrior
-    from veridical.data.dataset import open_dataset
+    from veridical.data.open import open_dataset
 
     target = open_dataset(tiles[1], 32)
     told = Told(target, [("new",)] * len(target.slices), lambda texts: {"text": np.array([[7]] * len(texts))})

@@ -13,14 +13,14 @@ from veridical.benching.spec import read_spec
 from veridical.conditions.table import SIZES
 from veridical.conditions.text import captions_of
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.data.window import IntensityWindow
 from veridical.hub.hosted import Hosted
 from veridical.runs.draw import draw
 from veridical.runs.run import load
 from veridical.server.served import load_all
 from veridical.server.service import Service
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SIZE = 16
 FLOATS = IntensityWindow(0.0, 1.0, "float32")

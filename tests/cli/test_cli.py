@@ -22,7 +22,7 @@ def tiles(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tiles, tmp_path_factory):
-    from veridical.training.loop import train
+    from veridical.training.start import train
 
     return train(
         "vae", tiles, tmp_path_factory.mktemp("run") / "vae", steps=3, size=32, batch=4, quiet=True, **TOY["vae"]

@@ -20,12 +20,12 @@ def tiles(tmp_path_factory):
 
 
 WORK = {
-    "data": ("veridical.data.dataset.open_dataset", ["data", "DATA"], ["--preview", "--json"]),
+    "data": ("veridical.data.open.open_dataset", ["data", "DATA"], ["--preview", "--json"]),
     "score": ("veridical.scoring.score.score", ["score", "DATA", "DATA"], ["--json"]),
     "audit": ("veridical.auditing.verdict.audit", ["audit", "DATA", "DATA"], ["--json", "--html"]),
     "utility": ("veridical.scoring.utility.utility", ["utility", "DATA", "DATA"], ["--json"]),
     "restore": ("veridical.editing.files.load", ["restore", "RUN", "DATA", "--mask", "m", "--samples", 2], ["--out", "--spread"]),
-    "train": ("veridical.training.loop.train", ["train", "vae", "DATA"], ["--out"]),
+    "train": ("veridical.training.start.train", ["train", "vae", "DATA"], ["--out"]),
     "sample": ("veridical.runs.draw.sample", ["sample", "RUN"], ["--out"]),
     "phantom": ("veridical.phantoms.generate", ["phantom", "rocks"], ["--out"]),
     "bench": ("veridical.benching.run.bench", ["bench", "a.toml"], ["--out"]),
@@ -177,7 +177,7 @@ def test_a_bench_says_by_its_exit_code_how_it_ended(run, tmp_path, monkeypatch, 
 
 
 def test_a_stopped_training_says_so(run, tiles, tmp_path, monkeypatch):
-    monkeypatch.setattr("veridical.runs.folder.is_finished", lambda folder: False)
+    monkeypatch.setattr("veridical.training.start.is_finished", lambda folder: False)
     code, out, error = run("train", "random_phase", tiles, "--out", tmp_path / "run", "--size", 16, "--quiet")
     assert code == STOPPED and "--resume" in out and "to go on" in out and "stopped" in error
 
@@ -286,9 +286,9 @@ def test_too_little_memory_is_a_sentence(run, tiles, tmp_path, monkeypatch):
         def full(*_, error=error, **__):
             raise error
 
-        monkeypatch.setattr("veridical.training.loop.train_or_stop", full)
+        monkeypatch.setattr("veridical.training.start.train", full)
         code, _, said = run("train", "vae", tiles, "--out", tmp_path / "run")
         assert code == 2 and "not enough memory" in said and len(said.strip().splitlines()) == 1
-    monkeypatch.setattr("veridical.training.loop.train_or_stop", lambda *_, **__: {}["bug"])
+    monkeypatch.setattr("veridical.training.start.train", lambda *_, **__: {}["bug"])
     with pytest.raises(KeyError):
         run("train", "vae", tiles, "--out", tmp_path / "run")

@@ -11,7 +11,7 @@ from veridical.conditions.text import COMPLETE, _turn
 from veridical.core.errors import InputError
 from veridical.runs.draw import conditions_of, sample
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 from veridical.wording import state
 
 

@@ -11,14 +11,14 @@ from torch import nn
 from toy import write_tiles
 from veridical.conditions.delivery import as_tensors, cycle
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
 from veridical.runs.draw import draw, sample
 from veridical.runs.folder import read_run, write_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 ROCKS = "phantom:rocks?n=20&size=32"
 OTHER = "phantom:rocks?n=10&size=32&seed=5"

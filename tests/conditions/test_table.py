@@ -16,7 +16,7 @@ from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES, settings
 from veridical.runs.draw import sample
 from veridical.runs.folder import share_budget
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 def test_rows_are_called_by_their_names_and_share_nothing():

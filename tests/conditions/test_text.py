@@ -24,7 +24,7 @@ from veridical.runs.draw import draw, sample
 from veridical.runs.folder import share_budget
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"size": 32, "batch": 4, "threads": 1, "quiet": True, "warmup": 0, "lr": 0.05, "ema": 0.5}
 

@@ -1,9 +1,9 @@
-"""How many threads work."""
+"""How many threads work; what seeds a step."""
 
 import pytest
 import torch
 
-from veridical.core.device import use_threads
+from veridical.core.device import seed_step, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +33,11 @@ def test_as_many_threads_as_the_user_said(said, threads, processes, count, monke
     if processes:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     assert use_threads(threads) == count == torch.get_num_threads()
+
+
+def test_a_step_is_seeded_as_torch_does_it():
+    torch.manual_seed(2**62 + 5)
+    expected = torch.rand(3)
+    torch.rand(2)
+    seed_step(2**62 + 5, torch.device("cpu"))
+    assert torch.equal(torch.rand(3), expected)

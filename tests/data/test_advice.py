@@ -8,8 +8,8 @@ from scipy.ndimage import distance_transform_edt
 from veridical.auditing.independence import FEWEST_SLICES
 from veridical.data import advice
 from veridical.data.advice import JUDGED, advise, lines, to_json
-from veridical.data.dataset import open_dataset
 from veridical.data.focus import contrast
+from veridical.data.open import open_dataset
 
 
 def write(folder, diameter, n=8, size=256, blank=0, cover=0.35):

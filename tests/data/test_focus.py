@@ -9,12 +9,12 @@ import tifffile
 
 from veridical.core.errors import InputError
 from veridical.core.notes import heard
-from veridical.data.dataset import open_dataset
 from veridical.data.focus import Focus, contrast, focus_of, focus_on, undone
 from veridical.data.images import ImageSet, read_images
+from veridical.data.open import open_dataset
 from veridical.recipes.config import TrainConfig
 from veridical.runs.real import cut_alike
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="module")

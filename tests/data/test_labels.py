@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
 from veridical.data.labels import Labels, fit_labels
+from veridical.data.open import open_dataset
 from veridical.data.window import IntensityWindow
 
 EIGHT_BIT = IntensityWindow(0, 255, "uint8")

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
 from veridical.data.masks import rank, stored
+from veridical.data.open import open_dataset
 
 
 def save(folder, values, n=6):

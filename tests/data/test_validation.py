@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 
 
 def write(folder, n, size=32, copies=(), name="image"):

@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from toy import TOY
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="session")

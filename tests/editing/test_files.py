@@ -13,7 +13,7 @@ from PIL import Image
 from toy import TOY
 from veridical.editing.checks import magnification_remarks
 from veridical.editing.restore import rings
-from veridical.training.loop import train
+from veridical.training.start import train
 
 QUICK = ("--set", "steps=3", "--set", "resamplings=1", "--quiet")
 

@@ -12,7 +12,7 @@ from veridical.editing.settings import Told
 from veridical.editing.table import EDITS
 from veridical.runs.draw import draw, sample
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="module")

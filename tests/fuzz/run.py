@@ -75,7 +75,7 @@ def make_base(folder: Path) -> None:
     from bench_folder import make_bench
     from toy import TOY, write_tiles
     from veridical.runs.draw import sample
-    from veridical.training.loop import train
+    from veridical.training.start import train
 
     data = write_tiles(folder / "data", n=12, size=32, conditions=True)
     brief = {"size": 16, "steps": 1, "batch": 2, "quiet": True, "device": "cpu"}

@@ -17,7 +17,7 @@ from veridical.hub.sampling import sample_hosted
 from veridical.runs.draw import sample
 from veridical.server.served import load_all
 from veridical.server.service import Service
-from veridical.training.loop import train
+from veridical.training.start import train
 
 HOLE = np.zeros((20, 26), bool)
 HOLE[6:12, 8:16] = True

@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
 
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.metrics import distribution
 from veridical.metrics.surrogates import surrogates
 

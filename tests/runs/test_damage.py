@@ -16,7 +16,7 @@ from veridical.runs.draw import draw
 from veridical.runs.folder import read_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 VALUES = (None, True, "", "x", -1, 0, 0.5, math.nan, math.inf, 10**30, 1e308, [], {}, [[1]], {"a": {"b": 1}})
 

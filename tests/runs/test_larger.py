@@ -12,7 +12,7 @@ from veridical.core.parse import parse_size
 from veridical.runs import draw as drawing
 from veridical.runs.draw import conditions_of, draw, sample
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from veridical.recipes.info import digest
 from veridical.runs.draw import sample
 from veridical.runs.real import audit_run, real_side, score_run
 from veridical.scoring.score import gather, score
-from veridical.training.loop import train
+from veridical.training.start import train
 
 WINDOW = IntensityWindow(1000.0, 30000.0, "uint16")
 

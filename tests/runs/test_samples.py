@@ -19,7 +19,7 @@ from toy import TOY, write_tiles
 from veridical.core.errors import InputError
 from veridical.runs import draw, samples
 from veridical.runs.draw import sample
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="module")

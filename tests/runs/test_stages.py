@@ -18,7 +18,7 @@ from veridical.runs.draw import draw
 from veridical.runs.folder import read_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors, write_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"size": 32, "batch": 4, "threads": 1, "device": "cpu", "quiet": True}
 

@@ -17,7 +17,7 @@ from veridical.runs.words import embed_images, embed_texts, load_clip, words_of
 from veridical.scoring.measures import clipscore
 from veridical.scoring.sets import Sets, Words
 from veridical.scoring.table import METRICS
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 def trained(name, data, out):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
 from veridical.data.images import save_png
+from veridical.data.open import open_dataset
 from veridical.data.readers.imagefile import read_image
 from veridical.reporting.few import few_plot
 from veridical.scoring import few as room

@@ -35,7 +35,7 @@ def value_only(statistic, groups, **settings):
     return Interval(value, 0.5, 1.0, None, "")
 
 
-@pytest.mark.parametrize(("count", "tiles"), [(12, 5), (6, 20)])
+@pytest.mark.parametrize(("count", "tiles"), [(12, 5), pytest.param(6, 20, marks=pytest.mark.long)])
 def test_a_perfect_generator_is_at_the_floor(count, tiles, monkeypatch):
     """Floors of tiles in slices would be worse than what independent perfect images reach: by 8 to 30 standard errors."""
     monkeypatch.setattr(measures, "jackknife", value_only)
@@ -69,7 +69,7 @@ def test_slices_that_are_in_both_real_sets_do_not_lower_the_floor():
     assert abs(np.mean(floors)) < 3 * np.std(floors) / np.sqrt(80)
 
 
-@pytest.mark.parametrize(("count", "tiles"), [(12, 5), (4, 10), (3, 10)])
+@pytest.mark.parametrize(("count", "tiles"), [(12, 5), pytest.param(4, 10, marks=pytest.mark.long), (3, 10)])
 def test_the_interval_of_the_kernel_distance_holds_0(count, tiles):
     held, draws = 0, 80
     for seed in range(draws):

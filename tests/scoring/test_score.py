@@ -16,11 +16,11 @@ from veridical.data.window import IntensityWindow
 from veridical.metrics import distribution, features
 from veridical.metrics.novelty import cut_crops
 from veridical.metrics.spacing import spacing
+from veridical.scoring.nearest import Training
 from veridical.scoring.result_rows import null
 from veridical.scoring.result_rows import row as a_row
 from veridical.scoring.said import headline, unmeasured
 from veridical.scoring.score import format_rows, gather, measure, score
-from veridical.scoring.sets import Training
 
 KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "remark", "settings"}
 SHARES = ("precision_capped", "recall_capped", "coverage")
@@ -552,7 +552,7 @@ def test_an_unknown_extractor_is_refused():
 
 def test_large_sets_are_compared_by_some_of_their_images(monkeypatch):
     """The same rows whatever the order; every image is looked at for copies; the remark says how many are compared."""
-    monkeypatch.setattr("veridical.scoring.sets.MOST", 24)
+    monkeypatch.setattr("veridical.scoring.selection.MOST", 24)
     real, synth = blobs(60, 0), 0.8 * blobs(50, 1)
     synth[7] = real[3]
     rows = by_metric(score(real, synth, extractor="tiny"))

@@ -11,7 +11,7 @@ from veridical.conditions.table import SIZES
 from veridical.recipes.table import RECIPES
 from veridical.server.served import load_all
 from veridical.server.service import Limits, Service
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SIZE = 16
 

@@ -16,7 +16,7 @@ from veridical.studio.app import app_of
 from veridical.studio.house import House
 from veridical.studio.making import make_review
 from veridical.studio.place import Place
-from veridical.training.loop import train
+from veridical.training.start import train
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 SCREEN, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}

@@ -17,7 +17,7 @@ from veridical.studio import painting
 from veridical.studio.app import app_of
 from veridical.studio.house import House
 from veridical.studio.place import Place
-from veridical.training.loop import train
+from veridical.training.start import train
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -41,7 +40,7 @@ def flags(settings):
 
 
 COMMAND = [sys.executable, "-m", "veridical", "train", "vae"]
-KILLED = ["--steps", "100", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
+KILLED = ["--steps", "60", *flags({**SMALL, **TOY["vae"]}), "--quiet"]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -49,7 +48,7 @@ ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 def whole(data, tmp_path_factory):
     """A run that nobody stops."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    return train_run("vae", data, out, steps=100, quiet=True, **SMALL, **TOY["vae"])
+    return train_run("vae", data, out, steps=60, quiet=True, **SMALL, **TOY["vae"])
 
 
 # That of SIGTERM is stopped in test_contract, too, and in a bench.
@@ -69,44 +68,11 @@ def test_a_killed_run_resumes_to_the_same_weights(number, data, whole, tmp_path)
     assert losses(whole) == losses(broken)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
-def test_processes_agree_on_what_they_measure_and_how_far_they_are_and_leave_no_thread(tmp_path):
-    # A thread of the process group that outlives it aborts the interpreter now and then while it ends.
-    (tmp_path / "script.py").write_text(
-        "import os, pathlib, torch\n"
-        "from veridical.core import device\n"
-        "from veridical.core.batch import Batch\n"
-        "from veridical.recipes.table import build\n"
-        "torch.set_num_threads(1)\n"
-        "rank = int(os.environ['RANK'])\n"
-        "world = device.World(torch.device('cpu'))\n"
-        "assert world.largest(0.25 + rank / 2, -rank, rank == 1) == [0.75, 0, 1]\n"
-        "assert device.average_over_processes(torch.tensor([1.0, rank])).tolist() == [1, 0.5]\n"
-        "torch.manual_seed(0)\n"
-        "model = build('stylegan', 1, 16, {'width': 4, 'latent': 8, 'mapping': 2, 'path_length': 1.0})\n"
-        "image = torch.rand(4, 1, 16, 16) + rank\n"
-        "batch = Batch.at(image, {}, seed=0, step=0, start=4 * rank, total=8)\n"
-        "for _ in model.losses(batch, 0): pass\n"
-        "measured = [*model.mean_style.tolist(), model.mean_path.item(), model.augment.probability.item()]\n"
-        "assert any(measured) and world.largest(*measured) == [-x for x in world.largest(*(-x for x in measured))]\n"
-        "weights = torch.ones(3, requires_grad=True)\n"
-        "weights.sum().backward()\n"
-        "world.average([weights.grad])\n"
-        "torch.optim.AdamW([weights]).step()\n"
-        "names = lambda: {task.joinpath('comm').read_text() for task in pathlib.Path('/proc/self/task').iterdir()}\n"
-        "assert any('gloo' in name for name in names())\n"
-        "device._leave()\n"
-        "assert not any('gloo' in name for name in names()), names()\n"
-    )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run([*torchrun, str(tmp_path / "script.py")], check=True, env=ALONE)
-
-
 def test_minutes_stop_training(data, tmp_path):
-    run = train_run("vae", data, tmp_path / "run", minutes=0.05, quiet=True, **SMALL, **TOY["vae"])
+    run = train_run("vae", data, tmp_path / "run", minutes=0.02, quiet=True, **SMALL, **TOY["vae"])
     cost = json.loads((run / "run.json").read_text())["cost"]
     assert cost["steps"] > 0
-    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"] >= 3
+    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"] >= 1.2
 
 
 def test_a_budget_of_minutes_on_a_machine_that_becomes_busy_is_told(data, tmp_path, monkeypatch, caplog):

@@ -18,7 +18,7 @@ from veridical.recipes.config import TrainConfig
 from veridical.runs.folder import read_run, write_run
 from veridical.runs.run import load
 from veridical.runs.tensors import read_tensors, write_tensors
-from veridical.training.loop import train
+from veridical.training.start import train
 from veridical.training.state import Log
 
 SMALL = {"size": 32, "batch": 4, "threads": 1, "quiet": True, "device": "cpu", **TOY["vae"]}
@@ -97,14 +97,14 @@ def test_one_of_two_that_start_at_once_trains(data, tmp_path):
 
 
 def test_a_folder_that_another_process_writes_meanwhile(data, trained, tmp_path, monkeypatch):
-    from veridical.training import loop
+    from veridical.training import start
 
     def opened(*arguments):
         shutil.copytree(trained, tmp_path / "run")
         return open_data(*arguments)
 
-    open_data = loop.open_data
-    monkeypatch.setattr(loop, "open_data", opened)
+    open_data = start.open_data
+    monkeypatch.setattr(start, "open_data", opened)
     with pytest.raises(InputError, match="holds a run"):
         train("vae", data, tmp_path / "run", steps=6, **SMALL)
     assert contents(tmp_path / "run").keys() >= contents(trained).keys()

@@ -14,7 +14,7 @@ from veridical.core.errors import InputError
 from veridical.core.parse import parse_shape
 from veridical.data.readers.open import open_slices
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 from veridical.volumes import diffused, sections
 from veridical.volumes.draw import volume
 

@@ -26,7 +26,8 @@ from veridical.core.device import process_number, use_threads
 from veridical.core.errors import InputError
 from veridical.core.notes import tell
 from veridical.core.version import __version__
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
+from veridical.data.open import open_dataset
 from veridical.pretrained.folder import is_hub
 from veridical.recipes.adaptation import BASE, Adaptation
 from veridical.recipes.config import TrainConfig

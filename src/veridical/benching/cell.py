@@ -22,6 +22,7 @@ from veridical.conditions.delivery import open_data
 from veridical.core.device import use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_array, write_json
+from veridical.core.interrupt import Stopped
 from veridical.core.lock import alone
 from veridical.core.orientation import ORIENTATIONS
 from veridical.metrics.novelty import Crops, cut_crops
@@ -29,9 +30,9 @@ from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan
 from veridical.reporting.plan import AWAY, Job, Kind, source_of
 from veridical.runs.run import load
+from veridical.scoring.nearest import Training
 from veridical.scoring.score import gather, measure
-from veridical.scoring.sets import Training
-from veridical.training.loop import train_or_stop
+from veridical.training.start import train
 
 
 def run_stage(out: Path, dataset: str, name: str, seed: int) -> None:
@@ -45,12 +46,12 @@ def run_stage(out: Path, dataset: str, name: str, seed: int) -> None:
         data = paired_data(data, spec["changes"][dataset], spec["truth"]["learn"])
         entry = {name: value for name, value in entry.items() if name not in ("split", "hold_out")}
     given = entry | _settings(spec, row, seed)
-    train_or_stop(
-        recipe, data, job.folder(out) / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given
-    )
-    run = load(job.folder(out) / "run")
-    if run.info.finished:
-        write_json(job.folder(out) / "cost.json", run.info.cost_of_all().to_json())
+    first = _first(out, spec, row, dataset, seed)
+    try:
+        folder = train(recipe, data, job.folder(out) / "run", resume=True, first=first, **given)
+    except Stopped:
+        return
+    write_json(job.folder(out) / "cost.json", load(folder).info.cost_of_all().to_json())
 
 
 def _settings(spec: dict[str, Any], row: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -83,11 +84,12 @@ def run_cell(out: Path, dataset: str, recipe: str, seed: int) -> None:
         target = open_data(recipe, (), data, TrainConfig(size=size, **entry)).target
         drawn = draw_others(name, row["args"], target, place, folder, spec["samples"], seed + 1)
     else:
-        train_or_stop(name, data, folder / "run", resume=True, first=_first(out, spec, row, dataset, seed), **given)
-        run = load(folder / "run")
-        use_threads(given["threads"])
-        if not run.info.finished:
+        first = _first(out, spec, row, dataset, seed)
+        try:
+            run = load(train(name, data, folder / "run", resume=True, first=first, **given))
+        except Stopped:
             return
+        use_threads(given["threads"])
         drawn = draw_run(run, place, folder, spec["samples"], seed + 1)
         target = open_data(recipe, {"mask"} & set(needs), data, TrainConfig(size=size, **entry)).target
     images = drawn.images

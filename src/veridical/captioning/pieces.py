@@ -11,9 +11,9 @@ import numpy as np
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 from veridical.core.limits import check_cost
-from veridical.data.dataset import open_dataset
 from veridical.data.images import channels_first, suffix_of
 from veridical.data.names import without_side
+from veridical.data.open import open_dataset
 from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
 from veridical.data.spec import parse_spec
@@ -95,7 +95,7 @@ def tiles_of(spec: str, size: int, split: str | None, hold_out: int) -> Pieces:
     Raises
     ------
     InputError
-        As `veridical.data.dataset.open_dataset`; if two images would be called alike.
+        As `veridical.data.open.open_dataset`; if two images would be called alike.
     """
     dataset = open_dataset(spec, size, split=split, hold_out=hold_out)
     slices = dataset.slices

@@ -99,8 +99,8 @@ def data(
     from veridical.core.notes import heard
     from veridical.core.progress import bar_if_slow
     from veridical.data.advice import advise, is_other, lines, to_json
-    from veridical.data.dataset import open_dataset
     from veridical.data.images import save_png, to_grid
+    from veridical.data.open import open_dataset
 
     check_outputs(preview, json_file, inputs=(spec,))
     with heard(), bar_if_slow():  # notes are in the summary

@@ -27,8 +27,8 @@ def train(
     """
     from veridical.cli.ending import ended, stopped
     from veridical.core.device import process_number
-    from veridical.runs.folder import is_finished
-    from veridical.training.loop import train_or_stop as run
+    from veridical.core.interrupt import Stopped
+    from veridical.training.start import train as run
 
     check_folder(out)
     more = pairs_of(set_)
@@ -39,12 +39,15 @@ def train(
         if flags.get(name) is not None:
             raise InputError(f"--set {name} says again what --{name.replace('_', '-')} says: leave one out.")
     given: dict[str, Any] = {**flags, **more}
-    folder = run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
-    finished = is_finished(folder)
-    if process_number("RANK", 0) == 0:
-        say(ended(folder) if finished else stopped(folder))
-    if not finished:
-        raise typer.Exit(STOPPED)
+    speaks = process_number("RANK", 0) == 0
+    try:
+        run(recipe, data, out, resume=resume, first=_places(first), quiet=quiet, **given)
+    except Stopped:
+        if speaks:
+            say(stopped(out))
+        raise typer.Exit(STOPPED) from None
+    if speaks:
+        say(ended(out))
 
 
 def _places(first: list[str]) -> str | dict[str, str] | None:

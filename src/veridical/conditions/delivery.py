@@ -15,7 +15,8 @@ from veridical.conditions.condition import Arrays, Drawn, Supply
 from veridical.conditions.table import CONDITIONS, DataSettings, needed
 from veridical.core.errors import InputError
 from veridical.core.files import replacing
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
+from veridical.data.open import open_dataset
 
 
 class Feed(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
+from veridical.data.open import open_dataset
 from veridical.data.spec import parse_spec
 
 

@@ -14,8 +14,9 @@ from veridical.conditions.condition import Answer, Arrays, Condition, Drawn, Opt
 from veridical.conditions.reopen import exists, reopened
 from veridical.core.errors import InputError
 from veridical.core.settings import setting
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
 from veridical.data.masks import stored
+from veridical.data.open import open_dataset
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.data.readers.open import open_slices
 from veridical.data.window import IntensityWindow

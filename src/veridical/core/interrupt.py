@@ -7,6 +7,10 @@ import signal
 from collections.abc import Callable, Iterator
 
 
+class Stopped(KeyboardInterrupt):
+    """Work that was stopped, and is saved: the message says what goes on with it."""
+
+
 @contextlib.contextmanager
 def on_stop(action: Callable[[], None]) -> Iterator[None]:
     """Call `action` at SIGTERM and SIGINT inside the block; the old handlers come back after it."""

@@ -34,7 +34,7 @@ def split_regions(
     twins: Mapping[int, int] | None = None,
     notes: list[str] | None = None,
 ) -> tuple[dict[str, Any], Regions]:
-    """Decide what is held out; `veridical.data.dataset.open_dataset` states the rules.
+    """Decide what is held out; `veridical.data.open.open_dataset` states the rules.
 
     Parameters
     ----------

@@ -25,9 +25,9 @@ from veridical.data.readers.runs import drawn_independently
 from veridical.metrics.novelty import nearest_crop
 from veridical.recipes import table
 from veridical.runs.folder import read_run
+from veridical.scoring.nearest import Training
 from veridical.scoring.result_rows import Row
 from veridical.scoring.score import gather, measure
-from veridical.scoring.sets import Training
 
 
 class Real(NamedTuple):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from veridical.core.arrays import NO_LABEL
 from veridical.core.errors import InputError
 from veridical.core.files import read_json
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
 from veridical.data.masks import PartLabels, labelled_only, rank, stored
+from veridical.data.open import open_dataset
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.nets.segmentation import predict_masks, train_segmentation
 from veridical.scoring.result_rows import Row, interval_row

@@ -1,7 +1,4 @@
-"""The functions of the table of metrics: the sets and a row of the table in, a result row out.
-
-`mean_of_pairs` and `between_sets` make such functions of plain ones, arrays in and numbers out.
-"""
+"""The functions of the table of metrics: sets and a row of the table in, a result row out; some are made of plain functions."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ from veridical.core.arrays import digests
 from veridical.core.errors import InputError
 from veridical.scoring.metric import Metric
 from veridical.scoring.result_rows import Row, interval_row, joined, null, row
-from veridical.scoring.sets import COPIES, FEWEST, NEIGHBOURS, Equal, Sets
+from veridical.scoring.selection import NEIGHBOURS, Equal
+from veridical.scoring.sets import COPIES, FEWEST, Sets
 from veridical.stats.groups import group_numbers
 from veridical.stats.jackknife import Kind, below_quantile, jackknife
 

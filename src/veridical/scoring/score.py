@@ -21,8 +21,9 @@ from veridical.data.names import group_of
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
+from veridical.scoring.nearest import Training
 from veridical.scoring.result_rows import Row, joined, null, real_of
-from veridical.scoring.sets import Sets, Training, Words
+from veridical.scoring.sets import Sets, Words
 from veridical.scoring.table import METRICS, find
 
 if TYPE_CHECKING:

@@ -1,11 +1,8 @@
-"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it.
-
-Longer than other files because all that metrics share is in one class.
-"""
+"""What metrics are given: the sets of images, and the work that several of them share, done when one first asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +13,12 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import digests
 from veridical.core.errors import InputError
-from veridical.metrics.novelty import nearest_crop
-from veridical.stats.groups import halves, independent, one_group, spread_evenly, units
+from veridical.scoring.kernels import Tiles, kernels_of, kid_between
+from veridical.scoring.nearest import Training, crops_of, own_crops_of
+from veridical.scoring.selection import NEIGHBOURS, Equal, Rows, canonical, equal_of, remarks_of, rows_of
+from veridical.stats.groups import spread_evenly
 
 COPIES = "the synthetic images are the real images"
-NEIGHBOURS = 5
 # Of real images and of others that shares of neighbours need: with fewer, their intervals are wider than what sets real
 # images apart from ones with noise that everybody sees (docs/results/precision.md).
 FEWEST = 40
@@ -28,19 +26,6 @@ FEWEST = 40
 # Of the precision of other real images that samples need, for a recall: with less, sets of all kinds of images have less recall
 # than sets of few kinds (docs/results/precision.md).
 PRECISE = 0.5
-
-# Of larger sets so many images, spread evenly over slices, are compared by their features: each with each, so that memory and
-# time grow with the square of this number, and what chance makes is small already (benchmarks/large_sets.py).
-MOST = 4000
-
-
-class Training(NamedTuple):
-    """Images that were trained on: whole ones (C, height, width) in [0, 1], flips and quarter turns that training makes, and
-    the share of the training data that these images are."""
-
-    images: Sequence[NDArray[Any]]
-    orientations: int = 8
-    searched: float = 1.0
 
 
 class Words(NamedTuple):
@@ -51,20 +36,6 @@ class Words(NamedTuple):
     others: NDArray[Any]
     real: NDArray[Any]
     synth_groups: NDArray[Any]
-
-
-class Rows(NamedTuple):
-    """Row numbers of real images and synthetic ones, sorted by content; of other real images, which stand in the place of
-    synthetic ones for the floor, and of the real ones `half` beside them; and the labels of all four."""
-
-    real: NDArray[Any]
-    synth: NDArray[Any]
-    half: NDArray[Any]
-    others: NDArray[Any]
-    real_groups: NDArray[Any]
-    synth_groups: NDArray[Any]
-    half_groups: NDArray[Any]
-    other_groups: NDArray[Any]
 
 
 class Deep(NamedTuple):
@@ -99,18 +70,6 @@ class Pairs(NamedTuple):
     synth: NDArray[Any]
     groups: NDArray[Any]
     identical: int
-
-
-class Equal(NamedTuple):
-    """What metrics that depend on n are given: positions in `Rows.half`, and draws of n independent images of `Rows.synth` and
-    of `Rows.others`; labels of the first and of all of `synth`; why there is no floor."""
-
-    n: int
-    real: NDArray[Any]
-    synth: list[NDArray[Any]]
-    others: list[NDArray[Any]]
-    groups: list[NDArray[Any]]
-    no_floor: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,39 +145,14 @@ class Sets:
 
     @cached_property
     def rows(self) -> Rows:
-        """Rows by content: which images are drawn must not depend on the order they came in."""
-        real, real_groups = _canonical(self.real, self.real_groups)
-        synth, synth_groups = _canonical(self.synth, self.synth_groups)
-        if self.floor_real is None:
-            half, other = halves(real_groups)
-            return Rows(
-                real, synth, real[half], real[other], real_groups, synth_groups, real_groups[half], real_groups[other]
-            )
-        others, other_groups = _canonical(self.floor_real, self.floor_groups)
-        return Rows(real, synth, real, others, real_groups, synth_groups, real_groups, other_groups)
+        """Which images are compared, see `rows_of`."""
+        others = None if self.floor_real is None else (self.floor_real, self.floor_groups)
+        return rows_of((self.real, self.real_groups), (self.synth, self.synth_groups), others)
 
     @cached_property
     def equal(self) -> Equal:
-        """Equally many independent images, one a slice, in the place of synthetic and of other real ones.
-
-        Tiles of one slice are alike: as many independent images are nearer to the real ones. Where there are too few
-        slices for that, n is that of tiles, and there is no floor.
-        """
-        rows = self.rows
-        synth, others = rows.synth_groups, rows.other_groups
-        if one_group(rows.half_groups, others):
-            others = np.arange(len(others))
-        tiles = min(len(rows.half), len(synth), len(others))
-        slices = min(len(np.unique(synth)), len(np.unique(others)))
-        n, no_floor = min(slices, len(rows.half)), None
-        if n <= NEIGHBOURS and n < tiles:
-            n = tiles
-            drawn, floor = ([spread_evenly(groups, n)] for groups in (synth, others))
-            no_floor = f"no floor: fewer than {NEIGHBOURS + 1} other slices"
-        else:
-            drawn, floor = (independent(groups, n) if n else [] for groups in (synth, others))
-        real = spread_evenly(rows.half_groups, tiles)
-        return Equal(n, real, drawn, floor, [rows.half_groups[real], synth], no_floor)
+        """Equally many independent images, see `equal_of`."""
+        return equal_of(self.rows)
 
     @cached_property
     def every(self) -> Equal:
@@ -269,16 +203,13 @@ class Sets:
                 images, order, labels = self.floor_real, rows.others, rows.other_groups
             phase, groups = _random_phase(images[order], labels, n)
         phase = check_images(phase, "phase")
-        order, labels = _canonical(phase, groups)
+        order, labels = canonical(phase, groups)
         return Phase(self._embed(phase[order]), labels, groups is not None and self.floor_real is None)
 
     @cached_property
     def feature_remarks(self) -> tuple[str, ...]:
         """What has to be said of numbers that come from features."""
-        large = max(len(self.real), len(self.synth), len(self.other_real)) > MOST
-        return (
-            (f"{MOST} images of a set, spread evenly over its slices, are compared by their features",) if large else ()
-        )
+        return remarks_of(max(len(self.real), len(self.synth), len(self.other_real)))
 
     def to_keep(self) -> Known:
         """For sets of the same real images and others: `known`."""
@@ -286,32 +217,16 @@ class Sets:
 
     @cached_property
     def kernels(self) -> tuple[NDArray[Any], ...]:
-        """Kernel matrices of the KID for real images x, synthetic ones y and random-phase ones p: xx, yy, xy, pp, xp.
-
-        NaN between tiles of one slice. If all real images are of one slice, each counts by itself, and so do synthetic ones.
-        """
-        from veridical.metrics.distribution import kernel
-
+        """Kernel matrices of the KID, see `kernels_of`."""
         (x, y), rows, (p, phase, of_real) = self.deep[:2], self.rows, self.random_phase
-        gx, gy, gp = (units(groups) for groups in (rows.real_groups, rows.synth_groups, phase))
-        xp = kernel(x, p, rows.real_groups, phase) if of_real and not one_group(phase) else kernel(x, p)
-        return kernel(x, x, gx, gx), kernel(y, y, gy, gy), kernel(x, y), kernel(p, p, gp, gp), xp
+        return kernels_of(Tiles(x, rows.real_groups), Tiles(y, rows.synth_groups), Tiles(p, phase), of_real)
 
     @cached_property
     def kid_floor(self) -> float | None:
-        """KID between real and other real images, by pairs of different slices; None where the others are of one other slice."""
-        from veridical.metrics.distribution import kernel, mmd2
-
-        (x, z), rows = (self.deep.half, self.deep.others), self.rows
-        if min(len(x), len(z)) < 2:
-            return None
-        mine, theirs = rows.half_groups, rows.other_groups
-        same = one_group(mine, theirs)
-        gx, gz = units(mine), units(theirs) if same else theirs
-        named = not same and self.real_groups is not None and (self.floor_real is None or self.floor_groups is not None)
-        across = kernel(x, z, mine, theirs) if named else kernel(x, z)
-        found = mmd2(kernel(x, x, gx, gx), kernel(z, z, gz, gz), across)
-        return found if np.isfinite(found) else None
+        """KID between real and other real images, see `kid_between`."""
+        deep, rows = self.deep, self.rows
+        named = self.real_groups is not None and (self.floor_real is None or self.floor_groups is not None)
+        return kid_between(Tiles(deep.half, rows.half_groups), Tiles(deep.others, rows.other_groups), named)
 
     @cached_property
     def distances(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -355,24 +270,14 @@ class Sets:
             If no training image is as large as these.
         """
         assert self.train is not None
-        images, orientations, _ = self.train
-        crops = self._searched(lambda: nearest_crop(self.synth, images, orientations=orientations))
+        crops = crops_of(self.synth, self.train)
         return crops, np.asarray(self.own.distance if self.test_distance is None else self.test_distance)
 
     @cached_property
     def own(self) -> Any:
         """Which real images are among the training images, see `veridical.metrics.same.own_crops`; errors as of `crops`."""
-        from veridical.metrics.same import own_crops, simple
-
         assert self.train is not None
-        real, (images, orientations, _) = self.real, self.train
-        groups = np.arange(len(real)) if self.real_groups is None else self.real_groups
-
-        def search() -> Any:
-            crops = nearest_crop(real, images, orientations=orientations)
-            return own_crops(real, images, crops, groups, orientations=orientations, exactly=simple(real))
-
-        return self._searched(search)
+        return own_crops_of(self.real, self.real_groups, self.train)
 
     @property
     def training_remarks(self) -> tuple[str, ...]:
@@ -382,26 +287,6 @@ class Sets:
         return (
             f"{shared} of the {len(self.real)} real images are among the training images; they were compared with the others",
         )
-
-    def _searched(self, search: Callable[[], Any]) -> Any:
-        import torch
-        from scipy.fft import set_workers
-
-        try:
-            with set_workers(torch.get_num_threads()):
-                return search()
-        except ValueError as error:
-            raise InputError(str(error)) from None
-
-
-def _canonical(images: NDArray[Any], groups: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows sorted by content, at most `MOST`, and the labels in this order; without any, every image is a group."""
-    order = np.argsort(np.array(digests(images)), kind="stable")
-    labels = np.arange(len(order)) if groups is None else groups[order]
-    if len(order) <= MOST:
-        return order, labels
-    kept = spread_evenly(labels, MOST)
-    return order[kept], labels[kept]
 
 
 def _random_phase(tiles: NDArray[Any], groups: NDArray[Any], n: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from veridical.core.arrays import NO_LABEL
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
 from veridical.data.masks import labelled_only, rank, stored
+from veridical.data.open import open_dataset
 from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics.same import numbered, simple
 from veridical.nets.segmentation import predict_masks, train_segmentation

@@ -1,50 +1,34 @@
-"""The one training loop: any model, any number of processes, stopped and resumed at any moment.
-
-Longer than other files because starting, stepping and saving share one state.
-"""
+"""The one training loop: any model, any number of processes, stopped and resumed at any moment."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from veridical.conditions.delivery import Feed, as_tensors, open_data
+from veridical.conditions.delivery import Feed, as_tensors
 from veridical.core.batch import Batch, mix
-from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, use_threads
+from veridical.core.device import World, memory_format, move, peak_memory_mb, pick_device, seed_step, use_threads
 from veridical.core.errors import InputError
 from veridical.core.files import write_text
 from veridical.core.interrupt import left_at_stop, on_stop
-from veridical.core.limits import check_cost
 from veridical.core.notes import tell
 from veridical.core.pace import first_pace, slowed
-from veridical.core.progress import Progress, bar_if_slow
-from veridical.core.version import __version__
+from veridical.core.progress import Progress
 from veridical.models.contract import Adapted, Model, Paced, Prepared, PreparedWith, Sharing
 from veridical.recipes import table
 from veridical.recipes.config import TrainConfig
-from veridical.recipes.info import NOTHING, Cost, RunInfo, StageInfo
-from veridical.runs.folder import (
-    changes,
-    is_finished,
-    look,
-    read_run,
-    resumed,
-    share_budget,
-    training_alone,
-    write_run,
-)
-from veridical.runs.run import load_stage
-from veridical.runs.stages import check_words, find_stage, given_places, is_stage, own_place, refer, words_of
+from veridical.recipes.info import Cost, RunInfo
+from veridical.runs.folder import changes, write_run
 from veridical.training.course import is_best
-from veridical.training.events import Events, writer
+from veridical.training.events import Events
 from veridical.training.optimise import descend, learning_rate, make_optimiser, parameters_of
 from veridical.training.preview import show
 from veridical.training.state import Average, Log, State
@@ -55,162 +39,6 @@ Losses = Callable[[Batch, int], Iterator[tuple[str, Tensor]]]  # as `Model.losse
 
 class TrainingDiverged(InputError):
     """A loss or gradient stopped being a number; the last good checkpoint is kept."""
-
-
-def train(
-    recipe: str,
-    data: str | Path,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    first: str | Path | Mapping[str, str | Path] | None = None,
-    quiet: bool = False,
-    **given: Any,
-) -> Path:
-    """Train a recipe on a dataset.
-
-    Parameters
-    ----------
-    recipe : str
-        A name in the table of recipes.
-    data : str or Path
-        What `open_dataset` reads.
-    out : str or Path
-        The run folder to write.
-    resume : bool
-        Go on with an interrupted run in `out`; on the CPU its weights end bit-identical to those of an uninterrupted run.
-    first : str or Path, or mapping of str to those, optional
-        Run folder of the trained first stage, or of some by name; those that are not given are trained in ``out/first``
-        (several: in ``out/first/NAME``), with a share of the budget. A run keeps frozen stages by reference.
-    quiet : bool
-        Show no progress.
-    **given
-        Training settings (fields of `TrainConfig`) and model arguments.
-
-    Returns
-    -------
-    Path
-        The run folder.
-
-    Raises
-    ------
-    InputError
-        Bad input, a folder that holds something else, a full disk.
-    TrainingDiverged
-        A loss or gradient was not finite; the message names step and part.
-    KeyboardInterrupt
-        After Ctrl-C or SIGTERM, once the state is saved: ``resume=True`` goes on, and no later cell of a notebook is run.
-    """
-    folder = train_or_stop(recipe, data, out, resume=resume, first=first, quiet=quiet, **given)
-    if not is_finished(folder):
-        raise KeyboardInterrupt(f"{folder} is saved: resume=True goes on")
-    return folder
-
-
-def train_or_stop(
-    recipe: str,
-    data: str | Path,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    first: str | Path | Mapping[str, str | Path] | None = None,
-    quiet: bool = False,
-    **given: Any,
-) -> Path:
-    """As `train`, but returns after Ctrl-C or SIGTERM, too; whether the run is finished is in ``run.json``."""
-    out, data = Path(out), str(data)
-    row = table.find(recipe)
-    config, args = table.settings(recipe, given)
-    places = given_places(recipe, first)
-    # All of them: a default that changes later must not change this run.
-    args = row.arguments() | args
-    started = look(out, resume)
-    if started is not None:
-        if started.recipe != recipe:
-            raise InputError(
-                f"{out} holds a run of {started.recipe}, not {recipe}: resume that, or choose another --out."
-            )
-        config, args = resumed(out, started, given, config, args)
-    if config.tensorboard:
-        writer()  # what is missing is said before anything is read
-    if row.own_source:
-        if given.get("source"):
-            raise InputError(f"{recipe} makes its source of the data: leave out --source.")
-        config = config.replace(source=data, source_scale=config.scale)
-    if started is None and config.text and not config.tokenizer:
-        config = config.replace(tokenizer=words_of(places))
-    # A run that goes on has them itself, wherever the run is that they came from.
-    opening = config.replace(tokenizer=str(out)) if started is not None and config.tokenizer else config
-    with bar_if_slow(quiet):
-        opened = open_data(recipe, (*row.needs, *row.learns), data, opening)
-    about = opened.describe()
-    if started is not None and (why := started.dataset.get("unwatched")):
-        about["dataset"]["unwatched"] = why
-    known = {} if started is None else {"dataset": started.dataset} | started.conditions
-    for which, said in about.items():
-        if which in known and known[which].get("fingerprint") != said.get("fingerprint"):
-            raise InputError(
-                f"{said['spec']} is not the data that {out} was trained on ({which} differs): give the same, or start a new run."
-            )
-    check_cost(f"batch={config.batch}", nbytes=4 * config.batch * opened.target.channels * config.size**2)
-    sizes = opened.sizes()
-    args |= {name: sizes[name] for name in row.of_data}
-    with training_alone(out):
-        if look(out, resume) != started:
-            raise InputError(f"{out} was changed by another process just now: look at it, and give the command again.")
-        before = {} if started is None else started.stages
-        stages = _stages(recipe, data, out, config, places, before, quiet)
-        if stages is None:
-            return out
-        modules, held, rest = stages
-        for stage in held.values():
-            check_words(Path(stage.path), opened.files())
-        info = RunInfo(
-            __version__, torch.__version__, recipe, args, config, opened.target.channels, config.size,
-            opened.target.window, about.pop("dataset"), finished=False, cost=NOTHING, conditions=about, stages=held,
-        )  # fmt: skip
-        use_threads(config.threads)  # orthogonal first weights depend on their number
-        torch.manual_seed(mix(config.seed))
-        model = table.build(recipe, opened.target.channels, config.size, args, modules)
-        return fit(model, opened, rest, out, info, started, quiet=quiet)
-
-
-def _stages(
-    recipe: str,
-    data: str,
-    out: Path,
-    config: TrainConfig,
-    given: dict[str, Path],
-    before: dict[str, StageInfo],
-    quiet: bool,
-) -> tuple[dict[str, nn.Module], dict[str, StageInfo], TrainConfig] | None:
-    """Trained stages, what ``run.json`` says of them, and what they leave of the budget; None where training was stopped.
-
-    Stages of a run that is resumed (`before`) are found again, others are trained here unless they are given.
-    """
-    row = table.find(recipe)
-    own = {name: own_place(out, name, row) for name in row.first}
-    places = {name: find_stage(out, name, stage, own[name]) for name, stage in before.items() if name not in given}
-    for name in before.keys() & given.keys():
-        read_run(given[name])  # what is no run is no other stage
-        if not is_stage(given[name], before[name]):
-            raise InputError(f"{out} was trained with another first stage than {given[name]}: leave out --first.")
-    there = given.keys() | {name for name, stage in before.items() if stage.given}
-    theirs, config = share_budget(config, {name: s.share for name, s in row.first.items() if name not in there})
-    for name, settings in theirs.items():
-        if name in places:
-            continue
-        if is_finished(own[name]):
-            with training_alone(own[name]):  # nobody trains it on, and what a kill left there is removed
-                pass
-        else:
-            stage = row.first[name]
-            train_or_stop(stage.recipe, data, own[name], resume=True, quiet=quiet, **settings | stage.args)
-        if not is_finished(own[name]):
-            return None
-    places = own | places | given
-    modules = {name: load_stage(folder, config.size) for name, folder in places.items()}
-    return modules, {name: refer(out, folder, name in there) for name, folder in places.items()}, config
 
 
 def fit(
@@ -337,7 +165,7 @@ def fit(
             if halted or enough or reached >= 1:
                 break
             # Dropout and the like: the same whenever this step is run, different in each process.
-            torch.manual_seed(mix(config.seed, state.step, world.rank))
+            seed_step(mix(config.seed, state.step, world.rank), device)
             model.train()
             rate = learning_rate(config, state.step, reached)
             values = {}

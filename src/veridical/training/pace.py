@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from veridical.training.loop import train
+from veridical.training.start import train
 
 STEPS = 8
 # Steps of `edm` until samples of sandstone were near the real images, and those of finer materials (docs/results/diffusion.md).

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.data.readers.open import open_slices
 
 NUMBERS = itertools.count()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
 from veridical.data.masks import MOST_CLASSES, fit_mask_values, open_labels, paint, rank, stored
+from veridical.data.open import open_dataset
 from veridical.data.readers.labelfile import as_labels, read_labels
 from veridical.data.readers.labelset import BLACK, LabelSet
 from veridical.data.readers.open import open_slices

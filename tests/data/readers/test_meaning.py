@@ -6,9 +6,9 @@ import pytest
 import tifffile
 
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
 from veridical.data.labels import fit_labels
 from veridical.data.names import group_of
+from veridical.data.open import open_dataset
 from veridical.data.readers.open import open_slices
 from veridical.data.tables import read_table
 

@@ -9,7 +9,7 @@ from toy import write_changes
 from veridical import phantoms
 from veridical.conditions.delivery import open_data
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.data.readers.open import open_slices
 from veridical.phantoms import writing
 from veridical.recipes.config import TrainConfig

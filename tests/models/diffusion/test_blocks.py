@@ -12,7 +12,7 @@ from veridical.conditions.delivery import open_data
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
 from veridical.core.orientation import turn
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.diffusion.blocks import in_blocks
 from veridical.models.diffusion import blocks
 from veridical.models.diffusion.blocks import _turned

@@ -106,9 +106,9 @@ def test_a_learned_variance_is_of_holes_alone_and_draws_whole_images_alone():
     net = model.denoiser.net.net
     torch.nn.init.normal_(net.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     batch = {"seed": 0, "step": 0, "start": 0, "total": 2}
-    z, weight = torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32)
-    assert model.denoiser.loss(z, Batch.at(z, TOLD, **batch), weight=weight) == 0
-    assert model.denoiser.loss(z, Batch.at(z, TOLD, **batch), weight=weight + 1) > 0
+    z = torch.zeros(2, 1, 32, 32)
+    assert model.denoiser.loss(z, Batch.at(z, TOLD | {"weight": z}, **batch)) == 0
+    assert model.denoiser.loss(z, Batch.at(z, TOLD | {"weight": z + 1}, **batch)) > 0
     mask = np.ones((2, 32, 32), bool)
     mask[:, :9] = False
     with pytest.raises(InputError, match="variance=learned is not drawn inside of holes"):

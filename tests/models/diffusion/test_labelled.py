@@ -7,12 +7,12 @@ import torch
 from toy import TOY, write_tiles
 from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
-from veridical.data.dataset import open_dataset
+from veridical.data.open import open_dataset
 from veridical.models.diffusion.labelled import simplex
 from veridical.recipes.table import build
 from veridical.runs.draw import draw, draw_labelled, sample
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 8, "patch": 2, "early_steps": 0, "autoguidance": 1.0}
 

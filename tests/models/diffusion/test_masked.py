@@ -12,7 +12,7 @@ from veridical.core.batch import Batch, ImageNoise
 from veridical.core.errors import InputError
 from veridical.recipes.table import build
 from veridical.runs.draw import sample
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 6, "classes": 2, "mask_dropout": 0.3}
 

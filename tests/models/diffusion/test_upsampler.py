@@ -13,7 +13,7 @@ from veridical.core.errors import InputError
 from veridical.recipes.table import build
 from veridical.runs.draw import conditions_of, draw, sample
 from veridical.runs.run import load
-from veridical.training.loop import train
+from veridical.training.start import train
 
 SMALL = {"widths": (16,), "attention": (False,), "sampling_steps": 6}
 

@@ -232,12 +232,12 @@ class Denoiser(nn.Module):
     def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         """Yield the squared error of the denoised image in units of the skip connection (Karras et al. 2022, eq. 8).
 
-        ``batch.cond["weight"]``, if it is there, is that of each square, see `loss`. With a learned variance the variational
-        bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the sum of a thousand steps).
+        With a learned variance the variational bound is added to it (Nichol and Dhariwal 2021, eq. 16; their weight is for the
+        sum of a thousand steps).
         """
         self.remember(step)
         image, said = warping.warp(batch.image, batch, self.law.warp) if self.law.warp else (batch.image, None)
-        yield "denoiser", self.loss(self.encode(image), batch, said, batch.cond.get("weight"))
+        yield "denoiser", self.loss(self.encode(image), batch, said)
 
     def remember(self, step: int) -> None:
         """Take the weights of an early step into an average of about the last tenth of the steps so far."""
@@ -247,10 +247,10 @@ class Denoiser(nn.Module):
                     live = getattr(self, name)
                     torch._foreach_lerp_(list(part.parameters()), list(live.parameters()), 9 / (step + 9))
 
-    def loss(self, z: Tensor, batch: Batch, said: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+    def loss(self, z: Tensor, batch: Batch, said: Tensor | None = None) -> Tensor:
         """That of encoded images z (N, \\*shape), with the noise and conditions of `batch`; `said` is how tiles were warped.
 
-        A `weight` (N, \\*shape) is that of each square, where images are not cropped.
+        ``batch.cond["weight"]`` (N, \\*shape), if it is there, is that of each square, where images are not cropped.
         """
         sigma = FORMULATIONS[self.law.formulation].law(batch.normal(), self.law.span)
         x = z + self._level(sigma) * batch.normal(*self.shape)
@@ -266,7 +266,7 @@ class Denoiser(nn.Module):
         if self.law.variance == "learned":
             schedule = self.law.formulation.partition("_")[2]
             loss = loss + variational_bound(clean, spread, z, known.time.long(), schedule)
-        return (loss if weight is None else loss * weight).mean()
+        return (loss * batch.cond["weight"] if "weight" in batch.cond else loss).mean()
 
     def _cropped(self, known: Preconditioned, z: Tensor, where: Tensor) -> tuple[Preconditioned, Tensor]:
         """The same of a square of each image, `where` (N, 2) in [0, 1) of the room there is."""

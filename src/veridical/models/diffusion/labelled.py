@@ -112,8 +112,8 @@ class Labelled(nn.Module):
         z = self.denoiser.encode(torch.cat([image, self.gain * planes], 1))
         z = torch.cat([z[:, : self.channels], z[:, self.channels :] * known], 1)
         weight = torch.cat([torch.ones_like(image), self.labels.label_weight * known.expand_as(planes)], 1)
-        told = dataclasses.replace(batch, cond={"map": known.to(z.dtype)})
-        yield "denoiser", self.denoiser.loss(z, told, said, weight)
+        told = dataclasses.replace(batch, cond={"map": known.to(z.dtype), "weight": weight})
+        yield "denoiser", self.denoiser.loss(z, told, said)
 
     def sample(self, n: int, cond: dict[str, Any], noise: Noise, sampling: Sampling | None = None) -> Tensor:
         """Images in [-1, 1], shape (n, C, S, S)."""
