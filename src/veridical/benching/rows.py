@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from veridical.benching.others import may_say, read_others
 from veridical.conditions.table import DATA_SETTINGS, needed
 from veridical.core.errors import InputError
 from veridical.reporting.plan import AWAY
@@ -76,23 +76,21 @@ def check_first(path: Path, stages: dict[str, Row], rows: dict[str, Row], datase
 def read_row(
     path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]], stage: bool = False
 ) -> Row:
-    from veridical.hub.hosted import is_hosted
-    from veridical.pretrained.folder import is_hub
     from veridical.recipes.table import find, find_drawing, settings
 
     own = (given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
     row = Row(*own, given.pop("first", {}))
     if "/" in name or "-seed" in name:
         raise InputError(f"{path}: the recipe name {name!r} cannot be that of a folder; leave out '/' and '-seed'.")
-    if fixed := set(given) & {"size", "seed", *OF_DATASET}:
+    if fixed := (set(given) & {"size", "seed", *OF_DATASET}) - set(() if stage else may_say(row.recipe)):
         raise InputError(
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
     if row.recipe in AWAY and not stage:
         return row
-    if (is_hub(row.recipe) or is_hosted(row.recipe)) and not stage:
-        return _of_others(path, name, row, datasets)
+    if row.recipe.startswith(AWAY) and not stage:
+        return read_others(path, name, row, datasets)
     drawn = find(row.recipe) if stage else find_drawing(row.recipe)
     settings(row.recipe, given)
     for dataset in row.datasets or datasets:
@@ -106,40 +104,3 @@ def read_row(
                     f"datasets = [...] to {name}."
                 )
     return row
-
-
-def _of_others(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
-    """A row that is not trained: its folder against that of the file, or its address; its prompt and settings."""
-    from veridical.hub.hosted import is_hosted, named, settings_of
-    from veridical.pretrained.folder import HUB
-    from veridical.pretrained.settings import parsed
-
-    given = {key: value for key, value in row.args.items() if key != "prompt"}
-    if is_hosted(row.recipe):
-        named(row.recipe)
-        settings_of(given)
-    else:
-        place = row.recipe.removeprefix(HUB)
-        if (path.parent / place).exists():
-            row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
-        parsed(name, given, {})
-    for dataset in row.datasets or []:
-        if dataset not in datasets:
-            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
-    if "prompt" in row.args:
-        texts: Any = row_prompts(row.args)
-        known = isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
-        if not known or not (all(texts) or is_hosted(row.recipe)):  # some servers have runs that hear no words
-            raise InputError(f'{path}: {name} draws what a prompt says: write prompt = "...", or a list of them.')
-    elif silent := [dataset for dataset in row.datasets or datasets if not datasets[dataset].get("text")]:
-        raise InputError(
-            f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them, or give dataset {silent[0]!r} '
-            'captions, text = "auto", which it then draws.'
-        )
-    return row
-
-
-def row_prompts(args: Mapping[str, Any]) -> list[str] | None:
-    """Prompts of a row that says some; None where it draws captions of held-out tiles."""
-    prompt = args.get("prompt")
-    return [prompt] if isinstance(prompt, str) else prompt
