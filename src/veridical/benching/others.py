@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veridical.benching.one_row import Row
 from veridical.core.errors import InputError
 from veridical.data.labels import Labels
 from veridical.reporting.plan import AWAY
 
 if TYPE_CHECKING:
-    from veridical.benching.rows import Row
     from veridical.data.dataset import Dataset
     from veridical.pretrained.classes import PipelineClasses
     from veridical.pretrained.folder import Found

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from veridical.benching.cluster import Cluster, cluster_at
+from veridical.benching.one_row import Row
 from veridical.benching.others import check_pipelines, described
 from veridical.benching.processes import Course, Processes
-from veridical.benching.rows import CAPTIONS, UNWATCHED, Row
+from veridical.benching.rows import CAPTIONS, UNWATCHED
 from veridical.benching.schedule import FINAL, work_through
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
