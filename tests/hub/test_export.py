@@ -104,6 +104,13 @@ def test_the_card_says_what_was_measured_and_who_may_use_it(exported, tmp_path):
     assert "ssim" not in card and said["license"] == "CC-BY-4.0" and said["authors"] == [{"name": "A. Name"}]
     with pytest.raises(InputError, match="licence='mine, all mine' is no identifier"):
         export(exported[0], tmp_path / "x", licence="mine, all mine")
+    with pytest.raises(InputError, match="author='A/B' is no name"):
+        export(exported[0], tmp_path / "x", authors=["A/B"])
+    odd = json.loads((export(exported[0], tmp_path / "v.1", licence="licenseref-mine") / "bioimageio.yaml").read_text())
+    assert odd["name"] == "v-1 (stable_diffusion)" and "license" not in odd  # as bioimage.io has names and licences
+    assert "LicenseRef-mine" in (tmp_path / "v.1" / "README.md").read_text()
+    lower = export(exported[0], tmp_path / "lower", licence="cc-by-4.0")
+    assert json.loads((lower / "bioimageio.yaml").read_text())["license"] == "CC-BY-4.0"
     with pytest.raises(InputError, match=r"audit\.json"):
         export(exported[0], tmp_path / "x", scores=tmp_path / "audit.json")
     # Of the cell of a bench they are found.

@@ -165,7 +165,8 @@ def _few(data: str | Path, base: Run, config: TrainConfig) -> Dataset:
         raise InputError(
             f"{data} has {count} tiles of {config.size} x {config.size} pixels: give at least {FEWEST} images."
         )
-    if base.pipeline is None and target.channels != base.info.channels:
+    either = base.pipeline is not None and not base.pipeline.grey  # grey images are shown as equal channels
+    if target.channels != base.info.channels and not either:
         kinds = {1: "grey", 3: "RGB"}
         raise InputError(
             f"{data} holds {kinds[target.channels]} images, but {base.folder} draws {kinds[base.info.channels]} ones: give such."

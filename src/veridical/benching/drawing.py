@@ -7,23 +7,27 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from veridical.benching.away import drawn_away
 from veridical.benching.editing import redraw, shown
-from veridical.benching.rows import CAPTIONS, row_prompts
+from veridical.benching.others import check_side, row_classes, row_prompts, settings_of_row
+from veridical.benching.rows import CAPTIONS
 from veridical.conditions.condition import Arrays
 from veridical.conditions.delivery import cycle, write_arrays
 from veridical.conditions.table import arrays_of
 from veridical.core.arrays import Images
-from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_json
 from veridical.data.dataset import Dataset
 from veridical.data.focus import focus_of
+from veridical.data.labels import Labels
 from veridical.hub.hosted import Hosted, is_hosted, spent
+from veridical.pretrained.classes import PipelineClasses
+from veridical.pretrained.load import Opened
+from veridical.reporting.contents import Summary
 from veridical.runs.draw import conditions_of, draw
 from veridical.runs.run import Run, load
 from veridical.runs.samples import RESPONSES
@@ -83,16 +87,39 @@ def draw_run(run: Run, place: Path, folder: Path, n: int, seed: int) -> Drawn:
 def draw_others(
     name: str, args: Mapping[str, Any], target: Dataset, place: Path, folder: Path, n: int, seed: int
 ) -> Drawn:  # fmt: skip
-    """What others draw: of the prompts of the row, or captions of held-out tiles, in turn; what was told is kept in `folder`."""
-    given = {key: value for key, value in args.items() if key != "prompt"}
+    """What others draw: of the prompts or classes of the row, or captions or labels of held-out tiles, in turn.
+
+    What was told is kept in `folder`.
+    """
+    if is_hosted(name):
+        given = {key: value for key, value in args.items() if key != "prompt"}
+        prompts = _prompts(args, place, folder, n)
+        return _draw_hosted(Hosted(name, folder / RESPONSES), given, target, folder, prompts, seed)
+    run = load(name, settings=settings_of_row(args) | {"like": target.spec})
+    check_side(name, run.info.size, target.size, cast(Opened, run.pipeline).found.kind.sized)
+    if not run.hears:
+        return _draw_pipeline(run, target, {"label": _classes(run, args, place, folder, n)}, n, seed)
+    tiles = np.load(place / "test.npy", mmap_mode="r")
+    told = {"prompt": _prompts(args, place, folder, n), **shown(run, tiles[np.arange(n) % len(tiles)], None)}
+    return _draw_pipeline(run, target, told, n, seed)
+
+
+def _prompts(args: Mapping[str, Any], place: Path, folder: Path, n: int) -> list[str]:
     texts = row_prompts(args) or read_json(place / CAPTIONS, list[str])
     prompts = [texts[k % len(texts)] for k in range(n)]
     write_json(folder / "prompts.json", prompts)
-    if is_hosted(name):
-        return _draw_hosted(Hosted(name, folder / RESPONSES), given, target, folder, prompts, seed)
-    tiles = np.load(place / "test.npy", mmap_mode="r")
-    run = load(name, settings=given | {"like": target.spec})
-    return _draw_pipeline(run, target, prompts, tiles[np.arange(n) % len(tiles)], seed)
+    return prompts
+
+
+def _classes(run: Run, args: Mapping[str, Any], place: Path, folder: Path, n: int) -> list[str]:
+    """Numbers of the classes of `n` images: those of the row, or of the labels of held-out tiles."""
+    known, labels = cast(Opened, run.pipeline).words, read_json(place / "summary.json", Summary).get("labels")
+    fitted = None if labels is None else Labels.from_json(labels)
+    numbers, of_data = row_classes(str(run.folder), args.get("label"), cast(PipelineClasses, known), fitted)
+    turns = conditions(place, ("label",), n)[0]["label"] if of_data else np.arange(n) % len(numbers)
+    found = [str(numbers[int(turn)]) for turn in turns]
+    write_json(folder / "classes.json", found)
+    return found
 
 
 def _draw_hosted(
@@ -108,28 +135,22 @@ def _draw_hosted(
     return Drawn(sent.images, cost, (), len(prompts), False, again, sent.chroma, sent.remarks)
 
 
-def _draw_pipeline(run: Run, target: Dataset, prompts: list[str], tiles: Images, seed: int) -> Drawn:
-    if run.info.size != target.size:
-        raise InputError(
-            f"{run.folder} draws images of {run.info.size} pixels: set size = {run.info.size} in the bench."
-        )
-
+def _draw_pipeline(run: Run, target: Dataset, told: Mapping[str, Any], n: int, seed: int) -> Drawn:
     def as_tiles(images: Images) -> Images:  # in counts, and from there as the tiles that they are compared with
         return target.window.to_unit(run.window.from_unit(images))
 
     began = time.monotonic()
     coloured = replace(run, info=run.info.replace(channels=3))
-    cond = conditions_of(run, len(prompts), prompt=prompts, **shown(run, tiles, None)).cond
-    images = draw(coloured, len(prompts), seed=seed, cond=cond, quiet=False)
-    cost = {
-        **run.info.cost_of_all().to_json(), "seconds_per_image": (time.monotonic() - began) / len(prompts),
-    }  # fmt: skip
+    cond = conditions_of(run, n, **told).cond
+    images = draw(coloured, n, seed=seed, cond=cond, quiet=False)
+    cost = {**run.info.cost_of_all().to_json(), "seconds_per_image": (time.monotonic() - began) / n}
     images, chroma = run.in_grey(images)
 
     def again(texts: list[str], images: Images, masks: NDArray[Any] | None, other: int) -> Images:
         return as_tiles(redraw(run, texts, images, masks, other))
 
-    return Drawn(as_tiles(images), cost, (), len(images), False, again, np.array(chroma) if chroma else None)
+    colour = np.array(chroma) if chroma else None
+    return Drawn(as_tiles(images), cost, (), n, False, again if run.hears else None, colour)
 
 
 def conditions(place: Path, needs: tuple[str, ...], n: int) -> tuple[Arrays, int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veridical.benching.edit_rows import COPY, REDRAW
+from veridical.benching.others import settings_of_row
 from veridical.benching.truth import Pairs
 from veridical.conditions.delivery import write_arrays
 from veridical.core.arrays import Images
@@ -26,11 +27,15 @@ from veridical.editing.table import EDITS
 from veridical.hub.hosted import Hosted, is_hosted, settings_of, spent
 from veridical.nets.dit import DiT
 from veridical.nets.unet import UNet
-from veridical.pretrained.folder import is_hub
+from veridical.pretrained.folder import CLASSES, is_hub
 from veridical.pretrained.hints import LABELS, colours_of, drawn_hints, painted
+from veridical.pretrained.kinds import KINDS
 from veridical.reporting.plan import source_of
 from veridical.runs.draw import conditions_of, draw
 from veridical.runs.run import Run, load
+
+# Of pipelines, by name: to import the classes takes seconds, which a cell without edits does without.
+NETWORKS = {*CLASSES["unet"], *(name for kind in KINDS.values() for name in kind.transformer)}
 
 
 class Made(NamedTuple):
@@ -48,16 +53,13 @@ class Made(NamedTuple):
 @contextmanager
 def counted(model: Any) -> Iterator[list[int]]:
     """Evaluations of the networks of a model, images that they were shown, while the block runs: one number that grows."""
-    # Seconds of import that a cell without edits does without.
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
     found = [0]
 
     def count(_: Any, given: tuple[Any, ...], named: dict[str, Any], __: Any) -> None:
         shown = given[0] if given else next(iter(named.values()))
         found[0] += len(shown)
 
-    networks: list[Any] = [m for m in model.modules() if isinstance(m, (UNet, DiT, UNet2DConditionModel))]
+    networks: list[Any] = [m for m in model.modules() if isinstance(m, (UNet, DiT)) or type(m).__name__ in NETWORKS]
     inner = {id(part) for network in networks for part in network.modules() if part is not network}
     hooks = [m.register_forward_hook(count, with_kwargs=True) for m in networks if id(m) not in inner]
     try:
@@ -107,7 +109,8 @@ def _run(out: Path, spec: Mapping[str, Any], dataset: str, row: Mapping[str, Any
     known = (spec.get("recipes") or {}).get(name) or {}
     if is_hub(name) or is_hub(known.get("recipe", "")):
         folder = name if is_hub(name) else known["recipe"]
-        return load(folder, "auto", row["sampling"] | {"like": spec["datasets"][dataset]["data"]})
+        how = settings_of_row(known.get("args") or {}) | row["sampling"]
+        return load(folder, "auto", how | {"like": spec["datasets"][dataset]["data"]})
     return load(source_of(spec, dataset, name, seed).folder(out) / "run", "auto", row["sampling"])
 
 

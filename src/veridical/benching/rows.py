@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from veridical.benching.one_row import Row
+from veridical.benching.others import may_say, read_others
 from veridical.conditions.table import DATA_SETTINGS, needed
 from veridical.core.errors import InputError
 from veridical.reporting.plan import AWAY
@@ -16,43 +16,6 @@ OF_DATASET = tuple(name for name in DATA_SETTINGS if name != "size")
 # Systems are compared by their last states, after training on all that is not held out; a dataset may say otherwise.
 UNWATCHED: dict[str, Any] = {"validation": 0.0}
 CAPTIONS = "captions.json"  # of a dataset: the first caption of each held-out tile
-
-
-@dataclass(frozen=True)
-class Row:
-    """One system of a bench.
-
-    Attributes
-    ----------
-    recipe : str
-        Its recipe; the name in the bench may be another one.
-    args : dict
-        Training settings and model arguments that differ from the recipe's own. Its own ``minutes`` or ``steps`` take the
-        place of the bench's budget.
-    datasets : list of str, or None
-        Only these datasets; None is all.
-    seeds : list of int, or None
-        These seeds instead of the bench's.
-    first : dict
-        Name of a first stage to the stage or the recipe of the bench that it is taken from.
-    """
-
-    recipe: str
-    args: dict[str, Any]
-    datasets: list[str] | None = None
-    seeds: list[int] | None = None
-    first: dict[str, str] = field(default_factory=dict)
-
-    def to_json(self, name: str) -> dict[str, Any]:
-        """What ``spec.json`` says of the row called `name`."""
-        content: dict[str, Any] = {"args": self.args}
-        limits = {
-            "recipe": None if self.recipe == name else self.recipe,
-            "datasets": self.datasets,
-            "seeds": self.seeds,
-            "first": self.first or None,
-        }
-        return content | {k: v for k, v in limits.items() if v is not None}
 
 
 def check_first(path: Path, stages: dict[str, Row], rows: dict[str, Row], datasets: list[str]) -> None:
@@ -76,23 +39,21 @@ def check_first(path: Path, stages: dict[str, Row], rows: dict[str, Row], datase
 def read_row(
     path: Path, name: str, given: dict[str, Any], datasets: dict[str, dict[str, Any]], stage: bool = False
 ) -> Row:
-    from veridical.hub.hosted import is_hosted
-    from veridical.pretrained.folder import is_hub
     from veridical.recipes.table import find, find_drawing, settings
 
     own = (given.pop("recipe", name), given, given.pop("datasets", None), given.pop("seeds", None))
     row = Row(*own, given.pop("first", {}))
     if "/" in name or "-seed" in name:
         raise InputError(f"{path}: the recipe name {name!r} cannot be that of a folder; leave out '/' and '-seed'.")
-    if fixed := set(given) & {"size", "seed", *OF_DATASET}:
+    if fixed := (set(given) & {"size", "seed", *OF_DATASET}) - set(() if stage else may_say(row.recipe)):
         raise InputError(
             f"{path}: {name} sets {sorted(fixed)[0]}, which is of the bench or of a dataset; set it there, if need be for a "
             "dataset of another name."
         )
     if row.recipe in AWAY and not stage:
         return row
-    if (is_hub(row.recipe) or is_hosted(row.recipe)) and not stage:
-        return _of_others(path, name, row, datasets)
+    if row.recipe.startswith(AWAY) and not stage:
+        return read_others(path, name, row, datasets)
     drawn = find(row.recipe) if stage else find_drawing(row.recipe)
     settings(row.recipe, given)
     for dataset in row.datasets or datasets:
@@ -106,40 +67,3 @@ def read_row(
                     f"datasets = [...] to {name}."
                 )
     return row
-
-
-def _of_others(path: Path, name: str, row: Row, datasets: dict[str, dict[str, Any]]) -> Row:
-    """A row that is not trained: its folder against that of the file, or its address; its prompt and settings."""
-    from veridical.hub.hosted import is_hosted, named, settings_of
-    from veridical.pretrained.folder import HUB
-    from veridical.pretrained.settings import parsed
-
-    given = {key: value for key, value in row.args.items() if key != "prompt"}
-    if is_hosted(row.recipe):
-        named(row.recipe)
-        settings_of(given)
-    else:
-        place = row.recipe.removeprefix(HUB)
-        if (path.parent / place).exists():
-            row = replace(row, recipe=f"{HUB}{(path.parent / place).resolve()}")
-        parsed(name, given, {})
-    for dataset in row.datasets or []:
-        if dataset not in datasets:
-            raise InputError(f"{path}: {name} names the dataset {dataset!r}; there are {', '.join(datasets)}.")
-    if "prompt" in row.args:
-        texts: Any = row_prompts(row.args)
-        known = isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
-        if not known or not (all(texts) or is_hosted(row.recipe)):  # some servers have runs that hear no words
-            raise InputError(f'{path}: {name} draws what a prompt says: write prompt = "...", or a list of them.')
-    elif silent := [dataset for dataset in row.datasets or datasets if not datasets[dataset].get("text")]:
-        raise InputError(
-            f'{path}: {name} draws what a prompt says: add prompt = "...", or a list of them, or give dataset {silent[0]!r} '
-            'captions, text = "auto", which it then draws.'
-        )
-    return row
-
-
-def row_prompts(args: Mapping[str, Any]) -> list[str] | None:
-    """Prompts of a row that says some; None where it draws captions of held-out tiles."""
-    prompt = args.get("prompt")
-    return [prompt] if isinstance(prompt, str) else prompt

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from veridical.benching.cluster import Cluster, cluster_at
+from veridical.benching.one_row import Row
+from veridical.benching.others import check_pipelines, described
 from veridical.benching.processes import Course, Processes
-from veridical.benching.rows import CAPTIONS, UNWATCHED, Row
+from veridical.benching.rows import CAPTIONS, UNWATCHED
 from veridical.benching.schedule import FINAL, work_through
 from veridical.benching.spec import Spec, read_spec
 from veridical.conditions.delivery import Data, open_data, write_arrays
@@ -26,7 +28,6 @@ from veridical.core.lock import LOCK, alone
 from veridical.core.pace import slowed
 from veridical.core.progress import bar_if_slow
 from veridical.core.version import __version__
-from veridical.hub.hosted import is_hosted
 from veridical.metrics.same import numbered, simple
 from veridical.recipes.config import TrainConfig
 from veridical.reporting.contents import Plan, ResultRow, Spent, Status, Summary
@@ -150,28 +151,16 @@ def _check(plan: Spec, folder: Path) -> tuple[dict[str, Any], dict[str, Data]]:
             raise InputError(
                 f"{folder} was made with another {changed[0]}: choose another --out or restore the specification."
             )
-    return content, {name: _open(plan, name) for name in plan.datasets}
+    opened = {name: _open(plan, name) for name in plan.datasets}
+    check_pipelines(plan.recipes, plan.size, {name: data.target for name, data in opened.items()})
+    return content, opened
 
 
 def _described(row: Row) -> dict[str, Any]:
-    if row.recipe in AWAY:
-        return {
-            "family": "other people's",
-            "task": "",
-            "summary": "a place for a system that nobody has given",
-            "citation": "",
-        }
-    told = ["text"] if row.recipe.startswith(AWAY) and "prompt" not in row.args else []
-    if is_hosted(row.recipe):
-        return {
-            "family": "hosted",
-            "task": "",
-            "summary": "a generator behind an images API",
-            "citation": "",
-            "needs": told,
-        }
+    if row.recipe.startswith(AWAY):
+        return described(row)
     of = row_of(row.recipe)
-    return {k: getattr(of, k) for k in ("family", "task", "summary", "citation")} | {"needs": [*of.needs, *told]}
+    return {k: getattr(of, k) for k in ("family", "task", "summary", "citation")} | {"needs": list(of.needs)}
 
 
 def _prepare(plan: Spec, folder: Path, content: dict[str, Any], opened: dict[str, Data]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from veridical.benching.changes import phantom_of
 from veridical.benching.edit_rows import EditRow, Truth, read_changes, read_edits, read_truth
-from veridical.benching.rows import OF_DATASET, Row, check_first, read_row
+from veridical.benching.one_row import Row
+from veridical.benching.rows import OF_DATASET, check_first, read_row
 from veridical.conditions.table import CONDITIONS
 from veridical.core.errors import InputError
 from veridical.core.files import read_text

@@ -54,7 +54,7 @@ def magnification_remarks(pixel_size: float | None, run: Run) -> list[str]:
 
 def check_given(row: Edit, images: Images, given: Given, run: Run) -> None:
     """Refuse arrays that do not fit together, or that an edit lacks or has no use for."""
-    channels = (1, 3) if run.pipeline is not None else (run.info.channels,)
+    channels = (1, 3) if run.pipeline is not None and not run.pipeline.grey else (run.info.channels,)
     if images.ndim != 4 or not len(images) or images.shape[1] not in channels or not np.isfinite(images).all():
         raise InputError(
             f"{row.name}: images of shape {images.shape} cannot be: give finite ones (N, {run.info.channels}, H, W) in [0, 1]."

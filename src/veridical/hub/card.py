@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -23,6 +24,8 @@ REVIEW = (
     "  journal = {Journal of Imaging},\n  year = {2025},\n  volume = {11},\n  number = {8},\n  pages = {252}\n}\n"
 )
 NOBODY = "nobody has said under which licence these weights may be used; ask whoever gave them to you"
+OWN = "LicenseRef-"  # how licences begin that are none of SPDX's list
+LETTERS = string.ascii_letters + string.digits + "_+- ()"  # of names in bioimage.io
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,12 @@ def gathered(
     Raises
     ------
     InputError
-        If a file is missing or is no such, or the licence is no identifier.
+        If a file is missing or is no such, the licence is no identifier, or an author no name.
     """
-    if licence and not all(letter.isalnum() or letter in "-.+" for letter in licence):
-        raise InputError(f"licence={licence!r} is no identifier: give one of SPDX, such as CC-BY-4.0 or Apache-2.0.")
+    for author in authors:
+        if not author.strip() or set(author) & set("/\\"):  # which bioimage.io refuses
+            raise InputError(f"author={author!r} is no name: give one without slashes, such as 'A. Name'.")
+    licence = _identifier(licence)
     cell = run.resolve().parent
     of_cell = (cell / "status.json").is_file()
     scores = scores or (cell / "rows.json" if of_cell and (cell / "rows.json").is_file() else None)
@@ -68,6 +73,21 @@ def gathered(
         None if scores is None else read_json(Path(scores), list[ResultRow]),
         None if audit is None else read_json(Path(audit), Audited),
     )
+
+
+def _identifier(licence: str) -> str:
+    """The licence as SPDX writes it."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    if not licence:
+        return ""
+    try:
+        found = str(canonicalize_license_expression(licence))
+    except InvalidLicenseExpression:
+        found = ""
+    if not all(letter.isalnum() or letter in "-.+" for letter in found) or not found:
+        raise InputError(f"licence={licence!r} is no identifier: give one of SPDX, such as CC-BY-4.0 or Apache-2.0.")
+    return found
 
 
 def card(run: Run, about: About, name: str, usage: str, task: str) -> str:
@@ -182,8 +202,11 @@ def _cite(run: Run) -> str:
 def manifest(run: Run, about: About, name: str, task: str) -> str:
     """A description of type ``generic`` as bioimage.io has it (format 0.3.0), in YAML, of which JSON is a part.
 
-    Descriptions of type ``model`` are of networks from arrays to arrays with a file of each; a pipeline is none.
+    Descriptions of type ``model`` are of networks from arrays to arrays with a file of each; a pipeline is none. Names there have
+    five characters at least, of a few kinds; licences of one's own (``LicenseRef-``) need a file, and are left to the card.
     """
+    listed_there = about.licence and not about.licence.startswith(OWN)
+    plain = "".join(letter if letter in LETTERS else "-" for letter in name)[:64]
     papers = references([run.row.citation])[run.row.citation]
     cite = [
         {"text": f"{paper.authors} {paper.year}", "url": _address(paper.where)}
@@ -193,14 +216,14 @@ def manifest(run: Run, about: About, name: str, task: str) -> str:
     said: dict[str, Any] = {
         "format_version": "0.3.0",
         "type": "generic",
-        "name": name,
+        "name": plain if len(plain) >= 5 else f"{plain} ({run.info.recipe})",
         "description": f"{run.row.summary[0].upper()}{run.row.summary[1:]}. Every image that it draws is synthetic.",
         "authors": [{"name": author} for author in about.authors],
         "cite": cite,
         "documentation": "README.md",
         "attachments": [{"source": "veridical.json"}],
         "tags": ["veridical", "synthetic", "diffusers", task, run.info.recipe],
-        **({"license": about.licence} if about.licence else {}),
+        **({"license": about.licence} if listed_there else {}),
         "config": {"veridical": {"version": __version__, "fingerprint": run.info.dataset.get("fingerprint")}},
     }
     return json.dumps(said, indent=2, ensure_ascii=False) + "\n"

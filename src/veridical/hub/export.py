@@ -20,24 +20,42 @@ from veridical.hub.card import called, card, gathered, manifest
 from veridical.hub.pixels import ddpm_pipeline
 from veridical.hub.tokens import fast_tokenizer
 from veridical.models.diffusion.denoiser import Denoiser
+from veridical.models.diffusion.inpainting import Inpainting
 from veridical.models.diffusion.latent import LatentDiffusion
 from veridical.nets.lora import merge_lora
 from veridical.nets.text import Tower
 from veridical.runs.run import Run, load
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, StableDiffusionPipeline
+    from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 
 FORMATS = ("diffusers",)
 PROVENANCE = "veridical.json"
 
 MANIFEST = "bioimageio.yaml"
+HELD = 4  # channels of latents that the pipeline of diffusers for holes takes
+NARROW = -30.0  # log-variance, the least that diffusers knows
 
 TEXT_USAGE = """from diffusers import StableDiffusionPipeline
 
 pipeline = StableDiffusionPipeline.from_pretrained("{name}")
 image = pipeline("{prompt}", guidance_scale={scale:g}, num_inference_steps={steps}, output_type="np").images[0]
 # {kind}, {size} x {size} pixels, in [0, 1]; counts are those of the window in {provenance}. Steps: a number that divides 1000.
+"""
+
+HOLE_USAGE = """import torch
+from diffusers import StableDiffusionInpaintPipeline
+
+pipeline = StableDiffusionInpaintPipeline.from_pretrained("{name}")
+image = torch.rand(1, {channels}, {size}, {size})  # yours: {kind}, in [0, 1]; counts are those of the window in {provenance}
+hole = torch.zeros(1, 1, {size}, {size})
+hole[..., {quarter}:{half}, {quarter}:{half}] = 1  # 1 is drawn anew
+filled = pipeline(
+    "{prompt}", image, hole, height={size}, width={size}, guidance_scale={scale:g}, num_inference_steps={steps},
+    output_type="np",
+).images[0]
+# Outside of the hole it is what encoding and decoding make of the image: put your own pixels back.
+# Steps: a number that divides 1000.
 """
 
 PIXEL_USAGE = """from diffusers import DDPMPipeline
@@ -63,14 +81,16 @@ def export(
     Parameters
     ----------
     run : str or Path
-        Run folder of the recipe ``stable_diffusion``, or of ``ddpm`` with ``patch=1`` and ``standardise=False``.
+        Run folder of the recipe ``stable_diffusion``, of ``inpainting`` that goes on from one, or of ``ddpm`` with ``patch=1``
+        and ``standardise=False``.
     out : str or Path
         A new folder.
     format : {"diffusers"}
         An ordinary `StableDiffusionPipeline`: ``StableDiffusionPipeline.from_pretrained(out)`` loads it, and with the same
-        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000). Of a run in
-        pixels a `DDPMPipeline`, which with the same noise draws what the run draws with ``solver=ancestral``. Beside it a
-        model card, ``README.md``, and a manifest as bioimage.io has it, ``bioimageio.yaml``.
+        initial latents it draws what the run draws with ``solver=ddim`` (where the number of steps divides 1000). Of
+        ``inpainting`` a `StableDiffusionInpaintPipeline`, likewise. Of a run in pixels a `DDPMPipeline`, which with the same
+        noise draws what the run draws with ``solver=ancestral``. Beside it a model card, ``README.md``, and a manifest as
+        bioimage.io has it, ``bioimageio.yaml``.
     licence : str
         Of the weights, an identifier of SPDX; the card says where nobody has said it.
     authors : sequence of str
@@ -97,7 +117,7 @@ def export(
     loaded = load(run, device="cpu")
     if loaded.info.adapted is not None:
         _whole(loaded)
-    pixels = type(loaded.model) is Denoiser
+    pixels, hole = type(loaded.model) is Denoiser, isinstance(loaded.model, Inpainting)
     with _silent():
         pipeline: Any = ddpm_pipeline(loaded) if pixels else stable_diffusion_pipeline(loaded)
     info, how = loaded.info, loaded.model.sampling  # type: ignore[attr-defined]
@@ -114,11 +134,12 @@ def export(
         **({} if pixels else {"guidance_scale": how.guidance_scale}),
         "num_inference_steps": how.sampling_steps,
     }
-    usage = (PIXEL_USAGE if pixels else TEXT_USAGE).format(
+    usage = (PIXEL_USAGE if pixels else HOLE_USAGE if hole else TEXT_USAGE).format(
         name=out.name, prompt="WORDS OF YOUR CAPTIONS", scale=how.guidance_scale, steps=how.sampling_steps,
-        kind="Grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE,
+        kind="Grey" if info.channels == 1 else "RGB", size=info.size, provenance=PROVENANCE, channels=info.channels,
+        quarter=info.size // 4, half=info.size // 2,
     )  # fmt: skip
-    task = "unconditional-image-generation" if pixels else "text-to-image"
+    task = "unconditional-image-generation" if pixels else "image-to-image" if hole else "text-to-image"
     with new_folder(out) as folder, _silent():
         pipeline.save_pretrained(folder)
         write_json(folder / PROVENANCE, about)
@@ -127,8 +148,8 @@ def export(
     return out
 
 
-def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
-    """The pipeline of diffusers that a loaded run is.
+def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline | StableDiffusionInpaintPipeline:
+    """The pipeline of diffusers that a loaded run of texts in latents is: one that sees holes, if the run does.
 
     Raises
     ------
@@ -138,11 +159,22 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
     import diffusers
 
     library: Any = diffusers  # whose constructors have no types
-    model: Any = run.model
+    hole = isinstance(run.model, Inpainting)
+    model: Any = run.model.base if isinstance(run.model, Inpainting) else run.model
     if not isinstance(model, LatentDiffusion) or not isinstance(model.denoiser.text, Tower):
+        if hole:
+            raise InputError(
+                f"{run.folder} fills holes in pixels, and pipelines of diffusers that do so work in latents of a VAE: export an "
+                "inpainting that goes on from stable_diffusion."
+            )
         raise InputError(
-            f"{run.folder} is a run of {run.info.recipe}, which is no pipeline of diffusers: export one of stable_diffusion or "
-            "of ddpm."
+            f"{run.folder} is a run of {run.info.recipe}, which is no pipeline of diffusers: export one of stable_diffusion, of "
+            "inpainting that goes on from it, or of ddpm."
+        )
+    if hole and model.shape[0] != HELD:
+        raise InputError(
+            f"{run.folder} has latents of {model.shape[0]} channels, and StableDiffusionInpaintPipeline takes {HELD} alone: "
+            f"train the autoencoder with --set latent={HELD}."
         )
     vocabulary = load_vocabulary(Request(run.info.to_json(), run.folder, settings=None, n=1))
     tower = copy.deepcopy(model.denoiser.text.tower)
@@ -159,13 +191,17 @@ def stable_diffusion_pipeline(run: Run) -> StableDiffusionPipeline:
         prediction_type={"ddpm": "epsilon", "v": "v_prediction"}[process],
         timestep_spacing="trailing",
     )
-    pipeline = library.StableDiffusionPipeline(
-        vae=_normalised(model), text_encoder=tower, tokenizer=fast_tokenizer(vocabulary), unet=model.denoiser.net.net,
+    vae = _normalised(model)
+    if hole:
+        _without_draws(vae)
+    kind = library.StableDiffusionInpaintPipeline if hole else library.StableDiffusionPipeline
+    pipeline = kind(
+        vae=vae, text_encoder=tower, tokenizer=fast_tokenizer(vocabulary), unet=model.denoiser.net.net,
         scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     # The name that earlier versions of transformers know, too.
     pipeline.register_to_config(tokenizer=("transformers", "PreTrainedTokenizerFast"))
-    made: StableDiffusionPipeline = pipeline
+    made: StableDiffusionPipeline | StableDiffusionInpaintPipeline = pipeline
     return made
 
 
@@ -206,3 +242,12 @@ def _normalised(model: LatentDiffusion) -> AutoencoderKL:
     vae.post_quant_conv.bias += vae.post_quant_conv.weight[:, :, 0, 0] @ mean
     vae.register_to_config(scaling_factor=scale)
     return vae
+
+
+@torch.no_grad()
+def _without_draws(vae: Any) -> None:
+    """Make draws of latents their means, in place: the network has learned with those of what stands around a hole."""
+    quant = vae.quant_conv
+    held = len(quant.bias) // 2
+    quant.weight[held:] = 0
+    quant.bias[held:] = NARROW

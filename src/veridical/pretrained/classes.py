@@ -39,6 +39,10 @@ class PipelineClasses:
             )
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether a class is called so."""
+        return name in self._numbers
+
     def ask(self, name: str, n: int, given: Mapping[str, Any]) -> Asked:
         """Conditions of `n` images that a user asked for: classes in turn.
 

@@ -10,15 +10,25 @@ from torch import Tensor, nn
 
 
 def encoded(vae: Any, x: Tensor) -> Tensor:
-    """Means of the latents of images (N, 3, H, W), one image after another, of about mean 0 and variance 1."""
-    each = [vae.encode(row).latent_dist.mean for row in x.to(vae.dtype).split(1)]
+    """Means of the latents of images (N, 3, H, W), one image after another, of about mean 0 and variance 1.
+
+    To a VAE of grey images, channels are equal.
+    """
+    seen = x[:, : int(vae.config.in_channels)].to(vae.dtype)
+    each = [vae.encode(row).latent_dist.mean for row in seen.split(1)]
     return (torch.cat(each) - _shift(vae)).to(x.dtype) * float(vae.config.scaling_factor)
 
 
 def decoded(vae: Any, z: Tensor) -> Tensor:
-    """Images in colour, likewise."""
+    """Images (N, 3, H, W), likewise."""
     latents = (z / float(vae.config.scaling_factor) + _shift(vae)).to(vae.dtype)
-    return torch.cat([vae.decode(row).sample for row in latents.split(1)]).to(z.dtype)
+    images = torch.cat([vae.decode(row).sample for row in latents.split(1)]).to(z.dtype)
+    return images.expand(-1, 3, -1, -1)
+
+
+def is_grey(vae: Any) -> bool:
+    """Whether it knows images of one channel alone."""
+    return int(vae.config.in_channels) == 1
 
 
 def _shift(vae: Any) -> float:

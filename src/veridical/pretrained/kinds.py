@@ -58,6 +58,16 @@ class Kind:
     usual: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def draws(self) -> bool:
+        """Whether it draws images from nothing but what it is told."""
+        return not self.sees and "image_encoder" not in self.parts
+
+    @property
+    def sized(self) -> bool:
+        """Whether its images may be of several sizes."""
+        return bool(self.transformer) and self.hears
+
+    @property
     def recipe(self) -> str:
         """What takes the place of a recipe."""
         return PIPELINE + self.name

@@ -15,6 +15,7 @@ from veridical.data.readers.open import open_slices
 from veridical.data.slices import Slices
 from veridical.data.window import EIGHT_BITS, window_of
 from veridical.pretrained.classes import PipelineClasses
+from veridical.pretrained.coding import is_grey
 from veridical.pretrained.folder import Found, check_fits, find
 from veridical.pretrained.joined import transformer_of
 from veridical.pretrained.levels import schedule_of
@@ -38,6 +39,25 @@ class Opened(NamedTuple):
     model: Pretrained | PretrainedVarying | PretrainedTransformer
     words: PipelineWords | PipelineClasses
     device: torch.device
+
+    @property
+    def grey(self) -> bool:
+        """Whether it knows grey images alone."""
+        return isinstance(self.model, Pretrained) and self.model.grey
+
+    def alike(self, info: RunInfo, slices: Slices, spec: object) -> RunInfo:
+        """What a run of it says of itself once its images are to be such as these, see `alike`.
+
+        Raises
+        ------
+        InputError
+            For images in colour, where it knows grey ones alone.
+        """
+        if self.grey and slices.channels == 3:
+            raise InputError(
+                f"{spec} holds RGB images, and {self.found.spec} knows grey ones alone: save yours as grey."
+            )
+        return alike(info, slices, spec)
 
 
 def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Opened:
@@ -73,15 +93,16 @@ def open_pipeline(spec: str, device: str = "auto", settings: Mapping[str, Any] |
     model, words = build(found, parts, sampling, where, loading)
     args = {name: getattr(loading, name) for name in LOADING} | {name: getattr(sampling, name) for name in SAMPLING}
     args |= {"dtype": str(dtype).removeprefix("torch.")}
-    numbers = sum(p.numel() for p in model.parameters())
+    numbers, channels = sum(p.numel() for p in model.parameters()), 1 if is_grey(parts["vae"]) else 3
     info = RunInfo(
         version=__version__, torch=torch.__version__, recipe=found.kind.recipe, args=args, config=TrainConfig(size=model.size),
-        channels=3, size=model.size, window=EIGHT_BITS, dataset={"spec": UNKNOWN, "fingerprint": None}, finished=True,
+        channels=channels, size=model.size, window=EIGHT_BITS, dataset={"spec": UNKNOWN, "fingerprint": None}, finished=True,
         cost=replace(NOTHING, parameters=numbers),
     )  # fmt: skip
+    opened = Opened(found, info, model.eval(), words, where)
     if loading.like:
-        info = alike(info, open_slices(loading.like), loading.like)
-    return Opened(found, info, model.eval(), words, where)
+        opened = opened._replace(info=opened.alike(info, open_slices(loading.like), loading.like))
+    return opened
 
 
 def alike(info: RunInfo, slices: Slices, spec: object) -> RunInfo:
@@ -143,8 +164,10 @@ def _check_parts(found: Found, parts: dict[str, Any], tokenizers: list[Any], tow
         raise InputError(
             f"{found.folder}: its U-Net does not fit its text encoders or its VAE: copy the whole pipeline."
         )
-    if vae.in_channels != 3 or vae.get("latents_mean") is not None or vae.get("shift_factor"):
-        raise InputError(f"{found.folder} has a VAE of another kind: give one of RGB whose latents are scaled alone.")
+    if vae.in_channels not in (1, 3) or vae.get("latents_mean") is not None or vae.get("shift_factor"):
+        raise InputError(
+            f"{found.folder} has a VAE of another kind: give one of RGB or grey images whose latents are scaled alone."
+        )
     if "controlnet" in parts:
         control = parts["controlnet"].config
         if control.cross_attention_dim != unet.cross_attention_dim or control.conditioning_channels != 3:

@@ -16,7 +16,7 @@ from veridical.diffusion.guidance import classifier_free, instructed
 from veridical.diffusion.solvers import Denoise
 from veridical.nets.attention import Control, controlled
 from veridical.nets.text import Read, hear, listen
-from veridical.pretrained.coding import Turns, decoded, encoded, factor_of
+from veridical.pretrained.coding import Turns, decoded, encoded, factor_of, is_grey
 from veridical.pretrained.levels import Schedule
 from veridical.pretrained.scheduled import Scheduled
 from veridical.pretrained.settings import PipelineSampling
@@ -78,7 +78,7 @@ class Pretrained(Scheduled):
         self.control: Any = parts.get("controlnet")
         self.register_buffer("empty", empty.to(where), persistent=False)
         self.schedule, self.sampling, self.sees = schedule, sampling, sees
-        self._padding, self._zeros = padding, zeros
+        self._padding, self._zeros, self.grey = padding, zeros, is_grey(self.vae)
         self._hint: Tensor | None = None
         self.scale, self.width = float(self.vae.config.scaling_factor), int(self.unet.config.cross_attention_dim)
         side, channels = int(self.unet.config.sample_size), int(self.vae.config.latent_channels)

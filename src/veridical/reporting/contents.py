@@ -260,6 +260,7 @@ class Summary(TypedDict, total=False):
     window: Window | None
     augment: str | None
     split: dict[str, Any] | str | None
+    labels: dict[str, Any] | None
     notes: list[str] | None
     fingerprint: str | None
 

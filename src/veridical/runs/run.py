@@ -21,7 +21,7 @@ from veridical.data.window import IntensityWindow
 from veridical.models.contract import Model
 from veridical.pretrained.folder import find, is_hub
 from veridical.pretrained.kinds import ROWS
-from veridical.pretrained.load import Opened, alike, open_pipeline
+from veridical.pretrained.load import Opened, open_pipeline
 from veridical.pretrained.settings import LOADING, SAMPLING, Loading
 from veridical.pretrained.words import PipelineWords
 from veridical.recipes import table
@@ -110,7 +110,7 @@ class Run:
 
     def seeing(self, slices: Slices, spec: str | Path) -> Run:
         """The same for images such as these: a pipeline takes over their channels and counts, a run has those of its data."""
-        return self if self.pipeline is None else replace(self, info=alike(self.info, slices, spec))
+        return self if self.pipeline is None else replace(self, info=self.pipeline.alike(self.info, slices, spec))
 
 
 def load(folder: str | Path, device: str = "auto", settings: Mapping[str, Any] | None = None) -> Run:

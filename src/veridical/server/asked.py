@@ -178,7 +178,8 @@ def _changing(
             400, f"{len(contents)} images and n={n} make {n * len(contents)}: at most {MOST} are drawn for a request.",
             param="n", code="invalid_value",
         )  # fmt: skip
-    channels = info.channels if served.run.pipeline is None else None
+    either = served.run.pipeline is not None and not served.run.pipeline.grey
+    channels = None if either else info.channels
     read = [read_image(content, channels, f"image {k + 1}", most) for k, content in enumerate(contents)]
     first = read[0][1]
     if any((png.size, png.bits, len(counts)) != (first.size, first.bits, len(read[0][0])) for counts, png in read):
