@@ -17,8 +17,8 @@ from veridical.benching.run import bench
 from veridical.benching.spec import read_spec
 from veridical.conditions.text import captions_of
 from veridical.core.errors import InputError
-from veridical.data.open import open_dataset
 from veridical.data.labels import Labels
+from veridical.data.open import open_dataset
 from veridical.editing.edit import Given
 from veridical.editing.folder import edited
 from veridical.pretrained.classes import PipelineClasses
