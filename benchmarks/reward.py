@@ -12,6 +12,7 @@ intervals. DIR gets runs, images, the table (reward.md) and a figure of the rewa
 """
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ def main() -> None:
         runs[name] = options.out / name.replace(" ", "_")
         if not runs[name].exists():
             data = options.data if name == "real tiles" else str(chosen(base, judge, 128, options.out))
-            adapt(options.base, data, runs[name], how="lora", settings=common, quiet=True)
+            few = {"limit": 0} if name == "chosen images" else {}
+            adapt(options.base, data, runs[name], how="lora", settings=common | few, quiet=True)
     lines = [f"| | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
     print(*lines, sep="\n", flush=True)
     for name, folder in runs.items():
@@ -125,7 +127,10 @@ def main() -> None:
         if not stored.exists():
             np.save(stored, draw(base if name == "base" else load(folder), options.n, seed=99))
         images = np.load(stored)
-        row = numbers(images, target, judge, options.out / "cache")
+        kept = stored.with_suffix(".json")
+        if not kept.exists():
+            kept.write_text(json.dumps(numbers(images, target, judge, options.out / "cache"), default=float))
+        row = json.loads(kept.read_text())
         lines.append(
             f"| {name} | {' | '.join(f'{v:.2f} ({low:.2f} to {high:.2f})' for v, low, high in map(row.get, COLUMNS))} |"
         )

@@ -10,6 +10,7 @@ from toy import texture, write_tiles
 from veridical.adapting.adapt import adapt
 from veridical.adapting.judges import by_property, by_table, judge_of
 from veridical.adapting.preference import Pairs, paired, preference_losses
+from veridical.adapting.table import find, sorted_out
 from veridical.core.batch import Batch
 from veridical.core.errors import InputError
 from veridical.runs.adapted import put_into
@@ -141,6 +142,12 @@ def test_rounds_end_where_what_is_held_out_becomes_worse(edm, tiles, tmp_path):
         out = module.adapt(edm, data, tmp_path / "out", how="reward", settings=settings | {"device": "cpu"}, quiet=True)
     found = read_run(out).adapted.found
     assert len(rounds_seen) == 3 and found["kept"] == 1 and [p["held_out"] for p in found["curve"]] == [0.9, 0.9, 0.5]
+
+
+def test_pipelines_of_other_people_stay_nearer_to_their_base():
+    (_, own), (config, large) = (sorted_out(find("reward"), {}, large) for large in (False, True))
+    assert own["beta"] < large["beta"] and config.batch == 2
+    assert sorted_out(find("reward"), {"beta": "7"}, large=True)[1]["beta"] == 7
 
 
 def test_pairs_are_not_shared_among_processes(edm, tiles, tmp_path, monkeypatch):
