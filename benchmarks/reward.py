@@ -6,9 +6,9 @@ BASE, a run of ``edm``, is tuned on the training tiles of DATA, once for each ro
 has it, with --set; rows of --tuned with settings of their own), ``chosen images`` (plain LoRA on those of 128 images of BASE
 whose rewarded defects pass: rejection fine-tuning) and ``real tiles`` (plain LoRA on DATA, what is there without any reward). The
 rewarded and the held-out half are those of ``reward``. N fresh images of each are put beside the test tiles of DATA: share that
-the whole audit passes, and that its rewarded and its held-out defects pass, `recall_capped`, `kid_over_random_phase`, with 95 %
-intervals. DIR gets runs, images, the table (reward.md) and a figure of the reward and of what is held out over the steps
-(reward.png).
+the whole audit passes, and that its rewarded and its held-out defects pass, `recall_capped` (- where most samples lie beside
+the real tiles), `coverage`, `kid_over_random_phase`, with 95 % intervals. DIR gets runs, images, the table (reward.md) and a
+figure of the reward and of what is held out over the steps (reward.png).
 """
 
 import argparse
@@ -34,7 +34,7 @@ from veridical.stats.jackknife import jackknife
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-METRICS = ("recall_capped", "kid_over_random_phase")
+METRICS = ("recall_capped", "coverage", "kid_over_random_phase")
 COLUMNS = ("audit passes", "rewarded defects pass", "held-out defects pass", *METRICS)
 
 
@@ -131,9 +131,8 @@ def main() -> None:
         if not kept.exists():
             kept.write_text(json.dumps(numbers(images, target, judge, options.out / "cache"), default=float))
         row = json.loads(kept.read_text())
-        lines.append(
-            f"| {name} | {' | '.join(f'{v:.2f} ({low:.2f} to {high:.2f})' for v, low, high in map(row.get, COLUMNS))} |"
-        )
+        cells = ["-" if v is None else f"{v:.2f} ({low:.2f} to {high:.2f})" for v, low, high in map(row.get, COLUMNS)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
         save_png(stored.with_suffix(".png"), to_grid(images[:32], columns=8))
         (options.out / "reward.md").write_text("\n".join(lines) + "\n")
