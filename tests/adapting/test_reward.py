@@ -10,6 +10,7 @@ from toy import texture, write_tiles
 from veridical.adapting.adapt import adapt
 from veridical.adapting.judges import by_property, by_table, judge_of
 from veridical.adapting.preference import Pairs, paired, preference_losses
+from veridical.adapting.table import find, sorted_out
 from veridical.core.batch import Batch
 from veridical.core.errors import InputError
 from veridical.runs.adapted import put_into
@@ -81,12 +82,14 @@ def test_the_loss_is_that_of_the_paper(edm):
 
 def test_a_judge_has_two_halves_and_finds_noise_strange():
     real = texture(20, 32, 0)
-    judge = judge_of(real, rewards=True)
-    assert judge.rewarded and judge.held and not set(judge.rewarded) & set(judge.held)
     fine, bad = texture(8, 32, 1), np.random.default_rng(0).random((8, 1, 32, 32)).astype(np.float32)
-    for mine, theirs in zip(judge.strange(fine), judge.strange(bad)):
-        assert np.median(mine) < np.median(theirs)
-    assert set(judge_of(real, rewards=False).held) == {*judge.rewarded, *judge.held}
+    judge = judge_of(real)
+    assert not judge.rewarded and not judge.strange(bad)[0].any()
+    halved = judge.halved(bad)
+    assert {*halved.rewarded, *halved.held} == set(judge.held) and not {*halved.rewarded} & {*halved.held}
+    assert abs(len(halved.rewarded) - len(halved.held)) <= 2
+    for mine, theirs in zip(halved.strange(fine), halved.strange(bad)):  # both halves have what is wrong with noise
+        assert np.median(mine) < 1 < np.median(theirs)
     ratings = by_property(fine, judge, "mean", 0.5)
     assert np.allclose(ratings, -np.abs(fine.mean((1, 2, 3)) - 0.5), atol=1e-6)
     with pytest.raises(InputError, match="property=colour is not measured"):
@@ -141,6 +144,12 @@ def test_rounds_end_where_what_is_held_out_becomes_worse(edm, tiles, tmp_path):
     assert len(rounds_seen) == 3 and found["kept"] == 1 and [p["held_out"] for p in found["curve"]] == [0.9, 0.9, 0.5]
 
 
+def test_pipelines_of_other_people_stay_nearer_to_their_base():
+    (_, own), (config, large) = (sorted_out(find("reward"), {}, large) for large in (False, True))
+    assert own["beta"] < large["beta"] and config.batch == 2
+    assert sorted_out(find("reward"), {"beta": "7"}, large=True)[1]["beta"] == 7
+
+
 def test_pairs_are_not_shared_among_processes(edm, tiles, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="without torchrun"):
@@ -181,7 +190,7 @@ def test_a_ruler_is_near_the_audits_and_has_a_gradient():
     from veridical.auditing.measure import measure
 
     images = texture(16, 32, 0)
-    judge = judge_of(images, rewards=False)
+    judge = judge_of(images)
     for name in ("mean", "phase_fraction"):
         wanted = measure(images, judge.segmentation).values[name]
         x = torch.from_numpy(images).requires_grad_(True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from veridical.auditing.case import alone, nearness
 from veridical.auditing.defects import scores
 from veridical.auditing.measure import PROPERTIES, SHAPES, TONE, Measured, Segmentation, fit_segmentation, measure
-from veridical.auditing.scored import score_images
+from veridical.auditing.scored import Scored, score_images
 from veridical.core.arrays import Images
 from veridical.core.errors import InputError
 
@@ -44,27 +44,35 @@ class Judge:
 
         Without any rewarded defects the first is 0.
         """
-        found = measure(images, self.segmentation)
-        own = alone(nearness(self.real, self.real))
-        fold = np.arange(len(self.real)) % FOLDS
-        scored = score_images(found, self.real, fold, nearness(found, self.real), own)
-        columns, worst = list(scores()), []
+        scored, columns, worst = self._scored(images), list(scores()), []
         for names in (self.rewarded, self.held):
             of = [columns.index(name) for name in names]
             usual = np.quantile(scored.real[:, of].max(1), 0.95) if names else 1.0
             worst.append(scored.mean[:, of].max(1) / usual if names else np.zeros(len(images)))
         return worst[0], worst[1]
 
+    def halved(self, images: Images) -> Judge:
+        """The same with the defects in two halves, both of which have what images of the base suffer from.
 
-def judge_of(real: Images, rewards: bool) -> Judge:
-    """A judge by real images (N, C, H, W) in [0, 1].
+        By how many images are beyond the 95th percentile of real ones the defects are ranked, and the first, fourth, fifth,
+        eighth and so on are rewarded. If one half had what is wrong with the images, there would be nothing to gain by the other.
+        """
+        beyond = (self._scored(images).mean > 1).mean(0)
+        ranked = [list(scores())[k] for k in np.argsort(-beyond, kind="stable")]
+        rewarded = tuple(name for k, name in enumerate(ranked) if k % 4 in (0, 3))
+        return replace(self, rewarded=rewarded, held=tuple(name for name in ranked if name not in rewarded))
 
-    Every second defect is held out; where the audit is not what is rewarded, all are.
-    """
-    names = list(scores())
+    def _scored(self, images: Images) -> Scored:
+        found = measure(images, self.segmentation)
+        own = alone(nearness(self.real, self.real))
+        fold = np.arange(len(self.real)) % FOLDS
+        return score_images(found, self.real, fold, nearness(found, self.real), own)
+
+
+def judge_of(real: Images) -> Judge:
+    """A judge by real images (N, C, H, W) in [0, 1], that holds out all defects; `Judge.halved` rewards half of them."""
     segmentation = fit_segmentation(real)
-    halves = (tuple(names[::2]), tuple(names[1::2])) if rewards else ((), tuple(names))
-    return Judge(measure(real, segmentation), segmentation, *halves)
+    return Judge(measure(real, segmentation), segmentation, (), tuple(scores()))
 
 
 def by_property(images: Images, judge: Judge, name: str, target: float) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ def course_of(base: Run, target: Dataset, told: Told, config: TrainConfig, own: 
     if len(real) < TOO_FEW:
         raise InputError(f"{target.spec} has {len(real)} training tiles to judge by: give at least {TOO_FEW}.")
     seen = dataclasses.replace(base, info=base.info.replace(channels=target.channels))
-    judge = judge_of(real, rewards=own["by"] == "audit")
+    judge = judge_of(real)
     cond = _conditions(told, max(own["candidates"], LOOKED_AT))
     first = {name: rows[:LOOKED_AT] for name, rows in cond.items()}
     before = _draw(seen, first, LOOKED_AT, mix(config.seed, 7))
@@ -84,6 +84,7 @@ def course_of(base: Run, target: Dataset, told: Told, config: TrainConfig, own: 
         tell(base.folder, f"draws {own['candidates']} images first")
         cond = {name: rows[: own["candidates"]] for name, rows in cond.items()}
         images = _draw(seen, cond, own["candidates"], mix(config.seed, 8))
+        judge = judge.halved(images) if own["by"] == "audit" else judge
         ratings = _ratings(images, judge, own)
     if own["through"] == "pairs":
         feed = Pairs(images, cond, *paired(ratings), told.files())

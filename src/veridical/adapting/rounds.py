@@ -82,7 +82,7 @@ def train_in_rounds(
     if best is None:
         write_run(out, done.replace(finished=False))
         raise InputError(
-            f"{out}: what is held out became worse in the first round: give a smaller --set lr, a smaller --set beta or a larger "
+            f"{out}: what is held out became worse in the first round: give a smaller --set lr, or a larger --set beta or "
             "--set keep."
         )
     if best[0] < curve[0]["reward"]:

@@ -28,7 +28,7 @@ class How:
     settings : tuple of type
         Dataclasses whose fields are its settings, besides those of training.
     train : dict
-        Training settings that differ from those of `TrainConfig`; for pipelines of other people those of `large`, too.
+        Settings of training, or its own, that differ from their defaults; for pipelines of other people those of `large`, too.
     """
 
     name: str
@@ -81,7 +81,7 @@ HOWS: dict[str, How] = {
             "Wallace et al. 2023, arXiv:2311.12908",
             (Lora, Telling, Reward),
             USUAL | {"decay": 0.0, "lr": 5e-4},
-            LARGE | {"batch": 2, "decay": 0.0},
+            LARGE | {"batch": 2, "decay": 0.0, "beta": 2000.0},
         ),
     )
 }
@@ -102,8 +102,9 @@ def sorted_out(row: How, given: Mapping[str, Any], large: bool) -> tuple[TrainCo
         For what is no setting, or no value of one.
     """
     types = {name: kind for name, kind in types_of(TrainConfig).items() if name not in FIXED}
-    config = row.train | (row.large if large else {})
-    own: dict[str, Any] = {}
+    usual = row.train | (row.large if large else {})
+    config = {name: value for name, value in usual.items() if name not in row.own}
+    own: dict[str, Any] = {name: value for name, value in usual.items() if name in row.own}
     for name, value in given.items():
         if name not in types and name not in row.own:
             raise InputError(f"{row.name} has no setting {name!r}: it has {', '.join((*row.own, *types))}.")

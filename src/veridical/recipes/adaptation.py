@@ -79,7 +79,9 @@ class Reward:
         choices=("pairs", "gradient"),
     )
     candidates: int = setting(128, "Images that the base draws, to be rated and paired.", low=8, high=10_000)
-    beta: float = setting(2000.0, "How sharply pairs are told apart (beta T of Diffusion-DPO).", above=0)
+    beta: float = setting(
+        200.0, "How near to the base it stays (beta T of Diffusion-DPO); of pipelines of other people 2000.", above=0
+    )
     keep: float = setting(0.1, "Weight of what changes of the base's predictions, squared.", low=0)
     rounds: int = setting(4, "How often what is held out is looked at.", low=1, high=100)
     tolerance: float = setting(
