@@ -24,8 +24,9 @@ from veridical import audit, draw, load
 from veridical.adapting.adapt import adapt
 from veridical.adapting.judges import Judge, judge_of
 from veridical.core.device import use_threads
-from veridical.data.dataset import Dataset, open_dataset
+from veridical.data.dataset import Dataset
 from veridical.data.images import save_png, to_grid
+from veridical.data.open import open_dataset
 from veridical.runs.folder import read_run
 from veridical.runs.run import Run
 from veridical.scoring.score import gather, measure
