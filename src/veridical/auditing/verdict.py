@@ -142,8 +142,8 @@ def audit(
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
     tested = judge_set(c, alpha, explained=explained)
-    found = {finding["defect"] for finding in tested}
-    copies_within = [finding for finding in repeats(c, other.images) if finding["defect"] not in found]
+    names = {finding["defect"] for finding in tested}
+    copies_within = [finding for finding in repeats(c, other.images) if finding["defect"] not in names]
     findings = set_findings([*copies_within, *tested], images, certain, alpha)
     with_signs(findings, images, c)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
