@@ -1,10 +1,11 @@
-"""Twenty sets to be judged by the sentence alone that an audit begins with: ten of real images, ten with a defect.
+"""Twenty sets to be judged by what an audit says first alone: ten of real images, ten with a defect.
 
     python benchmarks/audit_read.py DATA sandstone [--out DIR] [--images 48] [--cache DIR]
 
 Slices are halved at random: one half is the real side of every audit, images of the other half make twenty sets. Ten stay as
 they are, each of ten others gets another defect of `veridical.auditing.defects`, in its middle severity. DIR/leads.md has what a
-reader sees, numbered in random order; DIR/key.json the truth, to be opened afterwards.
+reader sees first, the sentence and what a pass does not rule out, numbered in random order; DIR/key.json the truth, to be
+opened afterwards.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 from audit_pool import load
 from veridical import audit
 from veridical.auditing.defects import plant, plants
+from veridical.reporting.audit_text import unseen
 
 DEFECTS = (
     "blur", "noise_mismatch", "checkerboard", "stylised", "foreign_patch", "implausible_structure", "periodic", "shading",
@@ -49,10 +51,8 @@ def main() -> None:
         if defect:
             severities = able[defect].severities
             made = plant(defect, made, severities[len(severities) // 2], seed=number).astype(np.float32)
-        report = audit(
-            images[real], made, real_groups=groups[real], synth_groups=groups[rows], power=False, cache=options.cache
-        )
-        leads.append(f"{number}. {report['lead']}")
+        report = audit(images[real], made, real_groups=groups[real], synth_groups=groups[rows], cache=options.cache)
+        leads.append(f"{number}. {report['lead']} {unseen(report)}".rstrip())
         key.append(
             {
                 "set": number, "planted": defect, "verdict": report["verdict"],

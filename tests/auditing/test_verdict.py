@@ -315,3 +315,15 @@ def test_files_end_with_their_exit_code_and_a_source_must_pair_up(tmp_path, monk
     assert (tmp_path / other).is_file() and other != held["evidence"]["file"]
     code, text = run(tmp_path / "real", tmp_path / "bad", "--source", tmp_path / "real")
     assert code == 2 and "no image called b0" in text.err
+
+
+def test_copies_that_are_spread_over_few_slices_fail_and_neighbours_of_nothing_do_not(real, held_out, cache):
+    """No test of four slices finds them; the noise of images of nothing is no place."""
+    slices = np.arange(len(held_out)) % 2
+    copies = plant("mode_collapse", held_out, 0.6)
+    report = audit(real, copies, synth_groups=slices, power=False, cache=cache)
+    assert report["verdict"] == "fail" and first(report) == "mode_collapse"
+    rng = np.random.default_rng(0)
+    flat = np.clip(0.5 + 0.02 * rng.standard_normal(held_out.shape), 0, 1).astype(np.float32)
+    found = audit(real, flat, synth_groups=slices, power=False, cache=cache)["findings"]
+    assert all(finding["p_value"] != 0 for finding in found if finding["defect"] == "mode_collapse")

@@ -91,8 +91,8 @@ def test_the_first_sentence_says_how_images_and_set_go_together():
         "41 of 64 images fail on their own, and as a set they differ"
     )
     assert "and 2 more" in made("fail", [finding(str(k), f"t{k}") for k in range(5)])["lead"]
-    assert made("pass", [])["lead"] == "Each image passes on its own, and no defect was found in them as a set."
-    assert "of real images up to 5% do" in made("pass", [], failed=2)["lead"]
+    assert made("pass", [])["lead"] == "No defect was found in the set; each image passes on its own."
+    assert "2 of 64 images fail on their own, where of real ones up to 5% do" in made("pass", [], failed=2)["lead"]
     assert made("insufficient", [one])["lead"].startswith("There are too few independent images to say")
     few = made("insufficient", [one]) | {"independent": UNITS | {"unit": "fields of view"}}
     assert lead(few).startswith("Real slices are too few to say whether these pass for real; what differs")

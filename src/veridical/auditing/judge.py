@@ -15,6 +15,7 @@ from veridical.auditing.evidence import Evidence, quotable, quote
 from veridical.auditing.explain import Misfits
 from veridical.auditing.measure import Measured
 from veridical.auditing.quoted import quote_set
+from veridical.auditing.repeats import nearest_fellow
 from veridical.stats.conformal import conformal_p, fields_needed
 
 UNLIKELY = 0.5  # p-value of a defect that may be the name of what is unusual for other reasons
@@ -106,8 +107,8 @@ def judge_set(
     tested = set_tests.test_set(c, sets, most=most)
     p, values, usual = tested.p, *_quotable(c)
     crowd = (
-        {"nearest_fellow": _nearest_fellow(c.across, c.groups)},
-        {"nearest_fellow": _nearest_fellow(c.own.deep, c.fields)},
+        {"nearest_fellow": nearest_fellow(c.across, c.groups)},
+        {"nearest_fellow": nearest_fellow(c.own.deep, c.fields)},
     )
     sure = [n for n in tests if DEFECTS[n].level == "set" and _sure(n, values | crowd[0], usual | crowd[1])]
     found = {name for name, value in zip(tests, p, strict=True) if value <= alpha}
@@ -191,12 +192,6 @@ def _entry(
     """A finding about single images that is no test."""
     said = {"defect": name, "title": title_of(name), "level": "image", "p_value": p, "explanation": text}
     return said | {"statistic": statistic, "expected": expected}
-
-
-def _nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Distance to the nearest image of another label, (N,); NaN where there is none."""
-    nearest = np.where(labels[:, None] == labels, np.inf, distance).min(1)
-    return np.where(np.isfinite(nearest), nearest, np.nan)
 
 
 def set_findings(

@@ -11,6 +11,8 @@ from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, scores, title_of
 from veridical.auditing.explain import Planted
+from veridical.auditing.repeats import NAME, close
+from veridical.auditing.set_scores import CROWDED, Sets
 from veridical.stats.conformal import conformal_p, fields_needed
 
 WAYS = 499  # permutations of each trial
@@ -79,10 +81,17 @@ def smallest_set_defect(c: Comparison, alpha: float, *, seed: int = 0) -> list[d
             "caught": 0.0,
         }
         for severity in how.severities:
-            p = set_tests.test_set(c, how.function(sets, severity, rng), most=WAYS).p
-            row["caught"] = float(p[tests.index(defect)] <= alpha)
+            altered = how.function(sets, severity, rng)
+            p = set_tests.test_set(c, altered, most=WAYS).p[tests.index(defect)]
+            row["caught"] = float(p <= alpha or (defect == NAME and _crowded(c, altered)))
             if row["caught"]:
                 row["severity"] = severity
                 break
         rows.append(row)
     return rows
+
+
+def _crowded(c: Comparison, altered: Sets) -> bool:
+    """Whether a set of planted copies fails without a test, see `repeats`."""
+    across = altered.distance[len(c.real) :, len(c.real) :]
+    return bool(close(c, across).any(1).mean() > CROWDED)

@@ -28,6 +28,7 @@ from veridical.auditing.judge import (
     with_signs,
 )
 from veridical.auditing.measure import fit_segmentation, measure
+from veridical.auditing.repeats import repeats
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.notes import heard
@@ -140,7 +141,10 @@ def audit(
             if found is not None:
                 entry["findings"].insert(0, found)
                 entry["verdict"] = "fail"
-    findings = set_findings(judge_set(c, alpha, explained=explained), images, certain, alpha)
+    tested = judge_set(c, alpha, explained=explained)
+    names = {finding["defect"] for finding in tested}
+    copies_within = [finding for finding in repeats(c, other.images) if finding["defect"] not in names]
+    findings = set_findings([*copies_within, *tested], images, certain, alpha)
     with_signs(findings, images, c)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
     verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
@@ -172,17 +176,16 @@ def lead(report: dict[str, Any]) -> str:
     """Verdict, images and set in a sentence that says how they go together."""
     n = len(report["images"])
     failed = sum(image["verdict"] == "fail" for image in report["images"])
-    alone = (
-        "each image passes" if not failed else f"{failed} of {n} images fail" if failed < n else f"all {n} images fail"
-    )
-    own = "their" if failed else "its"
-    if any(image["verdict"] == "insufficient" for image in report["images"]):
-        alone = f"{failed} of {n} images fail" if failed else "of single images too little is known"
+    one = "fails on its own" if failed == 1 else "fail on their own"
+    alone = f"{failed} of {n} images {one}" if failed < n else f"all {n} images {one}"
+    if not failed:
+        unknown = any(image["verdict"] == "insufficient" for image in report["images"])
+        alone = "of single images too little is known" if unknown else "each image passes on its own"
     titles = list(dict.fromkeys(f["title"] for f in report["findings"]))
     named = "; ".join(titles[:NAMED]) + (f"; and {len(titles) - NAMED} more" if len(titles) > NAMED else "")
     if report["verdict"] == "pass":
-        usual = f" (of real images up to {report['alpha']:.0%} do)" if failed else ""
-        text = f"{alone} on {own} own{usual}, and no defect was found in them as a set"
+        usual = f"; {alone}, where of real ones up to {report['alpha']:.0%} do" if failed else f"; {alone}"
+        text = f"no defect was found in the set{usual}"
     elif report["verdict"] == "insufficient":
         seen = (
             f"; what differs from those there are: {named}"
@@ -197,7 +200,7 @@ def lead(report: dict[str, Any]) -> str:
         text = f"{few} to say whether these pass for real{seen}"
     else:
         both = "and" if failed else "but"
-        text = f"{alone} on {own} own, {both} as a set they differ from real ones: {named}"
+        text = f"{alone}, {both} as a set they differ from real ones: {named}"
     return text[0].upper() + text[1:] + "."
 
 

@@ -159,6 +159,9 @@ def table_shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+SAID = {
+    "distance": "distance to real", "blurred": "share that the audit calls blurred", "coverage": "coverage", "R2": "R²",
+}  # fmt: skip
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 
 
@@ -187,18 +190,19 @@ def _compared(
     if a is None or b is None:
         which = first if a is None else second
         return OPEN, f"nothing was measured of {' or '.join(FAMILIES[key] for key in which)}"
-    said = "; ".join(
+    values = (
         f"{row['best'] or row['family']} {uncertain(row[what]['value'], row[what]['low'], row[what]['high'])}"
         for row in (a, b)
     )
+    said = f"{SAID[what]}: {'; '.join(values)}"
     if None in (a[what]["low"], a[what]["high"], b[what]["low"], b[what]["high"]):
-        return OPEN, f"{said}: without intervals"
+        return OPEN, f"{said}; without intervals"
     low, high = ("low", "high") if sign > 0 else ("high", "low")
     if sign * a[what][low] > sign * b[what][high]:
         return HOLDS, said
     if sign * b[what][low] > sign * a[what][high]:
         return FAILS, said
-    return OPEN, f"{said}: the intervals overlap"
+    return OPEN, f"{said}; the intervals overlap"
 
 
 def _unstable(mine: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from veridical.auditing.verdict import audit
 from veridical.conditions.delivery import open_target
-from veridical.conditions.reopen import exists
+from veridical.conditions.reopen import exists, seen_from
 from veridical.core.arrays import Groups, Images
 from veridical.core.errors import InputError
 from veridical.core.orientation import ORIENTATIONS
@@ -81,7 +81,7 @@ def _held_out(data: Dataset) -> tuple[ImageSet, list[str]]:
 
 def _opened(run: str | Path) -> Dataset:
     info = read_run(run)
-    spec, row = str(info.dataset["spec"]), table.find(info.recipe)
+    spec, row = seen_from(str(info.dataset["spec"]), run), table.find(info.recipe)
     instead = "give real images that it was not trained on as REAL, in place of the run"
     if not exists(spec):
         raise InputError(f"{spec}, which {run} was trained on, is not there (seen from this folder): {instead}.")

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from veridical.conditions.reopen import seen_from
 from veridical.core.errors import InputError
 from veridical.core.files import read_bytes, read_json
 from veridical.core.lock import is_held
@@ -110,7 +111,7 @@ class Workshop:
             if info.finished and asked.minutes is None:
                 raise InputError(f"{run} is done: say how many minutes in all it is to be trained.")
             words = command(
-                "train", [info.recipe, info.dataset["spec"]], out=run, resume=True, minutes=asked.minutes,
+                "train", [info.recipe, seen_from(str(info.dataset["spec"]), run)], out=run, resume=True, minutes=asked.minutes,
                 device=self._device,
             )  # fmt: skip
         elif before is not None:  # stopped before it was a run: while its data were read, or in a first stage

@@ -12,7 +12,12 @@ export function tell(text, bad = false) {
 
 export async function send(path, options) {
   const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const answer = await fetch(path, { method: "POST", ...options, headers });
+  let answer;
+  try {
+    answer = await fetch(path, { method: "POST", ...options, headers });
+  } catch {
+    throw new Error("The studio does not answer: see in its terminal whether it runs, then load this page again.");
+  }
   if (answer.ok) return answer;
   let said = `${answer.status} ${answer.statusText}`;
   try {

@@ -38,6 +38,7 @@ follows("data", async (job) => {
   const lines = [...found.advice.said, ...found.advice.pace, ...found.notes.map((note) => `note: ${note}`)];
   $("data-advice").replaceChildren(...lines.map((line) => element("li", { textContent: line })));
   looked = { data: job.about, size: found.size, scale: found.scale, hold_out: found.hold_out };
+  for (const [name, value] of Object.entries(looked)) $("data-form")[name].value = value; // also after a reload
   const other = ["size", "scale", "hold_out"].some((name) => looked[name] !== advice[name]);
   $("data-train-looked").hidden = !other;
   $("data-train-looked").textContent = `Train with those below: ${looked.size} pixels at scale ${looked.scale}${heldOut(looked)}`;

@@ -73,9 +73,11 @@ export function follows(kind, then) {
 export const begun = (kind, work) => follow(kind, work, kinds[kind]);
 
 whenLooked(() => {
-  for (const job of folder.work || [])
-    if (kinds[job.kind] && panelOf(job.kind).work === null && (job.state === "running" || job.kind === "data"))
+  for (const job of [...(folder.work || [])].reverse()) { // the latest of each kind; only its words are left of some
+    const kept = job.state === "done" && ["data", "score"].includes(job.kind);
+    if (kinds[job.kind] && panelOf(job.kind).work === null && (job.state === "running" || kept))
       attempt(() => begun(job.kind, job.work));
+  }
 });
 
 // A name for something new that is not taken, as long as the user has given none.

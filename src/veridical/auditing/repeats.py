@@ -1,0 +1,51 @@
+"""Copies within a set: images of different slices that are nearer to each other than any two real ones, and show one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from veridical.auditing.compare import Comparison
+from veridical.auditing.defects import DEFECTS, title_of
+from veridical.auditing.independence import same_place
+from veridical.auditing.set_scores import CLOSE, CROWDED
+
+NAME = "mode_collapse"
+
+
+def close(c: Comparison, across: np.ndarray) -> np.ndarray:
+    """Which synthetic images of different slices are nearer to each other than real ones ever are, (M, M) bool.
+
+    Parameters
+    ----------
+    c : Comparison
+    across : (M, M) distances between deep features of synthetic images
+    """
+    contrast = np.median(c.synth.values["contrast"]) / np.median(c.real.values["contrast"])
+    usual = nearest_fellow(c.own.deep, c.fields)
+    bound = CLOSE * min(contrast, 1) * np.nanmin(usual) if np.isfinite(usual).any() else 0.0
+    return (across < bound) & (c.groups[:, None] != c.groups)
+
+
+def repeats(c: Comparison, images: np.ndarray) -> list[dict[str, Any]]:
+    """The finding that more than a few synthetic images (M, C, H, W) are copies of each other, or nothing.
+
+    No test says that of a few slices, between which copies are spread. Images of nothing are near to each other, too, but do not
+    show one place, since their noise differs.
+    """
+    near = close(c, c.across)
+    if near.any(1).mean() <= CROWDED:
+        return []
+    which = (near & same_place(images)).any(1)
+    if which.mean() <= CROWDED:
+        return []
+    text = f"{which.sum()} of {len(which)} images have another one nearer than any two real images are: {DEFECTS[NAME].what}"
+    about = {"defect": NAME, "title": title_of(NAME), "level": "set", "p_value": 0.0, "explanation": text}
+    return [about | {"statistic": float(which.mean()), "expected": [0.0, 0.0], "curve": None, "distribution": None}]
+
+
+def nearest_fellow(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Distance to the nearest image of another label, (N,); NaN where there is none."""
+    nearest = np.where(labels[:, None] == labels, np.inf, distance).min(1)
+    return np.where(np.isfinite(nearest), nearest, np.nan)
