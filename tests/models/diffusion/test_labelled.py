@@ -102,7 +102,7 @@ def test_warped_labels_stay_with_their_images():
     image, labels = pairs(16)
     model.prepare_with(image, {"labelling": labels})
     seen = {}
-    model.denoiser.loss = lambda z, batch, said, weight: seen.update(z=z, said=said, weight=weight) or z.sum()
+    model.denoiser.loss = lambda z, batch, said: seen.update(z=z, said=said) or z.sum()
     next(model.losses(Batch.at(image, {"labelling": labels}, seed=0, step=0, start=0, total=16), 0))
     decoded = model.denoiser.decode(seen["z"])
     assert (seen["said"] != 0).any(1).all()
