@@ -146,3 +146,7 @@ def test_unlabelled_pixels_of_masks_are_no_class(tmp_path):
     assert open_dataset(tmp_path / "bare", 16, part=PartLabels(optional=True)).mask_values is None
     some = open_dataset(place, 16, part=PartLabels(optional=True))
     assert some.mask_values == part.mask_values and not [note for note in some.notes if "no label image" in note]
+    for k in range(1, 10):  # numbers of single objects, which are no classes
+        save_png(place / "masks" / f"s{k}.png", np.arange(32 * 48, dtype=np.uint16).reshape(32, 48))
+    single = open_dataset(place, 16, part=PartLabels(optional=True))
+    assert single.mask_values is None and any("label images are not used" in note for note in single.notes)

@@ -22,7 +22,7 @@ PLAIN = {"linear": False, "patch": 1, "latent": 4, "widths": (16, 32)}
 GIVEN = {"size": 32, "batch": 4, "steps": 1, "threads": 1, "quiet": True}
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["grey", "RGB"])
+@pytest.fixture(scope="module", params=[1, pytest.param(3, marks=pytest.mark.long)], ids=["grey", "RGB"])
 def exported(request, tmp_path_factory):
     """A run whose weights are all random, and the folder that it was exported to."""
     folder = tmp_path_factory.mktemp("holes")

@@ -146,8 +146,16 @@ def open_dataset(
     layout = parted.layout
     if part is not None:
         part = _found_part(said, slices, layout.images("train"), part, notes)
+    mask_values: tuple[int, ...] | None = None
+    if masks or part is not None:
+        try:
+            mask_values = _values_of(said, stored, layout, part, notes)
+        except InputError as error:
+            if part is None or not part.optional:
+                raise
+            notes.append(f"label images are not used: {error}")
+            part = None
     sampler = Sampler(said, slices, layout, ORIENTATIONS[augment], seed, stored.cache.budget, part)
-    mask_values = _values_of(said, stored, layout, part, notes) if masks or part is not None else None
     labels, label_of = _labels_of(said, slices, layout, label, bins) if label else (None, None)
     window = window or survey.window_of(said, slices, layout, stored.image, seed, notes)
     _check_type(said, slices, window)

@@ -174,7 +174,9 @@ def test_a_share_of_training_hides_objects_where_there_are_some():
     labels = three_squares().repeat(200, 1, 1)
     often = holes(Holes(0, 1, 0), 200, 32, objects=labels).float().mean((0, 1))
     assert often[labels[0] == 2].mean() > 2 * often[:, :10].mean() > 0
-    assert torch.equal(holes(Holes(0, 1, 0), 99), holes(Holes(0, 0, 0), 99))  # without label images it is patches
+    patches = holes(Holes(0, 0, 0), 99)  # where nothing is labelled
+    assert torch.equal(holes(Holes(0, 1, 0), 99), patches)
+    assert torch.equal(holes(Holes(0, 1, 0), 99, objects=torch.full((99, 32, 32), 255, dtype=torch.uint8)), patches)
 
 
 def test_the_base_does_not_hear_of_label_images(monkeypatch):

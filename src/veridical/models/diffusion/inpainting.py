@@ -193,8 +193,10 @@ def drawn_holes(batch: Batch, size: int, how: Holes) -> Tensor:
 
     holes = torch.where((kind < how.all_hidden + how.objects + how.boxes).reshape(-1, 1, 1), boxes, patches)
     for k in ((kind >= how.all_hidden) & (kind < how.all_hidden + how.objects)).nonzero()[:, 0].tolist():
-        known = "objects" in batch.cond
-        holes[k] = hidden_objects(batch.cond["objects"][k], chance[k], noise[k]) if known else patches[k]
+        hidden = (
+            hidden_objects(batch.cond["objects"][k], chance[k], noise[k]) if "objects" in batch.cond else patches[k]
+        )
+        holes[k] = hidden if hidden.any() else patches[k]
     return (holes | (kind < how.all_hidden).reshape(-1, 1, 1))[:, None]
 
 
@@ -208,7 +210,7 @@ def hidden_objects(labels: Tensor, chance: Tensor, noise: Tensor) -> Tensor:
     Parameters
     ----------
     labels : Tensor of uint8
-        255 where nothing is labelled.
+        255 where nothing is labelled; there is no hole where that is everywhere.
     chance : Tensor, shape (6,), uniform
     noise : Tensor, shape (H, W), standard normal
     """
