@@ -129,7 +129,7 @@ def test_data_says_what_is_there(run, tiles, tmp_path):
     assert code == 0 and "uint8" in text
     told = json.loads((tmp_path / "data.json").read_text())
     assert told["slices"] == 50 and told["advice"]["size"] in (64, 48)
-    assert "structure: bright parts are" in text and f"veridical train edm {tiles} --size" in text
+    assert "sizes: bright parts are" in text and f"veridical train edm {tiles} --size" in text
     assert Image.open(tmp_path / "look.png").size[0] > 500
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,6 +189,22 @@ def test_a_training_ends_with_the_commands_that_come_next(run, tiles, tmp_path):
     assert code == 0
     assert f"veridical sample '{out}' -n 64 --out '{out}-samples'" in said and "previews were not scored" in said
     assert f"--out '{out}' --resume --minutes 20" in said
+
+
+def test_what_was_drawn_or_judged_is_followed_by_the_next_command(tmp_path, monkeypatch):
+    from veridical.cli import ending
+
+    assert ending.drawn("hub:pipelines/sd15", tmp_path) == ""  # nothing is known to be held out
+    said = ending.scored("my scans", "drawn/", "scans/train")
+    assert said == "\nNext:\n  veridical audit 'my scans' drawn/ --train scans/train --html drawn-audit.html"
+    assert ending.audited("scans", "drawn", None, "fail", Path("a.html")) == "page: a.html"
+    monkeypatch.setattr(ending, "is_run", lambda folder: True)
+    monkeypatch.setattr(ending, "longer", lambda run: f"train {run}")
+    assert ending.audited("run", "drawn", None, "fail", Path("a.html")).splitlines()[-1] == "  train run"
+    assert "train run" not in ending.audited("run", "drawn", None, "pass", Path("a.html"))
+    assert ending.drawn("run", Path("s")).splitlines()[2:] == [
+        "  veridical score run s", "  veridical audit run s --html s-audit.html",
+    ]  # fmt: skip
 
 
 def test_a_training_that_was_stopped_in_its_first_stage_says_so(tmp_path):

@@ -12,6 +12,18 @@ def test_the_time_left_goes_by_what_is_done_now(monkeypatch, capsys):
     assert "train: 60 % after 40 s, 160 s left" in capsys.readouterr().err
 
 
+def test_the_first_line_comes_soon_and_the_next_in_their_time(monkeypatch, capsys):
+    clock = iter([0.0, 1.0, 3.0, 3.0, 20.0, 34.0, 34.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    bar = progress.Progress("train", every=30)
+    for share in (0.1, 0.2, 0.3, 0.4):
+        bar.update(share)
+    assert [line[:21] for line in capsys.readouterr().err.splitlines()] == [
+        "train: 20 % after 3 s",
+        "train: 40 % after 34 ",
+    ]
+
+
 def test_the_last_word_is_said_at_once(capsys):
     bar = progress.Progress("train")
     bar.update(0.25, "step 1")

@@ -48,7 +48,7 @@ def test_no_scale_is_suggested_that_leaves_too_few_tiles(enough, scale, tmp_path
     assert (found.size, found.scale) == (64, scale) and found.tiles == (
         24 if scale < 1 else 96
     )  # six images of four tiles
-    assert any("few things side by side" in note for note in found.notes) is (scale == 1)
+    assert any("few structures across" in note for note in found.notes) is (scale == 1)
 
 
 def test_lengths_are_of_stored_pixels_whatever_the_tiles(tmp_path):

@@ -19,8 +19,9 @@ from veridical.metrics.spacing import spacing
 from veridical.scoring.nearest import Training
 from veridical.scoring.result_rows import null
 from veridical.scoring.result_rows import row as a_row
-from veridical.scoring.said import headline, unmeasured
-from veridical.scoring.score import format_rows, gather, measure, score
+from veridical.scoring.said import format_rows, headline, unmeasured
+from veridical.scoring.score import gather, measure, score
+from veridical.scoring.table import METRICS
 
 KEYS = {"recipe", "dataset", "seed", "metric", "value", "low", "high", "n", "floor", "reason", "remark", "settings"}
 SHARES = ("precision_capped", "recall_capped", "coverage")
@@ -537,12 +538,31 @@ def test_pixel_sizes_that_differ_are_said(tmp_path):
         assert "pixel" not in f"{row['reason']} {row['remark']}"
 
 
-def test_long_remarks_are_shown_once():
+def test_remarks_are_said_once_below_the_table_by_their_numbers():
     from rich.console import Console
 
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(format_rows(score(blobs(80, 0), np.repeat(blobs(1, 1), 40, 0), extractor="tiny")))
-    assert console.export_text().count("as above") > 3
+    text = console.export_text()
+    assert text.count("real against real is not 0 either") == 1  # of the Fréchet distance
+    assert text.count("of the 40 synthetic images are equal") == 1
+    number = next(line for line in text.splitlines() if "images are equal" in line).split(":")[0]
+    lines = [line for line in text.splitlines() if line.startswith(("kid_tiny", "fd_tiny"))]
+    assert len(lines) == 2 and all(number in line.replace(",", "").split()[5:] for line in lines)
+
+
+def test_precision_beyond_real_images_is_remarked():
+    """The whole interval has to lie above, and of a distance nothing is said."""
+    metric = METRICS["precision_capped"]
+    far, near = ({"value": 0.9, "low": low, "floor": 0.58} for low in (0.6, 0.5))
+    assert "no merit" in (metric.above(far) or "") and metric.above(near) is None
+    assert metric.above(far | {"low": None}) and metric.above(far | {"floor": None}) is None
+    assert METRICS["kid"].above(far) is None
+    real = blobs(100, 0)
+    row = by_metric(score(real[:50], 0.97 * real[:40], floor_real=0.5 * real[50:], extractor="tiny"))[
+        "precision_capped"
+    ]
+    assert row["low"] > row["floor"] and "no merit" in row["remark"]
 
 
 def test_an_unknown_extractor_is_refused():

@@ -1,11 +1,12 @@
-"""What is said when a training ends, or is stopped: how it went, and the commands that come next."""
+"""What is said when a training ends or is stopped, and after images were drawn or judged: the commands that come next."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from veridical.data.readers.runs import is_run
 from veridical.runs.folder import read_run
-from veridical.runs.next import again, commands, longer
+from veridical.runs.next import again, commands, judging, longer
 from veridical.scoring.table import HEADLINE_SCALE, METRICS
 
 
@@ -23,8 +24,31 @@ def ended(run: Path) -> str:
     elif why := info.dataset.get("unwatched"):
         lines.append(f"previews were not scored: {why}")
     if after := commands(run):
-        lines += ["", "Next:", *(f"  {line}" for line in after)]
+        lines.append(following(after))
     return "\n".join([*lines, *([] if after else [""]), "Longer:", f"  {longer(run)}"])
+
+
+def following(after: list[str]) -> str:
+    """Commands that come next."""
+    return "\n".join(["", "Next:", *(f"  {line}" for line in after)])
+
+
+def drawn(run: str, out: Path) -> str:
+    """After images were drawn: judge them against what a run held out; nothing for other generators."""
+    return following(judging(run, out)) if is_run(Path(run)) else ""
+
+
+def scored(real: str, synth: str, train: str | None) -> str:
+    """After a score: ask the audit."""
+    return following(judging(real, synth, train=train)[1:])
+
+
+def audited(real: str, synth: str, train: str | None, verdict: str, page: Path | None) -> str:
+    """After an audit: the page with its pictures, and where images of a run fail, the training for longer."""
+    lines = [scored(real, synth, train) if page is None else f"page: {page}"]
+    if verdict == "fail" and is_run(Path(real)):
+        lines += ["", "Longer training may mend it:", f"  {longer(Path(real))}"]
+    return "\n".join(lines)
 
 
 def stopped(run: Path) -> str:

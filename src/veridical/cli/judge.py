@@ -45,10 +45,10 @@ def score(
     json_file: Json = None,
 ) -> None:
     """Compare synthetic with real images: values with 95 % intervals beside the real-against-real floor."""
+    from veridical.cli.ending import scored
     from veridical.core.progress import bar_if_slow
     from veridical.data.readers.runs import is_run
-    from veridical.scoring.said import headline, unmeasured
-    from veridical.scoring.score import format_rows
+    from veridical.scoring.said import format_rows, headline, unmeasured
     from veridical.scoring.score import score as compare
 
     check_outputs(json_file, inputs=(real, synth, train, inception, clip))
@@ -73,6 +73,8 @@ def score(
     for line in unmeasured(rows):
         say(f"not measured: {line}")
     say(f"\n{headline(rows)}")
+    if not paired:
+        say(scored(real, synth, train))
 
 
 @app.command(
@@ -107,6 +109,7 @@ def audit(
     import tempfile
 
     from veridical.auditing.verdict import audit as judge
+    from veridical.cli.ending import audited
     from veridical.core.progress import Progress, hearing
     from veridical.data.readers.runs import is_run
     from veridical.reporting.audit_text import summary
@@ -136,6 +139,8 @@ def audit(
         report["evidence"]["file"] = f"{beside}/{report['evidence']['file']}"
     write_json(json_file, report)
     say(summary(report))
+    if source is None:
+        say(audited(real, synth, train, report["verdict"], html))
     raise typer.Exit({"pass": 0, "fail": 3, "insufficient": 4}[report["verdict"]])
 
 
@@ -197,7 +202,7 @@ def utility(
             few_plot(figure, rows)
         say_table(format_few(rows))
         return
-    from veridical.scoring.score import format_rows
+    from veridical.scoring.said import format_rows
     from veridical.scoring.utility import utility as measure
 
     if synth is None or figure is not None:

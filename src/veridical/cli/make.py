@@ -149,6 +149,7 @@ def sample(
 
     Images drawn from label images, or translated from images that have one, come with masks/.
     """
+    from veridical.cli.ending import drawn
     from veridical.core.device import process_number
     from veridical.hub.hosted import is_hosted
     from veridical.hub.sampling import sample_hosted
@@ -181,6 +182,8 @@ def sample(
         raise
     if process_number("RANK", 0) == 0:
         say(f"{n} images, provenance.json, grid.png: {out}")
+        if after := drawn(run, out):
+            say(after)
 
 
 def _sample_signature() -> inspect.Signature:

@@ -41,7 +41,8 @@ class Progress:
         self._every = _seconds() if every is None else every
         self._console = Console(file=sys.stderr, markup=False, highlight=False)
         self._bar: Bar | None = None
-        self._start = self._last = time.monotonic()
+        self._start = time.monotonic()
+        self._last = self._start - max(0.0, self._every - SOON)  # the first line comes soon
 
     def __enter__(self) -> Progress:
         if not self._quiet and self._console.is_terminal:

@@ -44,7 +44,7 @@ class Advice:
         Mean chords of what is brighter and darker than Otsu's threshold, in stored pixels: how far a line stays in it.
         Discs of diameter d have pi d / 4.
     spacing : float
-        Their sum: from one thing to the next along a line.
+        Their sum: from one structure to the next along a line.
     beyond : bool
         Whether the images are so small that they hold few things: then lengths are at least these.
     empty : float
@@ -115,12 +115,12 @@ def lines(advice: Advice) -> list[str]:
     unit = f" ({advice.spacing * micrometres:.3g} micrometres)" if micrometres else ""
     across = advice.size / (advice.spacing * advice.scale)
     return [
-        f"structure: bright parts are {advice.bright:.3g} pixels across, dark ones {advice.dark:.3g} (mean chords): from one "
-        f"thing to the next {'at least ' if advice.beyond else ''}{advice.spacing:.3g} pixels{unit}; correlation length "
+        f"sizes: bright parts are {advice.bright:.3g} pixels across, dark ones {advice.dark:.3g} (mean chords): from one "
+        f"structure to the next {'at least ' if advice.beyond else ''}{advice.spacing:.3g} pixels{unit}; correlation length "
         f"{advice.correlation_length:.3g}",
         f"empty tiles: {100 * advice.empty:.0f} % of training tiles have less than a fifth of the contrast of the richest tenth",
         f"suggested: tiles of {advice.size} pixels at scale {advice.scale:g} (--size {advice.size} --scale {advice.scale:g}), "
-        f"about {advice.tiles} training tiles, {'at most ' if advice.beyond else ''}{across:.2g} things side by side in each",
+        f"about {advice.tiles} training tiles, {'at most ' if advice.beyond else ''}{across:.2g} structures across each",
         *(f"note: {note}" for note in advice.notes),
     ]
 
@@ -187,7 +187,7 @@ def _empty(dataset: Dataset) -> float:
 def _notes(advice: Advice, dataset: Dataset) -> list[str]:
     notes = []
     if advice.beyond:
-        notes.append("the images hold few things side by side: look at the suggested tiles before you train")
+        notes.append("the images are few structures across: look at the suggested tiles before you train")
     elif min(advice.bright, advice.dark) < RARE * advice.spacing:
         thin, which = min((advice.bright, "bright"), (advice.dark, "dark"))
         notes.append(
@@ -205,7 +205,7 @@ def _notes(advice: Advice, dataset: Dataset) -> list[str]:
     if advice.size / (advice.spacing * advice.scale) < ACROSS and not advice.beyond:
         half, across = advice.scale / 2, advice.size / (advice.spacing * advice.scale)
         notes.append(
-            f"a tile holds few things side by side: scale {half:g} would show {2 * across:.2g}, in about "
+            f"a tile is few structures across: at scale {half:g} it is {2 * across:.2g}, of about "
             f"{max(1, advice.tiles // 4)} training tiles"
         )
     held = len(_groups(dataset, dataset.images_of("test")))

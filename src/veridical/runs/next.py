@@ -1,4 +1,4 @@
-"""The commands that come after a training, with the run's own paths."""
+"""The commands that come after a training, a drawing or a judgement, with their own paths."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ def commands(run: Path) -> list[str]:
         return []
     where, drawn = quoted(run), quoted(f"{run}-samples")
     best = " --best" if info.best is not None and info.best.step < info.cost.steps else ""
-    return [
-        f"veridical sample {where} -n 64 --out {drawn}{best}",
-        f"veridical score {where} {drawn}",
-        f"veridical audit {where} {drawn} --html {quoted(f'{run}-audit.html')}",
-    ]
+    return [f"veridical sample {where} -n 64 --out {drawn}{best}", *judging(run, f"{run}-samples", f"{run}-audit.html")]
+
+
+def judging(real: str | Path, synth: str | Path, page: str | Path | None = None, train: str | None = None) -> list[str]:
+    """Score and audit images that were drawn; `page` is what the audit writes, beside the images if not said."""
+    sides = f"{quoted(real)} {quoted(synth)}" + (f" --train {quoted(train)}" if train is not None else "")
+    page = page or f"{str(synth).rstrip('/')}-audit.html"
+    return [f"veridical score {sides}", f"veridical audit {sides} --html {quoted(page)}"]
 
 
 def again(run: Path) -> str:

@@ -52,6 +52,10 @@ class Metric:
         What people call it, if not by its name.
     remark : str
         What follows its direction in that sentence.
+    caution : str
+        What a table of few rows says of every value.
+    beyond : str
+        What a value that is higher than that of other real images is remarked with.
     ranked : bool
         A column of the report's ranking.
     decimals : int or None
@@ -69,6 +73,8 @@ class Metric:
     published: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
     remark: str = ""
+    caution: str = ""
+    beyond: str = ""
     ranked: bool = False
     decimals: int | None = 2
 
@@ -86,6 +92,11 @@ class Metric:
         """Why the metric does not apply to `sets`; None if it does."""
         needs = (*OF_KIND[self.kind], *self.needs)
         return next((reason for need in needs if (reason := NEEDS[need](sets)) is not None), None)
+
+    def above(self, row: Row) -> str | None:
+        """What there is to say of a value that is higher than that of other real images, with its whole interval; or None."""
+        lowest = row["value"] if row["low"] is None else row["low"]
+        return self.beyond or None if None not in (lowest, row["floor"]) and lowest > row["floor"] else None
 
     def explained(self) -> str:
         """Explanation, direction and remark, in sentences."""

@@ -58,3 +58,8 @@ def real_of(row: Row) -> int | None:
 def joined(*said: str | None) -> str | None:
     """Reasons or remarks as one text; None if there are none."""
     return "; ".join(text for text in said if text) or None
+
+
+def said_of(row: Row) -> list[str]:
+    """Reasons and remarks of a row, one by one, as they were `joined`."""
+    return [said for text in (row["reason"], row["remark"]) if text for said in text.split("; ")]

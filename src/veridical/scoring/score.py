@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from veridical.core.arrays import Groups, Images, ImageSet
 from veridical.core.errors import InputError
 from veridical.core.progress import reached
-from veridical.core.text import shown
 from veridical.data.alike import common_size, cut_images
 from veridical.data.focus import undone
 from veridical.data.images import ImageSet as Opened
@@ -22,17 +21,13 @@ from veridical.data.pixel_size import pixel_size_remarks
 from veridical.metrics import features
 from veridical.scoring.common import in_common
 from veridical.scoring.nearest import Training
-from veridical.scoring.result_rows import Row, joined, null, real_of
+from veridical.scoring.result_rows import Row, joined, null
 from veridical.scoring.sets import Sets, Words
-from veridical.scoring.table import METRICS, find
+from veridical.scoring.table import METRICS
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["format_rows", "gather", "measure", "score"]
+__all__ = ["gather", "measure", "score"]
 
 Spec = str | Path
-LONG = 60  # letters of a remark that the table does not repeat
 
 
 def score(
@@ -130,7 +125,9 @@ def measure(
             of_floor = sets.floor_remarks if metric.floor == "real" else ()
             of_training = sets.training_remarks if "training images" in metric.needs else ()
             of_features = sets.feature_remarks if "features" in metric.needs else ()
-            row["remark"] = joined(row["remark"], *sets.remarks, *of_floor, *of_training, *of_features)
+            row["remark"] = joined(
+                row["remark"], metric.above(row), *sets.remarks, *of_floor, *of_training, *of_features
+            )
         rows.append(about | row)
     return rows
 
@@ -195,33 +192,6 @@ def gather(
         inception=inception, words=words, cache=cache, progress=progress, remarks=tuple(remarks),
         floor_remarks=tuple(found.remarks),
     )  # fmt: skip
-
-
-def format_rows(rows: list[Row]) -> Table:
-    """Rows as a `rich.table.Table`: value, interval, floor, n (synthetic images) and real ones, and the reason or remark."""
-    from rich.table import Column, Table
-
-    # Whole words and numbers in 80 columns, as a pipe has them.
-    widths = {"95 % interval": 10, "real against real": 8, "better": 6, "n": None, "real": None, "remark": 10}
-    heads = [Column(name, no_wrap=True) for name in ("metric", "value")]
-    heads += [Column(name, min_width=width) for name, width in widths.items()]
-    table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    said = ""
-    for row in rows:
-        remark = row["reason"] or row["remark"] or ""
-        if row["value"] is not None and len(remark) > LONG:  # once is enough
-            again = remark in said
-            said += f"{remark}\n"
-            remark = "as above" if again else remark
-        value, low, high, floor = (
-            "–" if row[key] is None else f"{row[key]:.4g}" for key in ("value", "low", "high", "floor")
-        )
-        between = "–" if row["low"] is None else f"{low} to {high}"
-        metric = find(row["metric"])
-        better = "–" if metric is None or metric.better == "neither" else metric.better
-        counts = (str(row["n"]), str(real_of(row) or "–"))
-        table.add_row(row["metric"], value, between, floor, better, *counts, shown(remark))
-    return table
 
 
 def _checked(images: ImageSet, groups: Groups | None, name: str) -> tuple[Images, NDArray[Any] | None]:

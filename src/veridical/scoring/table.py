@@ -12,10 +12,11 @@ HEADLINE_SCALE = "0 real, 1 random texture"  # what its numbers mean, beside its
 _FEATURES = ("new images", "features")
 
 
-def _neighbours(name: str, title: str, explanation: str) -> Metric:
+def _neighbours(name: str, title: str, explanation: str, beyond: str = "") -> Metric:
     return Metric(
-        name, "set", measures.neighbours, explanation, "higher", "real", (0, 1), _FEATURES, title=title, ranked=True
-    )
+        name, "set", measures.neighbours, explanation, "higher", "real", (0, 1), _FEATURES, title=title, beyond=beyond,
+        ranked=True,
+    )  # fmt: skip
 
 
 METRICS: dict[str, Metric] = {
@@ -55,12 +56,13 @@ METRICS: dict[str, Metric] = {
         "fd_{extractor}", "set", measures.frechet, "Fréchet distance between Gaussians fitted to image features", "lower",
         "real", (0, math.inf), _FEATURES, {"inception": "fid"}, "Fréchet distance",
         ", but it depends on n and even real tiles do not reach 0: read it against the real-against-real row only",
-        ranked=True, decimals=None,
+        caution="real against real is not 0 either, and it depends on n", ranked=True, decimals=None,
     ),
     "precision_capped": _neighbours(
         "precision_capped", "capped precision",
         "share of samples that lie among the real tiles: does a sample look real? About half of other real tiles do, as "
         "neighbourhoods are no larger than the median one",
+        "more than other real images have, which is no merit: smooth images, and such as keep to the middle of the real ones, do",
     ),
     "recall_capped": _neighbours(
         "recall_capped", "capped recall",

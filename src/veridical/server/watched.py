@@ -158,7 +158,7 @@ def _score(info: RunInfo, tail: Tail) -> str:
         return f"Previews are not scored: {why}."
     if not info.dataset.get("n_validation_tiles"):
         return "Previews are not scored: nothing is set apart for validation."
-    return "No score yet."
+    return "No score: it ended before its first preview." if info.finished else "No score yet."
 
 
 def _best(info: RunInfo) -> str:
