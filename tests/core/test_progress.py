@@ -57,3 +57,13 @@ def test_a_bar_comes_for_what_is_slow_only(monkeypatch, capsys):
             progress.reached(1.0, "x")
         err = capsys.readouterr().err
         assert said in err and bool(said) == bool(err)
+
+
+def test_what_shows_progress_tells_its_caller_who_can_end_it():
+    heard = []
+    with progress.hearing(lambda share, note: heard.append(share)), progress.Progress("edit", quiet=True) as bar:
+        bar.update(0.25)
+    bar = progress.Progress("edit", quiet=True)
+    with progress.hearing(lambda share, note: heard.append(share)):
+        bar.update(0.5)  # its own is outside
+    assert heard == [0.25]

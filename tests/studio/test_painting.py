@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import shlex
+import threading
 import time
 
 import httpx2
@@ -13,6 +14,7 @@ from PIL import Image
 
 from serving import alpha_mask, listening
 from toy import TOY, write_tiles
+from veridical.core.progress import Progress
 from veridical.studio import painting
 from veridical.studio.app import app_of
 from veridical.studio.house import House
@@ -50,7 +52,7 @@ def ask(painted):
 def finished(ask, edit):
     for _ in range(300):
         job = ask("edits/state", edit=edit)
-        if job["state"] in ("done", "failed"):
+        if job["state"] in ("done", "failed", "stopped"):
             return job
         time.sleep(0.1)
     raise AssertionError("it did not end")
@@ -106,3 +108,26 @@ def test_an_edit_that_fails_says_why_and_leaves_nothing(painted, ask):
     made = ask("edits/make", mask=alpha_mask(np.eye(24, dtype=bool)), **asked)["edit"]
     job = finished(ask, made)
     assert job["state"] == "failed" and "prompt" in job["error"] and not (painted / "edits" / made).exists()
+
+
+def test_an_edit_is_stopped_at_work_or_before_its_turn_and_leaves_nothing(painted, ask, monkeypatch):
+    begun = threading.Event()
+
+    def slow(run, images, out, how, **_):
+        out.mkdir()
+        with Progress("edit", quiet=True) as bar:
+            for k in range(1200):
+                bar.update(0.5 + k / 2400)
+                begun.set()
+                time.sleep(0.05)
+
+    monkeypatch.setattr(painting, "edit", slow)
+    asked = {"run": "edm", "images": "grey", "image": ask("images", images="grey")["names"][0], "how": "inpaint"}
+    first, second = (ask("edits/make", mask=alpha_mask(np.eye(24, dtype=bool)), **asked)["edit"] for _ in range(2))
+    assert begun.wait(60)
+    running = ask("edits/state", edit=first)
+    assert running["state"] == "running" and running["share"] >= 0.5
+    assert ask("edits/stop", edit=second)["state"] == "stopped"
+    ask("edits/stop", edit=first)
+    assert finished(ask, first)["state"] == "stopped"
+    assert not (painted / "edits" / first).exists() and not (painted / "edits" / second).exists()

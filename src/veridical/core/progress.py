@@ -41,8 +41,13 @@ class Progress:
         self._every = _seconds() if every is None else every
         self._console = Console(file=sys.stderr, markup=False, highlight=False)
         self._bar: Bar | None = None
+        self._hears = _HEARS.get()  # who called what shows this
         self._start = time.monotonic()
         self._last = self._start - max(0.0, self._every - SOON)  # the first line comes soon
+
+    def called(self, title: str) -> None:
+        """Give the task another name; before the bar is shown."""
+        self._title = title
 
     def __enter__(self) -> Progress:
         if not self._quiet and self._console.is_terminal:
@@ -65,6 +70,8 @@ class Progress:
 
     def update(self, share: float, note: str = "", last: bool = False) -> None:
         """Say that `share` (0 to 1) is done; `note` is shown beside it, in any case if it is the `last` word."""
+        if self._hears is not None:
+            self._hears(share, note)
         if self._quiet:
             return
         note = shown(note)
@@ -96,7 +103,7 @@ def reached(share: float, note: str) -> None:
 
 @contextlib.contextmanager
 def hearing(hear: Heard) -> Iterator[None]:
-    """Hand what is `reached` inside the block to `hear`, and to nobody else."""
+    """Hand what is `reached`, or shown by a `Progress`, inside the block to `hear`; what that raises ends the work."""
     token = _HEARS.set(hear)
     try:
         yield
@@ -107,15 +114,16 @@ def hearing(hear: Heard) -> Iterator[None]:
 @contextlib.contextmanager
 def bar_if_slow(quiet: bool = False) -> Iterator[None]:
     """Show a bar for what is `reached` inside the block, once it takes longer than `SOON`."""
+    bar, began, slow = Progress("", quiet), time.monotonic(), False  # outside `hearing`: it tells nobody
     with contextlib.ExitStack() as stack:
-        bar: Progress | None = None
-        began = time.monotonic()
 
         def update(share: float, note: str) -> None:
-            nonlocal bar
-            if bar is None and share < 1 and time.monotonic() - began > SOON:
-                bar = stack.enter_context(Progress(note, quiet))
-            if bar is not None:
+            nonlocal slow
+            if not slow and share < 1 and time.monotonic() - began > SOON:
+                bar.called(note)
+                stack.enter_context(bar)
+                slow = True
+            if slow:
                 bar.update(share)
 
         with hearing(update):

@@ -186,6 +186,11 @@ def _edits(app: FastAPI, house: House) -> None:
         house.check_whole()
         return painting.state(asked.edit)
 
+    @app.post("/api/edits/stop")
+    def stop(asked: request.OfEdit) -> dict[str, Any]:
+        house.check_whole()
+        return painting.stop(asked.edit)
+
     @app.post("/api/edits/picture")
     def picture(asked: request.OfResult) -> Response:
         house.check_whole()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from veridical.core.errors import InputError
 from veridical.core.files import read_json, write_text
+from veridical.core.progress import hearing
 from veridical.data.images import channels_first, save_png
 from veridical.data.readers.imagefile import read_image
 from veridical.data.readers.open import open_slices
@@ -61,6 +62,8 @@ class Job:
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
     rows: int = 1
+    share: float = 0.0
+    stopping: bool = False
 
     @property
     def key(self) -> int:
@@ -100,15 +103,25 @@ class Job:
     def do(self) -> dict[str, Any]:
         """Edit; what the provenance says of the image."""
         try:
-            edit(
-                self.asked.run, self.asked.images, self.out, self.asked.how, table=self.folder / "edit.csv",
-                settings=self.settings, seed=self.asked.seed, device=self.device, quiet=True,
-            )  # fmt: skip
+            with hearing(self._reached):
+                edit(
+                    self.asked.run, self.asked.images, self.out, self.asked.how, table=self.folder / "edit.csv",
+                    settings=self.settings, seed=self.asked.seed, device=self.device, quiet=True,
+                )  # fmt: skip
         finally:
             self.ended = time.monotonic()
         said: dict[str, Any] = read_json(self.out / "provenance.json", dict[str, Any])
         one: dict[str, Any] = said["images"][0]
         return one | {"notes": [*said.get("notes", []), *one.get("notes", [])]}
+
+    def _reached(self, share: float, note: str) -> None:
+        self.share = share
+        if self.stopping:
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """Somebody asked for that."""
 
 
 class Painting:
@@ -180,10 +193,12 @@ class Painting:
         """How far a job is, and what came of it."""
         job, future = self._found(name)
         seconds = round((job.ended or time.monotonic()) - job.began, 1)
-        about = {"seconds": seconds, "folder": str(job.out), "command": job.command()}
+        about = {"seconds": seconds, "share": job.share, "folder": str(job.out), "command": job.command()}
         if not future.done():
             return {"state": "running" if future.running() else "waiting", **about}
-        error = future.exception()
+        if future.cancelled() or isinstance(error := future.exception(), _Stopped):
+            shutil.rmtree(job.folder, ignore_errors=True)
+            return {"state": "stopped", **about}
         if error is None:
             return {"state": "done", **about, "said": future.result()}
         if not job.out.exists():  # nothing to go on with
@@ -192,10 +207,17 @@ class Painting:
             raise error
         return {"state": "failed", "error": str(error), **about}
 
+    def stop(self, name: str) -> dict[str, Any]:
+        """End a job after the evaluation that it is at, or before its turn; its state."""
+        job, future = self._found(name)
+        job.stopping = True
+        future.cancel()
+        return self.state(name)
+
     def result(self, name: str, which: str) -> bytes:
         """``before``, ``after``, ``masks`` or ``changed`` of a job that is done, around its mask, as PNG of 8 bits."""
         job, future = self._found(name)
-        if not future.done() or future.exception() is not None:
+        if self.state(name)["state"] != "done":
             raise InputError(f"the edit {name} has no result: wait for it.")
         place = _around(read_image(job.out / "masks" / f"{job.asked.image}.png") > 0)
         if which in ("masks", "changed"):

@@ -161,6 +161,8 @@ function maskFile() {
   return new Promise((done) => sheet.toBlob(done, "image/png"));
 }
 
+const stopEdit = $("stop-edit");
+
 submitted("edit-form", async (given) => {
   const form = new FormData();
   for (const name of ["run", "images", "image", "how", "seed"]) form.append(name, given[name]);
@@ -170,13 +172,17 @@ submitted("edit-form", async (given) => {
   $("run-edit").disabled = true;
   try {
     const { edit } = await (await send("/api/edits/make", { body: form })).json();
+    stopEdit.onclick = () => attempt(() => asked("/api/edits/stop", { edit }));
+    stopEdit.hidden = false;
     let job;
     do {
       await pause(300);
       job = await asked("/api/edits/state", { edit });
-      tell(`The edit is ${job.state}: ${job.seconds.toFixed(0)} s`);
+      const far = job.share ? `, ${percent(job.share)}` : "";
+      tell(`The edit is ${job.state}: ${job.seconds.toFixed(0)} s${far}`);
     } while (job.state === "running" || job.state === "waiting");
     if (job.state === "failed") throw new Error(job.error);
+    if (job.state === "stopped") return tell("The edit was stopped; nothing of it was kept.");
     for (const image of $("edited").querySelectorAll("img")) {
       await pictureInto(image, "/api/edits/picture", { edit, which: image.dataset.which });
       image.width = image.naturalWidth * scaleOf(image.naturalWidth, Math.max(1, Math.floor(448 / image.naturalWidth)));
@@ -195,6 +201,7 @@ submitted("edit-form", async (given) => {
     tell(`Edited in ${job.seconds.toFixed(0)} s.`);
   } finally {
     $("run-edit").disabled = false;
+    stopEdit.hidden = true;
   }
 });
 
