@@ -36,7 +36,7 @@ def crowded(c: Comparison, near: np.ndarray) -> bool:
 
 
 def _bound(c: Comparison) -> float:
-    """Below which distances between deep features are nearer than any of real images of two places; 0 where there is one place."""
+    """Nearer than this no real images of two places are, in distances between deep features; 0 where there is one place."""
     usual = nearest_fellow(c.own.deep, c.fields)
     return float(CLOSE * np.nanmin(usual)) if np.isfinite(usual).any() else 0.0
 
