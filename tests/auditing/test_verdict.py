@@ -327,3 +327,16 @@ def test_copies_that_are_spread_over_few_slices_fail_and_neighbours_of_nothing_d
     flat = np.clip(0.5 + 0.02 * rng.standard_normal(held_out.shape), 0, 1).astype(np.float32)
     found = audit(real, flat, synth_groups=slices, power=False, cache=cache)["findings"]
     assert all(finding["p_value"] != 0 for finding in found if finding["defect"] == "mode_collapse")
+
+
+def neighbours(seed, places=16):
+    """Two slices next to each other of each of some volumes."""
+    rng = np.random.default_rng(seed)
+    volumes = gaussian_filter(rng.standard_normal((places, 12, 64, 64)), (0, 4, 4, 4), mode="wrap")
+    volumes = 0.5 + 0.25 * np.tanh(2 * volumes / volumes.std((1, 2, 3), keepdims=True))
+    noise = 0.005 * rng.standard_normal((places, 2, 64, 64))
+    return np.clip(volumes[:, 5:7] + noise, 0, 1).reshape(-1, 1, 64, 64).astype(np.float32)
+
+
+def test_neighbouring_slices_are_no_copies_where_the_real_images_are_such():
+    assert audit(neighbours(0), neighbours(1), power=False)["findings"] == []

@@ -9,9 +9,10 @@ from PIL import Image
 from torch import nn
 
 from toy import write_tiles
-from veridical.conditions.delivery import as_tensors, cycle
+from veridical.conditions.delivery import as_tensors, cycle, open_data
 from veridical.core.errors import InputError
 from veridical.data.open import open_dataset
+from veridical.recipes.config import TrainConfig
 from veridical.recipes.recipe import Recipe
 from veridical.recipes.table import RECIPES
 from veridical.runs.draw import draw, sample
@@ -186,6 +187,18 @@ def test_data_that_are_gone_are_asked_for(tmp_path):
         draw(load(run), 2)
     sample(run, 2, tmp_path / "out", source=tmp_path / "elsewhere", quiet=True)
     assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_label_images_of_what_training_hides_come_where_there_are_some(tmp_path):
+    needs, settings = RECIPES["inpainting"].learns, TrainConfig(size=32, validation=0.0, steps=1)
+    data = open_data("inpainting", needs, ROCKS, settings)
+    places, turns = data.target.drawn(6, 3, 1)
+    masks = data.batch(6, 3, 1)[1]["objects"]
+    assert np.array_equal(masks, data.target.masks_of(places, turns)) and len(np.unique(masks)) > 1
+    assert np.array_equal(data.batch(6, 3, 1, 2, 5)[1]["objects"], masks[2:5])
+    assert data.conditions("test")["objects"].shape == (data.target.count("test"), 32, 32)
+    bare = open_data("inpainting", needs, write_tiles(tmp_path / "bare", n=8, size=32), settings)
+    assert bare.batch(4, 0, 0)[1] == {} == bare.conditions("test")
 
 
 def test_tensors_of_conditions():

@@ -11,8 +11,8 @@ from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, scores, title_of
 from veridical.auditing.explain import Planted
-from veridical.auditing.repeats import NAME, close
-from veridical.auditing.set_scores import CROWDED, Sets
+from veridical.auditing.repeats import NAME, close, crowded
+from veridical.auditing.set_scores import Sets
 from veridical.stats.conformal import conformal_p, fields_needed
 
 WAYS = 499  # permutations of each trial
@@ -94,4 +94,4 @@ def smallest_set_defect(c: Comparison, alpha: float, *, seed: int = 0) -> list[d
 def _crowded(c: Comparison, altered: Sets) -> bool:
     """Whether a set of planted copies fails without a test, see `repeats`."""
     across = altered.distance[len(c.real) :, len(c.real) :]
-    return bool(close(c, across).any(1).mean() > CROWDED)
+    return crowded(c, close(c, across))

@@ -15,7 +15,7 @@ NAME = "mode_collapse"
 
 
 def close(c: Comparison, across: np.ndarray) -> np.ndarray:
-    """Which synthetic images of different slices are nearer to each other than real ones ever are, (M, M) bool.
+    """Which synthetic images of different slices are nearer to each other than real ones of different places are, (M, M) bool.
 
     Parameters
     ----------
@@ -23,9 +23,22 @@ def close(c: Comparison, across: np.ndarray) -> np.ndarray:
     across : (M, M) distances between deep features of synthetic images
     """
     contrast = np.median(c.synth.values["contrast"]) / np.median(c.real.values["contrast"])
+    return (across < min(contrast, 1) * _bound(c)) & (c.groups[:, None] != c.groups)
+
+
+def crowded(c: Comparison, near: np.ndarray) -> bool:
+    """Whether more than a few images have a copy by `near` (M, M), beyond the share of real ones that have as near a neighbour.
+
+    Where real images are neighbouring slices, or tiles that overlap, synthetic ones may be, too.
+    """
+    apart = c.own.deep + np.diag(np.full(len(c.real), np.inf))
+    return bool(near.any(1).mean() - (apart < _bound(c)).any(1).mean() > CROWDED)
+
+
+def _bound(c: Comparison) -> float:
+    """Nearer than this no real images of two places are, in distances between deep features; 0 where there is one place."""
     usual = nearest_fellow(c.own.deep, c.fields)
-    bound = CLOSE * min(contrast, 1) * np.nanmin(usual) if np.isfinite(usual).any() else 0.0
-    return (across < bound) & (c.groups[:, None] != c.groups)
+    return float(CLOSE * np.nanmin(usual)) if np.isfinite(usual).any() else 0.0
 
 
 def repeats(c: Comparison, images: np.ndarray) -> list[dict[str, Any]]:
@@ -35,12 +48,16 @@ def repeats(c: Comparison, images: np.ndarray) -> list[dict[str, Any]]:
     show one place, since their noise differs.
     """
     near = close(c, c.across)
-    if near.any(1).mean() <= CROWDED:
+    if not crowded(c, near):
         return []
-    which = (near & same_place(images)).any(1)
-    if which.mean() <= CROWDED:
+    near &= same_place(images)
+    if not crowded(c, near):
         return []
-    text = f"{which.sum()} of {len(which)} images have another one nearer than any two real images are: {DEFECTS[NAME].what}"
+    which = near.any(1)
+    text = (
+        f"{which.sum()} of {len(which)} images have another one nearer than any two real images of different places are: "
+        f"{DEFECTS[NAME].what}"
+    )
     about = {"defect": NAME, "title": title_of(NAME), "level": "set", "p_value": 0.0, "explanation": text}
     return [about | {"statistic": float(which.mean()), "expected": [0.0, 0.0], "curve": None, "distribution": None}]
 

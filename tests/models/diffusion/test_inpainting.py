@@ -91,6 +91,14 @@ def test_nothing_but_holes_is_learned_in_pixels(monkeypatch):
     assert (weight[hole == 0] == 0).all() and len(weight[hole > 0].unique()) == 1 and weight.mean() == pytest.approx(1)
 
 
+def test_holes_are_weighed_by_their_share_in_all_processes(monkeypatch):
+    model, seen = going_on(base_of("text_to_image")), []
+    monkeypatch.setattr(model.base, "losses", lambda batch, step: iter([seen.append(batch.cond)]))
+    monkeypatch.setattr(inpainting, "mean_over_processes", lambda share: torch.full_like(share, 0.25))
+    list(model.losses(Batch.at(torch.rand(4, 1, 32, 32), {}, seed=0, step=0, start=0, total=4), 0))
+    assert torch.equal(seen[0]["weight"], 4 * seen[0]["map"][:, :1])
+
+
 def test_a_batch_without_a_hole_teaches_nothing(monkeypatch):
     model = going_on(base_of("text_to_image"))
     monkeypatch.setattr(inpainting, "drawn_holes", lambda batch, size, how: torch.zeros(1, 1, size, size).bool())
