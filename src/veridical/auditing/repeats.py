@@ -23,7 +23,7 @@ def close(c: Comparison, across: np.ndarray) -> np.ndarray:
     across : (M, M) distances between deep features of synthetic images
     """
     contrast = np.median(c.synth.values["contrast"]) / np.median(c.real.values["contrast"])
-    return (across < min(contrast, 1) * _bound(c)) & (c.groups[:, None] != c.groups)
+    return np.asarray((across < min(contrast, 1) * _bound(c)) & (c.groups[:, None] != c.groups))
 
 
 def crowded(c: Comparison, near: np.ndarray) -> bool:
@@ -50,7 +50,7 @@ def repeats(c: Comparison, images: np.ndarray) -> list[dict[str, Any]]:
     near = close(c, c.across)
     if not crowded(c, near):
         return []
-    near &= same_place(images)
+    near = near & same_place(images)
     if not crowded(c, near):
         return []
     which = near.any(1)

@@ -87,7 +87,7 @@ def field_of_view(image: np.ndarray) -> np.ndarray | None:
     """
     if image.ndim == 3 or image.dtype == np.bool_ or min(image.shape) < 32:
         return None
-    from scipy.ndimage import binary_opening, label
+    from scipy.ndimage import binary_dilation, binary_erosion, label
 
     step = -(-max(image.shape) // 640)
     small = np.ascontiguousarray(image[::step, ::step])
@@ -102,7 +102,8 @@ def field_of_view(image: np.ndarray) -> np.ndarray | None:
     outside = np.isin(labels, [labels[corner][0, 0] for corner in corners if same[corner].all()])
     if not 0.01 < outside.mean() < 0.95:
         return None
-    body = binary_opening(~outside, iterations=2)  # without stray pixels and printed labels
+    # Without stray pixels and printed labels; what reaches the border of the image goes on beyond it.
+    body = binary_dilation(binary_erosion(~outside, iterations=2, border_value=1), iterations=2)
     if not body.any():
         return None
     hull = _convex_hull(body, small.shape, 1)
