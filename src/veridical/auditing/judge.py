@@ -178,7 +178,7 @@ def ordered(
 ) -> list[str]:
     """Names of defects in the order in which they are told.
 
-    First those that are `sure`. Then what explains clearly best, before all that leaves `CLEARLY` times as much unexplained.
+    First those that are `sure`. Then what explains clearly best, before all that leaves more than `CLEARLY` times as much unexplained.
     Those that explain about equally well are told by how much they matter: significant ones before others (`open_`), structure
     before variety, texture and tone, as in `defects.KINDS`, and of one kind what is farthest off first. p-values say whether
     something differs, not how much: as long as they are significant they do not matter here.
@@ -194,7 +194,7 @@ def ordered(
     found, open_ = set(found), set(open_)
     clearly = CLEARLY * min((misfit[name] for name in found if name in misfit), default=np.inf)
     return sorted(found, key=lambda name: (
-        name not in sure, misfit.get(name, np.inf) >= clearly, name in open_, KINDS.index(DEFECTS[name].kind),
+        name not in sure, misfit.get(name, np.inf) > clearly, name in open_, KINDS.index(DEFECTS[name].kind),
         -off.get(name, 0.0), name,
     ))  # fmt: skip
 
