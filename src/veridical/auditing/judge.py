@@ -179,9 +179,9 @@ def ordered(
     """Names of defects in the order in which they are told.
 
     First those that are `sure`. Then what explains clearly best, before all that leaves more than `CLEARLY` times as much
-    unexplained. Those that explain about equally well are told by how much they matter: significant ones before others (`open_`), structure
-    before variety, texture and tone, as in `defects.KINDS`, and of one kind what is farthest off first. p-values say whether
-    something differs, not how much: as long as they are significant they do not matter here.
+    unexplained. Those that explain about equally well are told by how much they matter: significant ones before others
+    (`open_`), structure before variety, texture and tone, as in `defects.KINDS`, and of one kind what is farthest off first.
+    p-values say whether something differs, not how much: as long as they are significant they do not matter here.
 
     Parameters
     ----------
