@@ -23,7 +23,7 @@ def test_scores_and_audit_say_what_they_did(name):
     alone = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # as `make test` has it: read when NumPy is imported
     was, now = RECORDING[name], FACTS[name]() if alone else in_child(name)
     assert_same(was | {"sha256": None}, now | {"sha256": None})
-    if SAME_MACHINE:
+    if SAME_MACHINE and was["sha256"] is not None:  # None: recorded on another machine than the recipes
         assert now["sha256"] == was["sha256"], "numbers differ in their last bits"
 
 

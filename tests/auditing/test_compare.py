@@ -127,7 +127,7 @@ def test_what_is_as_usual_as_not_is_no_name_for_what_differs(monkeypatch, p, nam
     adjusted[[tests.index("unlikely"), tests.index("spectrum_shift")]] = 0.01, p
     plain = set_tests.test_set
     monkeypatch.setattr(set_tests, "test_set", lambda *a, **k: plain(*a, **k)._replace(p=adjusted))
-    explained = Misfits({}, {name: float(name != "spectrum_shift") for name in tests}, 0.5)
+    explained = Misfits({}, {name: float(name != "spectrum_shift") for name in tests}, 0.5, {})
     found = [f["defect"] for f in judge_set(c, 0.05, explained=explained)]
     assert found == (["spectrum_shift", "unlikely"] if named else ["unlikely"])
 

@@ -7,7 +7,10 @@ import pytest
 
 from toy import texture
 from veridical.auditing import explain, judge
+from veridical.auditing.compare import compare
 from veridical.auditing.defects import scores
+from veridical.auditing.independence import Units
+from veridical.auditing.measure import fit_segmentation, measure
 from veridical.auditing.scored import Scored
 
 
@@ -40,8 +43,8 @@ def test_units_are_the_spread_within_kinds_whatever_lies_between_them():
     assert explain._whitening(constant) == pytest.approx(np.eye(2) / explain.FLOOR)
 
 
-def judged(monkeypatch, raised, misfit):
-    """Names of the findings of an image with some scores above those of 40 real images."""
+def judged(monkeypatch, raised, misfit, own=None):
+    """Names of the findings of an image with some scores above those of 40 real images; `own` are the least of planted ones."""
     monkeypatch.setattr(judge, "_quotable", lambda c: ({}, {}))
     columns = list(scores())
     synth = np.zeros((1, 1, len(columns)))
@@ -49,7 +52,7 @@ def judged(monkeypatch, raised, misfit):
         synth[0, 0, columns.index(name)] = value
     real = np.random.default_rng(0).uniform(0, 1, (40, len(columns)))
     scored = Scored(synth, real, np.zeros(40, int), np.zeros(len(columns)), np.ones(len(columns)))
-    explained = explain.Misfits({name: np.array([value]) for name, value in misfit.items()}, {}, 1.0)
+    explained = explain.Misfits({name: np.array([value]) for name, value in misfit.items()}, {}, 1.0, own or {})
     comparison = SimpleNamespace(scored=scored, fields=np.arange(40), seen_slices_only=False)
     image = judge.judge_images(comparison, 0.05, {}, ["a"], explained)[0]
     return [finding["defect"] for finding in image["findings"]]
@@ -72,3 +75,24 @@ def test_a_copy_is_called_so_whatever_else_is_wrong_with_it(monkeypatch):
     misfit = {"noise_mismatch": 0.1, "copied": 30.0}
     assert judged(monkeypatch, {"copied": 5.0, "noise_mismatch": 20.0}, misfit) == ["copied", "noise_mismatch"]
     assert judged(monkeypatch, {"copied": 0.0, "noise_mismatch": 20.0}, misfit) == ["noise_mismatch"]
+
+
+def test_a_name_that_always_shows_when_planted_must_show(monkeypatch):
+    """Noise may look as a pattern of upsampling would in everything but its peak."""
+    misfit, own = {"checkerboard": 3.0, "noise_mismatch": 9.0}, {"checkerboard": 1.0, "noise_mismatch": 0.3}
+    some = {"unlikely": 5.0, "noise_mismatch": 0.8}
+    assert judged(monkeypatch, some | {"checkerboard": 0.5}, misfit, own) == ["noise_mismatch", "unlikely"]
+    assert judged(monkeypatch, some | {"checkerboard": 1.5}, misfit, own) == ["checkerboard", "unlikely"]
+    assert judged(monkeypatch, {"unlikely": 5.0, "checkerboard": 0.5}, misfit, own) == ["unlikely"]
+
+
+def test_what_planted_images_score_at_least_lies_between_the_usual_and_the_unusual():
+    images = texture(30, 32)
+    segmentation, rows = fit_segmentation(images), np.arange(30)
+    units = Units(rows[:20], np.arange(10), "slices", True)
+    x = measure(images, segmentation)
+    c = compare(x[rows[:20]], x[rows[20:]], rows[:20], rows[:20], np.arange(10), units)
+    planted = explain.Planted(images[:20], explain.chosen_rows(c.scored.fold), segmentation)
+    planted.defects = {name: planted.defects[name] for name in ("checkerboard", "shading")}
+    own = explain.patterns(c, planted).own
+    assert own == {"checkerboard": 1.0}  # a set is shaded, not an image

@@ -6,7 +6,7 @@ import pytest
 from toy import texture
 from veridical.auditing.compare import compare
 from veridical.auditing.defects import DEFECTS, plant, plants
-from veridical.auditing.evidence import Evidence
+from veridical.auditing.evidence import WORDS, Evidence, in_units
 from veridical.auditing.independence import Units
 from veridical.auditing.judge import judge_images, judge_set, told
 from veridical.auditing.measure import fit_segmentation, measure
@@ -48,7 +48,11 @@ def in_range(finding):
 
 
 def outside_where_significant(findings):
-    """Checks all, and gives those that were."""
+    """Checks all, and gives those that were; all that is quoted can be measured."""
+    for finding in (f for f in findings if f["expected"] is not None):
+        low, high = WORDS[finding["quoted"]].limits
+        ends = [v for v in (finding["statistic"], *finding["expected"]) if v is not None]
+        assert low <= min(ends) <= max(ends) <= high, finding
     significant = [f for f in findings if f["expected"] is not None and f["p_value"] and f["p_value"] <= ALPHA]
     for finding in significant:
         assert not in_range(finding), finding
@@ -115,3 +119,18 @@ def test_a_name_that_is_as_usual_by_itself_quotes_no_number():
     assert told("blur", inside, False)["expected"] is None
     assert "explains best" in told("blur", inside, False)["explanation"]
     assert told("blur", Evidence("mean", 0.7, 0.4, 0.6), False)["statistic"] == 0.7
+
+
+def test_ranges_keep_to_what_can_be_measured():
+    assert in_units("saturated", -0.0003) == 0.0 and in_units("saturated", 0.0017) == 0.0017
+    assert in_units("coherence", 1.2) == 1.0 and in_units("shading_x", -0.2) == -0.2 and in_units("slope", -3.0) == -3.0
+    assert all(WORDS[name].limits[0] == 0 for name in WORDS if WORDS[name].log)
+
+
+def test_a_copy_distance_is_quoted_as_it_was_measured(real):
+    """Its test looks at scores."""
+    _, x = real
+    found, _ = judged(real, texture(SYNTH, 32, seed=1), "exchanged", copies=SYNTH)
+    copies = next(f for f in found if f["defect"] == "memorised")
+    assert copies["statistic"] == pytest.approx(0.05, abs=0.02)
+    assert 0.3 < copies["expected"][0] < np.median(x.copy_distance)

@@ -10,7 +10,7 @@ from veridical.auditing.measure import Segmentation
 from veridical.auditing.verdict import lead
 from veridical.data.images import save_png
 from veridical.reporting.audit_page import audit_page
-from veridical.reporting.audit_text import singles, summary
+from veridical.reporting.audit_text import nearest_said, singles, summary
 
 UNITS = {"synth": 64, "real": 100, "unit": "slices"}
 WHAT = [("blurred", "image", "fine detail is missing")]
@@ -150,3 +150,14 @@ def test_curves_have_the_band_of_real_images():
         distribution("mean", np.ones(5), np.ones(5)) is None
         and distribution("mean", np.full(2, np.nan), np.ones(3)) is None
     )
+
+
+def test_the_page_says_how_many_real_images_are_nearest_and_which_p_is_the_least_there_can_be(report, tmp_path):
+    report["evidence"]["images"] *= 3
+    few = report | {"evidence": report["evidence"] | {"different": 2}}
+    few["findings"][0]["p_is_least"] = True
+    text = written(few, tmp_path)
+    assert "They are 2 different real images" in text and "does not make them copies" in text
+    assert "p\u00a0&lt;=\u00a00.004" in text and "p <= 0.004" in summary(few) and "p = 0.004" in summary(few)
+    assert nearest_said(report["evidence"] | {"different": 3}) == nearest_said(report["evidence"]) == ""
+    assert nearest_said(report["evidence"] | {"different": 1}).startswith("They are one and the same real image")

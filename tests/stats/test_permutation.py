@@ -14,6 +14,7 @@ from veridical.stats.permutation import (
     blocks_needed,
     difference_t,
     enough_blocks,
+    least_p,
 )
 
 
@@ -91,3 +92,11 @@ def test_blocks_needed_are_enough_and_one_less_is_not():
     others = np.random.default_rng(0).standard_normal((2 * n, 16))
     t = difference_t(np.concatenate([means, others], 1), assignments(n, n))
     assert adjusted_p(np.abs(t))[0] <= 0.05
+
+
+def test_the_least_p_is_that_of_what_is_higher_than_in_all_other_ways():
+    statistics = np.random.default_rng(0).standard_normal((200, 5))
+    assert adjusted_p(statistics).min() > least_p(statistics)
+    statistics[0, 2] = 100.0
+    assert adjusted_p(statistics)[2] == least_p(statistics) == pytest.approx(5 / 200)
+    assert least_p(np.ones((50, 2))) > 0

@@ -54,7 +54,7 @@ def distribution(name: str, synth: np.ndarray, real: np.ndarray) -> dict[str, An
     mine, usual = (each[np.isfinite(each)] for each in (synth, real))
     if not len(mine) or not len(usual):
         return None
-    if WORDS[name][1]:
+    if WORDS[name].log:
         mine, usual = np.exp(mine), np.exp(usual)
     both = np.concatenate([mine, usual])
     low, high = np.quantile(both, [0.005, 0.995])
@@ -65,7 +65,7 @@ def distribution(name: str, synth: np.ndarray, real: np.ndarray) -> dict[str, An
     edges = np.linspace(low, high, BINS + 1)
     shares = [np.histogram(each.clip(low, high), edges)[0] / len(each) for each in (usual, mine)]
     return {
-        "label": WORDS[name][0].strip(","),
+        "label": WORDS[name].text.strip(","),
         "edges": _short(edges),
         "real": _short(shares[0]),
         "synth": _short(shares[1]),

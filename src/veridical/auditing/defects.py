@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from veridical.auditing.set_scores import Sets
 
 Thing = TypeVar("Thing", np.ndarray, Sets)
 Values = dict[str, np.ndarray]
+Kind = Literal["structure", "variety", "texture", "tone", "unknown"]
+KINDS: tuple[Kind, ...] = get_args(Kind)  # from what matters most to people who study the images
 Drawn = Callable[[np.ndarray, np.ndarray, float, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -82,6 +84,7 @@ class Defect:
     ----------
     level : "image" or "set"
     what : a sentence for people
+    kind : what of the images is wrong; of reasons that explain equally well, those of the first of `KINDS` are told first
     title : a few words for headings; `low` and `high` instead where the quoted value is too low or too high
     curve : what shows it on the page (see `curves`), beside the distribution of the quoted value
     values : measurements that show it (`evidence.WORDS`); the explanation quotes the one that is farthest off. Those of a `Shift`
@@ -101,6 +104,7 @@ class Defect:
 
     level: Literal["image", "set"]
     what: str
+    kind: Kind
     values: tuple[str, ...] = ()
     score: Score | None = None
     test: Mean | Shift | Spacing | None = None
@@ -126,24 +130,24 @@ def always(mine: Values, usual: Values) -> bool:
 
 DEFECTS: dict[str, Defect] = {
     "blank": Defect(
-        "image", "there is almost nothing to see", ("contrast",), Score(image_scores.blank, 0.1),
+        "image", "there is almost nothing to see", "structure", ("contrast",), Score(image_scores.blank, 0.1),
         plant=Plant(planted.blank, (0.8, 0.9, 0.99), "of the contrast lost"),
         certain=Certain(certain.constant, 1), sure=always,
         title="almost nothing to see", curve="grey_levels",
     ),
     "saturated": Defect(
-        "image", "too many pixels are black or white", ("saturated",), Score(image_scores.saturated, 0.01),
+        "image", "too many pixels are black or white", "tone", ("saturated",), Score(image_scores.saturated, 0.01),
         plant=Plant(planted.saturated, (0.05, 0.15, 0.3), "of the pixels black or white"),
         title="too much black or white", curve="grey_levels",
     ),
     "colour_in_grey": Defect(
-        "image", "there is colour, and real images have none", ("colour",), Score(image_scores.colour_in_grey, 1.0),
+        "image", "there is colour, and real images have none", "tone", ("colour",), Score(image_scores.colour_in_grey, 1.0),
         plant=Plant(planted.colour_in_grey, (0.001, 0.005, 0.02), "of the area in coloured specks"),
         certain=Certain(certain.coloured, 0), needs="grey",
         title="colour in grey images",
     ),
     "copied": Defect(
-        "image", "it is a training image, perhaps turned, shifted or changed in grey level", ("copy",),
+        "image", "it is a training image, perhaps turned, shifted or changed in grey level", "variety", ("copy",),
         Score(image_scores.copied, 1.0),
         alter=Plant(plant_sets.copied, (plant_sets.COPY,), "as distance to the nearest training crop"),
         certain=Certain(certain.a_file, 2, "are, pixel by pixel, files of the real or training images"), sure=always,
@@ -151,73 +155,73 @@ DEFECTS: dict[str, Defect] = {
         title="copies of training images",
     ),
     "checkerboard": Defect(
-        "image", "a pattern repeats every two or four pixels, as upsampling leaves it", ("checkerboard",),
+        "image", "a pattern repeats every two or four pixels, as upsampling leaves it", "texture", ("checkerboard",),
         Score(image_scores.checkerboard, 1.0),
         plant=Plant(planted.checkerboard, (0.5, 1.0, 2.0), "times the noise as amplitude"),
         title="pattern of upsampling", curve="spectrum",
     ),
     "periodic": Defect(
-        "image", "opposite borders continue each other, as if the image wrapped around", ("log_seam",),
+        "image", "opposite borders continue each other, as if the image wrapped around", "structure", ("log_seam",),
         Score(image_scores.periodic, 1.0),
         plant=Plant(planted.periodic, (0.6, 0.8, 1.0), "of the jump between opposite borders removed"),
         title="wraps around at the borders",
     ),
     "stylised": Defect(
-        "image", "surfaces are smooth between sharp edges, as if drawn", ("log_noise_0", "log_tails", "flat"),
+        "image", "surfaces are smooth between sharp edges, as if drawn", "texture", ("log_noise_0", "log_tails", "flat"),
         Score(image_scores.stylised, 1.0),
         plant=Plant(planted.stylised, (0.3, 0.7, 1.5), "of the contrast as weight of total variation"),
         title="looks drawn", curve="spectrum",
     ),
     "blur": Defect(
-        "image", "fine detail is missing and edges are soft", ("log_noise_0", "log_sharpness"),
+        "image", "fine detail is missing and edges are soft", "texture", ("log_noise_0", "log_sharpness"),
         Score(image_scores.blur, 1.0),
         plant=Plant(planted.blur, (0.5, 1.0, 2.0), "px of Gaussian blur"),
         title="blurred", curve="spectrum",
     ),
     "noise_mismatch": Defect(
-        "image", "the noise is not that of real images", ("log_noise_0",), Score(image_scores.noise_mismatch, 1.0),
+        "image", "the noise is not that of real images", "tone", ("log_noise_0",), Score(image_scores.noise_mismatch, 1.0),
         plant=Plant(planted.noise_mismatch, (1.25, 2.0, 3.0), "times the noise"),
         title="noise unlike that of real images", low="noise too weak", high="noise too strong", curve="spectrum",
     ),
     "foreign_patch": Defect(
-        "image", "one place looks like nothing in the real images", ("strangest_place",),
+        "image", "one place looks like nothing in the real images", "structure", ("strangest_place",),
         Score(image_scores.foreign_patch, 1.0),
         plant=Plant(planted.foreign_patch, (0.15, 0.3, 0.5), "of the width as diameter"),
         title="a place like nothing real",
     ),
     "palette_shift": Defect(
-        "image", "grey levels or colours are not those of real images", (*TONE, *COLOUR),
+        "image", "grey levels or colours are not those of real images", "tone", (*TONE, *COLOUR),
         Score(image_scores.palette_shift, 0.5),
         plant=Plant(planted.palette_shift, (0.2, 0.4, 0.6), "of the contrast to middle grey lost"),
         title="grey levels or colours shifted", curve="grey_levels",
     ),
     "implausible_structure": Defect(
-        "image", "shapes, sizes or texture are not those of real images", (*SHAPES, *PROPERTIES, "strangeness"),
+        "image", "shapes, sizes or texture are not those of real images", "structure", (*SHAPES, *PROPERTIES, "strangeness"),
         Score(image_scores.implausible_structure, 0.5),
         plant=Plant(planted.implausible_structure, (1.0, 2.0, 4.0), "px of tearing"),
         title="implausible shapes or texture", curve="two_point",
     ),
     "out_of_domain": Defect(
-        "image", "as a whole it looks like none of the real images", ("strangeness",),
+        "image", "as a whole it looks like none of the real images", "structure", ("strangeness",),
         Score(image_scores.out_of_domain, 1.0),
         plant=Plant(planted.out_of_domain, (0.4, 0.7, 1.0), "of a photograph mixed in"),
         title="like none of the real images",
     ),
     "unlikely": Defect(
-        "image", "measurements do not go together as they do in real images", (*TONE, *SPECTRUM, *PROPERTIES, *SHAPES),
+        "image", "measurements do not go together as they do in real images", "unknown", (*TONE, *SPECTRUM, *PROPERTIES, *SHAPES),
         Score(image_scores.unlikely, 0.5), named=False,
         title="measurements that do not go together",
     ),
     "unchanged": Defect(
-        "image", "the edit did nothing: it is its own source", pair=edited.unchanged,
+        "image", "the edit did nothing: it is its own source", "structure", pair=edited.unchanged,
         title="the edit did nothing",
     ),
     "structure_lost": Defect(
-        "image", "the structure of its source is gone", pair=edited.structure_lost,
+        "image", "the structure of its source is gone", "structure", pair=edited.structure_lost,
         title="structure of the source lost",
     ),
     "mode_collapse": Defect(
-        "set", "images are too much like each other", ("nearest_fellow",),
+        "set", "images are too much like each other", "variety", ("nearest_fellow",),
         test=Spacing(set_scores.collapse, set_scores.as_distance),
         plant=Plant(planted.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
         alter=Plant(plant_sets.mode_collapse, (0.3, 0.6, 1.0), "of the images copies of three"),
@@ -225,34 +229,34 @@ DEFECTS: dict[str, Defect] = {
         title="images too much alike",
     ),
     "memorised": Defect(
-        "set", "images are nearer to the training images than held-out real ones are", ("copy",),
+        "set", "images are nearer to the training images than held-out real ones are", "variety", ("copy",),
         test=Mean(set_scores.nearness_to_training, set_scores.as_copy_distance),
         alter=Plant(plant_sets.memorised, (0.1, 0.3, 0.6), "of the images copies of training images"),
         share_of="copied", needs="copies",
         title="too near to training images",
     ),
     "low_coverage": Defect(
-        "set", "whole kinds of real images have no synthetic image near them", ("uncovered",),
+        "set", "whole kinds of real images have no synthetic image near them", "variety", ("uncovered",),
         test=Spacing(set_scores.uncovered, set_scores.as_ratio),
         alter=Plant(plant_sets.low_coverage, (0.6, 0.4, 0.2), "of the kinds of images left"),
         drawn=plant_sets.few_kinds,
         title="whole kinds of images missing",
     ),
     "property_shift": Defect(
-        "set", "material properties differ on average", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
+        "set", "material properties differ on average", "structure", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
         plant=Plant(planted.property_shift, (1.1, 1.25, 1.5), "times the magnification"),
         alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "× the spread between real images, added to every property"),
         title="material properties shifted", curve="two_point",
     ),
     "shading": Defect(
-        "set", "brightness changes slowly across the images, in the same way in most of them", SHADING,
+        "set", "brightness changes slowly across the images, in the same way in most of them", "tone", SHADING,
         test=Shift(set_scores.shading, 2.0),
         plant=Plant(planted.shading, (0.02, 0.04, 0.08), "of the brightness lost at the corners"),
         alter=Plant(plant_sets.shading, (0.01, 0.02, 0.04), "of the range of grey levels lost at the corners"),
         title="shading across the images",
     ),
     "spectrum_shift": Defect(
-        "set", "the power spectrum differs on average", SPECTRUM, test=Shift(set_scores.power_spectrum),
+        "set", "the power spectrum differs on average", "texture", SPECTRUM, test=Shift(set_scores.power_spectrum),
         plant=Plant(planted.spectrum_shift, (0.1, 0.25, 0.5), "as exponent of the filter"),
         alter=Plant(plant_sets.spectrum_shift, (0.25, 0.5, 1.0), "× the spread between real images, added to every frequency"),
         title="power spectrum shifted", curve="spectrum",

@@ -3,69 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from veridical.auditing.case import deviations
 from veridical.auditing.measure import SPECTRUM, Measured
 
-# Value -> what it is called, and whether it is kept as a logarithm.
-WORDS: dict[str, tuple[str, bool]] = {
-    "contrast": ("the standard deviation of grey levels", False),
-    "log_contrast": ("the standard deviation of grey levels", True),
-    "mean": ("the mean grey level", False),
-    "q05": ("the grey level of the darkest 5 %", False),
-    "q50": ("the median grey level", False),
-    "q95": ("the grey level of the brightest 5 %", False),
-    "colour": ("the largest difference between channels", False),
-    "red_green": ("red minus green", False),
-    "yellow_blue": ("yellow minus blue", False),
-    "red_green_spread": ("the spread of red minus green", False),
-    "yellow_blue_spread": ("the spread of yellow minus blue", False),
-    "chroma": ("the mean chroma", False),
-    "saturated": ("the share of black and white pixels", False),
-    "copy": ("the distance to the nearest training crop (0 a copy, 1 unrelated)", False),
-    "checkerboard": ("energy at the frequencies of upsampling over that around them, in dB,", False),
-    "log_seam": ("the difference of opposite borders over that of neighbouring rows, in squares,", True),
-    "shading_x": ("the grey level at the right less that in the middle", False),
-    "shading_y": ("the grey level at the bottom less that in the middle", False),
-    "shading_corners": ("the grey level at the corners less that in the middle", False),
-    "log_noise_0": ("the noise level", True),
-    "log_tails": ("the finest detail over its usual size", True),
-    "flat": ("the share of constant 3 x 3 windows", False),
-    "log_sharpness": ("the steepness of edges over the contrast", True),
-    "strangest_place": ("the distance of the strangest place to real ones", False),
-    "strangeness": ("the distance to the nearest real images", False),
-    "phase_fraction": ("the share of the brighter phase", False),
-    "log_size": ("the mean opening radius of the brighter phase in pixels", True),
-    "log_chord_bright": ("the mean chord of the brighter phase in pixels", True),
-    "log_chord_dark": ("the mean chord of the darker phase in pixels", True),
-    "perimeter": ("the boundary length a pixel", False),
-    "euler": ("parts minus holes a pixel", False),
-    "log_grain": ("the correlation length in pixels", True),
-    "direction_cos": ("the orientation along x against y", False),
-    "direction_sin": ("the orientation along the diagonals", False),
-    "coherence": ("the coherence of orientations", False),
-    "slope": ("the slope of the power spectrum", False),
-    "particles": ("the number of particles a thousand pixels", False),
-    "diameter": ("the median particle diameter in pixels", False),
-    "diameter_spread": ("the spread of particle diameters", False),
-    "circularity": ("the circularity of particles", False),
-    "elongation": ("the elongation of particles", False),
-    "solidity": ("the solidity of particles", False),
-    "neighbour": ("the distance between neighbouring particles in pixels", False),
-    "neighbour_spread": ("the spread of distances between particles", False),
-    "length": ("the length of the skeleton in pixels", False),
-    "tips": ("the number of tips", False),
-    "branch_points": ("the number of branch points", False),
-    "width": ("the width along the skeleton in pixels", False),
-    "nearest_fellow": ("the distance of an image to its nearest fellow", False),
-    "uncovered": (
-        "the distance of a real image to the nearest synthetic one, over that to its third real fellow,",
-        False,
+
+class Word(NamedTuple):
+    """What a value is called, between what it lies whatever the images, and whether it is kept as a logarithm."""
+
+    text: str
+    limits: tuple[float, float]
+    log: bool = False
+
+
+SHARE, SIGNED, POSITIVE, ANY = (0.0, 1.0), (-1.0, 1.0), (0.0, np.inf), (-np.inf, np.inf)
+WORDS: dict[str, Word] = {
+    "contrast": Word("the standard deviation of grey levels", SHARE),
+    "log_contrast": Word("the standard deviation of grey levels", POSITIVE, log=True),
+    "mean": Word("the mean grey level", SHARE),
+    "q05": Word("the grey level of the darkest 5 %", SHARE),
+    "q50": Word("the median grey level", SHARE),
+    "q95": Word("the grey level of the brightest 5 %", SHARE),
+    "colour": Word("the largest difference between channels", SHARE),
+    "red_green": Word("red minus green", SIGNED),
+    "yellow_blue": Word("yellow minus blue", SIGNED),
+    "red_green_spread": Word("the spread of red minus green", POSITIVE),
+    "yellow_blue_spread": Word("the spread of yellow minus blue", POSITIVE),
+    "chroma": Word("the mean chroma", SHARE),
+    "saturated": Word("the share of black and white pixels", SHARE),
+    "copy": Word("the distance to the nearest training crop (0 a copy, 1 unrelated)", POSITIVE),
+    "checkerboard": Word("energy at the frequencies of upsampling over that around them, in dB,", ANY),
+    "log_seam": Word(
+        "the difference of opposite borders over that of neighbouring rows, in squares,", POSITIVE, log=True
     ),
-    "score": ("the score, 0 for the usual real image and 1 for one in twenty,", False),
-} | {f"band_{k}": (f"power at {k / 16:.3f} to {(k + 1) / 16:.3f} cycles a pixel", True) for k in range(8)}
+    "shading_x": Word("the grey level at the right less that in the middle", SIGNED),
+    "shading_y": Word("the grey level at the bottom less that in the middle", SIGNED),
+    "shading_corners": Word("the grey level at the corners less that in the middle", SIGNED),
+    "log_noise_0": Word("the noise level", POSITIVE, log=True),
+    "log_tails": Word("the finest detail over its usual size", POSITIVE, log=True),
+    "flat": Word("the share of constant 3 x 3 windows", SHARE),
+    "log_sharpness": Word("the steepness of edges over the contrast", POSITIVE, log=True),
+    "strangest_place": Word("the distance of the strangest place to real ones", POSITIVE),
+    "strangeness": Word("the distance to the nearest real images", POSITIVE),
+    "phase_fraction": Word("the share of the brighter phase", SHARE),
+    "log_size": Word("the mean opening radius of the brighter phase in pixels", POSITIVE, log=True),
+    "log_chord_bright": Word("the mean chord of the brighter phase in pixels", POSITIVE, log=True),
+    "log_chord_dark": Word("the mean chord of the darker phase in pixels", POSITIVE, log=True),
+    "perimeter": Word("the boundary length a pixel", POSITIVE),
+    "euler": Word("parts minus holes a pixel", ANY),
+    "log_grain": Word("the correlation length in pixels", POSITIVE, log=True),
+    "direction_cos": Word("the orientation along x against y", SIGNED),
+    "direction_sin": Word("the orientation along the diagonals", SIGNED),
+    "coherence": Word("the coherence of orientations", SHARE),
+    "slope": Word("the slope of the power spectrum", ANY),
+    "particles": Word("the number of particles a thousand pixels", POSITIVE),
+    "diameter": Word("the median particle diameter in pixels", POSITIVE),
+    "diameter_spread": Word("the spread of particle diameters", POSITIVE),
+    "circularity": Word("the circularity of particles", POSITIVE),
+    "elongation": Word("the elongation of particles", POSITIVE),
+    "solidity": Word("the solidity of particles", SHARE),
+    "neighbour": Word("the distance between neighbouring particles in pixels", POSITIVE),
+    "neighbour_spread": Word("the spread of distances between particles", POSITIVE),
+    "length": Word("the length of the skeleton in pixels", POSITIVE),
+    "tips": Word("the number of tips", POSITIVE),
+    "branch_points": Word("the number of branch points", POSITIVE),
+    "width": Word("the width along the skeleton in pixels", POSITIVE),
+    "nearest_fellow": Word("the distance of an image to its nearest fellow", POSITIVE),
+    "uncovered": Word(
+        "the distance of a real image to the nearest synthetic one, over that to its third real fellow,", POSITIVE
+    ),
+    "score": Word("the score, 0 for the usual real image and 1 for one in twenty,", ANY),
+} | {
+    f"band_{k}": Word(f"power at {k / 16:.3f} to {(k + 1) / 16:.3f} cycles a pixel", POSITIVE, log=True)
+    for k in range(8)
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,7 @@ class Evidence:
         digits = next((k for k in range(3, 7) if self._told(k)), 7)  # as many as tell it from the range
         value, low, high = (None if v is None else _short(v, digits) for v in (self.value, self.low, self.high))
         usual = f"at most {high}" if low is None else f"at least {low}" if high is None else f"{low} to {high}"
-        return f"{WORDS[self.name][0]} is {value}; {self.of}: {usual}"
+        return f"{WORDS[self.name].text} is {value}; {self.of}: {usual}"
 
     def _told(self, digits: int) -> bool:
         value, low, high = (None if v is None else _short(v, digits) for v in (self.value, self.low, self.high))
@@ -118,8 +132,17 @@ def known(names: tuple[str, ...], x: dict[str, np.ndarray], real: dict[str, np.n
 
 
 def in_units(name: str, value: float) -> float:
-    """A value as people read it: no logarithm."""
-    return float(np.exp(value) if WORDS[name][1] else value)
+    """A value as people read it: no logarithm, and nothing that cannot be, see `in_limits`."""
+    return in_limits(name, float(np.exp(value) if WORDS[name].log else value))
+
+
+def in_limits(name: str, value: float) -> float:
+    """The nearest value that can be measured; the normal range of a share that is mostly 0 begins below 0.
+
+    The range of a test is all values that it would not find. Of these it keeps those that there can be, so that what lies
+    outside is the same.
+    """
+    return float(np.clip(value, *WORDS[name].limits))
 
 
 def quotable(x: Measured, strangest: np.ndarray, strangeness: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from veridical.auditing.case import deviations, without_self
 from veridical.auditing.compare import Comparison
-from veridical.auditing.defects import DEFECTS, Drawn, Plant, plant, plants
+from veridical.auditing.defects import DEFECTS, Drawn, Plant, plant, plants, scores
 from veridical.auditing.measure import Measured, Segmentation, measure
 from veridical.auditing.set_scores import Sets, collapse, uncovered
 
@@ -66,21 +66,27 @@ def chosen_rows(fold: np.ndarray) -> np.ndarray:
 class Patterns(NamedTuple):
     """Where defects lead: corners of a line for each, over growing severities, for images and for sets; made by `patterns`.
 
-    `usual` is the squared distance from their mean that 95 % of the real images keep.
+    `usual` is the squared distance from their mean that 95 % of the real images keep. `own` is the least score for a defect that
+    images with it have, where it is planted: at least 0, the usual real image, and at most 1, one in twenty.
     """
 
     images: dict[str, list[np.ndarray]]
     sets: dict[str, list[np.ndarray]]
     whiten: np.ndarray
     usual: float
+    own: dict[str, float]
 
 
 class Misfits(NamedTuple):
-    """How badly each defect explains `images`, (M,) each, and the `whole` set; up to `usual`, what remains is nothing unusual."""
+    """How badly each defect explains `images`, (M,) each, and the `whole` set; up to `usual`, what remains is nothing unusual.
+
+    An image has a defect of `own` only if its score for it is higher than that.
+    """
 
     images: dict[str, np.ndarray]
     whole: dict[str, float]
     usual: float
+    own: dict[str, float]
 
 
 def patterns(c: Comparison, planted: Planted) -> Patterns:
@@ -107,7 +113,8 @@ def patterns(c: Comparison, planted: Planted) -> Patterns:
         if row.alter is None or defect in images or (row.needs == "copies" and not c.searched):
             continue
         if row.level == "image":
-            images[defect] = [_seen(c, x).mean(0) @ whiten for x in _altered(c, rows, row.alter)]
+            seen[defect] = [_seen(c, x) for x in _altered(c, rows, row.alter)]
+            images[defect] = [points.mean(0) @ whiten for points in seen[defect]]
         elif row.share_of is not None:
             images[defect] = [origin + s * (images[row.share_of][-1] - origin) for s in SHARES]
         elif row.drawn is not None:
@@ -119,7 +126,10 @@ def patterns(c: Comparison, planted: Planted) -> Patterns:
         corners = zip([origin, *ways], [spaces.usual, *there], strict=True)
         sets[defect] = [np.concatenate(corner) for corner in corners]
     usually = float(np.quantile(((usual @ whiten - origin) ** 2).sum(1), 0.95))
-    return Patterns({name: [origin, *ways] for name, ways in images.items()}, sets, whiten, usually)
+    own = {
+        name: float(np.sinh(seen[name][0][:, k].min()).clip(0, 1)) for k, name in enumerate(scores()) if name in seen
+    }
+    return Patterns({name: [origin, *ways] for name, ways in images.items()}, sets, whiten, usually, own)
 
 
 def misfits(c: Comparison, found: Patterns, size: int = IMAGES) -> Misfits:
@@ -130,6 +140,7 @@ def misfits(c: Comparison, found: Patterns, size: int = IMAGES) -> Misfits:
         {name: _to_line(mine, corners) for name, corners in found.images.items()},
         {name: float(_to_line(whole, corners)[0]) for name, corners in found.sets.items()},
         found.usual,
+        found.own,
     )
 
 

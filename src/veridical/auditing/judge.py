@@ -10,7 +10,7 @@ import numpy as np
 from veridical.auditing import set_tests
 from veridical.auditing.compare import Comparison
 from veridical.auditing.curves import distribution
-from veridical.auditing.defects import DEFECTS, scores, title_of
+from veridical.auditing.defects import DEFECTS, KINDS, scores, title_of
 from veridical.auditing.evidence import Evidence, quotable, quote
 from veridical.auditing.explain import Misfits
 from veridical.auditing.measure import Measured
@@ -18,6 +18,7 @@ from veridical.auditing.quoted import quote_set
 from veridical.auditing.repeats import nearest_fellow
 from veridical.stats.conformal import conformal_p, fields_needed
 
+CLEARLY = 2.0  # times what the best explanation leaves: others that leave less explain about as well
 UNLIKELY = 0.5  # p-value of a defect that may be the name of what is unusual for other reasons
 CERTAIN = 100.0  # added to the score of what no real image can have
 
@@ -50,9 +51,10 @@ def judge_images(
 ) -> list[dict[str, Any]]:
     """Verdict and findings of every image; `certain` as from `certain_defects`.
 
-    First comes what no real image can have, and what no other defect can bring about (`sure`), then what explains the image
-    best by `explained`. If it explains all that is unusual, its own score need not be: that of another defect may give it
-    away. Without it findings are in the order of their scores.
+    First comes what no real image can have, and what no other defect can bring about (`sure`); the others as by `ordered`, by
+    their scores. What explains the image best by `explained` may be among them though its own score is not unusual: that of
+    another defect may give it away. But it must show where it shows when planted: an image without a peak at the frequencies of
+    upsampling has no pattern of upsampling, however well that would explain its noise.
     """
     worst, tests, mean = c.scored.real.max(1), list(scores()), c.scored.mean
     fold = c.scored.fold
@@ -74,12 +76,15 @@ def judge_images(
             misfit = {name: float(each[j]) for name, each in explained.images.items() if name in strength}
         reasons = {name for name in p_of if p_of[name] <= alpha}
         failed = p_worst[j] <= alpha or bool(reasons)
-        # no name of which the image has less than half of the real ones: too much black where there is none
-        best = min((name for name in misfit if strength[name] > 0), key=misfit.__getitem__, default="")
+        # no name that the image shows no more of than real ones: too much black where there is none
+        own = {} if explained is None else explained.own
+        shown = [name for name in misfit if strength[name] > own.get(name, 0.0)]
+        best = min(shown, key=misfit.__getitem__, default="")
         if failed and (reasons <= unnamed or (explained is not None and misfit.get(best, np.inf) <= explained.usual)):
             reasons |= {best} if best else unnamed
         found = []
-        for name in ordered(reasons, sure, misfit):
+        open_ = {name for name in reasons if p_of[name] > alpha}
+        for name in ordered(reasons, sure, misfit if explained is not None else {}, strength, open_):
             words = quote(DEFECTS[name].values, mine, usual)
             if words is None or not words.outside:
                 column = c.scored.real[:, tests.index(name)]
@@ -97,8 +102,8 @@ def judge_set(
 ) -> list[dict[str, Any]]:
     """Findings of the whole set by at most `most` permutations; none where there are too few independent units.
 
-    If there are any, what explains the set best by `explained` comes first; if it explains all that is unusual, whatever its own
-    p-value. Without it, the smallest p-value comes first. What is significant and `sure` by its row (mode collapse, if images are
+    They are in the order of `ordered`, by how far they are off. If what explains the set best by `explained` explains all that is
+    unusual, it is among them whatever its own p-value. What is significant and `sure` by its row (mode collapse, if images are
     much nearer to each other than any real ones are) comes before all.
     """
     if not c.units.enough:
@@ -120,10 +125,13 @@ def judge_set(
     if found and explained is not None and near and (found <= _unnamed() or misfit[best] <= explained.usual):
         found.add(best)
     findings = []
-    for name in ordered(found, sure, misfit):
+    off = dict(zip(tests, tested.off.tolist(), strict=True))
+    open_ = {name for name in found if p[tests.index(name)] > alpha}
+    for name in ordered(found, sure, misfit if explained is not None else {}, off, open_):
         value = float(p[tests.index(name)])
         words = quote_set(name, tested, c, sets, (values, usual), alpha, most)
         entry = {"defect": name, "level": "set", "p_value": value, **told(name, words, value <= alpha, "on average ")}
+        entry["p_is_least"] = value <= tested.least + 1e-12
         findings.append(entry | _shown(name, words, c, values | crowd[0], usual | crowd[1]))
     return findings
 
@@ -137,8 +145,9 @@ def told(name: str, words: Evidence | None, significant: bool, average: str = ""
     text = DEFECTS[name].what
     if words is None or not (significant or words.outside):
         text += ": it explains best what differs"
-        return {"title": title_of(name), "statistic": None, "expected": None, "explanation": text}
-    told = {"statistic": words.value, "expected": [words.low, words.high], "explanation": f"{text}: {average}{words}"}
+        return {"title": title_of(name), "quoted": None, "statistic": None, "expected": None, "explanation": text}
+    told: dict[str, Any] = {"quoted": words.name, "statistic": words.value, "expected": [words.low, words.high]}
+    told["explanation"] = f"{text}: {average}{words}"
     turned = (DEFECTS[name].low if words.too_low else DEFECTS[name].high) if words.name in DEFECTS[name].values else ""
     return {"title": turned or title_of(name), **told}
 
@@ -164,9 +173,30 @@ def decides(findings: list[dict[str, Any]]) -> bool:
     return any(not f["p_value"] or DEFECTS[f["defect"]].needs == "copies" for f in findings)
 
 
-def ordered(found: Iterable[str], sure: list[str], misfit: dict[str, float]) -> list[str]:
-    """Names of defects, those that are `sure` first, then those that explain best."""
-    return sorted(found, key=lambda name: (name not in sure, misfit.get(name, np.inf), name))
+def ordered(
+    found: Iterable[str], sure: list[str], misfit: dict[str, float], off: dict[str, float], open_: Iterable[str] = ()
+) -> list[str]:
+    """Names of defects in the order in which they are told.
+
+    First those that are `sure`. Then what explains clearly best, before all that leaves more than `CLEARLY` times as much
+    unexplained. Those that explain about equally well are told by how much they matter: significant ones before others
+    (`open_`), structure before variety, texture and tone, as in `defects.KINDS`, and of one kind what is farthest off first.
+    p-values say whether something differs, not how much: as long as they are significant they do not matter here.
+
+    Parameters
+    ----------
+    found : names
+    sure : those that come first
+    misfit : what each leaves unexplained; of what is not in it nothing is explained
+    off : how far each is off, in units of the range of real images or sets
+    open_ : those that are not significant by themselves
+    """
+    found, open_ = set(found), set(open_)
+    clearly = CLEARLY * min((misfit[name] for name in found if name in misfit), default=np.inf)
+    return sorted(found, key=lambda name: (
+        name not in sure, misfit.get(name, np.inf) > clearly, name in open_, KINDS.index(DEFECTS[name].kind),
+        -off.get(name, 0.0), name,
+    ))  # fmt: skip
 
 
 def _sure(name: str, mine: dict[str, np.ndarray], usual: dict[str, np.ndarray]) -> bool:

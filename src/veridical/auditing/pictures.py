@@ -20,7 +20,7 @@ def write_evidence(folder: Path, report: dict[str, Any], real: np.ndarray, synth
     """Write one picture, ``evidence.png`` in `folder`, and say in the report which images it shows, and what of.
 
     Above, the synthetic images that show the findings most, those of each finding in turn; below, the real image that is nearest
-    to each.
+    to each, of which there may be fewer (``different``).
     """
     chosen = _chosen(report)
     rows = np.array(list(chosen))
@@ -29,12 +29,13 @@ def write_evidence(folder: Path, report: dict[str, Any], real: np.ndarray, synth
     for k, name in enumerate(chosen.values()):
         if "strangest_place" in (DEFECTS[name].values if name else ()):
             top[k] = framed(top[k], int(patches_alone(near)[rows[k]].argmax()), near)
-    below = _channels(real[near.deep[rows].argmin(1)], channels)
+    nearest = near.deep[rows].argmin(1)
+    below = _channels(real[nearest], channels)
     folder.mkdir(parents=True, exist_ok=True)
     grid = to_grid(np.concatenate([top, below]), columns=len(rows), scale=max(1, EDGE // synth.shape[3]))
     save_png(folder / FILE, grid)
     shown = [{"file": report["images"][k]["file"], "shows": name and title_of(name)} for k, name in chosen.items()]
-    report["evidence"] = {"file": FILE, "width": grid.shape[1], "images": shown}
+    report["evidence"] = {"file": FILE, "width": grid.shape[1], "images": shown, "different": len(np.unique(nearest))}
 
 
 def _chosen(report: dict[str, Any]) -> dict[int, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from veridical.auditing.case import usual
 from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, Mean, Shift, Spacing
-from veridical.auditing.evidence import Evidence, in_units, known
+from veridical.auditing.evidence import Evidence, in_limits, in_units, known
 from veridical.auditing.set_scores import Sets
 from veridical.auditing.set_tests import CLIP, Tested, both, compare_blocks, sides
 
@@ -36,11 +38,16 @@ def quote_set(
     if isinstance(row.test, Shift):
         return _scaled(row.values[k], mean, ends, row.test.function(sets.real)[:, k], of)
     if isinstance(row.test, (Mean, Spacing)):
-        units = row.test.units
-        low, high = (None if v is None or not np.isfinite(v) else units(v) for v in ends)
+        units, called = row.test.units, row.values[0]
+        tested_of = [None if v is None or not np.isfinite(v) else v for v in (mean, *ends)]
+        if isinstance(row.test, Mean):
+            centre, scale, _ = (each[0] for each in usual(row.test.function(sets.real)))
+            tested_of = [None if z is None else centre + scale * z for z in tested_of]
+        value, low, high = (None if v is None else in_limits(called, units(v)) for v in tested_of)
         if units(1.0) < units(0.0):
             low, high = high, low
-        return Evidence(row.values[0], units(mean), low, high, of)
+        assert value is not None  # is finite
+        return Evidence(called, value, low, high, of)
     mine_of, usual_of = values
     if names := known(row.values, mine_of, usual_of):
         synth, real = (np.stack([each[name] for name in names], 1) for each in (mine_of, usual_of))
@@ -49,6 +56,27 @@ def quote_set(
         if quoted.outside:
             return quoted
     return Evidence("score", mean, ends[0], ends[1], of)
+
+
+def named_once(findings: list[dict[str, Any]]) -> None:
+    """Quote each measured value once, in the first finding that it shows, with what else it may mean.
+
+    The others, which are tests of their own, say of which finding it is (``same_as``), and are not drawn again.
+    """
+    first: dict[str, dict[str, Any]] = {}
+    for finding in findings:
+        name, finding["same_as"] = finding.get("quoted"), None
+        if name is None or name == "score":
+            continue
+        known_by = first.setdefault(name, finding)
+        if known_by is not finding:
+            finding["same_as"], finding["distribution"] = known_by["defect"], None
+            finding["explanation"] = (
+                f"{DEFECTS[finding['defect']].what}: the same measurement as of {known_by['title']}"
+            )
+    for finding in first.values():
+        if also := [f["title"] for f in findings if f["same_as"] == finding["defect"]]:
+            finding["explanation"] += f" (it may also mean: {'; '.join(also)})"
 
 
 def _scaled(name: str, mean: float, ends: list[float | None], real: np.ndarray, of: str) -> Evidence:

@@ -11,12 +11,13 @@ from veridical.auditing.compare import Comparison
 from veridical.auditing.defects import DEFECTS, Mean, Shift, Spacing, scores
 from veridical.auditing.independence import Units
 from veridical.auditing.set_scores import Sets
-from veridical.stats.permutation import adjusted_p, assignments, block_means, difference_t
+from veridical.stats.permutation import adjusted_p, assignments, block_means, difference_t, least_p
 from veridical.stats.rotation import contrasts, moderated_t, smallest_contrast
 
 Kind = TypeVar("Kind", Mean, Shift, Spacing)
 CLIP = 10.0  # a single image counts no more than so many scaled scores
 WAYS = 999  # to call blocks synthetic
+USUAL = 0.95  # share of the ways whose bound is the unit of how far a statistic is off
 THINNED = 5  # draws of images that blocks of unequal size are thinned to
 
 
@@ -66,10 +67,16 @@ class Compared(NamedTuple):
 
 
 class Tested(NamedTuple):
-    """Of each of `names` the adjusted p-value (T,), and what its test compared."""
+    """Of each of `names` the adjusted p-value (T,), what its test compared, how far it is off (T,), and the `least` p-value.
+
+    `off` is the statistic less its median over all ways, over what the bound that 95 % of them keep is above that median: in
+    units of the range of real sets, whatever is tested. `least` is the p-value of whatever is higher than in all other ways.
+    """
 
     p: np.ndarray
     compared: dict[str, Compared]
+    off: np.ndarray
+    least: float
 
 
 def sides(name: str) -> int:
@@ -101,8 +108,10 @@ def test_set(c: Comparison, sets: Sets | None = None, *, most: int = WAYS) -> Te
     compared = {name: one_sided.column(k) for k, name in enumerate([*tested, *_of(Mean, c.searched)])}
     compared |= dict(zip(shifts, found, strict=True))
     compared |= dict(zip(_of(Spacing, c.searched), _spacings(c, sets.distance, most), strict=True))
-    statistics = [np.abs(x.t).max(1) if sides(name) == 2 else x.t[:, 0] for name, x in compared.items()]
-    return Tested(adjusted_p(np.stack(statistics, 1)), compared)
+    statistics = np.stack([np.abs(x.t).max(1) if sides(name) == 2 else x.t[:, 0] for name, x in compared.items()], 1)
+    middle, high = np.quantile(statistics, [0.5, USUAL], axis=0, method="lower")
+    off = np.where(high > middle, (statistics[0] - middle) / np.where(high > middle, high - middle, 1.0), 0.0)
+    return Tested(adjusted_p(statistics), compared, off, least_p(statistics))
 
 
 test_set.__test__ = False  # type: ignore[attr-defined]

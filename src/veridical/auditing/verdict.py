@@ -28,6 +28,7 @@ from veridical.auditing.judge import (
     with_signs,
 )
 from veridical.auditing.measure import fit_segmentation, measure
+from veridical.auditing.quoted import named_once
 from veridical.auditing.repeats import repeats
 from veridical.core.arrays import Groups, ImageSet
 from veridical.core.errors import InputError
@@ -146,9 +147,11 @@ def audit(
     copies_within = [finding for finding in repeats(c, other.images) if finding["defect"] not in names]
     findings = set_findings([*copies_within, *tested], images, certain, alpha)
     with_signs(findings, images, c)
+    named_once(findings)
     decided = decides(findings) or (bool(findings) and not c.seen_slices_only)
     verdict = "fail" if decided else "insufficient" if findings or not units.enough else "pass"
     counted, notes = _counted(c, alpha, told, real_groups is not None)
+    notes = _how_to_read(findings, images) + notes
     notes += pixel_size_remarks({CALLED[name]: each.pixel_size for name, each in sides.items()}) + copied.notes
     report: dict[str, Any] = {
         "schema": 1, "verdict": verdict, "alpha": alpha, "n_real": len(x), "n_synth": len(y), "independent": counted,
@@ -181,7 +184,8 @@ def lead(report: dict[str, Any]) -> str:
     if not failed:
         unknown = any(image["verdict"] == "insufficient" for image in report["images"])
         alone = "of single images too little is known" if unknown else "each image passes on its own"
-    titles = list(dict.fromkeys(f["title"] for f in report["findings"]))
+    # what quotes the same measurement as another finding is another name of the same
+    titles = list(dict.fromkeys(f["title"] for f in report["findings"] if not f.get("same_as")))
     named = "; ".join(titles[:NAMED]) + (f"; and {len(titles) - NAMED} more" if len(titles) > NAMED else "")
     if report["verdict"] == "pass":
         usual = f"; {alone}, where of real ones up to {report['alpha']:.0%} do" if failed else f"; {alone}"
@@ -202,6 +206,21 @@ def lead(report: dict[str, Any]) -> str:
         both = "and" if failed else "but"
         text = f"{alone}, {both} as a set they differ from real ones: {named}"
     return text[0].upper() + text[1:] + "."
+
+
+def _how_to_read(findings: list[dict[str, Any]], images: list[dict[str, Any]]) -> list[str]:
+    """What verdicts and p-values do not say, where there are such."""
+    notes = []
+    if findings and any(image["verdict"] == "pass" for image in images):
+        notes.append(
+            "an image that passes was not caught when looked at alone; what the whole set shows may be in it, too"
+        )
+    if least := {f["p_value"] for f in findings if f.get("p_is_least")}:
+        notes.append(
+            f"p <= {max(least):.2g} is the least that the test can give: such findings are equally certain, and their order "
+            "does not come from it"
+        )
+    return notes
 
 
 def _counted(c: Comparison, alpha: float, told: bool, real_told: bool) -> tuple[dict[str, Any], list[str]]:

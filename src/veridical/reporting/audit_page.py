@@ -15,7 +15,7 @@ from veridical.core.files import write_text
 from veridical.core.text import shown
 from veridical.core.version import __version__
 from veridical.reporting.audit_figures import curve_plot, distribution_plot
-from veridical.reporting.audit_text import counted, power_lines, said_p, singles, unseen
+from veridical.reporting.audit_text import counted, nearest_said, power_lines, said_p, singles, unseen
 from veridical.reporting.figures import data_uri
 
 MOST_IMAGES = 100  # of one reason that are listed
@@ -52,6 +52,7 @@ def audit_page(
         power=power_lines(report), unseen=unseen(report), findings=_findings(report), curves=_curves(report),
         reasons=_reasons(report),
         singles=singles(report), looked_for=looked_for,
+        nearest=nearest_said(evidence) if evidence else "",
         evidence=evidence and {**evidence, "uri": data_uri((pictures / evidence["file"]).read_bytes())},
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)

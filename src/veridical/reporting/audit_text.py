@@ -72,4 +72,17 @@ def unseen(report: dict[str, Any]) -> str:
 def said_p(finding: dict[str, Any]) -> str:
     """The p-value of a finding, after a comma."""
     p = finding["p_value"]
-    return "" if p is None else ", no real image can have it" if p == 0 else f", p = {p:.2g}"
+    sign = "<=" if finding.get("p_is_least") else "="  # the test can give no smaller one
+    return "" if p is None else ", no real image can have it" if p == 0 else f", p {sign} {p:.2g}"
+
+
+def nearest_said(evidence: dict[str, Any]) -> str:
+    """How many real images are the nearest to those shown, in a sentence; an empty text where each has its own."""
+    n, shown = evidence.get("different"), len(evidence["images"])
+    if n is None or n == shown:
+        return ""
+    one = "They are one and the same real image" if n == 1 else f"They are {n} different real images"
+    return (
+        f"{one}: that several synthetic images have the same nearest one does not make them copies, which would be a "
+        "finding."
+    )

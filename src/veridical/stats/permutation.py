@@ -83,12 +83,8 @@ def adjusted_p(statistics: np.ndarray) -> np.ndarray:
         between statistics is that of the data, so that alike statistics cost nothing (Westfall and Young 1993,
         algorithm 2.8; min-p from one set of permutations as in Ge, Dudoit and Speed 2003, box 4).
     """
-    statistics = np.asarray(statistics, np.float64)
-    ways, tests = statistics.shape
-    ordered = np.sort(statistics, 0)
-    p = np.empty_like(statistics)
-    for t in range(tests):
-        p[:, t] = (ways - np.searchsorted(ordered[:, t], statistics[:, t], side="left")) / ways
+    p = _each_p(statistics)
+    ways, tests = p.shape
     order = np.argsort(p[0], kind="stable")
     adjusted = np.empty(tests)
     # from the least significant on: the smallest p of it and all less significant ones
@@ -97,6 +93,26 @@ def adjusted_p(statistics: np.ndarray) -> np.ndarray:
         smallest = np.minimum(smallest, p[:, t])
         adjusted[t] = (smallest <= p[0, t] + 1e-12).mean()
     return np.maximum.accumulate(adjusted[order])[np.argsort(order)]
+
+
+def least_p(statistics: np.ndarray) -> float:
+    """The adjusted p-value of a statistic that is higher than in all other ways: no p-value of `adjusted_p` is smaller.
+
+    The share of the ways in which any of the statistics (P, T) is as high: about T / P.
+    """
+    p = _each_p(statistics)
+    return float((p.min(1) <= 1 / len(p) + 1e-12).mean()) or 1 / len(p)
+
+
+def _each_p(statistics: np.ndarray) -> np.ndarray:
+    """p-values of each statistic by itself, for each way as if it were the observed one, (P, T)."""
+    statistics = np.asarray(statistics, np.float64)
+    ways, tests = statistics.shape
+    ordered = np.sort(statistics, 0)
+    p = np.empty_like(statistics)
+    for t in range(tests):
+        p[:, t] = (ways - np.searchsorted(ordered[:, t], statistics[:, t], side="left")) / ways
+    return p
 
 
 def blocks_needed(tests: int, alpha: float) -> int:
