@@ -35,6 +35,16 @@ def test_cut_field_with_dark_bays_and_a_label_outside():
     assert abs(int(field.sum()) - int(inside.sum())) < 0.02 * inside.sum()
 
 
+def test_rows_that_are_missing_take_no_corner_of_the_rest():
+    image = np.random.default_rng(0).random((64, 64), np.float32)
+    image[:10] = np.nan
+    field = field_of_view(image)
+    assert field is not None and field[10:].all() and not field[:10].any()
+    for turned in (image[::-1], image.T):
+        field = field_of_view(turned)
+        assert field is not None and (field == ~np.isnan(turned)).all()
+
+
 def test_pictures_without_a_field():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (100, 100), np.uint8)
