@@ -46,6 +46,7 @@ def adapt(
 ) -> None:
     """Adapt a trained run, or a pipeline of other people, to few images of your own."""
     from veridical.adapting.adapt import adapt as run_it
+    from veridical.runs.next import quoted
 
     settings: dict[str, Any] = dict(pairs_of(set_ or []))
     flags = {"prompt": prompt, "steps": steps, "minutes": minutes, "batch": batch, "seed": seed, "device": device}
@@ -61,4 +62,8 @@ def adapt(
             raise
         say(f"run: {out}, stopped: add --resume to go on")
         raise typer.Exit(STOPPED) from None
-    say(f"run: {folder}")
+    drawn, words = f"{folder}-samples", f" --prompt {quoted(prompt)}" if prompt else ""
+    say(
+        f"run: {folder}\n\nNext:\n  veridical sample {quoted(folder)} -n 64{words} --out {quoted(drawn)}\n"
+        f"  veridical audit DATA {quoted(drawn)}\nDATA: real images that were not adapted to."
+    )
