@@ -46,6 +46,7 @@ def adapt(
 ) -> None:
     """Adapt a trained run, or a pipeline of other people, to few images of your own."""
     from veridical.adapting.adapt import adapt as run_it
+    from veridical.cli.ending import adapted
 
     settings: dict[str, Any] = dict(pairs_of(set_ or []))
     flags = {"prompt": prompt, "steps": steps, "minutes": minutes, "batch": batch, "seed": seed, "device": device}
@@ -62,3 +63,4 @@ def adapt(
         say(f"run: {out}, stopped: add --resume to go on")
         raise typer.Exit(STOPPED) from None
     say(f"run: {folder}")
+    say(adapted(folder, prompt))

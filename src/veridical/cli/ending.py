@@ -6,7 +6,7 @@ from pathlib import Path
 
 from veridical.data.readers.runs import is_run
 from veridical.runs.folder import read_run
-from veridical.runs.next import again, commands, judging, longer
+from veridical.runs.next import again, commands, judging, longer, quoted
 from veridical.scoring.table import HEADLINE_SCALE, METRICS
 
 
@@ -36,6 +36,13 @@ def following(after: list[str]) -> str:
 def drawn(run: str, out: Path) -> str:
     """After images were drawn: judge them against what a run held out; nothing for other generators."""
     return following(judging(run, out)) if is_run(Path(run)) else ""
+
+
+def adapted(folder: Path, prompt: str | None) -> str:
+    """After an adaptation: draw, and judge beside images that it did not learn from."""
+    out, words = quoted(f"{folder}-samples"), f" --prompt {quoted(prompt)}" if prompt else ""
+    commands = [f"veridical sample {quoted(folder)} -n 64{words} --out {out}", f"veridical audit DATA {out}"]
+    return f"{following(commands)}\nDATA: real images that were not adapted to."
 
 
 def scored(real: str, synth: str, train: str | None) -> str:

@@ -181,7 +181,7 @@ def sample(
         say(f"{out} has the images that were drawn: give the same command again to go on", error=True)
         raise
     if process_number("RANK", 0) == 0:
-        say(f"{n} images, provenance.json, grid.png: {out}")
+        say(f"{n} image{'s' * (n != 1)}, provenance.json, grid.png: {out}")
         if after := drawn(run, out):
             say(after)
 

@@ -18,7 +18,9 @@ from veridical.core.errors import InputError
     "veridical serve runs/edm --host 0.0.0.0 --port 8080 --token-file token.txt"
 )
 def serve(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; clients ask by their names.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, hub:FOLDER; clients ask by their names.")
+    ],
     host: Annotated[str, typer.Option(help="Where to listen; others than this machine need a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 is a free one.", min=0, max=65535)] = 8000,
     token_file: Annotated[
