@@ -6,6 +6,7 @@ import torch
 
 from toy import write_tiles
 from veridical.adapting.adapt import adapt
+from veridical.conditions.vocabulary import Vocabulary
 from veridical.core.errors import InputError
 from veridical.runs.adapted import put_into
 from veridical.runs.draw import draw, sample
@@ -96,7 +97,11 @@ def test_what_was_adapted_is_neither_adapted_again_nor_a_stage(edm, tiles, tmp_p
 def test_a_run_of_words_hears_captions_or_a_prompt(told, tiles, tmp_path):
     with pytest.raises(InputError, match="--prompt TEXT"):
         adapted(told, tiles[1], tmp_path / "out")
-    out = adapted(told, tiles[1], tmp_path / "out", prompt="waves of kind a")
+    out = adapted(told, tiles[1], tmp_path / "out", prompt="waves of sandstone")
+    base, own = (Vocabulary.from_json((run / "tokenizer.json").read_bytes()) for run in (told, out))
+    assert base.notes("waves of sandstone") and not own.notes("waves of sandstone") and own.numbers == base.numbers
+    assert own.encode(["waves of sandstone"])[0].tolist() == base.encode(["waves of sandstone"])[0].tolist()
+    out = adapted(told, tiles[1], tmp_path / "known", prompt="waves of kind a")
     (where,) = sample(out, 2, tmp_path / "samples", quiet=True, device="cpu").glob("provenance.json")
     assert "waves of kind a" in where.read_text(encoding="utf-8")
     assert (out / "tokenizer.json").read_bytes() == (told / "tokenizer.json").read_bytes()

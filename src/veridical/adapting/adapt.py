@@ -220,7 +220,7 @@ def _words(base: Run, word: str, texts: list[str]) -> tuple[Encode, dict[str, st
     vocabulary = vocabulary.learn(word) if word else vocabulary
     for note in vocabulary.notes(" . ".join(dict.fromkeys(texts))):
         tell(base.folder, note.replace("the training captions", "the captions that it was trained on"))
-    content = vocabulary.to_json()
+    content = vocabulary.knowing(texts).to_json()
     about = dict(base.info.conditions["text"])
     about["tokenizer"] = {"file": FILE, "sha256": hashlib.sha256(content.encode()).hexdigest()}
     about.pop("complete", None)

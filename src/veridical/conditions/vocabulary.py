@@ -160,6 +160,11 @@ class Vocabulary:
         tokenizer.add_tokens([AddedToken(said, single_word=True, lstrip=True, normalized=False)])
         return replace(self, tokenizer=tokenizer, words=tuple(sorted((*self.words, said))))
 
+    def knowing(self, captions: Sequence[str]) -> Vocabulary:
+        """The same tokens and ranges of numbers; the words of these captions are known, too."""
+        said = {word for caption in captions for word in _words(_normal(caption))}
+        return replace(self, words=tuple(sorted(said | self._known)))
+
     def widened(self, captions: Sequence[str]) -> tuple[Vocabulary, list[str]]:
         """The same tokens for other training captions, whose words and ranges of numbers are known from then on.
 
@@ -189,7 +194,7 @@ class Vocabulary:
         far = [w for w in far if numbers[w].low < self.numbers[w].low or numbers[w].high > self.numbers[w].high]
         if far:
             notes.append(f"numbers of {', '.join(map(repr, far))} lie outside those that the tokenizer was fitted on")
-        return replace(self, numbers=numbers, words=tuple(sorted(said | self._known))), notes
+        return replace(self.knowing(texts), numbers=numbers), notes
 
     def reads_as(self, other: Vocabulary) -> bool:
         """Whether both make the same tokens and values of every caption."""
