@@ -243,7 +243,7 @@ DEFECTS: dict[str, Defect] = {
         title="whole kinds of images missing",
     ),
     "property_shift": Defect(
-        "set", "material properties differ on average", "structure", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
+        "set", "material properties differ", "structure", (*PROPERTIES, *SHAPES), test=Shift(set_scores.properties),
         plant=Plant(planted.property_shift, (1.1, 1.25, 1.5), "times the magnification"),
         alter=Plant(plant_sets.property_shift, (0.25, 0.5, 1.0), "× the spread between real images, added to every property"),
         title="material properties shifted", curve="two_point",
@@ -256,7 +256,7 @@ DEFECTS: dict[str, Defect] = {
         title="shading across the images",
     ),
     "spectrum_shift": Defect(
-        "set", "the power spectrum differs on average", "texture", SPECTRUM, test=Shift(set_scores.power_spectrum),
+        "set", "the power spectrum differs", "texture", SPECTRUM, test=Shift(set_scores.power_spectrum),
         plant=Plant(planted.spectrum_shift, (0.1, 0.25, 0.5), "as exponent of the filter"),
         alter=Plant(plant_sets.spectrum_shift, (0.25, 0.5, 1.0), "× the spread between real images, added to every frequency"),
         title="power spectrum shifted", curve="spectrum",
