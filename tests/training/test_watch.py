@@ -149,8 +149,8 @@ def test_few_validation_tiles_are_told_in_turn(tmp_path):
 def test_a_run_without_scores_has_no_best_state_and_says_why(tmp_path):
     few = write_tiles(tmp_path / "few", n=8)
     run = train_run("dcgan", few, tmp_path / "run", steps=1, preview_every=0, **SMALL)
-    assert "tiles of the 40" in read_run(run).dataset["unwatched"] and not lines(run, "score")
-    with pytest.raises(InputError, match=r"has no best state, .*tiles of the 40"):
+    assert "a score needs 40" in read_run(run).dataset["unwatched"] and not lines(run, "score")
+    with pytest.raises(InputError, match=r"has no best state, .*a score needs 40"):
         load(run, settings={"weights": "best"})
     with pytest.raises(InputError, match=r"weights=finest is not known|weights"):
         load(run, settings={"weights": "finest"})

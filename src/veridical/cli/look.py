@@ -101,6 +101,7 @@ def data(
     from veridical.data.advice import advise, is_other, lines, to_json
     from veridical.data.images import save_png, to_grid
     from veridical.data.open import open_dataset
+    from veridical.runs.next import MINUTES
 
     check_outputs(preview, json_file, inputs=(spec,))
     with heard(), bar_if_slow():  # notes are in the summary
@@ -121,7 +122,7 @@ def data(
     say_table(table)
     told = lines(advice)
     say("\n".join(["", *told]))
-    minutes, said = 20, list[str]()
+    minutes, said = MINUTES, list[str]()
     if pace:
         from veridical.training.pace import forecast
 

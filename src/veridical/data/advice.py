@@ -187,7 +187,10 @@ def _empty(dataset: Dataset) -> float:
 def _notes(advice: Advice, dataset: Dataset) -> list[str]:
     notes = []
     if advice.beyond:
-        notes.append("the images are few structures across: look at the suggested tiles before you train")
+        notes.append(
+            "the images are few structures across, and what is larger than a tile is not learned: look (--preview) whether a "
+            "tile shows what matters before you train"
+        )
     elif min(advice.bright, advice.dark) < RARE * advice.spacing:
         thin, which = min((advice.bright, "bright"), (advice.dark, "dark"))
         notes.append(

@@ -10,7 +10,7 @@ from veridical.data.names import group_of, without_side
 from veridical.data.slices import Slices
 from veridical.data.split import neighbours
 
-SHARE = 0.1  # of the training images, where nothing is asked for
+SHARE, LARGER = 0.1, 0.2  # of the training images, where nothing is asked for; at most, where a score needs more tiles
 ENOUGH = 40  # tiles that a score needs (`veridical.scoring.sets.FEWEST`): with fewer nothing is set apart unasked
 MOST = 200  # tiles that a score reads: more images than have so many are not set apart unasked
 FEWEST = 10  # tiles without which nothing is set apart, even where it is asked for
@@ -48,8 +48,8 @@ def set_apart(
     span : int
         Side of a tile in stored pixels: the largest gap between slices of a volume.
     share : float, optional
-        Of the images. By default a tenth, of no more images than give `MOST` tiles, and nothing if these have fewer than
-        `ENOUGH`.
+        Of the images. By default a tenth, of no more images than give `MOST` tiles; up to a fifth where these have fewer than
+        `ENOUGH`, and nothing if that is too little.
     twins : mapping
         The first slice that is the same picture, of each slice that has such: a copy of what is set apart is not trained on.
 
@@ -61,8 +61,12 @@ def set_apart(
     names = [group_of(without_side(slices.names[region.index])) for region in train]
     distinct = list(dict.fromkeys(names))
     wanted = max(2, round((SHARE if share is None else share) * len(distinct)))
+    at_most = wanted if share is not None else max(wanted, round(LARGER * len(distinct)))
     cut, found = len(distinct), 0
-    while cut and len(distinct) - cut < wanted and (share is not None or found < MOST or len(distinct) - cut < 2):
+    while cut and (
+        (len(distinct) - cut < wanted and (share is not None or found < MOST or len(distinct) - cut < 2))
+        or (len(distinct) - cut < at_most and found < ENOUGH)
+    ):
         cut -= 1
         found += sum(n for n, name in zip(tiles, names, strict=True) if name == distinct[cut])
     gap = max(1, min(span, cut // 10)) if slices.stack else neighbours(distinct, cut, span) if cut else 0
@@ -76,7 +80,9 @@ def set_apart(
     ]
     least = ENOUGH if share is None else FEWEST
     if found < least or len(kept) < len(train) / 2:
-        said = f"{len(chosen)} of {len(distinct)} training images have {found} tiles of the {least} that a score needs"
+        said = f"{len(chosen)} of {len(distinct)} training images have {found} tiles, and a score needs {least}"
+        if share is None and found >= FEWEST:
+            said += f" (--validation {LARGER:g}: fewer will do)"
         few = f"with {len(distinct)} training images, setting two and a gap apart would leave less than half of them"
         return Apart(list(train), [], 0, said if found < least else few)
     return Apart(kept, apart, gap)
@@ -113,7 +119,7 @@ def set_ends_apart(
             and min(region.height, region.width) >= span
         ]
         if len(cut) < len(train):
-            said = f"the ends of {len(train)} training images have {found} tiles of the {least} that a score needs"
+            said = f"the ends of {len(train)} training images have {found} tiles, and a score needs {least}"
             return Apart(list(train), [], 0, said)
         found = sum(count(end) for _, end in cut)
         if found >= least and all(count(rest) for rest, _ in cut):

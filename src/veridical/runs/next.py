@@ -8,6 +8,8 @@ from pathlib import Path
 from veridical.recipes.table import find
 from veridical.runs.folder import read_run
 
+MINUTES = 20  # of training that `veridical data` suggests
+
 
 def commands(run: Path) -> list[str]:
     """Draw, score, audit: for a run that is done; nothing for a system that draws no images."""
@@ -33,11 +35,11 @@ def again(run: Path) -> str:
 
 
 def longer(run: Path) -> str:
-    """Train on, to twice the budget, and past what ended it early."""
+    """Train on, to twice the budget, of minutes at least `MINUTES` in all, and past what ended it early."""
     info = read_run(run)
     steps, minutes, patience = info.config.steps, info.config.minutes, info.config.patience
     budget = [f"--steps {2 * steps}"] if steps else []
-    budget += [f"--minutes {2 * minutes:g}"] if minutes else []
+    budget += [f"--minutes {max(MINUTES, 2 * minutes):g}"] if minutes else []
     budget += ["--patience 0"] if patience else []
     return f"{again(run)} {' '.join(budget)}"
 
