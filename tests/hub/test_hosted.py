@@ -209,7 +209,7 @@ def test_grey_is_luminance_and_colour_is_measured():
 
 def test_the_commands_take_hosted_generators_as_runs(ours, images, run_command):
     code, text, error = run_command("sample", ours, "-n", 1, "--out", images / "drawn", "--quiet")
-    assert code == 0 and "1 images" in text, error
+    assert code == 0 and "1 image," in text, error
     code, text, error = run_command(
         "edit", ours, images / "eight.png", "--how", "inpaint", "--mask", images / "mask.png", "--out", images / "edited",
         "--set", 'settings={"steps": 2}', "--quiet",
