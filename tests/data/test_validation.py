@@ -54,7 +54,7 @@ def test_a_copy_of_a_validation_image_is_not_trained_on(tmp_path):
 @pytest.mark.parametrize(
     ("n", "size", "reason"),
     [
-        (30, 32, "have 4 tiles, and a score needs 40; the ends"),
+        (30, 32, "have 2 tiles, and a score needs 40; the ends"),
         (3, 128, "the ends of 3 training images"),
         (12, 96, "have 18 tiles, and a score needs 40 (--validation 0.2"),
     ],
@@ -66,12 +66,12 @@ def test_with_few_images_all_are_trained_on_and_the_reason_is_said(n, size, reas
     assert dataset.fingerprint == open_dataset(data, 32).fingerprint
 
 
-def test_up_to_a_fifth_of_small_images_is_set_apart(tmp_path):
-    """Of 56 images of four tiles a tenth, 6, has 24 tiles: ten are taken, as many as a score needs."""
-    dataset = open_dataset(write(tmp_path / "data", 80, size=64), 32, validation=None)
-    assert dataset.count("validation") == 40 and dataset.watched
-    told = open_dataset(write(tmp_path / "fewer", 50, size=64), 32, validation=None)  # a fifth of 35 is 28 tiles
-    assert not told.watched and open_dataset(tmp_path / "fewer", 32, validation=0.2).watched
+def test_what_is_said_to_do_where_tiles_are_too_few_does(tmp_path):
+    data = write(tmp_path / "data", 80, size=64)
+    assert "6 of 56 training images have 24 tiles, and a score needs 40 (--validation 0.2: fewer will do)" in (
+        open_dataset(data, 32, validation=None).unwatched
+    )
+    assert open_dataset(data, 32, validation=0.2).watched
 
 
 def test_few_tiles_are_left_whole(tmp_path):

@@ -10,7 +10,8 @@ from veridical.data.names import group_of, without_side
 from veridical.data.slices import Slices
 from veridical.data.split import neighbours
 
-SHARE, LARGER = 0.1, 0.2  # of the training images, where nothing is asked for; at most, where a score needs more tiles
+SHARE = 0.1  # of the training images, where nothing is asked for
+LARGER = 0.2  # what is worth asking for where that has too few tiles
 ENOUGH = 40  # tiles that a score needs (`veridical.scoring.sets.FEWEST`): with fewer nothing is set apart unasked
 MOST = 200  # tiles that a score reads: more images than have so many are not set apart unasked
 FEWEST = 10  # tiles without which nothing is set apart, even where it is asked for
@@ -48,8 +49,8 @@ def set_apart(
     span : int
         Side of a tile in stored pixels: the largest gap between slices of a volume.
     share : float, optional
-        Of the images. By default a tenth, of no more images than give `MOST` tiles; up to a fifth where these have fewer than
-        `ENOUGH`, and nothing if that is too little.
+        Of the images. By default a tenth, of no more images than give `MOST` tiles, and nothing if these have fewer than
+        `ENOUGH`.
     twins : mapping
         The first slice that is the same picture, of each slice that has such: a copy of what is set apart is not trained on.
 
@@ -61,12 +62,8 @@ def set_apart(
     names = [group_of(without_side(slices.names[region.index])) for region in train]
     distinct = list(dict.fromkeys(names))
     wanted = max(2, round((SHARE if share is None else share) * len(distinct)))
-    at_most = wanted if share is not None else max(wanted, round(LARGER * len(distinct)))
     cut, found = len(distinct), 0
-    while cut and (
-        (len(distinct) - cut < wanted and (share is not None or found < MOST or len(distinct) - cut < 2))
-        or (len(distinct) - cut < at_most and found < ENOUGH)
-    ):
+    while cut and len(distinct) - cut < wanted and (share is not None or found < MOST or len(distinct) - cut < 2):
         cut -= 1
         found += sum(n for n, name in zip(tiles, names, strict=True) if name == distinct[cut])
     gap = max(1, min(span, cut // 10)) if slices.stack else neighbours(distinct, cut, span) if cut else 0
