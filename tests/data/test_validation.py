@@ -72,6 +72,10 @@ def test_what_is_said_to_do_where_tiles_are_too_few_does(tmp_path):
         open_dataset(data, 32, validation=None).unwatched
     )
     assert open_dataset(data, 32, validation=0.2).watched
+    few = write(tmp_path / "few", 8, size=128)
+    assert "--validation" not in open_dataset(few, 32, validation=None).unwatched
+    with pytest.raises(InputError, match=r"validation=0\.2 cannot be"):
+        open_dataset(few, 32, validation=0.2)
 
 
 def test_few_tiles_are_left_whole(tmp_path):

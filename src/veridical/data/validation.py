@@ -78,7 +78,7 @@ def set_apart(
     least = ENOUGH if share is None else FEWEST
     if found < least or len(kept) < len(train) / 2:
         said = f"{len(chosen)} of {len(distinct)} training images have {found} tiles, and a score needs {least}"
-        if share is None and found >= FEWEST:
+        if share is None and found >= FEWEST and len(kept) >= len(train) / 2:  # else that would be refused, too
             said += f" (--validation {LARGER:g}: fewer will do)"
         few = f"with {len(distinct)} training images, setting two and a gap apart would leave less than half of them"
         return Apart(list(train), [], 0, said if found < least else few)
